@@ -1,0 +1,31 @@
+"""Data contracts for Dagster that act on what they find.
+
+    with_contracts    govern the assets of a Definitions by contracts
+    BreakerResource   where breakers are kept
+
+Everything else is reached through its room: `dagster_contracts.core`, `.gate`, `.ports` and the adapters.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dagster_contracts.plugin.definitions import with_contracts
+    from dagster_contracts.plugin.resource import BreakerResource
+
+__version__ = "0.1.0"
+__all__ = ["BreakerResource", "__version__", "with_contracts"]
+
+
+def __getattr__(name: str) -> Any:
+    """Dagster is imported on first use: the command line, and services without Dagster, do not need it."""
+    if name == "with_contracts":
+        from dagster_contracts.plugin.definitions import with_contracts
+
+        return with_contracts
+    if name == "BreakerResource":
+        from dagster_contracts.plugin.resource import BreakerResource
+
+        return BreakerResource
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

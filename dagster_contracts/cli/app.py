@@ -1,0 +1,87 @@
+"""The commands put together, and what becomes of errors: a sentence on stderr and an exit code."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+from typer.core import TyperGroup
+
+from dagster_contracts import __version__
+from dagster_contracts.cli import batches, breakers, contracts, dagster, database, status
+from dagster_contracts.cli.printing import say, say_error
+from dagster_contracts.core.errors import DagsterContractsError
+
+UNKNOWN = 2  # never 1, which is what `test` says of bad data
+
+_EPILOG = """\b
+Exit codes:
+  0  done; the contracts are right; the data passes (pass or warn)
+  1  lint found problems; the data fails the contract
+  2  bad usage, could not be measured or done, store out of reach"""
+
+
+class Commands(TyperGroup):
+    """Turns our errors into one message and exit code 2."""
+
+    def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]  # typer hides the class that it means
+        try:
+            return super().invoke(ctx)
+        except DagsterContractsError as error:
+            say_error(error)
+            raise typer.Exit(UNKNOWN) from error
+        except BrokenPipeError:
+            # The reader went away (`| head`): there is nobody to tell. What Python still holds for stdout goes nowhere.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(UNKNOWN) from None
+
+
+app = typer.Typer(
+    name="dagster-contracts",
+    cls=Commands,
+    help="Data contracts for Dagster: check contracts and data, see and operate the circuit breakers.",
+    epilog=_EPILOG,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,  # help and usage errors are plain text: they start faster, and pipes and logs read them whole
+    pretty_exceptions_enable=False,
+)
+app.command("lint")(contracts.lint)
+app.command("test")(contracts.judge_file)
+app.command("status")(status.status)
+app.command("baseline")(dagster.baseline)
+app.command("reconcile")(dagster.reconcile)
+app.command("demo")(dagster.demo)
+app.add_typer(breakers.app, name="breaker")
+app.add_typer(batches.app, name="batch")
+app.add_typer(database.app, name="db")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"dagster-contracts {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")] = False,
+) -> None:
+    pass
+
+
+def run() -> None:
+    """Run the command line and exit."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # no name in a contract may end a report half-way
+    try:
+        app()
+    except Exception:  # noqa: BLE001  # a crash must not end in 1, which is said of data
+        say(traceback.format_exc())
+        say_error("this should not have happened; if the lines above are not about your own code, please report them")
+        sys.exit(UNKNOWN)

@@ -1,0 +1,138 @@
+"""`breaker ...`: one breaker, its history, and the words of people over it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from dagster_contracts import recovery
+from dagster_contracts.cli import forms, options
+from dagster_contracts.cli.options import LISTED, ActorOption, FormatOption, ReasonOption, UrlOption
+from dagster_contracts.cli.printing import Format, print_fields, print_json, print_table, print_text
+from dagster_contracts.cli.wording import WAITING, age, clock, outlook, prospect, short, since, why
+from dagster_contracts.core import breaker as machine
+from dagster_contracts.core.breaker import Breaker, OverrideKind, Transition
+from dagster_contracts.core.ledger import Batch
+
+app = typer.Typer(help="See and operate one breaker.", no_args_is_help=True)
+
+KeyArgument = Annotated[str, typer.Argument(metavar="KEY", help="The breaker, as `status` names it.", show_default=False)]
+UntilOption = Annotated[
+    str | None,
+    typer.Option("--until", metavar="TIME", help="When it ends: RFC 3339, or a duration such as PT2H. [default: when it is reset]"),
+]
+
+
+@app.command()
+def show(key: KeyArgument, format: FormatOption = Format.TEXT, database_url: UrlOption = None) -> None:
+    """All there is to know of a breaker."""
+    store = options.store_at(database_url)
+    now, breaker = store.now(), recovery.known_breaker(options.gate_of(store), key)
+    waiting = store.batches(asset=machine.asset_of(key), statuses=WAITING, limit=LISTED)
+    batches = [batch for batch in waiting if batch.breaker_key == key]
+    options.tell_of_limit(len(waiting), "batches")
+    if format is Format.JSON:
+        form = forms.of_breaker_in_full(breaker, now)
+        print_json({"at": forms.time(now), "breaker": form, "batches": [forms.of_batch(batch) for batch in batches]})
+    else:
+        _print(machine.current(breaker, now), batches, now)
+
+
+@app.command()
+def history(
+    key: KeyArgument,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="The newest so many.")] = 100,
+    format: FormatOption = Format.TEXT,
+    database_url: UrlOption = None,
+) -> None:
+    """Every transition, override and contract version, newest first."""
+    store = options.store_at(database_url)
+    recovery.known_breaker(options.gate_of(store), key)
+    transitions = store.transitions(key, limit)
+    if format is Format.JSON:
+        print_json({"key": key, "transitions": [forms.of_transition(transition) for transition in transitions]})
+    else:
+        print_table(("at", "from", "to", "cause", "actor"), map(_transition, transitions))
+
+
+@app.command("force-open")
+def force_open(
+    key: KeyArgument, reason: ReasonOption, actor: ActorOption = None, until: UntilOption = None, database_url: UrlOption = None
+) -> None:
+    """Route consumers away whatever the batches say; no probe runs."""
+    _override(key, OverrideKind.FORCE_OPEN, reason, actor, until, database_url)
+
+
+@app.command("force-closed")
+def force_closed(
+    key: KeyArgument, reason: ReasonOption, actor: ActorOption = None, until: UntilOption = None, database_url: UrlOption = None
+) -> None:
+    """Let consumers read as if it were closed; bad batches are still quarantined."""
+    _override(key, OverrideKind.FORCE_CLOSED, reason, actor, until, database_url)
+
+
+@app.command("observe-only")
+def observe_only(
+    key: KeyArgument, reason: ReasonOption, actor: ActorOption = None, until: UntilOption = None, database_url: UrlOption = None
+) -> None:
+    """Judge and record, but publish everything and route nobody; it ends closed."""
+    _override(key, OverrideKind.OBSERVE_ONLY, reason, actor, until, database_url)
+
+
+@app.command()
+def reset(key: KeyArgument, reason: ReasonOption, actor: ActorOption = None, database_url: UrlOption = None) -> None:
+    """No override, closed, and no memory of failures."""
+    reason, actor = options.stated(reason), options.acting(actor)
+    breaker = recovery.reset(options.gate_of(options.store_at(database_url)), key, actor=actor, reason=reason)
+    print_text(f"{breaker.key}: reset by {actor}; it is ", breaker.state)
+
+
+def _override(key: str, kind: OverrideKind, reason: str, actor: str | None, until: str | None, url: str | None) -> None:
+    reason, actor = options.stated(reason), options.acting(actor)
+    store = options.store_at(url)
+    end = options.until(until, store.now())
+    breaker = recovery.override(options.gate_of(store), key, kind, actor=actor, reason=reason, expires_at=end)
+    print_text(f"{breaker.key}: {kind} by {actor} until {clock(end) or 'it is reset'}; its own state is ", breaker.state)
+
+
+# --- what show and history print -----------------------------------------------------------------------------------
+
+
+def _print(breaker: Breaker, batches: Sequence[Batch], now: datetime) -> None:
+    print_fields(_fields(breaker, now))
+    if batches:
+        print_text("")
+        rows = ((batch.partition, batch.status, *age(batch.arrived_at, now), why(batch), prospect(batch)) for batch in batches)
+        print_table(("partition", "status", "since", "for", "why", "next"), rows)
+
+
+def _fields(breaker: Breaker, now: datetime) -> Iterator[tuple[str, object]]:
+    override, lease = breaker.override, breaker.lease
+    yield "breaker", breaker.key
+    yield "state", breaker.state
+    yield "since", since(breaker.since, now)
+    yield "open since", since(breaker.opened_at, now)
+    yield "consumers", "routed away" if machine.enforced_open(breaker, now) else "read what is published"
+    yield "cause", breaker.cause
+    for finding in breaker.findings:
+        yield "finding", finding
+    if override is not None:
+        yield "override", f"{override.kind} by {override.actor} since {clock(override.set_at)}: {override.reason}"
+    yield "next", outlook(breaker, now)
+    if lease is not None and machine.lease_is_live(breaker, now):
+        yield "probe running", f"{lease.batch_id}, leased to {lease.holder} until {clock(lease.expires_at)}"
+    yield "probes failed", breaker.reopened or None
+    yield "probes passed", f"{len(breaker.passed)} of {breaker.policy.probes}" if breaker.passed else None
+    yield "window", f"{sum(entry.failed for entry in breaker.window)} failed of {len(breaker.window)}"
+    yield "contract", f"version {breaker.contract_version}"
+    yield "generation", breaker.generation
+    yield "policy", "; ".join(f"{name} {short(value)}" for name, value in forms.of_policy(breaker.policy).items() if short(value))
+
+
+def _transition(entry: Transition) -> tuple[object, ...]:
+    moved = entry.from_state is not entry.to_state
+    cause = f"{entry.cause} (not enforced: observe_only)" if entry.shadow else entry.cause
+    return (clock(entry.at), entry.from_state if moved else None, entry.to_state, cause, entry.actor)

@@ -1,0 +1,146 @@
+"""`lint` and `test`: is the contract right, and does a file keep to it? Neither needs Dagster or a database."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dagster_contracts.cli import options
+from dagster_contracts.cli.options import FormatOption
+from dagster_contracts.cli.printing import Format, print_json, print_text, styled
+from dagster_contracts.cli.report import print_verdict
+from dagster_contracts.core.compile import compile_plan
+from dagster_contracts.core.contract import Contract, SchemaObject
+from dagster_contracts.core.errors import Problem, UsageError, did_you_mean
+from dagster_contracts.core.judge import failing, judge
+from dagster_contracts.core.verdict import Outcome, Unmeasured, Verdict, verdict_to_json
+
+
+def lint(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Contract files, or folders of them.", show_default=False)],
+    format: FormatOption = Format.TEXT,
+) -> None:
+    """Check contracts, and tell which rules are executed.
+
+    All problems of all files are told at once, as file:line: path: message. Exit code 1 if there are any.
+    """
+    from dagster_contracts.store.files import survey_contracts
+
+    contracts, problems = survey_contracts(*paths)
+    if format is Format.JSON:
+        print_json({"contracts": [_linted(contract) for contract in contracts], "problems": [_problem(problem) for problem in problems]})
+    else:
+        _print_linted(contracts, problems)
+    if problems:
+        raise typer.Exit(1)
+
+
+def judge_file(
+    contract: Annotated[Path, typer.Argument(metavar="CONTRACT", help="The contract file.", show_default=False)],
+    data: Annotated[Path, typer.Option("--data", metavar="FILE", help="CSV, Parquet or JSON lines.", show_default=False)],
+    object_name: Annotated[
+        str | None,
+        typer.Option("--object", metavar="NAME", help="The schema object, where the contract has several.", show_default=False),
+    ] = None,
+    as_of: Annotated[
+        str | None,
+        typer.Option("--as-of", metavar="TIME", help="When the data arrived (RFC 3339), to judge its age. [default: now]"),
+    ] = None,
+    format: FormatOption = Format.TEXT,
+) -> None:
+    """Judge a data file by a contract.
+
+    Exit code 0: it passes (pass or warn). 1: it fails. 2: it could not be measured, or bad usage.
+    """
+    moment = datetime.now(UTC) if as_of is None else options.instant(as_of, "--as-of")
+    verdict = _judge(contract, object_name, data, moment)
+    if format is Format.JSON:
+        print_json(verdict_to_json(verdict))
+    else:
+        print_verdict(verdict, str(data))
+    raise typer.Exit({Outcome.FAIL: 1, Outcome.INCONCLUSIVE: 2}.get(verdict.outcome, 0))
+
+
+def _judge(contract_path: Path, object_name: str | None, data: Path, as_of: datetime) -> Verdict:
+    from dagster_contracts.engines.files import scan
+    from dagster_contracts.engines.polars import PolarsEngine
+    from dagster_contracts.store.files import load_contracts
+
+    contract = _only(load_contracts(contract_path), contract_path)
+    plan = compile_plan(contract, _object(contract, object_name))
+    frame, engine = scan(data), PolarsEngine()
+    measured = engine.measure(frame, plan.metrics)
+    broken = () if isinstance(measured, Unmeasured) else failing(plan, measured)
+    samples = engine.samples(frame, broken) if broken else {}
+    return judge(plan, measured, samples, as_of=as_of, head=True)
+
+
+def _only(contracts: Sequence[Contract], path: Path) -> Contract:
+    if len(contracts) == 1:
+        return contracts[0]
+    listed = ", ".join(str(contract.source) for contract in contracts)
+    raise UsageError(f"{path} holds {len(contracts)} contracts; name the file of one: {listed}")
+
+
+def _object(contract: Contract, name: str | None) -> SchemaObject:
+    names = [found.name for found in contract.objects]
+    place = f"{contract.source}: contract {contract.id} {contract.version}"
+    if not names:
+        raise UsageError(f"{place} has no schema object, so there is nothing to judge data by; add one under `schema`")
+    if name is None:
+        if len(names) == 1:
+            return contract.objects[0]
+        raise UsageError(f"{place} has {len(names)} schema objects; choose one with --object: {', '.join(names)}")
+    if name not in names:
+        raise UsageError(f'{place} has no schema object "{name}"{did_you_mean(name, names)} it has: {", ".join(names)}')
+    return contract.objects[names.index(name)]
+
+
+# --- what lint prints ----------------------------------------------------------------------------------------------
+
+
+def _linted(contract: Contract) -> dict[str, object]:
+    plans = [compile_plan(contract, found) for found in contract.objects]
+    objects = [
+        {
+            "name": plan.object_name,
+            "executed": len(plan.rules),
+            "not_executed": [{"rule": item.rule, "reason": item.reason} for item in plan.not_executed],
+        }
+        for plan in plans
+    ]
+    return {
+        "id": contract.id,
+        "version": contract.version,
+        "source": contract.source,
+        "notes": list(contract.notes),
+        "objects": objects,
+    }
+
+
+def _problem(problem: Problem) -> dict[str, object]:
+    return {"source": problem.source, "line": problem.line, "path": problem.path, "message": problem.message}
+
+
+def _print_linted(contracts: Sequence[Contract], problems: Sequence[Problem]) -> None:
+    for contract in contracts:
+        print_text(f"{contract.source}: {contract.id} {contract.version}")
+        for found in contract.objects:
+            plan = compile_plan(contract, found)
+            left = f", {len(plan.not_executed)} not executed:" if plan.not_executed else ""
+            print_text(f"  {found.name}: {_count(len(plan.rules), 'rule')} executed{left}")
+            for item in plan.not_executed:
+                print_text(f"    {item.rule}: {item.reason}")
+        for note in contract.notes:
+            print_text(f"  note: {note}")
+    for problem in problems:
+        print_text(styled(problem, "red"))
+    print_text(f"{_count(len(contracts), 'valid contract')}, {_count(len(problems), 'problem')}")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

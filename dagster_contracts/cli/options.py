@@ -1,0 +1,108 @@
+"""Options that several commands share, and what they mean: the database, who acts, when an override ends."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from dagster_contracts.cli.printing import Format, say
+from dagster_contracts.core.durations import parse_duration
+from dagster_contracts.core.errors import UsageError
+from dagster_contracts.gate import Gate
+from dagster_contracts.ports import Store
+
+FormatOption = Annotated[Format, typer.Option("--format", help="text for people; json is a stable form with a version.")]
+UrlOption = Annotated[
+    str | None,
+    typer.Option(
+        "--database-url",
+        metavar="URL",
+        help="Where the breakers are kept. Without it: CONTRACTS_DATABASE_URL, else contracts.db in the folder DAGSTER_HOME.",
+        show_default=False,
+    ),
+]
+ReasonOption = Annotated[str, typer.Option("--reason", help="Why; it is recorded.", show_default=False)]
+ActorOption = Annotated[str | None, typer.Option("--actor", help="Who; without it, the user's name.", show_default=False)]
+FileOption = Annotated[
+    str | None, typer.Option("--file", "-f", metavar="PATH", help="Python file with the Definitions.", show_default=False)
+]
+ModuleOption = Annotated[
+    str | None, typer.Option("--module", "-m", metavar="NAME", help="Python module with the Definitions.", show_default=False)
+]
+
+LISTED = 1000  # rows of one kind that are read at most; more are announced
+
+
+def store_at(url: str | None) -> Store:
+    """The store of the breakers; it connects when it is first asked. Raises UsageError or StoreError with what to do."""
+    from dagster_contracts.store import SqlStore
+    from dagster_contracts.store.place import resolve_url
+
+    return SqlStore(resolve_url(url, os.environ))
+
+
+def gate_of(store: Store) -> Gate:
+    """A gate for what people say of breakers and batches; nothing is measured through it."""
+    from dagster_contracts.engines.polars import PolarsEngine
+
+    return Gate(store, PolarsEngine())
+
+
+def stated(reason: str) -> str:
+    """A reason that says something. Raises UsageError for an empty one."""
+    if not reason.strip():
+        raise UsageError("--reason is empty; say why in a few words: it is what others will read later")
+    return reason.strip()
+
+
+def acting(actor: str | None) -> str:
+    """Who acts: as given, else the name of the user who runs this. Raises UsageError where there is none."""
+    if actor is not None:
+        name = actor.strip()
+    else:
+        try:
+            name = getpass.getuser()
+        except (KeyError, ImportError, OSError):  # a container's user may have no name; which of them is raised depends on the Python
+            name = ""
+    if not name:
+        raise UsageError("nobody is named for the record; say who acts with --actor NAME")
+    return name
+
+
+def instant(text: str, option: str) -> datetime:
+    """An RFC 3339 time. Raises UsageError where it is none, or has no offset."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f'{option}: "{text}" is not a time; expected RFC 3339, such as 2026-01-31T06:00:00Z') from None
+    if moment.tzinfo is None:
+        raise UsageError(f'{option}: "{text}" has no offset from UTC; add one, such as {text if "T" in text else text + "T00:00:00"}Z')
+    return moment
+
+
+def until(text: str | None, now: datetime) -> datetime | None:
+    """The end of an override: a time, or a duration from now on. Raises UsageError for neither, and for an end that is over."""
+    if text is None:
+        return None
+    if not text.upper().startswith("P"):
+        end = instant(text, "--until")
+    else:
+        try:
+            end = now + parse_duration(text.upper())
+        except (ValueError, OverflowError) as error:
+            raise UsageError(f"--until: {error}; or give a time, such as 2026-01-31T06:00:00Z") from None
+    if end <= now:
+        raise UsageError(
+            f"--until: {text} is not after now ({now:%Y-%m-%dT%H:%M:%SZ}); expected a time to come, or a duration such as PT2H"
+        )
+    return end
+
+
+def tell_of_limit(found: int, what: str) -> None:
+    """Nothing is left out silently."""
+    if found >= LISTED:
+        say(f"only the newest {LISTED} {what} are listed")

@@ -1,0 +1,133 @@
+"""Text and JSON on a terminal or a pipe. What is printed comes from strangers' files: it must not drive the terminal."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.text import Text
+
+# C0 and C1 controls (tab and newline left out), and what reorders or hides text: bidirectional controls, zero-width characters,
+# line and paragraph separators, the byte order mark, lone surrogates.
+_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+_PIPE_WIDTH = 200  # columns of a table that nobody's terminal limits
+
+_STYLES = {
+    "pass": "green",
+    "warn": "yellow",
+    "fail": "bold red",
+    "inconclusive": "magenta",
+    "closed": "green",
+    "open": "bold red",
+    "half_open": "yellow",
+}
+
+
+class Format(StrEnum):
+    TEXT = "text"
+    JSON = "json"
+
+
+def plain(text: object) -> str:
+    r"""`text` without any character that a terminal would act on: escape becomes the four characters \x1b."""
+    return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode(), str(text))
+
+
+def one_line(text: object) -> str:
+    r"""As `plain`, with line breaks and tabs written as \n and \t: for table cells and list entries."""
+    return plain(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def say(message: object) -> None:
+    """Progress and remarks, on stderr."""
+    sys.stderr.write(plain(message) + "\n")
+    sys.stderr.flush()
+
+
+def say_error(message: object) -> None:
+    say(f"error: {message}")
+
+
+def print_json(document: Mapping[str, object]) -> None:
+    """One JSON document on stdout, in ASCII: no reader's encoding and no terminal can stumble over it."""
+    _write(json.dumps({"version": 1, **document}, indent=2, allow_nan=False) + "\n")
+
+
+def print_text(*parts: object) -> None:
+    """One line, never wrapped."""
+    _emit(joined(*parts), soft_wrap=True)
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Values are made safe; None is an empty cell."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*("" if value is None else joined(value) for value in row))
+    _emit(table)
+
+
+def print_fields(fields: Iterable[tuple[str, object]]) -> None:
+    """Names and values below each other; those without a value are left out."""
+    from rich.table import Table
+
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in fields:
+        if value not in (None, "", ()):
+            grid.add_row(name, joined(value))
+    _emit(grid)
+
+
+def styled(text: object, style: str | None = None) -> Text:
+    """One safe line in a style; without one, known words (pass, open ...) have their own."""
+    from rich.text import Text
+
+    line = one_line(text)
+    return Text(line, style=_STYLES.get(line, "") if style is None else style)
+
+
+def joined(*parts: object) -> Text:
+    """Several texts as one line. What is no Text yet is made safe."""
+    from rich.text import Text
+
+    return Text("").join(part if isinstance(part, Text) else styled(part) for part in parts)
+
+
+def lasting(duration: timedelta) -> str:
+    """A duration to read at a glance: "3d 4h", "12m", "40s"; negative ones as zero."""
+    seconds = max(0, int(duration.total_seconds()))
+    units = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
+    parts = [(seconds // size if unit == "d" else seconds // size % {"h": 24, "m": 60, "s": 60}[unit], unit) for unit, size in units]
+    shown = [f"{count}{unit}" for count, unit in parts if count][:2]
+    return " ".join(shown) or "0s"
+
+
+def _emit(what: RenderableType, *, soft_wrap: bool = False) -> None:
+    """Print on stdout as it is now: colours and the width of the window only on a terminal."""
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() else _PIPE_WIDTH
+    console = Console(file=sys.stdout, width=width, highlight=False, markup=False, emoji=False)
+    with console.capture() as captured:  # written by ourselves: rich ends with exit code 1 where the reader of a pipe has left
+        console.print(what, soft_wrap=soft_wrap)
+    # Tables are padded to their full width, which only a terminal needs.
+    text = captured.get()
+    _write(text if sys.stdout.isatty() else re.sub(" +$", "", text, flags=re.MULTILINE))
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()

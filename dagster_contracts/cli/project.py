@@ -1,0 +1,50 @@
+"""The Dagster side of a command: the user's definitions, the instance, and the operations of `plugin` on them.
+
+All of it is imported on use: Dagster takes a second.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from dagster_contracts.cli.printing import say
+from dagster_contracts.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance, Definitions
+
+CUSTOMARY = "definitions.py"
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """`operations` is the module of that name in `plugin`."""
+
+    operations: ModuleType
+    definitions: Definitions
+    instance: DagsterInstance
+
+
+def is_given(file: str | None, module: str | None) -> bool:
+    """Whether definitions were named, or lie where they customarily do."""
+    return file is not None or module is not None or Path(CUSTOMARY).is_file()
+
+
+def load(file: str | None, module: str | None) -> Project:
+    """The definitions in `file`, in `module`, or in ./definitions.py, and the instance of DAGSTER_HOME.
+
+    Raises UsageError where none or both are named, and whatever the user's own code raises.
+    """
+    if file is not None and module is not None:
+        raise UsageError("--file and --module are both given; name the definitions once")
+    if not is_given(file, module):
+        raise UsageError(f"no definitions: name them with --file or --module, or run this where {CUSTOMARY} lies ({Path.cwd()} has none)")
+    if file is None and module is None:
+        file = CUSTOMARY
+        say(f"reading ./{CUSTOMARY}")
+    from dagster_contracts.plugin import operations
+
+    return Project(operations, operations.load_definitions(file, module), operations.open_instance())

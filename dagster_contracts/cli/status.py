@@ -1,0 +1,105 @@
+"""`status`: every breaker, and everything that waits for something, in one table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from dagster_contracts.cli import forms, options
+from dagster_contracts.cli.options import LISTED, FormatOption, UrlOption
+from dagster_contracts.cli.printing import Format, print_json, print_table, print_text
+from dagster_contracts.cli.wording import WAITING, age, first_reason, outlook, prospect, why
+from dagster_contracts.core import breaker as machine
+from dagster_contracts.core.breaker import Breaker, State
+from dagster_contracts.core.ledger import Batch, Output, OutputStatus, Review, ReviewStatus, Status
+from dagster_contracts.ports import Store
+
+_COLUMNS = ("what", "where", "state", "since", "for", "why", "next")
+
+
+@dataclass(frozen=True, slots=True)
+class _Status:
+    now: datetime
+    breakers: Sequence[Breaker]
+    batches: Sequence[Batch]  # held, quarantined, publishing
+    outputs: Sequence[Output]  # degraded, halted
+    reviews: Sequence[Review]  # pending
+
+
+def status(format: FormatOption = Format.TEXT, database_url: UrlOption = None) -> None:
+    """Every breaker, and all that waits for something.
+
+    Held and quarantined batches, degraded and halted outputs, pending reviews.
+    """
+    found = _read(options.store_at(database_url))
+    if format is Format.JSON:
+        print_json(_form(found))
+        return
+    if found.breakers:
+        print_table(_COLUMNS, _rows(found))
+    else:
+        print_text("no breakers yet: a breaker exists once its asset's first batch is judged")
+    print_text("")
+    print_text(_summary(found))
+
+
+def _read(store: Store) -> _Status:
+    found = _Status(
+        store.now(),
+        store.breakers(),
+        store.batches(statuses=WAITING, limit=LISTED),
+        store.outputs(statuses=(OutputStatus.DEGRADED, OutputStatus.HALTED), limit=LISTED),
+        store.reviews(statuses=(ReviewStatus.PENDING,), limit=LISTED),
+    )
+    for rows, what in ((found.batches, "batches"), (found.outputs, "outputs"), (found.reviews, "reviews")):
+        options.tell_of_limit(len(rows), what)
+    return found
+
+
+def _form(found: _Status) -> dict[str, object]:
+    batches = {status: [forms.of_batch(batch) for batch in found.batches if batch.status is status] for status in WAITING}
+    return {
+        "at": forms.time(found.now),
+        "breakers": [forms.of_breaker(breaker, found.now) for breaker in found.breakers],
+        "held": batches[Status.HELD],
+        "quarantined": batches[Status.QUARANTINED],
+        "publishing": batches[Status.PUBLISHING],
+        "degraded": [forms.of_output(output, found.now) for output in found.outputs],
+        "reviews": [forms.of_review(review) for review in found.reviews],
+    }
+
+
+def _rows(found: _Status) -> Iterator[tuple[object, ...]]:
+    now = found.now
+    for breaker in found.breakers:
+        yield _breaker_row(machine.current(breaker, now), now)
+    for batch in found.batches:
+        place = f"{batch.asset} [{batch.partition}]"
+        yield ("batch", place, batch.status, *age(batch.arrived_at, now), why(batch), prospect(batch))
+    for output in found.outputs:
+        place = f"{output.asset} [{output.partition}]"
+        state = f"{output.status} ({output.confidence})" if output.confidence is not None else output.status
+        yield ("output", place, state, *age(output.at, now), first_reason(output), "computed again once its inputs are fresh")
+    for review in found.reviews:
+        place = f"{review.asset} [{review.partition}]"
+        yield ("review", place, review.status, *age(review.opened_at, now), review.reason, "a person looks at it")
+
+
+def _breaker_row(breaker: Breaker, now: datetime) -> tuple[object, ...]:
+    override = breaker.override
+    if override is not None:
+        state, times, cause = f"{override.kind} ({breaker.state})", age(override.set_at, now), f"{override.actor}: {override.reason}"
+    else:
+        findings = breaker.findings if breaker.state is not State.CLOSED else ()
+        state, times, cause = str(breaker.state), age(breaker.since, now), "; ".join((breaker.cause, *findings))
+    return ("breaker", breaker.key, state, *times, cause, outlook(breaker, now))
+
+
+def _summary(found: _Status) -> str:
+    count = {status: sum(batch.status is status for batch in found.batches) for status in WAITING}
+    routed = sum(machine.enforced_open(breaker, found.now) for breaker in found.breakers)
+    return (
+        f"breakers: {len(found.breakers)} (consumers routed away by {routed}); held: {count[Status.HELD]}; "
+        f"quarantined: {count[Status.QUARANTINED]}; degraded or halted outputs: {len(found.outputs)}; reviews pending: {len(found.reviews)}"
+    )

@@ -1,0 +1,74 @@
+"""Breakers, batches and times in a few words, for tables that people read."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from dagster_contracts.cli.printing import lasting
+from dagster_contracts.core import breaker as machine
+from dagster_contracts.core.breaker import Breaker
+from dagster_contracts.core.ledger import Batch, Output, Status
+from dagster_contracts.core.verdict import Outcome
+
+WAITING = (Status.HELD, Status.QUARANTINED, Status.PUBLISHING)  # of a batch that something or somebody must still act on
+
+
+def outlook(breaker: Breaker, now: datetime) -> str:
+    """What happens next of itself."""
+    parts = []
+    if breaker.override is not None:
+        end = breaker.override.expires_at
+        parts.append(f"override until {clock(end)}" if end else "override until reset")
+    probe = machine.next_probe_at(breaker, now)
+    if machine.probe_due(breaker, now):
+        parts.append("probe due")
+    elif probe is not None:
+        parts.append(f"probe after {clock(probe)}")
+    return "; ".join(parts)
+
+
+def why(batch: Batch) -> str:
+    """The outcome, and the rules that brought it about."""
+    findings = batch.verdict.findings if batch.verdict is not None else ()
+    broken = [finding.rule for finding in findings if finding.outcome in (Outcome.FAIL, Outcome.INCONCLUSIVE)]
+    return f"{batch.outcome}: {', '.join(broken)}" if broken else str(batch.outcome)
+
+
+def prospect(batch: Batch) -> str:
+    """What becomes of a waiting batch, or what a person can do."""
+    if batch.status is Status.PUBLISHING:
+        return "being written; if its run is dead: reconcile"
+    if batch.released is not None:
+        return f"released by {batch.released.actor}, to be published"
+    if batch.status is Status.HELD and batch.outcome in (Outcome.PASS, Outcome.WARN):
+        return "published once the breaker closes"
+    return "deliver again, or batch rejudge, release or discard"
+
+
+def first_reason(output: Output) -> str:
+    """Why an output is not what it should be."""
+    return next((route.reason for route in output.inputs if route.reason), "")
+
+
+def age(moment: datetime | None, now: datetime) -> tuple[str | None, str | None]:
+    """Since when, and for how long: two cells of a table."""
+    return (clock(moment), lasting(now - moment)) if moment is not None else (None, None)
+
+
+def clock(moment: datetime | None) -> str | None:
+    """For people: to the minute, in UTC."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%MZ}" if moment is not None else None
+
+
+def since(moment: datetime | None, now: datetime) -> str | None:
+    """As `age`, in one."""
+    return f"{clock(moment)} ({lasting(now - moment)})" if moment is not None else None
+
+
+def short(value: object) -> str:
+    """A policy value in one word or a few: {"batches": 1} as "batches 1"."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {short(entry)}" for name, entry in value.items() if entry is not None)
+    if isinstance(value, list):
+        return ", ".join(short(entry) for entry in value)
+    return "" if value is None else str(value)

@@ -1,0 +1,14 @@
+"""The pure heart: contract -> plan -> measurement -> verdict -> transition -> route -> events.
+
+No clock, no I/O, no frames, no SQL, no Dagster; `now` is always an argument. Read in this order:
+
+    errors    what can go wrong
+    contract  what a producer promises, and the breaker policy
+    odcs      the Open Data Contract Standard document -> Contract
+    plan      Contract -> Plan: rules over metrics, and everything that will not be executed, with the reason
+    verdict   Plan + Measurement -> Verdict
+    ledger    what is remembered of batches, decisions, outputs and reviews
+    breaker   the state machine
+    route     what a consumer reads
+    events    what the world is told
+"""

@@ -1,0 +1,501 @@
+"""The circuit breaker, as pure functions from (breaker, event, now) to the next breaker. Read top to bottom.
+
+                     a counted batch fails and the window's threshold is reached,
+                     or it breaks a rule of a `tripOn` severity
+           ┌──────────┐ ───────────────────────────────────────────────► ┌──────────┐
+           │  closed  │                                                  │   open   │
+           └──────────┘ ◄──── reset ──────────────────────────────────── └──────────┘
+                ▲                                                          │      ▲
+                │ `probes` different batches passed      cooldown is over, │      │ a probe failed:
+                │                                        a probe is claimed│      │ longer cooldown
+                │                     ┌───────────┐ ◄──────────────────────┘      │
+                └──────────────────── │ half_open │ ──────────────────────────────┘
+                                      └───────────┘
+
+- Only a failure opens. A rate or count that reaches its threshold trips. An event exactly as old as a time window is outside.
+- Half-open is entered by claiming a probe (`claim`), never by a timer. A batch that arrives once the cooldown is over claims and
+  settles in one step (`arrive`).
+- One lease at a time; it ends by itself. A result under another lease or generation changes nothing (`settle`).
+- The generation counts everything that makes earlier knowledge stale: each transition, override and contract version.
+- Overrides stand beside the state. While observe_only is on the machine runs on, its transitions are marked `shadow`, and
+  nothing is enforced; it ends closed with an empty window.
+- Batches that are older than what is published (backfill), made from fallback data, judged before, or inconclusive move nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from dagster_contracts.core.contract import BreakerPolicy, Confidence, Severity, Window
+from dagster_contracts.core.ledger import Status, place_of
+from dagster_contracts.core.verdict import Outcome, Verdict
+
+# --- values --------------------------------------------------------------------------------------------------------
+
+
+class State(StrEnum):
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half_open"
+
+
+class OverrideKind(StrEnum):
+    FORCE_OPEN = "force_open"
+    FORCE_CLOSED = "force_closed"
+    OBSERVE_ONLY = "observe_only"
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """A person's word over the machine, until `expires_at` (None: until cleared)."""
+
+    kind: OverrideKind
+    actor: str
+    reason: str
+    set_at: datetime
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to judge one probe. Void once `expires_at` is reached or the breaker's generation has moved on."""
+
+    id: str
+    holder: str
+    batch_id: str
+    generation: int
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A batch in the window."""
+
+    batch_id: str
+    at: datetime
+    failed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Breaker:
+    """Everything the machine knows. `version` is the store's compare-and-set token, `event_sequence` the last event's number."""
+
+    key: str
+    policy: BreakerPolicy
+    contract_version: str
+    state: State = State.CLOSED
+    generation: int = 0
+    since: datetime | None = None  # of the present state; None before the first transition
+    opened_at: datetime | None = None  # of the present incident; kept while it re-opens
+    cause: str = ""
+    findings: tuple[str, ...] = ()  # of the batch that tripped or failed the last probe, one line each
+    failed_rules: frozenset[str] = frozenset()  # a probe passes only if all of these were executed
+    window: tuple[Counted, ...] = ()
+    reopened: int = 0  # failed probes since the trip
+    retry_at: datetime | None = None  # earliest next claim
+    lease: Lease | None = None
+    probed: tuple[str, ...] = ()  # batches already used as a probe in this incident
+    passed: tuple[str, ...] = ()  # of those, the ones that passed since the last failure
+    override: Override | None = None
+    event_sequence: int = 0
+    version: int = 0
+
+    @property
+    def cooldown(self) -> timedelta:
+        """The wait after the last opening: base x multiplier^failed probes, at most the maximum."""
+        return cooldown(self.policy, self.reopened)
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """A change of state, or (from equal to to) of override or contract version. `shadow`: not enforced."""
+
+    key: str
+    from_state: State
+    to_state: State
+    cause: str
+    at: datetime
+    generation: int
+    batch_id: str | None = None
+    actor: str | None = None
+    shadow: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The next breaker, and what is to be recorded of getting there."""
+
+    breaker: Breaker
+    transitions: tuple[Transition, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What the machine needs to know of a judged batch.
+
+    `head`: unpartitioned, or not older than the newest published partition in scope. `repeated`: judged before under the same
+    contract version. `released`: a named person lets it through whatever the verdict.
+    """
+
+    batch_id: str
+    outcome: Outcome
+    failed_severities: frozenset[Severity] = frozenset()
+    failed_rules: frozenset[str] = frozenset()
+    executed_rules: frozenset[str] = frozenset()
+    findings: tuple[str, ...] = ()
+    head: bool = True
+    confidence: Confidence = Confidence.FULL
+    repeated: bool = False
+    released: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        batch_id: str,
+        verdict: Verdict,
+        *,
+        head: bool = True,
+        confidence: Confidence = Confidence.FULL,
+        repeated: bool = False,
+        released: bool = False,
+    ) -> Judged:
+        failed = [finding for finding in verdict.findings if finding.outcome is Outcome.FAIL]
+        return cls(
+            batch_id=batch_id,
+            outcome=verdict.outcome,
+            failed_severities=frozenset(finding.severity for finding in failed),
+            failed_rules=frozenset(finding.rule for finding in failed),
+            executed_rules=frozenset(finding.rule for finding in verdict.findings if finding.outcome is not Outcome.INCONCLUSIVE),
+            findings=failures(verdict),
+            head=head,
+            confidence=confidence,
+            repeated=repeated,
+            released=released,
+        )
+
+    @property
+    def moves(self) -> bool:
+        """Whether it may change the breaker at all, as it arrives."""
+        return self.head and self.confidence is Confidence.FULL and self.outcome is not Outcome.INCONCLUSIVE and not self.repeated
+
+
+def failures(verdict: Verdict) -> tuple[str, ...]:
+    """What made a batch fail, one line each."""
+    failed = (finding for finding in verdict.findings if finding.outcome is Outcome.FAIL)
+    return tuple(f"{finding.rule}: {finding.observed}; expected {finding.expected}" for finding in failed)
+
+
+def asset_of(key: str) -> str:
+    """The asset of a breaker key: "vendor/feed" of "vendor/feed[vendor=acme]"."""
+    return key.split("[", 1)[0]
+
+
+# --- reading -------------------------------------------------------------------------------------------------------
+
+
+def cooldown(policy: BreakerPolicy, reopened: int) -> timedelta:
+    """Wait after an opening that followed `reopened` failed probes."""
+    limit = max(policy.backoff_maximum, policy.cooldown)
+    try:
+        return min(policy.cooldown * policy.backoff_multiplier**reopened, limit)
+    except OverflowError:
+        return limit
+
+
+def current(breaker: Breaker, now: datetime) -> Breaker:
+    """The breaker as of `now`: an expired override is gone, with the consequences of clearing it. Nothing is stored by this."""
+    return _lapse(breaker, now).breaker
+
+
+def enforced_open(breaker: Breaker, now: datetime) -> bool:
+    """Whether consumers are routed away: by the state, unless an override says otherwise."""
+    breaker = current(breaker, now)
+    if breaker.override is not None:
+        return breaker.override.kind is OverrideKind.FORCE_OPEN
+    return breaker.state is not State.CLOSED
+
+
+def lease_is_live(breaker: Breaker, now: datetime) -> bool:
+    lease = breaker.lease
+    return lease is not None and lease.generation == breaker.generation and now < lease.expires_at
+
+
+def probe_due(breaker: Breaker, now: datetime) -> bool:
+    """Whether a probe may be claimed now."""
+    return _refusal(current(breaker, now), now) is None
+
+
+def next_probe_at(breaker: Breaker, now: datetime) -> datetime | None:
+    """When a probe may be claimed at the earliest; None where none will be (closed, or held by an override without end)."""
+    breaker = current(breaker, now)
+    if breaker.state is State.CLOSED:
+        return None
+    moments = [breaker.retry_at or now]
+    if lease_is_live(breaker, now) and breaker.lease is not None:
+        moments.append(breaker.lease.expires_at)
+    if breaker.override is not None and breaker.override.kind is not OverrideKind.OBSERVE_ONLY:
+        if breaker.override.expires_at is None:
+            return None
+        moments.append(breaker.override.expires_at)
+    return max(moments)
+
+
+# --- a batch arrives -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What becomes of an arriving batch, and of the breaker."""
+
+    step: Step
+    status: Status  # publishing, held or quarantined
+    counted: bool  # it entered the window, or was judged as a probe
+
+
+def arrive(breaker: Breaker, judged: Judged, now: datetime) -> Arrival:
+    """Decide on a judged batch that has just been delivered: publish, hold or quarantine, and what it does to the breaker."""
+    lapsed = _lapse(breaker, now)
+    breaker = lapsed.breaker
+    kind = breaker.override.kind if breaker.override else None
+    if judged.released:
+        return Arrival(lapsed, Status.PUBLISHING, False)
+    if kind in (OverrideKind.FORCE_OPEN, OverrideKind.FORCE_CLOSED):
+        return Arrival(lapsed, _status(breaker, judged, closed=kind is OverrideKind.FORCE_CLOSED), False)
+    step, counted = _move(breaker, judged, now)
+    status = _status(step.breaker, judged, closed=step.breaker.state is State.CLOSED)
+    return Arrival(_after(lapsed, step), Status.PUBLISHING if kind is OverrideKind.OBSERVE_ONLY else status, counted)
+
+
+def _status(breaker: Breaker, judged: Judged, *, closed: bool) -> Status:
+    if judged.outcome is Outcome.FAIL:
+        return Status.QUARANTINED
+    if judged.outcome is Outcome.INCONCLUSIVE and not breaker.policy.admit_inconclusive:
+        return Status.HELD
+    return Status.PUBLISHING if closed else Status.HELD
+
+
+def _move(breaker: Breaker, judged: Judged, now: datetime) -> tuple[Step, bool]:
+    if not judged.moves:
+        return Step(breaker), False
+    if breaker.state is State.CLOSED:
+        return _count(breaker, judged, now), True
+    lease_id = f"arrival:{judged.batch_id}"
+    claimed = claim(breaker, lease_id=lease_id, holder="arrival", batch_id=judged.batch_id, now=now)
+    if isinstance(claimed, Refused):
+        return Step(breaker), False
+    settled = settle(claimed.breaker, lease_id, judged, now)
+    assert isinstance(settled, Step)
+    return _after(claimed, settled), not inconclusive(breaker, judged)
+
+
+def _count(breaker: Breaker, judged: Judged, now: datetime) -> Step:
+    failed = judged.outcome is Outcome.FAIL
+    window = trimmed((*breaker.window, Counted(judged.batch_id, now, failed)), breaker.policy.window, now)
+    breaker = replace(breaker, window=window)
+    if not failed:
+        return Step(breaker)
+    if judged.failed_severities & breaker.policy.trip_on or threshold_reached(window, breaker.policy):
+        return _open(breaker, judged, now, reopened=0, cause=f"{place_of(judged.batch_id)} failed")
+    return Step(breaker)
+
+
+def trimmed(entries: Iterable[Counted], window: Window, now: datetime) -> tuple[Counted, ...]:
+    """The entries that still count: the last `batches`, or those younger than `duration`."""
+    kept = tuple(entries)
+    if window.duration is not None:
+        return tuple(entry for entry in kept if now - entry.at < window.duration)
+    assert window.batches is not None
+    return kept[-window.batches :]
+
+
+def threshold_reached(window: tuple[Counted, ...], policy: BreakerPolicy) -> bool:
+    """Whether the failures in the window reach the policy's count, or its rate over at least `minimum_batches`."""
+    failures = sum(entry.failed for entry in window)
+    if policy.failure_rate_threshold is None:
+        return failures >= policy.failures
+    return len(window) >= policy.minimum_batches and failures / len(window) >= policy.failure_rate_threshold
+
+
+# --- probes --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """No probe may be claimed, or a result does not count; `retry_at` is when asking again can help."""
+
+    reason: str
+    retry_at: datetime | None = None
+
+
+def claim(breaker: Breaker, *, lease_id: str, holder: str, batch_id: str, now: datetime) -> Step | Refused:
+    """Take the one probe lease, entering half-open. Refused while closed, cooling down, leased, or overridden."""
+    lapsed = _lapse(breaker, now)
+    breaker = lapsed.breaker
+    reason = _refusal(breaker, now)
+    if reason is None and batch_id in breaker.probed:
+        reason = f"{place_of(batch_id)} has been probed already; deliver a new one"
+    if reason is not None:
+        return Refused(reason, next_probe_at(breaker, now))
+    cause = f"probe of {place_of(batch_id)} claimed by {holder}"
+    if breaker.state is State.OPEN:
+        step = _enter(breaker, State.HALF_OPEN, cause, now, batch_id=batch_id)
+    else:
+        step = Step(replace(breaker, generation=breaker.generation + 1))
+    lease = Lease(lease_id, holder, batch_id, step.breaker.generation, now + breaker.policy.lease)
+    return _after(lapsed, Step(replace(step.breaker, lease=lease, retry_at=now), step.transitions))
+
+
+def settle(breaker: Breaker, lease_id: str, judged: Judged, now: datetime) -> Step | Refused:
+    """Apply a probe's result. Refused (and nothing changed) unless `lease_id` is the live lease of this generation, for this batch."""
+    breaker = current(breaker, now)
+    lease = breaker.lease
+    if lease is None or not lease_is_live(breaker, now) or (lease.id, lease.batch_id) != (lease_id, judged.batch_id):
+        return Refused("the probe's lease has ended, or the breaker has moved on; the result is recorded and changes nothing")
+    if judged.outcome is Outcome.FAIL:
+        probed = replace(breaker, probed=(*breaker.probed, judged.batch_id))
+        return _open(probed, judged, now, reopened=breaker.reopened + 1, cause=f"probe of {place_of(judged.batch_id)} failed")
+    if inconclusive(breaker, judged):
+        return Step(replace(breaker, lease=None, retry_at=now + breaker.policy.lease))
+    passed = (*breaker.passed, judged.batch_id)
+    if len(passed) < breaker.policy.probes:
+        return Step(replace(breaker, lease=None, retry_at=now, passed=passed, probed=(*breaker.probed, judged.batch_id)))
+    return _close(breaker, f"probe of {place_of(judged.batch_id)} passed", now, batch_id=judged.batch_id)
+
+
+def inconclusive(breaker: Breaker, judged: Judged) -> bool:
+    """Whether a probe proved nothing: it could not be measured, or passed without executing every rule that failed at the trip."""
+    unproven = judged.outcome is not Outcome.FAIL and not breaker.failed_rules <= judged.executed_rules
+    return judged.outcome is Outcome.INCONCLUSIVE or unproven
+
+
+def _refusal(breaker: Breaker, now: datetime) -> str | None:
+    if breaker.state is State.CLOSED:
+        return "the breaker is closed"
+    if breaker.override is not None and breaker.override.kind is not OverrideKind.OBSERVE_ONLY:
+        return f"{breaker.override.kind} by {breaker.override.actor}: {breaker.override.reason}"
+    if lease_is_live(breaker, now) and breaker.lease is not None:
+        return f"a probe is running, leased to {breaker.lease.holder}"
+    if breaker.retry_at is not None and now < breaker.retry_at:
+        return "the cooldown is not over"
+    return None
+
+
+# --- people and contract versions ----------------------------------------------------------------------------------
+
+
+def override(breaker: Breaker, kind: OverrideKind, *, actor: str, reason: str, now: datetime, expires_at: datetime | None = None) -> Step:
+    """Set an override. Leases are void from here on."""
+    before = _lapse(breaker, now)
+    if before.breaker.override is not None:
+        before = _after(before, _clear(before.breaker, f"{before.breaker.override.kind} replaced by {kind}", now, actor))
+    word = Override(kind, actor, reason, now, expires_at)
+    return _after(before, _note(replace(before.breaker, override=word, lease=None), f"{kind}: {reason}", now, actor))
+
+
+def reset(breaker: Breaker, *, actor: str, reason: str, now: datetime) -> Step:
+    """No override, closed, empty window, first cooldown: whatever the state was."""
+    before = _lapse(breaker, now)
+    return _after(before, _shut(replace(before.breaker, override=None), f"reset: {reason}", now, actor))
+
+
+def adopt(breaker: Breaker, contract_version: str, policy: BreakerPolicy, now: datetime) -> Step:
+    """Bring the policy in force up to date. A new contract version keeps the state, empties the window and makes a probe due now."""
+    before = _lapse(breaker, now)
+    breaker = before.breaker
+    if breaker.contract_version == contract_version:
+        return _after(before, Step(replace(breaker, policy=policy)))
+    updated = replace(
+        breaker,
+        policy=policy,
+        contract_version=contract_version,
+        window=(),
+        lease=None,
+        probed=(),
+        passed=(),
+        failed_rules=frozenset(),
+        retry_at=None if breaker.state is State.CLOSED else now,
+    )
+    return _after(before, _note(updated, f"contract version {breaker.contract_version} -> {contract_version}", now, None))
+
+
+def _lapse(breaker: Breaker, now: datetime) -> Step:
+    """Clear an override that has expired, as of its expiry. Whatever writes a breaker begins here, so that the end is recorded once."""
+    word = breaker.override
+    if word is None or word.expires_at is None or now < word.expires_at:
+        return Step(breaker)
+    return _clear(breaker, f"{word.kind} by {word.actor} expired", word.expires_at, None)
+
+
+def _clear(breaker: Breaker, cause: str, at: datetime, actor: str | None) -> Step:
+    assert breaker.override is not None
+    cleared = replace(breaker, override=None, lease=None)
+    if breaker.override.kind is OverrideKind.OBSERVE_ONLY:
+        return _shut(cleared, cause, at, actor)
+    return _note(cleared, cause, at, actor)
+
+
+# --- the only three ways to write a state --------------------------------------------------------------------------
+
+
+def _open(breaker: Breaker, judged: Judged, now: datetime, *, reopened: int, cause: str) -> Step:
+    rules = judged.failed_rules | (breaker.failed_rules if reopened else frozenset())
+    opened = replace(
+        breaker,
+        opened_at=breaker.opened_at if reopened else now,
+        findings=judged.findings,
+        failed_rules=rules,
+        window=(),
+        reopened=reopened,
+        retry_at=now + cooldown(breaker.policy, reopened),
+        lease=None,
+        passed=(),
+    )
+    return _enter(opened, State.OPEN, cause, now, batch_id=judged.batch_id)
+
+
+def _close(breaker: Breaker, cause: str, now: datetime, *, batch_id: str | None = None, actor: str | None = None) -> Step:
+    return _enter(_fresh(breaker), State.CLOSED, cause, now, batch_id=batch_id, actor=actor)
+
+
+def _shut(breaker: Breaker, cause: str, now: datetime, actor: str | None) -> Step:
+    """Closed with an empty window, whatever the state was."""
+    if breaker.state is State.CLOSED:
+        return _note(_fresh(breaker), cause, now, actor)
+    return _close(breaker, cause, now, actor=actor)
+
+
+def _enter(breaker: Breaker, state: State, cause: str, now: datetime, *, batch_id: str | None = None, actor: str | None = None) -> Step:
+    entered = replace(breaker, state=state, since=now, cause=cause, generation=breaker.generation + 1)
+    shadow = breaker.override is not None and breaker.override.kind is OverrideKind.OBSERVE_ONLY
+    record = Transition(breaker.key, breaker.state, state, cause, now, entered.generation, batch_id, actor, shadow)
+    return Step(entered, (record,))
+
+
+def _fresh(breaker: Breaker) -> Breaker:
+    """Without any memory of an incident."""
+    return replace(
+        breaker,
+        window=(),
+        lease=None,
+        reopened=0,
+        retry_at=None,
+        opened_at=None,
+        findings=(),
+        failed_rules=frozenset(),
+        probed=(),
+        passed=(),
+    )
+
+
+def _note(breaker: Breaker, cause: str, now: datetime, actor: str | None) -> Step:
+    """Record something that is not a change of state, and make earlier knowledge stale."""
+    noted = replace(breaker, generation=breaker.generation + 1)
+    return Step(noted, (Transition(breaker.key, breaker.state, breaker.state, cause, now, noted.generation, None, actor),))
+
+
+def _after(first: Step, then: Step) -> Step:
+    """Both, in that order; `then` started from where `first` ended."""
+    return Step(then.breaker, first.transitions + then.transitions)

@@ -1,0 +1,188 @@
+"""A checked ODCS document -> Contract. Decides nothing about validity; `odcs.parse` calls it once nothing is wrong.
+
+A column is called by `physicalName` where one is given, else by `name`; column names in the arguments of rules follow.
+"""
+
+from __future__ import annotations
+
+from dagster_contracts.core.contract import BreakerPolicy, Contract, Operator, Property, QualityRule, Scalar, SchemaObject, ServiceLevel
+from dagster_contracts.core.document import Path, maps, path_text
+from dagster_contracts.core.odcs_rules import is_library
+
+_Map = dict[str, object]
+_FORMER_METRICS = {"duplicateCount": "duplicateValues", "validValues": "invalidValues"}  # ODCS 3.0 `rule` -> `metric`
+
+
+def read_contract(root: _Map, policy: BreakerPolicy, *, source: str | None, content_hash: str, notes: tuple[str, ...]) -> Contract:
+    return Contract(
+        id=str(root["id"]),
+        version=str(root["version"]),
+        api_version=str(root["apiVersion"]),
+        status=_text(root.get("status")) or "",
+        objects=tuple(_object(obj, ("schema", index)) for index, obj in maps(root.get("schema"))),
+        name=_text(root.get("name")),
+        description=_description(root.get("description")),
+        owner=_owner(root),
+        domain=_text(root.get("domain")),
+        tags=_texts(root.get("tags")),
+        service_levels=tuple(_service_level(level, ("slaProperties", index)) for index, level in maps(root.get("slaProperties"))),
+        policy=policy,
+        samples=custom_property(root, "samples") is not False,
+        source=source,
+        content_hash=content_hash,
+        notes=notes,
+    )
+
+
+def custom_property(owner: _Map, name: str) -> object | None:
+    """The value of a custom property, None where it is not given."""
+    return next((entry.get("value") for _, entry in maps(owner.get("customProperties")) if entry.get("property") == name), None)
+
+
+def _object(obj: _Map, path: Path) -> SchemaObject:
+    columns = {str(prop.get("name")): _column(prop) for _, prop in maps(obj.get("properties"))}
+    return SchemaObject(
+        name=_text(obj.get("name")) or _text(obj.get("physicalName")) or "",
+        physical_name=_text(obj.get("physicalName")),
+        asset=_text(custom_property(obj, "dagsterAsset")),
+        closed=custom_property(obj, "closedSchema") is True,
+        description=_text(obj.get("description")),
+        properties=_properties(obj, path),
+        quality=_rules(obj, path, columns),
+        relationships=_relationships(obj),
+        path=path_text(path),
+    )
+
+
+def _properties(owner: _Map, path: Path) -> tuple[Property, ...]:
+    return tuple(_property(prop, (*path, "properties", index)) for index, prop in maps(owner.get("properties")))
+
+
+def _property(prop: _Map, path: Path) -> Property:
+    items = prop.get("items")
+    position = prop.get("primaryKeyPosition", -1)
+    return Property(
+        name=_column(prop),
+        logical_type=_text(prop.get("logicalType")),
+        physical_type=_text(prop.get("physicalType")),
+        options=_map(prop.get("logicalTypeOptions")),
+        required=prop.get("required") is True,
+        unique=prop.get("unique") is True,
+        primary_key=prop.get("primaryKey") is True,
+        primary_key_position=int(position) if isinstance(position, int | float) else -1,
+        enum=_scalars([entry.get("value") for _, entry in maps(prop.get("enum"))]),
+        classification=_text(prop.get("classification")),
+        deprecated=prop.get("deprecated") is True,
+        description=_text(prop.get("description")),
+        tags=_texts(prop.get("tags")),
+        quality=_rules(prop, path, {}),
+        properties=_properties(prop, path),
+        items=_property(items, (*path, "items")) if isinstance(items, dict) else None,
+        relationships=_relationships(prop),
+        path=path_text(path),
+    )
+
+
+def _column(prop: _Map) -> str:
+    return _text(prop.get("physicalName")) or _text(prop.get("name")) or ""
+
+
+def _rules(owner: _Map, path: Path, columns: dict[str, str]) -> tuple[QualityRule, ...]:
+    return tuple(_rule(rule, (*path, "quality", index), columns) for index, rule in maps(owner.get("quality")))
+
+
+def _rule(rule: _Map, path: Path, columns: dict[str, str]) -> QualityRule:
+    former = _text(rule.get("rule"))
+    return QualityRule(
+        type=_type(rule),
+        metric=_text(rule.get("metric")) or (_FORMER_METRICS.get(former, former) if former else None),
+        operators=_operators(rule),
+        unit=_text(rule.get("unit")),
+        severity=_text(rule.get("severity")),
+        dimension=_text(rule.get("dimension")),
+        name=_text(rule.get("name")),
+        description=_text(rule.get("description")),
+        arguments=_arguments(rule, columns),
+        query=_text(rule.get("query")),
+        engine=_text(rule.get("engine")),
+        implementation=rule.get("implementation"),
+        path=path_text(path),
+    )
+
+
+def _type(rule: _Map) -> str:
+    """A rule without `type` and without a metric is read by what it has, so that it is listed as what it is."""
+    if given := _text(rule.get("type")):
+        return given
+    if is_library(rule):
+        return "library"
+    return "sql" if "query" in rule else "custom" if "implementation" in rule else "text"
+
+
+def _operators(rule: _Map) -> tuple[tuple[Operator, object], ...]:
+    given = tuple((operator, _bounds(rule[operator])) for operator in Operator if operator in rule)
+    return given or (((Operator.MUST_BE, 0),) if rule.get("rule") == "validValues" else ())
+
+
+def _bounds(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _arguments(rule: _Map, columns: dict[str, str]) -> _Map:
+    arguments = _map(rule.get("arguments"))
+    if is_library(rule):
+        arguments = {**{key: rule[key] for key in ("validValues", "pattern") if key in rule}, **arguments}  # ODCS 3.0 had no `arguments`
+    named = arguments.get("properties")
+    if isinstance(named, list):
+        arguments = {**arguments, "properties": [columns.get(name, name) if isinstance(name, str) else name for name in named]}
+    return arguments
+
+
+def _service_level(level: _Map, path: Path) -> ServiceLevel:
+    return ServiceLevel(
+        property=_text(level.get("property")) or "",
+        value=level.get("value"),
+        value_ext=level.get("valueExt"),
+        unit=_text(level.get("unit")),
+        element=_text(level.get("element")),
+        driver=_text(level.get("driver")),
+        schedule=_text(level.get("schedule")),
+        path=path_text(path),
+    )
+
+
+def _relationships(owner: _Map) -> tuple[str, ...]:
+    targets = [relationship.get("to") for _, relationship in maps(owner.get("relationships"))]
+    return tuple(str(name) for target in targets for name in (target if isinstance(target, list) else [target]))
+
+
+def _description(value: object) -> str | None:
+    parts = _map(value)
+    return _text(value) or next((text for key in ("purpose", "usage", "limitations") if (text := _text(parts.get(key)))), None)
+
+
+def _owner(root: _Map) -> str | None:
+    """The team member with the role owner, else the team's name, else the customProperty `owner`."""
+    team = root.get("team")
+    members = team.get("members") if isinstance(team, dict) else team
+    for _, member in maps(members):
+        if (_text(member.get("role")) or "").lower() == "owner":
+            return _text(member.get("username")) or _text(member.get("name"))
+    return _text(_map(team).get("name")) or _text(custom_property(root, "owner"))
+
+
+def _scalars(values: list[object]) -> tuple[Scalar, ...]:
+    """Allowed values, each once. Null is left out: whether it is allowed is for `required` to say."""
+    return tuple(dict.fromkeys(value for value in values if isinstance(value, str | int | float)))
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()
+
+
+def _map(value: object) -> _Map:
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,106 @@
+"""ODCS `quality` rules of type library -> metrics and thresholds, or why a rule is not measured. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+
+from dagster_contracts.core.contract import Clause, Operator, QualityRule, Scalar
+from dagster_contracts.core.options import NotMeasurable, checked_pattern, is_number, shown
+from dagster_contracts.core.plan import Duplicates, Metric, Missing, NotIn, NotMatching, Nulls, RowCount, Threshold
+
+LIBRARY = ("nullValues", "missingValues", "invalidValues", "duplicateValues", "rowCount")
+
+CLAUSES = {
+    "nullValues": Clause.COMPLETENESS,
+    "missingValues": Clause.COMPLETENESS,
+    "invalidValues": Clause.VALIDITY,
+    "duplicateValues": Clause.UNIQUENESS,
+    "rowCount": Clause.VOLUME,
+}
+_BETWEEN = (Operator.BETWEEN, Operator.NOT_BETWEEN)
+
+
+def metrics_of(quality: QualityRule, column: str | None) -> list[Metric]:
+    """What a quality rule measures: at least one metric. Raises NotMeasurable."""
+    if quality.type == "text":
+        raise NotMeasurable("text rules are for people")
+    if quality.type == "sql":
+        raise NotMeasurable("sql rules are not executed by this engine yet")
+    if quality.type == "custom":
+        raise NotMeasurable(f"engine {quality.engine or '(none named)'} is not available")
+    if quality.metric not in LIBRARY:
+        raise NotMeasurable(f"metric {quality.metric} is not known; known are {', '.join(LIBRARY)}")
+    if not quality.operators:
+        raise NotMeasurable(f"no operator says what the measured value must be; one of {', '.join(Operator)}")
+    if quality.metric == "rowCount":
+        return [RowCount()]
+    if quality.metric == "duplicateValues":
+        return [Duplicates(_duplicate_columns(quality.arguments, column))]
+    if column is None:
+        raise NotMeasurable(f"{quality.metric} belongs to a property, and this rule to the whole object")
+    if quality.metric == "nullValues":
+        return [Nulls(column)]
+    if quality.metric == "missingValues":
+        return [Missing(column, _values(quality.arguments, "missingValues", null=True))]
+    return _invalid(quality.arguments, column)
+
+
+def _duplicate_columns(arguments: Mapping[str, object], column: str | None) -> tuple[str, ...]:
+    given = arguments.get("properties")
+    if given is None and column is not None:
+        return (column,)
+    if isinstance(given, list | tuple) and given and all(isinstance(name, str) for name in given):
+        return tuple(dict.fromkeys(given))
+    raise NotMeasurable(f"arguments.properties is {shown(given)}; expected the list of properties that are unique together")
+
+
+def _invalid(arguments: Mapping[str, object], column: str) -> list[Metric]:
+    """Valid values and a pattern are two promises: a value has to keep both."""
+    found: list[Metric] = []
+    if arguments.get("validValues") is not None:
+        found.append(NotIn(column, tuple(v for v in _values(arguments, "validValues", null=True) if v is not None)))
+    if arguments.get("pattern") is not None:
+        found.append(NotMatching(column, checked_pattern(arguments["pattern"])))
+    if not found:
+        raise NotMeasurable("arguments give neither validValues nor a pattern")
+    return found
+
+
+def _values(arguments: Mapping[str, object], name: str, *, null: bool) -> tuple[Scalar | None, ...]:
+    given = arguments.get(name)
+    if not isinstance(given, list | tuple) or not given:
+        raise NotMeasurable(f"arguments.{name} is {shown(given)}; expected a list of values")
+    return tuple(_scalar(name, value) for value in given)
+
+
+def _scalar(name: str, value: object) -> Scalar | None:
+    if isinstance(value, date):
+        return value.isoformat()
+    if value is None or isinstance(value, str | int | float):
+        return value
+    raise NotMeasurable(f"arguments.{name} holds {shown(value)}; expected text, numbers, booleans or null")
+
+
+def threshold_of(metric: Metric, operator: Operator, value: object, unit: str | None) -> Threshold:
+    percent = _percent(unit)
+    if percent and isinstance(metric, RowCount):
+        raise NotMeasurable("a row count in percent has no whole to be a part of; use unit rows")
+    if operator not in _BETWEEN:
+        if not is_number(value):
+            raise NotMeasurable(f"{operator} is {shown(value)}, not a number")
+        return Threshold(operator, value, percent)  # type: ignore[arg-type]
+    if not (isinstance(value, list | tuple) and len(value) == 2 and all(map(is_number, value))):
+        raise NotMeasurable(f"{operator} is {shown(value)}; expected two numbers, the lower first")
+    low, high = value
+    if low > high:
+        raise NotMeasurable(f"{operator} is {shown(value)}: the lower number comes first")
+    return Threshold(operator, (low, high), percent)
+
+
+def _percent(unit: str | None) -> bool:
+    if unit is None or unit.strip().lower() in ("rows", "row"):
+        return False
+    if unit.strip().lower() in ("percent", "%"):
+        return True
+    raise NotMeasurable(f'unit "{unit}" is not known; use rows or percent')

@@ -1,0 +1,186 @@
+"""What a consumer reads: from the status of the requested partition first, from the breaker second.
+
+    requested batch            | closed                 | open, half-open
+    ---------------------------|------------------------|---------------------------------------------------------
+    published, partitioned     | fresh                  | fresh
+    published, unpartitioned   | fresh                  | the live data is the last good: see the fallbacks
+    quarantined, held, publishing, missing after a refusal  | the consumer's fallback
+    never judged               | served, `unjudged`     | the consumer's fallback
+
+A consumer's fallback follows from the least confidence it accepts: `full` halts, `stale` reads the last good batch of an earlier
+partition, `low` reads the refused batch itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from dagster_contracts.core.breaker import Breaker, current, failures, next_probe_at
+from dagster_contracts.core.contract import Confidence
+from dagster_contracts.core.ledger import Batch, Output, OutputStatus, Partition, Route, RouteKind, Status
+from dagster_contracts.core.snapshot import Snapshot
+
+
+def decide(snapshot: Snapshot, *, asset: str, requested: Partition, accepts: Confidence, breaker_key: str) -> Route:
+    """The route of a consumer that accepts down to `accepts` to `requested` of a contracted `asset`."""
+    published, refused = snapshot.published, snapshot.refused
+    blank = _blank(snapshot, asset, requested, breaker_key)
+    live_is_asked_for = requested.key is not None or (refused is None and not snapshot.open)
+    if published is not None and live_is_asked_for and published.confidence.satisfies(accepts):
+        return _read(blank, RouteKind.FRESH, published.confidence, published)
+    if not snapshot.judged and not snapshot.open:
+        return replace(blank, kind=RouteKind.UNJUDGED, confidence=Confidence.FULL, served=requested, reason="never judged")
+    return _fallback(replace(blank, reason=_why(snapshot, asset, requested)), snapshot, accepts)
+
+
+def decide_output(output: Output | None, *, asset: str, requested: Partition, accepts: Confidence) -> Route:
+    """The route to an upstream without a contract: as confident as the ledger says its present output is."""
+    if output is None or output.status is OutputStatus.OK:
+        return Route(asset, requested, RouteKind.FRESH, Confidence.FULL, served=requested)
+    key = next((route.breaker_key for route in output.inputs if route.breaker_key), None)
+    route = Route(asset, requested, RouteKind.HALTED, None, breaker_key=key, findings=_causes(output.inputs))
+    if output.confidence is None:
+        return replace(route, reason=f"{asset} [{requested}] was halted itself: {_first_reason(output.inputs)}")
+    if not output.confidence.satisfies(accepts):
+        return replace(
+            route,
+            reason=f"{asset} [{requested}] is only of {output.confidence} confidence, {accepts} is needed: {_first_reason(output.inputs)}",
+        )
+    kind = RouteKind.LAST_GOOD if output.confidence is Confidence.STALE else RouteKind.LOW_CONFIDENCE
+    reason = f"{asset} [{requested}] was made from fallback data: {_first_reason(output.inputs)}"
+    return replace(route, kind=kind, confidence=output.confidence, served=requested, reason=reason)
+
+
+def unavailable(asset: str, requested: Partition, breaker_key: str, problem: str, *, admit: bool) -> Route:
+    """The route while the store cannot be asked: halt, or admit where the policy says so. It never reads as closed."""
+    if admit:
+        reason = f"the breaker store is out of reach ({problem}); admitted unjudged by onStoreUnavailable: admit"
+        return Route(asset, requested, RouteKind.UNJUDGED, Confidence.FULL, served=requested, breaker_key=breaker_key, reason=reason)
+    reason = f"the breaker store is out of reach, so nothing is known of {asset} [{requested}]: {problem}"
+    return Route(asset, requested, RouteKind.HALTED, None, breaker_key=breaker_key, reason=reason)
+
+
+def strictest(routes: Iterable[Route]) -> Route | None:
+    """The route that leaves the least confidence; halted before all others. None for none."""
+    return min(routes, key=lambda route: 0 if route.confidence is None else route.confidence.rank, default=None)
+
+
+# --- fallbacks -----------------------------------------------------------------------------------------------------
+
+
+def _fallback(blank: Route, snapshot: Snapshot, accepts: Confidence) -> Route:
+    refused = snapshot.refused
+    if accepts is Confidence.LOW and refused is not None and refused.staged is not None:
+        return _read(blank, RouteKind.LOW_CONFIDENCE, Confidence.LOW, refused)
+    if accepts is Confidence.FULL:
+        return replace(blank, reason=f"{blank.reason} {_outlook(blank)}")
+    good = snapshot.last_good
+    if good is not None:
+        return _last_good(blank, good, snapshot)
+    if accepts is Confidence.LOW and not snapshot.judged:
+        return replace(blank, kind=RouteKind.LOW_CONFIDENCE, confidence=Confidence.LOW, served=blank.requested)
+    missing = (
+        f"No partition of {blank.upstream} before {blank.requested} has been judged good; run `dagster-contracts baseline "
+        f"{blank.upstream}`, or let the consumer accept low."
+    )
+    return replace(blank, reason=f"{blank.reason} {missing} {_outlook(blank)}")
+
+
+def _last_good(blank: Route, good: Batch, snapshot: Snapshot) -> Route:
+    limit = snapshot.breaker.policy.max_staleness if snapshot.breaker else None
+    age = _staleness(blank.requested, good.partition)
+    if limit is not None and age is not None and age > limit:
+        too_old = f"The last good partition {good.partition} is {age} older, more than maxStaleness {limit}."
+        return replace(blank, reason=f"{blank.reason} {too_old} {_outlook(blank)}")
+    return _read(blank, RouteKind.LAST_GOOD, Confidence.STALE, good)
+
+
+def _staleness(requested: Partition, served: Partition) -> timedelta | None:
+    if requested.end is None or served.end is None:
+        return None
+    return requested.end - served.end
+
+
+# --- putting it into words -----------------------------------------------------------------------------------------
+
+
+def _blank(snapshot: Snapshot, asset: str, requested: Partition, breaker_key: str) -> Route:
+    route = Route(asset, requested, RouteKind.HALTED, None, breaker_key=breaker_key)
+    if snapshot.breaker is None:
+        return route
+    breaker = current(snapshot.breaker, snapshot.now)
+    return replace(
+        route,
+        contract_version=breaker.contract_version,
+        since=_since(breaker) if snapshot.open else None,
+        retry_at=next_probe_at(breaker, snapshot.now),
+        findings=breaker.findings or _findings(snapshot.refused),
+    )
+
+
+def _read(blank: Route, kind: RouteKind, confidence: Confidence, batch: Batch) -> Route:
+    reason = blank.reason
+    if batch.released is not None:
+        reason = f"{reason} released by {batch.released.actor}: {batch.released.reason}".strip()
+    return replace(
+        blank,
+        kind=kind,
+        confidence=confidence,
+        served=batch.partition,
+        batch_id=batch.id,
+        staged=batch.staged if batch.status in (Status.QUARANTINED, Status.HELD) else None,
+        contract_version=batch.contract_version,
+        reason=reason,
+    )
+
+
+def _why(snapshot: Snapshot, asset: str, requested: Partition) -> str:
+    """What stands between the consumer and fresh data, in a sentence or two."""
+    refused = snapshot.refused
+    if snapshot.breaker is not None and snapshot.open:
+        return _why_open(current(snapshot.breaker, snapshot.now), requested, refused)
+    if refused is not None:
+        findings = "; ".join(_findings(refused)[:3])
+        return f"{asset} [{requested}] is {refused.status} ({refused.outcome}{': ' + findings if findings else ''})."
+    if snapshot.published is not None:
+        return f"{asset} [{requested}] was made from fallback data and is only of {snapshot.published.confidence} confidence."
+    if snapshot.publishing is not None:
+        return f"{asset} [{requested}] is being written, or its writer died; run it again, or `dagster-contracts reconcile`."
+    return f"{asset} [{requested}] is missing: its last delivery was refused or discarded."
+
+
+def _why_open(breaker: Breaker, requested: Partition, refused: Batch | None) -> str:
+    word = f"{breaker.override.kind} by {breaker.override.actor} ({breaker.override.reason})" if breaker.override else str(breaker.state)
+    since = _since(breaker)
+    findings = ". ".join(breaker.findings[:3]) or breaker.cause
+    told = f"{breaker.key} is {word}{f' since {_clock(since)}' if since else ''}{f': {findings}' if findings else ''}"
+    status = f" The requested batch is {refused.status}." if refused is not None else ""
+    return f"{told} (contract {breaker.contract_version}, partition {requested}).{status}"
+
+
+def _since(breaker: Breaker) -> datetime | None:
+    """When consumers began to be routed away: the trip, or the override that forces it."""
+    return breaker.opened_at or (breaker.override.set_at if breaker.override else None)
+
+
+def _findings(refused: Batch | None) -> tuple[str, ...]:
+    return failures(refused.verdict) if refused is not None and refused.verdict is not None else ()
+
+
+def _outlook(blank: Route) -> str:
+    probe = f"Next probe after {_clock(blank.retry_at)}. " if blank.retry_at else ""
+    return f"{probe}Override: dagster-contracts breaker force-closed {blank.breaker_key} --reason ..."
+
+
+def _clock(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%d %H:%MZ")
+
+
+def _first_reason(inputs: Iterable[Route]) -> str:
+    return next((route.reason for route in inputs if route.reason), "no reason recorded")
+
+
+def _causes(inputs: Iterable[Route]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(finding for route in inputs for finding in route.findings))

@@ -1,0 +1,65 @@
+"""What is read before a decision, and what is written after it: one consistent view, one transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from dagster_contracts.core.breaker import Breaker, Transition, enforced_open
+from dagster_contracts.core.events import Event
+from dagster_contracts.core.ledger import Batch, Output, Partition, Review, Status
+from dagster_contracts.core.verdict import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What the store knows, at `now`, that bears on one partition of one asset. Everything is None where there is nothing.
+
+    `published` is the batch in the partition's live place, None while a later one is `publishing` over it; `refused` the newest
+    quarantined or held batch of the partition, if it arrived after what is published; `last_good` the newest last-good batch of an
+    earlier partition with the same other dimensions (for partitions without time: of the same key); `newest_published_end` the end
+    of the newest published time window in the breaker's scope; `batch` the record of the batch id asked for; `judged` whether any
+    batch of the partition was ever recorded, discarded ones included.
+    """
+
+    now: datetime
+    breaker: Breaker | None = None
+    batch: Batch | None = None
+    published: Batch | None = None
+    publishing: Batch | None = None
+    refused: Batch | None = None
+    last_good: Batch | None = None
+    newest_published_end: datetime | None = None
+    judged: bool = False
+
+    @property
+    def open(self) -> bool:
+        return self.breaker is not None and enforced_open(self.breaker, self.now)
+
+    def is_head(self, partition: Partition) -> bool:
+        """Whether a batch of `partition` arriving now may move the breaker: it is not older than what is published."""
+        return partition.end is None or self.newest_published_end is None or partition.end >= self.newest_published_end
+
+
+def may_be_released(batch: Batch, breaker: Breaker, now: datetime) -> bool:
+    """Whether a stored batch may go to the live place: it passed and the breaker is closed, or a person has released it."""
+    if batch.status not in (Status.HELD, Status.QUARANTINED) or batch.staged is None:
+        return False
+    passed = batch.status is Status.HELD and batch.outcome in (Outcome.PASS, Outcome.WARN)
+    return batch.released is not None or (passed and not enforced_open(breaker, now))
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What one decision writes, in one transaction.
+
+    With a `breaker`, the whole change is a compare-and-set on `breaker.version` (the version it was loaded with): the store writes
+    version + 1, or raises LostRace and writes nothing. Batches, outputs and reviews replace the row of the same id.
+    """
+
+    breaker: Breaker | None = None
+    transitions: tuple[Transition, ...] = ()
+    batches: tuple[Batch, ...] = ()
+    outputs: tuple[Output, ...] = ()
+    reviews: tuple[Review, ...] = ()
+    events: tuple[Event, ...] = ()

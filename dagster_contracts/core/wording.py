@@ -1,0 +1,234 @@
+"""What findings say to people: expected and observed, and values as JSON. Values of classified columns never pass this module."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from fractions import Fraction
+from typing import assert_never
+
+from dagster_contracts.core.contract import Operator
+from dagster_contracts.core.plan import (
+    Duplicates,
+    LengthOutside,
+    Metric,
+    Missing,
+    Newest,
+    NotIn,
+    NotMatching,
+    Nulls,
+    OutOfRange,
+    RowCount,
+    Threshold,
+    TypeBreaches,
+)
+from dagster_contracts.core.verdict import Sample
+
+MASK = "***"
+MASKED = "values masked: classification"
+
+_SHOWN = 5  # most frequent offending values in a sentence
+_LONGEST = 80  # characters of one value in a sentence
+_LONGEST_IN_SAMPLE = 500
+_MANY = 20  # contract values listed in a sentence
+
+
+# --- expected ------------------------------------------------------------------------------------------------------
+
+
+def expected_count(metric: Metric, threshold: Threshold) -> str:
+    """What a threshold on a count asks for: "one of A, B", "at most 2% of rows null", "more than 0 rows"."""
+    if isinstance(metric, RowCount):
+        return f"{_bounds(threshold)} rows"
+    wanted, counted = _meaning(metric)
+    none_allowed = threshold.value == 0 and threshold.operator in (Operator.MUST_BE, Operator.LESS_OR_EQUAL)
+    return wanted if none_allowed else f"{_bounds(threshold)} {'of ' if threshold.percent else ''}rows {counted}"
+
+
+def expected_age(maximum: timedelta) -> str:
+    return f"newest data at most {duration(maximum)} old"
+
+
+def _meaning(metric: Metric) -> tuple[str, str]:
+    """What holds when nothing is counted, and what the counted rows are."""
+    match metric:
+        case TypeBreaches(logical_type=kind):
+            return f"every value {_article(kind)} {kind}", f"not {_article(kind)} {kind}"
+        case Nulls():
+            return "no nulls", "null"
+        case Missing(values=values):
+            return f"none of {_listed(values)}", f"one of {_listed(values)}"
+        case NotIn(values=values):
+            return f"one of {_listed(values)}", f"outside {_listed(values)}"
+        case NotMatching(pattern=pattern):
+            return f"matching {clipped(pattern)}", f"not matching {clipped(pattern)}"
+        case OutOfRange():
+            return _range(metric), f"not {_range(metric)}"
+        case LengthOutside(minimum=low, maximum=high):
+            span = " and ".join([f"at least {low:,}"] * (low is not None) + [f"at most {high:,}"] * (high is not None))
+            return f"{span} characters", f"not of {span} characters"
+        case Duplicates(columns=columns):
+            return f"no duplicates of {', '.join(columns)}", f"repeating {', '.join(columns)}"
+        case RowCount() | Newest():
+            return "", ""
+        case _:
+            assert_never(metric)
+
+
+def _article(kind: str) -> str:
+    return "an" if kind[:1] in "aeio" else "a"
+
+
+def _range(metric: OutOfRange) -> str:
+    parts = []
+    if metric.minimum is not None:
+        parts.append(f"{'more than' if metric.exclusive_minimum else 'at least'} {_bound(metric.minimum)}")
+    if metric.maximum is not None:
+        parts.append(f"{'less than' if metric.exclusive_maximum else 'at most'} {_bound(metric.maximum)}")
+    return " and ".join(parts)
+
+
+def _bound(bound: float | str) -> str:
+    return bound if isinstance(bound, str) else number(bound)
+
+
+def _listed(values: Sequence[object]) -> str:
+    shown = ", ".join("null" if value is None else clipped(plain(value)) for value in values[:_MANY])
+    return shown + (f", ... ({len(values):,} values)" if len(values) > _MANY else "")
+
+
+def _bounds(threshold: Threshold) -> str:
+    unit = "%" if threshold.percent else ""
+    if isinstance(threshold.value, tuple):
+        low, high = (number(value) + unit for value in threshold.value)
+        return f"between {low} and {high}" if threshold.operator is Operator.BETWEEN else f"less than {low} or more than {high}"
+    words = {
+        Operator.MUST_BE: "exactly",
+        Operator.MUST_NOT_BE: "other than",
+        Operator.GREATER_THAN: "more than",
+        Operator.GREATER_OR_EQUAL: "at least",
+        Operator.LESS_THAN: "less than",
+        Operator.LESS_OR_EQUAL: "at most",
+    }
+    return f"{words[threshold.operator]} {number(threshold.value)}{unit}"
+
+
+# --- observed ------------------------------------------------------------------------------------------------------
+
+
+def observed_count(metric: Metric, count: int, rows: int, sample: Sample | None, *, masked: bool) -> str:
+    """How many rows, what part of all, and the most frequent values: "12 of 1,000 rows (1.2%) outside: 37 (9), 12 (3)"."""
+    if isinstance(metric, RowCount):
+        return f"{count:,} rows"
+    told = f"{count:,} of {rows:,} rows" + (f" ({percent(count, rows)})" if rows else "")
+    told += f" {_counted(metric)}"
+    if not count or isinstance(metric, Nulls):
+        return told
+    if masked:
+        return f"{told} ({MASKED})"
+    values = sample.values if sample else ()
+    if not values:
+        return told
+    shown = ", ".join(f"{clipped(plain(value))} ({times:,})" for value, times in values[:_SHOWN])
+    return f"{told}: {shown}" + (", ..." if len(values) > _SHOWN else "")
+
+
+def _counted(metric: Metric) -> str:
+    match metric:
+        case NotIn() | OutOfRange():
+            return "outside"
+        case Missing():
+            return "missing"
+        case NotMatching():
+            return "not matching"
+        case LengthOutside():
+            return "too short or too long"
+        case Duplicates():
+            return "repeated"
+        case _:
+            return _meaning(metric)[1]
+
+
+def observed_age(newest: datetime, as_of: datetime) -> str:
+    age = as_of - newest
+    told = f"{duration(age)} old" if age > timedelta(0) else "not older than its arrival"
+    return f"newest data is of {rfc3339(newest)}: {told} at {rfc3339(as_of)}"
+
+
+# --- numbers, times, text ------------------------------------------------------------------------------------------
+
+
+def percent(count: int, rows: int) -> str:
+    """Three significant digits; never "0%" of something, nor "100%" of less than all."""
+    share = Fraction(100 * count, rows)
+    if share.denominator == 1:
+        return f"{share.numerator}%"
+    if share < Fraction(1, 100):
+        return "less than 0.01%"
+    if share > Fraction(9999, 100):
+        return "more than 99.99%"
+    value = float(share)
+    digits = 2 if value < 1 or value > 99.9 else 1
+    return f"{value:.{digits}f}".rstrip("0").rstrip(".") + "%"
+
+
+def number(value: float) -> str:
+    if isinstance(value, int) or (value.is_integer() and abs(value) < 1e15):
+        return f"{int(value):,}"
+    return repr(value)
+
+
+def duration(span: timedelta) -> str:
+    """The two largest units: "2 d 3 h", "45 min", "0 s"."""
+    seconds = int(span.total_seconds())
+    parts = []
+    for size, name in ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")):
+        whole, seconds = divmod(seconds, size)
+        if whole:
+            parts.append(f"{whole:,} {name}")
+    return " ".join(parts[:2]) or "0 s"
+
+
+def rfc3339(moment: datetime) -> str:
+    aware = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    return aware.isoformat().replace("+00:00", "Z")
+
+
+def plain(value: object) -> str:
+    """A value in a sentence; text in quotes only where its edges would not be seen."""
+    if isinstance(value, str):
+        return f'"{value}"' if not value or value != value.strip() else value
+    if isinstance(value, list | tuple):
+        return "(" + ", ".join(plain(part) for part in value) + ")"
+    return str(as_json(value))
+
+
+def clipped(text: str, longest: int = _LONGEST) -> str:
+    """At most `longest` characters, control characters and lone surrogates escaped."""
+    cut = text if len(text) <= longest else f"{text[: longest - 3]}..."
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in cut)
+
+
+def as_json(value: object) -> object:
+    """A value of a row as a JSON value: times as RFC 3339, bytes as hex, decimals as text, NaN as null."""
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float):
+        return None if math.isnan(value) else value if math.isfinite(value) else str(value)
+    if isinstance(value, datetime):
+        return rfc3339(value)
+    if isinstance(value, date | time):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return clipped(value.hex(), _LONGEST_IN_SAMPLE)
+    if isinstance(value, Mapping):
+        return {clipped(str(key), _LONGEST_IN_SAMPLE): as_json(part) for key, part in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [as_json(part) for part in value]
+    return clipped(str(value), _LONGEST_IN_SAMPLE)
+
+
+def masked_row(row: Mapping[str, object], masked: frozenset[str]) -> dict[str, object]:
+    """A failing row as JSON values, classified columns as "***" (null too: that a value is there can say something)."""
+    return {clipped(name, _LONGEST_IN_SAMPLE): MASK if name in masked else as_json(value) for name, value in row.items()}

@@ -1,0 +1,187 @@
+"""Any supported frame -> one Polars LazyFrame with the columns a plan needs. The caller's frame is never changed.
+
+pandas, Polars and Arrow are told apart by the module of the value's class, so that measuring a Polars frame imports no pandas.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from dagster_contracts.core.verdict import Column
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SUPPORTED = "pandas DataFrame, polars DataFrame or LazyFrame, pyarrow Table, RecordBatch or RecordBatchReader"
+
+# What reading and measuring may raise: a user's scan, a converter, a plug-in of Polars can raise anything, and all of it means "could
+# not be measured". A PanicException is Polars' own "this is a bug": a BaseException, and no statement about the data either.
+FAILURES = (Exception, pl.exceptions.PanicException)
+
+_IS_TEXT = "\x00is_text\x00"  # prefix of a companion column, which no data can be named like by accident
+
+
+class UnsupportedFrame(TypeError):
+    """The value is not a frame this engine reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A batch as the engine sees it.
+
+    `columns` are all columns, duplicates included, with types in the words of the source. `lazy` holds the columns asked for
+    that exist once and could be converted; `unreadable` says why of those that could not. `mixed` are object columns of values
+    of several types, read as text: for those, `is_text` tells text from the text form of something else.
+    """
+
+    columns: tuple[Column, ...]
+    lazy: pl.LazyFrame
+    schema: pl.Schema
+    rows: Callable[[Sequence[int]], list[dict[str, object]]]
+    mixed: frozenset[str] = frozenset()
+    unreadable: dict[str, str] = field(default_factory=dict)
+    out_of_core: bool = False  # a scan: read in a stream, never held as a whole
+
+    def is_text(self, column: str) -> pl.Expr:
+        return pl.col(_IS_TEXT + column)
+
+
+def read(data: object, wanted: Collection[str]) -> Frame:
+    """A Frame over `data` with the columns of `wanted` that exist exactly once. Raises UnsupportedFrame."""
+    if isinstance(data, pl.LazyFrame):
+        return _from_lazy(data, wanted)
+    if isinstance(data, pl.DataFrame):
+        return _from_polars(data, wanted)
+    module = type(data).__module__.partition(".")[0]
+    if module == "pyarrow":
+        return _from_arrow(data, wanted)
+    if (module == "pandas" and type(data).__name__ == "DataFrame") or any(_is_pandas_frame(kind) for kind in type(data).__mro__):
+        return _from_pandas(data, wanted)
+    raise UnsupportedFrame(f"value of type {type(data).__module__}.{type(data).__qualname__}; expected one of {SUPPORTED}")
+
+
+def _is_pandas_frame(kind: type) -> bool:
+    return kind.__module__.startswith("pandas.") and kind.__name__ == "DataFrame"
+
+
+def _once(names: Sequence[str], wanted: Collection[str]) -> list[int]:
+    times = Counter(names)
+    return [index for index, name in enumerate(names) if times[name] == 1 and name in wanted]
+
+
+def _from_lazy(data: pl.LazyFrame, wanted: Collection[str]) -> Frame:
+    schema = data.collect_schema()
+    columns = tuple(Column(name, str(dtype)) for name, dtype in schema.items())
+    names = [name for name in schema if name in wanted]
+
+    def rows(indices: Sequence[int]) -> list[dict[str, object]]:
+        numbered = data.with_row_index("\x00row").filter(pl.col("\x00row").is_in(list(indices)))
+        return numbered.drop("\x00row").collect().to_dicts()
+
+    return Frame(columns, data, pl.Schema({name: schema[name] for name in names}), rows, out_of_core=True)
+
+
+def _from_polars(data: pl.DataFrame, wanted: Collection[str]) -> Frame:
+    columns = tuple(Column(name, str(dtype)) for name, dtype in data.schema.items())
+    schema = pl.Schema({name: dtype for name, dtype in data.schema.items() if name in wanted})
+    return Frame(columns, data.lazy(), schema, lambda indices: data[list(indices)].to_dicts())
+
+
+def _from_arrow(data: Any, wanted: Collection[str]) -> Frame:
+    import pyarrow as pa
+
+    if isinstance(data, pa.RecordBatchReader):
+        data = data.read_all()
+    elif isinstance(data, pa.RecordBatch):
+        data = pa.Table.from_batches([data])
+    if not isinstance(data, pa.Table):
+        raise UnsupportedFrame(f"value of type pyarrow {type(data).__name__}; expected one of {SUPPORTED}")
+    table: pa.Table = data
+    columns = tuple(Column(entry.name, str(entry.type)) for entry in table.schema)
+
+    def rows(indices: Sequence[int]) -> list[dict[str, object]]:
+        taken: list[dict[str, object]] = table.take(pa.array(indices, pa.int64())).to_pylist()
+        return taken
+
+    return _assembled(columns, table.column, wanted, rows, table.num_rows)
+
+
+def _from_pandas(data: pd.DataFrame, wanted: Collection[str]) -> Frame:
+    columns = tuple(Column(str(name), str(dtype)) for name, dtype in zip(data.columns, data.dtypes, strict=True))
+
+    def rows(indices: Sequence[int]) -> list[dict[str, object]]:
+        few = data.iloc[list(indices)]
+        read_back = {column.name: _cells(few.iloc[:, i]) for i, column in enumerate(columns)}
+        return [{name: cells[n] for name, cells in read_back.items()} for n in range(len(few))]
+
+    return _assembled(columns, lambda index: data.iloc[:, index], wanted, rows, len(data))
+
+
+def _assembled(
+    columns: tuple[Column, ...],
+    reader: Callable[[int], Any],
+    wanted: Collection[str],
+    rows: Callable[[Sequence[int]], list[dict[str, object]]],
+    height: int,
+) -> Frame:
+    series: list[pl.Series] = []
+    mixed: set[str] = set()
+    unreadable: dict[str, str] = {}
+    for index in _once([column.name for column in columns], wanted):
+        name = columns[index].name
+        try:
+            column, is_text = _series(reader(index))
+        except FAILURES as error:
+            unreadable[name] = f"{type(error).__name__} while reading a column of type {columns[index].type}"
+            continue
+        series.append(column.alias(name))
+        if is_text is not None:
+            mixed.add(name)
+            series.append(is_text.alias(_IS_TEXT + name))
+    frame = pl.DataFrame(series, height=height) if series else pl.DataFrame(height=height)
+    return Frame(columns, frame.lazy(), frame.schema, rows, frozenset(mixed), unreadable)
+
+
+def _series(column: Any) -> tuple[pl.Series, pl.Series | None]:
+    """A pandas Series or Arrow array as a Polars Series; for a mixed object column also which values are text."""
+    import pyarrow as pa
+
+    if isinstance(column, pa.ChunkedArray | pa.Array):
+        return pl.Series(column), None
+    kind = column.dtype.kind
+    if kind == "O" and column.dtype == object:
+        return _from_objects(column)
+    if type(column.dtype).__module__.startswith("numpy") and kind in "iufbmM":
+        return pl.Series(values=column.to_numpy()), None
+    try:
+        return pl.Series(pa.array(column, from_pandas=True)), None
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        return _from_objects(column.astype(object))
+
+
+def _from_objects(column: pd.Series) -> tuple[pl.Series, pl.Series | None]:
+    # Arrow converts some mixtures without a word (a datetime after a date loses its time; text after bytes becomes bytes),
+    # so that only columns of one type, or of whole and fractional numbers, are left to it.
+    import pyarrow as pa
+
+    present = column[column.notna()]
+    kinds = set(map(type, present))
+    if len(kinds) <= 1 or kinds == {int, float}:
+        try:
+            return pl.Series(pa.array(column, from_pandas=True)), None
+        except (pa.ArrowException, TypeError, ValueError, OverflowError):
+            pass  # integers beyond 64 bits, UUIDs, objects of the caller: their text form is all that can be judged
+    cells = _cells(column)
+    text = [None if cell is None else str(cell) for cell in cells]
+    is_text = [None if cell is None else isinstance(cell, str) for cell in cells]
+    return pl.Series(values=text, dtype=pl.String), pl.Series(values=is_text, dtype=pl.Boolean)
+
+
+def _cells(column: pd.Series) -> list[object]:
+    present = column.notna().tolist()
+    return [cell if here else None for cell, here in zip(column.tolist(), present, strict=True)]

@@ -1,0 +1,453 @@
+"""The use case, through the ports: a batch is measured, judged, published or set aside; a consumer is routed; a probe is run.
+
+    judge    measurement -> verdict -> breaker transition -> batch status -> events, in one transaction
+    route    what a consumer reads, decided once per step attempt
+    probe    claim the lease, judge a stored batch, close or re-open
+    finish   what the adapters report back: staged, published, output made
+
+The decisions are core's. What stands here is their order, and that a lost race is decided anew.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from dagster_contracts.core import breaker as machine
+from dagster_contracts.core import events, route
+from dagster_contracts.core.breaker import Breaker, Judged, Refused, Step, asset_of
+from dagster_contracts.core.compile import compile_plan
+from dagster_contracts.core.contract import Attached, BreakerPolicy, Confidence, least
+from dagster_contracts.core.errors import LostRace, StoreUnavailable, UsageError
+from dagster_contracts.core.events import Draft
+from dagster_contracts.core.judge import digest, failing, judge
+from dagster_contracts.core.ledger import (
+    Batch,
+    Output,
+    OutputStatus,
+    Partition,
+    Review,
+    ReviewStatus,
+    Route,
+    RouteKind,
+    Status,
+    StepKey,
+    batch_id,
+)
+from dagster_contracts.core.plan import Metric, Plan
+from dagster_contracts.core.snapshot import Change, Snapshot, may_be_released
+from dagster_contracts.core.verdict import Measurement, Outcome, Sample, Unmeasured, Verdict
+from dagster_contracts.ports import MetricEngine, Store
+
+T = TypeVar("T")
+
+RACES = 200  # a change that loses this often is not losing to peers: something is wrong
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """A contract as it applies to one asset: what to measure, and the policy of its breaker. Built once per contract version."""
+
+    asset: str
+    attached: Attached
+    plan: Plan
+
+    @classmethod
+    def of(cls, attached: Attached) -> Terms:
+        return cls(attached.asset, attached, compile_plan(attached.contract, attached.object))
+
+    @property
+    def policy(self) -> BreakerPolicy:
+        return self.attached.contract.policy
+
+    @property
+    def version(self) -> str:
+        return self.attached.contract.version
+
+    def breaker_key(self, partition: Partition) -> str:
+        """The asset's key; with `scope`, one breaker per value of that partition dimension."""
+        for name, value in partition.dimensions:
+            if name == self.policy.scope:
+                return f"{self.asset}[{name}={value}]"
+        return self.asset
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Who brings a batch: the run, the partition, the user's data version if there is one, and how trustworthy its inputs were."""
+
+    partition: Partition
+    run_id: str
+    root_run_id: str
+    data_version: str | None = None
+    confidence: Confidence = Confidence.FULL
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What came of judging a batch. `batch.status` says what to do with the data."""
+
+    verdict: Verdict
+    batch: Batch
+    breaker: Breaker
+
+    @property
+    def publish(self) -> bool:
+        return self.batch.status is Status.PUBLISHING
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A claimed lease, and the stored batch to judge under it."""
+
+    lease_id: str
+    batch: Batch
+    breaker: Breaker
+
+
+class Gate:
+    """Runs the chain for one store and one engine. Holds no state of its own."""
+
+    def __init__(self, store: Store, engine: MetricEngine):
+        self.store = store
+        self.engine = engine
+
+    # --- judge -----------------------------------------------------------------------------------------------------
+
+    def judge(self, terms: Terms, delivery: Delivery, data: object) -> Judgement:
+        """Measure a batch and decide what becomes of it.
+
+        Raises StoreUnavailable where the verdict cannot be recorded, unless the policy admits a batch of this outcome: then the
+        judgement says `publishing`, and its batch is in no ledger.
+        """
+        measured = self.engine.measure(data, terms.plan.metrics)
+        samples = self._samples(terms, measured, data)
+        version = delivery.data_version or digest(measured)[:16]
+        name = batch_id(terms.asset, delivery.partition, delivery.root_run_id, version)
+        key = terms.breaker_key(delivery.partition)
+
+        def decide(snapshot: Snapshot) -> tuple[Change, Judgement]:
+            head = snapshot.is_head(delivery.partition)
+            verdict = judge(terms.plan, measured, samples, as_of=snapshot.now, head=head)
+            known = snapshot.batch
+            adopted = self._adopted(terms, key, snapshot)
+            judged = Judged.of(
+                name,
+                verdict,
+                head=head,
+                confidence=delivery.confidence,
+                repeated=known is not None and known.counted and known.contract_version == terms.version,
+                released=known is not None and known.released is not None,
+            )
+            arrival = machine.arrive(adopted.breaker, judged, snapshot.now)
+            batch = Batch(
+                id=name,
+                asset=terms.asset,
+                breaker_key=key,
+                partition=delivery.partition,
+                data_version=version,
+                run_id=delivery.run_id,
+                contract_id=verdict.contract_id,
+                contract_version=verdict.contract_version,
+                outcome=verdict.outcome,
+                status=arrival.status,
+                arrived_at=snapshot.now,
+                updated_at=snapshot.now,
+                confidence=delivery.confidence,
+                head=head,
+                counted=arrival.counted or (judged.repeated and known is not None and known.counted),
+                staged=known.staged if known else None,
+                released=known.released if known else None,
+                verdict=verdict,
+            )
+            drafts = () if judged.repeated and known is not None and known.status is batch.status else events.of_batch(batch)
+            row = _still_published(known, batch)
+            change = change_of(Step(arrival.step.breaker, adopted.transitions + arrival.step.transitions), snapshot.now, drafts, row)
+            assert change.breaker is not None
+            return change, Judgement(verdict, row, change.breaker)
+
+        try:
+            return self.transact(key, terms.asset, delivery.partition, name, decide)
+        except StoreUnavailable:
+            verdict = judge(terms.plan, measured, samples, as_of=_EPOCH, head=False)
+            if not _admitted(terms.policy, verdict.outcome):
+                raise
+            return _unrecorded(terms, delivery, name, version, key, verdict)
+
+    def _samples(self, terms: Terms, measured: Measurement | Unmeasured, data: object) -> Mapping[Metric, Sample]:
+        if isinstance(measured, Unmeasured) or not (metrics := failing(terms.plan, measured)):
+            return {}
+        return self.engine.samples(data, metrics)
+
+    def _adopted(self, terms: Terms, key: str, snapshot: Snapshot) -> Step:
+        if snapshot.breaker is None:
+            return Step(Breaker(key, terms.policy, terms.version))
+        return machine.adopt(snapshot.breaker, terms.version, terms.policy, snapshot.now)
+
+    # --- route -----------------------------------------------------------------------------------------------------
+
+    def route(
+        self,
+        step: StepKey,
+        consumer: str,
+        upstream: str,
+        requested: Partition,
+        *,
+        accepts: Confidence | None,
+        terms: Terms | None,
+    ) -> Route:
+        """What `consumer` reads for one partition of `upstream`: decided once per step attempt, and remembered.
+
+        `accepts` None: the contract's word for this consumer. `terms` None: the upstream has no contract here; a breaker in the
+        store (of another code location) counts all the same.
+        """
+        key = terms.breaker_key(requested) if terms else upstream
+        try:
+            if terms is None:
+                key = self._key_in_store(upstream, requested)
+            if (kept := self.store.decided(step, upstream, requested.key)) is not None:
+                return kept
+            decided = self._decide(consumer, upstream, requested, accepts, terms, key)
+            kept = self.store.decide(step, consumer, decided)
+            if kept == decided and kept.breaker_key is not None:
+                self._tell(kept.breaker_key, upstream, requested, events.of_route(consumer, kept))
+            return kept
+        except StoreUnavailable as error:
+            return route.unavailable(upstream, requested, key, str(error), admit=terms is not None and terms.policy.admit_when_unavailable)
+
+    def _key_in_store(self, upstream: str, requested: Partition) -> str:
+        """The breaker key of an upstream whose contract is not known here: another code location may have scoped it."""
+        scoped = [f"{upstream}[{name}={value}]" for name, value in requested.dimensions]
+        return next((found.key for found in self.store.breakers(scoped)), upstream) if scoped else upstream
+
+    def _decide(
+        self, consumer: str, upstream: str, requested: Partition, accepts: Confidence | None, terms: Terms | None, key: str
+    ) -> Route:
+        snapshot = self.store.load(key, asset=upstream, partition=requested)
+        policy = snapshot.breaker.policy if snapshot.breaker else terms.policy if terms else None
+        if policy is None:
+            output = self.store.output(upstream, requested.key)
+            return route.decide_output(output, asset=upstream, requested=requested, accepts=accepts or Confidence.FULL)
+        accepted = accepts or policy.accepts(consumer)
+        decided = route.decide(snapshot, asset=upstream, requested=requested, accepts=accepted, breaker_key=key)
+        if decided.kind not in (RouteKind.FRESH, RouteKind.UNJUDGED):
+            return decided
+        own = self.store.output(upstream, requested.key)
+        made = route.decide_output(own, asset=upstream, requested=requested, accepts=accepted)
+        return decided if made.kind is RouteKind.FRESH else made
+
+    def preview(self, consumer: str, upstream: str, requested: Partition, *, breaker_key: str | None) -> Route:
+        """What a consumer that accepts only full confidence would read now. Decides nothing, records nothing."""
+        own = breaker_key is not None and asset_of(breaker_key) == upstream
+        key = breaker_key if own and breaker_key is not None else upstream
+        return self._decide(consumer, upstream, requested, Confidence.FULL, None, key)
+
+    # --- probe -----------------------------------------------------------------------------------------------------
+
+    def claim(self, terms: Terms, key: str, *, holder: str) -> Probe | Refused:
+        """Take the probe lease of a breaker for its newest stored batch that was not probed yet."""
+
+        def decide(snapshot: Snapshot) -> tuple[Change, Probe | Refused]:
+            if snapshot.breaker is None:
+                return Change(), Refused(f"{key} has never judged anything")
+            adopted = machine.adopt(snapshot.breaker, terms.version, terms.policy, snapshot.now)
+            candidate = self.probe_candidate(adopted.breaker, terms.asset)
+            if candidate is None:
+                return Change(), Refused(f"{key} has no stored batch that was not probed yet; deliver a new one")
+            lease_id = uuid.uuid4().hex
+            claimed = machine.claim(adopted.breaker, lease_id=lease_id, holder=holder, batch_id=candidate.id, now=snapshot.now)
+            if isinstance(claimed, Refused):
+                return Change(), claimed
+            step = Step(claimed.breaker, adopted.transitions + claimed.transitions)
+            change = change_of(step, snapshot.now)
+            assert change.breaker is not None
+            return change, Probe(lease_id, candidate, change.breaker)
+
+        return self.transact(key, terms.asset, Partition(), None, decide)
+
+    def settle(self, terms: Terms, probe: Probe, data: object) -> Judgement:
+        """Judge a probed batch in full under the present contract, and close or re-open.
+
+        A late result changes the batch only; one that could not be measured leaves the batch as it was; neither touches a batch that
+        has been published or discarded in between.
+        """
+        measured = self.engine.measure(data, terms.plan.metrics)
+        samples = self._samples(terms, measured, data)
+        batch = probe.batch
+
+        def decide(snapshot: Snapshot) -> tuple[Change, Judgement]:
+            assert snapshot.breaker is not None
+            verdict = judge(terms.plan, measured, samples, as_of=batch.arrived_at, head=batch.head)
+            judged = Judged.of(batch.id, verdict)
+            settled = machine.settle(snapshot.breaker, probe.lease_id, judged, snapshot.now)
+            inconclusive = machine.inconclusive(snapshot.breaker, judged)
+            counted = isinstance(settled, Step) and not inconclusive
+            row = _probed(snapshot.batch or batch, verdict, snapshot.now, counted=counted)
+            drafts = (events.of_inconclusive_probe(batch),) if inconclusive else ()
+            change = change_of(Step(snapshot.breaker) if isinstance(settled, Refused) else settled, snapshot.now, drafts, row)
+            assert change.breaker is not None
+            return change, Judgement(verdict, row, change.breaker)
+
+        return self.transact(batch.breaker_key, terms.asset, batch.partition, batch.id, decide)
+
+    def probe_candidate(self, breaker: Breaker, asset: str) -> Batch | None:
+        """The newest stored batch of this breaker that no probe has judged in this incident."""
+        stored = self.store.batches(asset=asset, statuses=(Status.QUARANTINED, Status.HELD))
+        own = [batch for batch in stored if batch.breaker_key == breaker.key and batch.staged and batch.id not in breaker.probed]
+        fit = [batch for batch in own if batch.head and batch.confidence is Confidence.FULL]
+        return max(fit, key=lambda batch: (batch.partition.end or batch.arrived_at, batch.sequence), default=None)
+
+    # --- finish ----------------------------------------------------------------------------------------------------
+
+    def staged(self, batch: Batch, fingerprint: str) -> None:
+        """A refused batch has been written beside the live data under `fingerprint`."""
+        self._update(batch, lambda row, now: replace(row, staged=fingerprint, updated_at=now))
+
+    def publishing(self, batch: Batch) -> Judgement:
+        """A stored batch is about to be written to the live place, on the verdict it has. Raises UsageError where it may not be."""
+
+        def decide(snapshot: Snapshot) -> tuple[Change, Judgement]:
+            row, breaker = snapshot.batch, snapshot.breaker
+            if row is None or row.verdict is None or breaker is None or not may_be_released(row, breaker, snapshot.now):
+                state = "not in the ledger" if row is None else f"{row.status} ({row.outcome})"
+                raise UsageError(f"{batch.id} is {state} and may not be published now; release it, or deliver it anew")
+            written = replace(row, status=Status.PUBLISHING, updated_at=snapshot.now)
+            change = change_of(Step(breaker), snapshot.now, (), written)
+            assert change.breaker is not None
+            return change, Judgement(row.verdict, written, change.breaker)
+
+        return self.transact(batch.breaker_key, batch.asset, batch.partition, batch.id, decide)
+
+    def published(self, batch: Batch, storage_version: str | None) -> None:
+        """A batch has been written to the live place."""
+        self._update(
+            batch, lambda row, now: replace(row, status=Status.PUBLISHED, storage_version=storage_version, staged=None, updated_at=now)
+        )
+
+    def record_output(self, asset: str, partition: Partition, run_id: str, inputs: Sequence[Route]) -> Output:
+        """What a consumer made of its inputs: at most as confident as the least of them; a halted one is recorded as halted."""
+        now = self.store.now()
+        halted = any(item.confidence is None for item in inputs)
+        confidence = None if halted else least(item.confidence for item in inputs if item.confidence is not None)
+        status = OutputStatus.HALTED if halted else OutputStatus.OK if confidence is Confidence.FULL else OutputStatus.DEGRADED
+        output = Output(uuid.uuid4().hex, asset, partition, run_id, status, confidence, tuple(inputs), now)
+        previous = self.store.output(asset, partition.key)
+        reviews: tuple[Review, ...] = ()
+        if confidence is Confidence.LOW:
+            why = next((item.reason for item in inputs if item.confidence is Confidence.LOW), "")
+            reviews = (Review(output.id, asset, partition, ReviewStatus.PENDING, now, why),)
+        self.store.save(Change(outputs=(output,), reviews=reviews))
+        if previous is not None and status is OutputStatus.OK and previous.status is not OutputStatus.OK:
+            for key in _keys(previous.inputs):
+                self._tell(key, asset, partition, (events.of_healing(previous, now),))
+        return output
+
+    # --- transactions ----------------------------------------------------------------------------------------------
+
+    def transact(
+        self,
+        key: str,
+        asset: str,
+        partition: Partition,
+        name: str | None,
+        decide: Callable[[Snapshot], tuple[Change, T]],
+    ) -> T:
+        """Load, decide, save; decide anew where somebody else was first."""
+        for _ in range(RACES):
+            change, result = decide(self.store.load(key, asset=asset, partition=partition, batch_id=name))
+            if change == Change():
+                return result
+            try:
+                self.store.save(change)
+            except LostRace:
+                continue
+            return result
+        raise StoreUnavailable(f"{key} changed {RACES} times while one change to it was being decided; try again")
+
+    def _update(self, batch: Batch, revise: Callable[[Batch, datetime], Batch]) -> None:
+        """Change a batch's row, unless it has been discarded in between."""
+
+        def decide(snapshot: Snapshot) -> tuple[Change, None]:
+            row = snapshot.batch
+            if snapshot.breaker is None or row is None or row.status is Status.DISCARDED:
+                return Change(), None
+            return Change(breaker=snapshot.breaker, batches=(revise(row, snapshot.now),)), None
+
+        self.transact(batch.breaker_key, batch.asset, batch.partition, batch.id, decide)
+
+    def _tell(self, key: str, asset: str, partition: Partition, drafts: Sequence[Draft]) -> None:
+        """Put events of a breaker into the outbox that come with no change of it."""
+
+        def decide(snapshot: Snapshot) -> tuple[Change, None]:
+            if snapshot.breaker is None or not drafts:
+                return Change(), None
+            return change_of(Step(snapshot.breaker), snapshot.now, drafts), None
+
+        self.transact(key, asset, partition, None, decide)
+
+
+_EPOCH = datetime.fromtimestamp(0, UTC)  # stands for arrival where no store can tell the time: freshness is not judged then
+
+
+def change_of(step: Step, now: datetime, drafts: Sequence[Draft] = (), *batches: Batch) -> Change:
+    told = [events.of_transition(transition, step.breaker) for transition in step.transitions]
+    breaker, numbered = events.number(step.breaker, [*told, *drafts], now)
+    return Change(breaker=breaker, transitions=step.transitions, batches=batches, events=numbered)
+
+
+def _unrecorded(terms: Terms, delivery: Delivery, name: str, version: str, key: str, verdict: Verdict) -> Judgement:
+    batch = Batch(
+        id=name,
+        asset=terms.asset,
+        breaker_key=key,
+        partition=delivery.partition,
+        data_version=version,
+        run_id=delivery.run_id,
+        contract_id=verdict.contract_id,
+        contract_version=verdict.contract_version,
+        outcome=verdict.outcome,
+        status=Status.PUBLISHING,
+        arrived_at=_EPOCH,
+        updated_at=_EPOCH,
+        note="the breaker store was out of reach; admitted by onStoreUnavailable: admit",
+        verdict=verdict,
+    )
+    return Judgement(verdict, batch, Breaker(key, terms.policy, terms.version))
+
+
+def _admitted(policy: BreakerPolicy, outcome: Outcome) -> bool:
+    """Whether a batch is let through while no store can record it."""
+    if outcome is Outcome.INCONCLUSIVE and not policy.admit_inconclusive:
+        return False
+    return policy.admit_when_unavailable and outcome is not Outcome.FAIL
+
+
+def _still_published(known: Batch | None, batch: Batch) -> Batch:
+    """What the ledger keeps of a delivery that is refused though the same batch is published: it stands in the live place unchanged.
+
+    Only a FAIL under another contract version takes that back.
+    """
+    if known is None or known.status is not Status.PUBLISHED or batch.status is Status.PUBLISHING:
+        return batch
+    return batch if batch.outcome is Outcome.FAIL and batch.contract_version != known.contract_version else known
+
+
+def _probed(row: Batch, verdict: Verdict, now: datetime, *, counted: bool) -> Batch:
+    if verdict.outcome is Outcome.INCONCLUSIVE or row.status not in (Status.QUARANTINED, Status.HELD):
+        return row
+    return replace(
+        row,
+        outcome=verdict.outcome,
+        verdict=verdict,
+        status=Status.QUARANTINED if verdict.outcome is Outcome.FAIL else Status.HELD,
+        contract_version=verdict.contract_version,
+        counted=row.counted or counted,
+        updated_at=now,
+    )
+
+
+def _keys(inputs: Sequence[Route]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(item.breaker_key for item in inputs if item.breaker_key is not None))[:1]

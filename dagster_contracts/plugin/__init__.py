@@ -1,0 +1,1 @@
+"""The only room that knows Dagster: translates between its definitions, runs and events, and the gate."""

@@ -1,0 +1,145 @@
+"""`with_contracts`: the one call that puts contracts on a Definitions, and that takes everything away again when it is removed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from dagster_contracts.core.contract import Contract, attach
+from dagster_contracts.core.errors import ContractError
+from dagster_contracts.gate import Terms
+from dagster_contracts.plugin import checks, private, sensors
+from dagster_contracts.plugin.resource import BreakerResource
+from dagster_contracts.plugin.routing import GATED, RoutingIOManager
+from dagster_contracts.plugin.site import Site
+from dagster_contracts.plugin.step import GatedStep
+from dagster_contracts.ports import Clock, StoreClock
+
+
+def with_contracts(
+    defs: dg.Definitions,
+    contracts: str | Path | Sequence[str | Path | Contract],
+    *,
+    breakers: BreakerResource | None = None,
+    clock: Clock | None = None,
+) -> dg.Definitions:
+    """Govern the assets of a Definitions by data contracts.
+
+    `contracts` is a folder, a file, or several of them (or parsed contracts). Every schema object is attached to one asset: that
+    asset's output is judged before it is stored, and everything downstream of it reads what the breaker says. Adds checks, IO manager
+    routing, and the sensors `contracts_probe`, `contracts_heal` and `contracts_relay`. The given `defs` is left as it was; loading reads
+    the contract files and nothing else.
+
+    Raises ContractError (all problems at once) where a contract is wrong, matches no or several assets, or an asset cannot be governed.
+    """
+    private.require_known_dagster()
+    assets = private.iterate_assets(defs.assets)
+    specs = [spec for item in assets for spec in item.specs] + [item for item in defs.assets or [] if isinstance(item, dg.AssetSpec)]
+    attached = attach(_loaded(contracts), [spec.key.to_user_string() for spec in specs])
+    site = Site.of(specs, attached, breakers or BreakerResource(), clock or StoreClock())
+    seen: dict[int, Any] = {}
+    wrapped = [_governed(item, site, seen) if isinstance(item, dg.AssetsDefinition) else item for item in defs.assets or []]
+    return private.rebuilt_definitions(
+        defs,
+        assets=wrapped,
+        resources=_routed({"io_manager": dg.fs_io_manager, **(defs.resources or {})}, site),
+        sensors=[*(defs.sensors or []), *sensors.all_sensors(site, wrapped)],
+    )
+
+
+def _loaded(contracts: str | Path | Sequence[str | Path | Contract]) -> list[Contract]:
+    from dagster_contracts.store.files import load_contracts
+
+    given = [contracts] if isinstance(contracts, str | Path) else list(contracts)
+    paths = [item for item in given if not isinstance(item, Contract)]
+    return [item for item in given if isinstance(item, Contract)] + (load_contracts(*paths) if paths else [])
+
+
+def _routed(resources: Mapping[str, Any], site: Site) -> dict[str, Any]:
+    """The resources, with routing around every IO manager."""
+    routed: dict[str, Any] = {}
+    for name, resource in resources.items():
+        definition = private.resource_definition(resource)
+        routed[name] = resource if definition is None else _routing(definition, site)
+    return routed
+
+
+def _routing(definition: dg.ResourceDefinition, site: Site) -> dg.IOManagerDefinition:
+    def build(context: Any) -> Any:
+        made = definition.resource_fn(context)
+        return RoutingIOManager(made, site)
+
+    return dg.IOManagerDefinition(
+        resource_fn=build,
+        config_schema=definition.config_schema,
+        description=definition.description,
+        required_resource_keys=set(definition.required_resource_keys),
+    )
+
+
+def _governed(assets: dg.AssetsDefinition, site: Site, seen: dict[int, Any]) -> dg.AssetsDefinition:
+    keys = [key.to_user_string() for key in assets.keys]
+    if not assets.is_executable or not any(site.concerns(key) for key in keys):
+        return assets
+    governed = [site.terms[key] for key in keys if key in site.terms]
+    node = private.node_of(assets)
+    if governed and isinstance(node, dg.GraphDefinition):
+        raise ContractError(
+            f'asset "{governed[0].asset}" has a contract and is made by a graph: its output cannot be judged before it is stored yet. '
+            "Put the contract on a plain asset that reads it."
+        )
+    specs = _specs(assets, governed)
+    rebuilt = private.rebuilt_assets(
+        assets, private.rebuilt_node(node, lambda op: _wrapped(op, site, specs, bool(governed)), seen), specs
+    )
+    return rebuilt if not assets.resource_defs else _with_routed_resources(rebuilt, site)
+
+
+def _with_routed_resources(assets: dg.AssetsDefinition, site: Site) -> dg.AssetsDefinition:
+    attributes = assets.get_attributes_dict()
+    attributes["resource_defs"] = _routed(attributes["resource_defs"], site)
+    return type(assets).dagster_internal_init(**attributes)
+
+
+def _specs(assets: dg.AssetsDefinition, governed: Sequence[Terms]) -> dict[str, dg.AssetCheckSpec]:
+    made: list[dg.AssetCheckSpec] = []
+    for terms in governed:
+        key = dg.AssetKey.from_user_string(terms.asset)
+        made.extend(checks.specs(terms, key, assets.specs_by_key[key].partitions_def))
+    return {spec.get_python_identifier(): spec for spec in made}
+
+
+def _wrapped(op: dg.OpDefinition, site: Site, specs: Mapping[str, dg.AssetCheckSpec], governed: bool) -> dg.OpDefinition:
+    body = private.inner_compute(op)
+    declared = {name: definition.dagster_type for name, definition in op.input_dict.items()}
+
+    def compute(context: Any, inputs: Mapping[str, Any]) -> Iterator[Any]:
+        step = GatedStep(site, context)
+        if step.probing:
+            yield from step.probe()
+            return
+        batch = step.stored_batch()
+        events = step.release(batch) if batch is not None else private.drive(body(context, step.inputs(inputs, declared)), step.step)
+        for event in events:
+            yield from step.deliver(event)
+
+    # Inputs are loaded by the step, after the gate: Dagster is told nothing of their types, the step checks them.
+    ins = {name: each if each.dagster_type.is_nothing else dg.In(input_manager_key=each.input_manager_key) for name, each in op.ins.items()}
+    outs = {name: _optional(out) if governed else out for name, out in op.outs.items()}
+    outs.update({name: dg.Out(dg.Nothing, is_required=False) for name in specs})
+    return private.rebuilt_op(op, compute, ins=ins, outs=outs, tags={**op.tags, GATED: "true"})
+
+
+def _optional(out: dg.Out) -> dg.Out:
+    """A probe run yields no output."""
+    return dg.Out(
+        dagster_type=out.dagster_type,
+        description=out.description,
+        is_required=False,
+        io_manager_key=out.io_manager_key,
+        metadata=out.metadata,
+        code_version=out.code_version,
+    )

@@ -1,0 +1,143 @@
+"""What people see on the asset page: routes, verdicts and refusals as Dagster metadata, tags and sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from dagster_contracts.core.breaker import enforced_open
+from dagster_contracts.core.contract import least
+from dagster_contracts.core.ledger import Route, RouteKind, Status
+from dagster_contracts.core.verdict import Outcome, Verdict
+from dagster_contracts.gate import Judgement, Terms
+
+CONFIDENCE = "contracts/confidence"
+
+
+def with_routes(event: dg.Output[Any], routes: Sequence[Route]) -> dg.Output[Any]:
+    """The output, marked with the confidence of what it was made from. Unmarked where no contract had a say."""
+    if not routes:
+        return event
+    confidence = least(route.confidence for route in routes if route.confidence is not None)
+    metadata: dict[str, Any] = {CONFIDENCE: str(confidence), "contracts/served": _table_of_routes(routes)}
+    fallback = [route for route in routes if route.kind not in (RouteKind.FRESH, RouteKind.UNJUDGED)]
+    if fallback:
+        metadata["contracts/served_partition"] = ", ".join(f"{route.upstream} [{route.served}]" for route in fallback)
+        metadata["contracts/breaker"] = ", ".join(dict.fromkeys(route.breaker_key for route in fallback if route.breaker_key))
+        metadata["contracts/contract_version"] = ", ".join(dict.fromkeys(r.contract_version for r in fallback if r.contract_version))
+        metadata["contracts/why"] = fallback[0].reason
+    tags = {CONFIDENCE: str(confidence)}
+    if any(route.kind is not RouteKind.FRESH for route in routes):
+        tags["contracts/route"] = "-".join(sorted({str(route.kind) for route in routes}))
+    return _extended(event, metadata, tags)
+
+
+def with_judgement(event: dg.Output[Any], judgement: Judgement, extra: Mapping[str, Any]) -> dg.Output[Any]:
+    return _extended(event, {**of_judgement(judgement), **extra}, {})
+
+
+def of_judgement(judgement: Judgement) -> dict[str, Any]:
+    verdict = judgement.verdict
+    return {
+        "contracts/outcome": str(verdict.outcome),
+        "contracts/contract": f"{verdict.contract_id} {verdict.contract_version}",
+        "contracts/rows": verdict.rows if verdict.rows is not None else "not measured",
+        "contracts/rules_failed": sum(finding.outcome is Outcome.FAIL for finding in verdict.findings),
+        "contracts/rules_executed": len(verdict.findings),
+        "contracts/rules_not_executed": len(verdict.not_executed),
+        "contracts/breaker_state": str(judgement.breaker.state),
+        "contracts/findings": table_of_findings(verdict),
+        "contracts/location": _location(judgement),
+    }
+
+
+def of_halt(routes: Sequence[Route]) -> dict[str, Any]:
+    return {"contracts/halted": True, "contracts/served": _table_of_routes(routes), "contracts/why": _worst(routes)}
+
+
+def refusal(terms: Terms, judgement: Judgement) -> str:
+    """Why a batch was not published, where it is, and what happens next, as one paragraph."""
+    batch, breaker = judgement.batch, judgement.breaker
+    place = f"{batch.asset} [{batch.partition}]"
+    failed = [f for f in judgement.verdict.findings if f.outcome is Outcome.FAIL]
+    told = "; ".join(f"{finding.rule}: {finding.observed}, expected {finding.expected}" for finding in failed[:3])
+    state = f"The breaker {breaker.key} is {breaker.state}" + (f" until a probe passes, next after {breaker.retry_at:%Y-%m-%d %H:%MZ}" if breaker.retry_at else "")
+    if batch.status is Status.QUARANTINED:
+        return f"{place} was refused and quarantined: {told} (contract {terms.version}). Nothing of it was published. {state}."
+    if batch.outcome is Outcome.INCONCLUSIVE:
+        return f"{place} could not be judged and is held: run it again, or `dagster-contracts batch rejudge {batch.asset}`. {state}."
+    if enforced_open(breaker, batch.updated_at):
+        return f"{place} passed and is held: it arrived while the breaker was {breaker.state}. {state}."
+    return f"{place} is held."
+
+
+def table_of_findings(verdict: Verdict) -> dg.TableMetadataValue:
+    return dg.TableMetadataValue(
+        records=[
+            dg.TableRecord(
+                {
+                    "rule": finding.rule,
+                    "outcome": str(finding.outcome),
+                    "severity": str(finding.severity),
+                    "observed": finding.observed,
+                    "expected": finding.expected,
+                    "failing_rows": finding.failing_rows if finding.failing_rows is not None else 0,
+                }
+            )
+            for finding in sorted(verdict.findings, key=lambda finding: _ORDER[finding.outcome])
+        ],
+        schema=dg.TableSchema(
+            columns=[
+                dg.TableColumn("rule", "string"),
+                dg.TableColumn("outcome", "string"),
+                dg.TableColumn("severity", "string"),
+                dg.TableColumn("observed", "string"),
+                dg.TableColumn("expected", "string"),
+                dg.TableColumn("failing_rows", "int"),
+            ]
+        ),
+    )
+
+
+_ORDER = {Outcome.FAIL: 0, Outcome.INCONCLUSIVE: 1, Outcome.WARN: 2, Outcome.PASS: 3}
+
+
+def _table_of_routes(routes: Sequence[Route]) -> dg.TableMetadataValue:
+    return dg.TableMetadataValue(
+        records=[
+            dg.TableRecord(
+                {
+                    "upstream": route.upstream,
+                    "requested": str(route.requested),
+                    "served": str(route.served) if route.served is not None else "nothing",
+                    "route": str(route.kind),
+                    "confidence": str(route.confidence) if route.confidence else "",
+                    "why": route.reason,
+                }
+            )
+            for route in routes
+        ],
+        schema=dg.TableSchema(
+            columns=[dg.TableColumn(name, "string") for name in ("upstream", "requested", "served", "route", "confidence", "why")]
+        ),
+    )
+
+
+def _location(judgement: Judgement) -> str:
+    return "live" if judgement.publish else f"set aside: {judgement.batch.status}, batch {judgement.batch.id}"
+
+
+def _worst(routes: Sequence[Route]) -> str:
+    return next((route.reason for route in routes if route.kind is RouteKind.HALTED), "")
+
+
+def _extended(event: dg.Output[Any], metadata: Mapping[str, Any], tags: Mapping[str, str]) -> dg.Output[Any]:
+    return dg.Output(
+        event.value,
+        output_name=event.output_name,
+        metadata={**event.metadata, **metadata},
+        data_version=event.data_version,
+        tags={**(event.tags or {}), **tags},
+    )

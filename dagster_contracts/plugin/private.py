@@ -1,0 +1,253 @@
+"""Every use of what Dagster does not make public, in one place, each with a test. Written for Dagster 1.13.
+
+Dagster offers no public way to put code in front of an asset's inputs and behind its outputs however the run starts. What stands
+here rebuilds definitions from their own attributes, and copies IO contexts; nothing is patched, and the originals stay as they were.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
+from dagster._core.definitions.decorators.op_decorator import DecoratedOpFunction
+from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
+from dagster._core.execution.context.system import StepExecutionContext
+from dagster._core.execution.plan.compute_generator import create_op_compute_wrapper
+from dagster._core.execution.plan.outputs import StepOutputHandle
+from dagster._core.launcher import DefaultRunLauncher
+from dagster._core.types.dagster_type import DagsterType
+from dagster_shared.record import replace as replace_record
+
+from dagster_contracts.core.errors import ContractError
+
+NO_MATERIALIZATION = SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION  # on an Output: stored, but no materialization is logged
+
+Compute = Callable[[Any, Mapping[str, Any]], Iterator[Any]]
+WrapOp = Callable[[dg.OpDefinition], dg.OpDefinition]
+
+
+def require_known_dagster() -> None:
+    """Raises ContractError on a Dagster version whose internals this package does not know."""
+    if not dg.__version__.startswith("1.13."):
+        raise ContractError(f"dagster {dg.__version__} is installed; this version of dagster-contracts works with dagster 1.13.x")
+
+
+# --- definitions ---------------------------------------------------------------------------------------------------
+
+
+def rebuilt_definitions(defs: dg.Definitions, **changes: object) -> dg.Definitions:
+    return replace_record(defs, **changes)
+
+
+def inner_compute(op: dg.OpDefinition) -> Compute:
+    """The op's own compute function, as Dagster would call it."""
+    return create_op_compute_wrapper(op) if isinstance(op.compute_fn, DecoratedOpFunction) else op.compute_fn  # type: ignore[return-value]
+
+
+def rebuilt_op(op: dg.OpDefinition, compute: Compute, *, ins: Mapping[str, dg.In], outs: Mapping[str, dg.Out], tags: Mapping[str, str]) -> dg.OpDefinition:
+    """The same op around another compute function."""
+    compute.__annotations__.pop("context", None)
+    decorated = op.compute_fn if isinstance(op.compute_fn, DecoratedOpFunction) else DecoratedOpFunction(op.compute_fn)
+    if decorated.has_context_arg():
+        annotation = decorated.get_context_arg().annotation
+        if annotation is not inspect.Parameter.empty:
+            compute.__annotations__["context"] = annotation  # Dagster picks the context class by it
+    compute.__name__ = op.name  # type: ignore[attr-defined]
+    return dg.OpDefinition.dagster_internal_init(
+        compute_fn=compute,
+        name=op.name,
+        ins=dict(ins),
+        outs=dict(outs),
+        description=op.description,
+        config_schema=op.config_schema,
+        required_resource_keys=set(op.required_resource_keys),
+        tags=tags,
+        version=None,
+        retry_policy=op.retry_policy,
+        code_version=op._version,
+        pool=op.pool,
+    )
+
+
+def rebuilt_node(node: Any, wrap: WrapOp, seen: dict[int, Any]) -> Any:
+    """A node with every op in it wrapped; an op that stands in several places is wrapped once."""
+    if id(node) not in seen:
+        seen[id(node)] = _rebuilt_graph(node, wrap, seen) if isinstance(node, dg.GraphDefinition) else wrap(node)
+    return seen[id(node)]
+
+
+def _rebuilt_graph(graph: dg.GraphDefinition, wrap: WrapOp, seen: dict[int, Any]) -> dg.GraphDefinition:
+    return dg.GraphDefinition(
+        name=graph.name,
+        description=graph.description,
+        node_defs=[rebuilt_node(node, wrap, seen) for node in graph.node_defs],
+        dependencies=graph.dependencies,
+        input_mappings=graph.input_mappings,
+        output_mappings=graph.output_mappings,
+        config=graph.config_mapping,
+        tags=graph.tags,
+        input_assets=graph._input_assets,
+        composition_fn=graph._composition_fn,
+    )
+
+
+def rebuilt_assets(assets: dg.AssetsDefinition, node: Any, specs: Mapping[str, dg.AssetCheckSpec]) -> dg.AssetsDefinition:
+    """The same assets around another node, with checks added that its outputs of those names report."""
+    attributes = assets.get_attributes_dict()
+    attributes["node_def"] = node
+    if specs:
+        attributes["can_subset"] = True
+        attributes["check_specs_by_output_name"] = {**(attributes["check_specs_by_output_name"] or {}), **specs}
+        attributes["selected_asset_check_keys"] = {*assets.check_keys, *(spec.key for spec in specs.values())}
+    return type(assets).dagster_internal_init(**attributes)
+
+
+def node_of(assets: dg.AssetsDefinition) -> Any:
+    return assets.node_def
+
+
+def resource_definition(resource: object) -> dg.ResourceDefinition | None:
+    """The definition behind an IO manager resource, in whichever of its forms; None for any other resource."""
+    if isinstance(resource, dg.IOManager) and not hasattr(resource, "get_resource_definition"):
+        return dg.IOManagerDefinition.hardcoded_io_manager(resource)
+    definition = resource.get_resource_definition() if hasattr(resource, "get_resource_definition") else resource
+    return definition if isinstance(definition, dg.IOManagerDefinition) else None
+
+
+# --- execution -----------------------------------------------------------------------------------------------------
+
+
+def op_context(context: Any) -> Any:
+    return getattr(context, "op_execution_context", context)
+
+
+def step_context(context: Any) -> StepExecutionContext:
+    return op_context(context)._step_execution_context
+
+
+def assets_of_step(step: StepExecutionContext) -> dg.AssetsDefinition | None:
+    return step.job_def.asset_layer.get_assets_def_for_node(step.node_handle)
+
+
+def output_asset_key(step: StepExecutionContext, output_name: str) -> dg.AssetKey | None:
+    return step.job_def.asset_layer.get_asset_key_for_node_output(step.node_handle, output_name)
+
+
+def partitions_def_of(step: StepExecutionContext, key: dg.AssetKey) -> dg.PartitionsDefinition | None:
+    layer = step.job_def.asset_layer
+    return layer.get(key).partitions_def if layer.has(key) else None
+
+
+def run_asset_keys(step: StepExecutionContext) -> set[dg.AssetKey]:
+    """Every asset that this run makes."""
+    return set(step.job_def.asset_layer.selected_asset_keys)
+
+
+def children(step: StepExecutionContext, key: dg.AssetKey) -> set[dg.AssetKey]:
+    return set(step.job_def.asset_layer.asset_graph.get(key).child_keys)
+
+
+def drive(body: Any, step: StepExecutionContext) -> Iterator[Any]:
+    """Iterate what a compute function gave: a generator, an async generator, or None."""
+    if body is None:
+        return
+    if not inspect.isasyncgen(body):
+        yield from body
+        return
+    while True:
+        try:
+            event = step.event_loop.run_until_complete(body.__anext__())
+        except StopAsyncIteration:
+            return
+        yield event
+
+
+def set_aside(step: StepExecutionContext, output_name: str, place: dg.AssetKey, value: object) -> None:
+    """Write a value through the user's own IO manager to another asset key than its own."""
+    handle = StepOutputHandle(step.step.key, output_name)
+    context = copy.copy(step.get_output_context(handle, {}))
+    context._asset_key = place
+    context._user_generated_metadata = {}
+    written = io_manager_of(step, output_name).handle_output(context, value)
+    if inspect.isgenerator(written):
+        for _ in written:
+            continue
+
+
+def read_back(step: StepExecutionContext, output_name: str, place: dg.AssetKey, partition: str | None) -> Any:
+    """Read a value that `set_aside` wrote."""
+    output = step.get_output_context(StepOutputHandle(step.step.key, output_name), {})
+    ranged = {} if partition is None else _partitioned(partition, output.asset_partitions_def)
+    context = dg.build_input_context(
+        asset_key=place,
+        dagster_type=output.dagster_type,
+        instance=step.instance,
+        definition_metadata=output.definition_metadata,
+        **ranged,
+    )
+    return io_manager_of(step, output_name).load_input(context)
+
+
+def _partitioned(partition: str, partitions: dg.PartitionsDefinition) -> dict[str, Any]:
+    return {
+        "partition_key": partition,
+        "asset_partition_key_range": dg.PartitionKeyRange(partition, partition),
+        "asset_partitions_def": partitions,
+    }
+
+
+def io_manager_of(step: StepExecutionContext, output_name: str) -> Any:
+    """The user's IO manager of an output, without the routing around it."""
+    manager = step.get_io_manager(StepOutputHandle(step.step.key, output_name))
+    return getattr(manager, "wrapped", manager)
+
+
+def redirected(
+    context: dg.InputContext, *, place: dg.AssetKey | None, partitions: Sequence[str] | None, dagster_type: DagsterType | None
+) -> dg.InputContext:
+    """A copy of an input context that reads another key, other partitions, or as another type."""
+    other = copy.copy(context)
+    if place is not None:
+        other._asset_key = place
+    if partitions is not None:
+        subset = context.asset_partitions_def.empty_subset().with_partition_keys(partitions)
+        other._asset_partitions_subset = subset
+    if dagster_type is not None:
+        other._dagster_type = dagster_type
+    return other
+
+
+def input_type(step: StepExecutionContext, declared: DagsterType, name: str, value: object) -> None:
+    """Dagster's own type check of an input, for inputs that were loaded later than Dagster would have."""
+    result = declared.type_check(step.for_type(declared), value)
+    if not result.success:
+        raise dg.DagsterTypeCheckDidNotPass(
+            description=f'Type check failed for input "{name}" - expected type "{declared.display_name}". {result.description or ""}',
+            dagster_type=declared,
+            metadata=result.metadata,
+        )
+
+
+def target_of(instance: dg.DagsterInstance, key: dg.AssetKey, partition: str | None) -> AssetCheckEvaluationTargetMaterializationData | None:
+    """The latest materialization of an asset's partition, as what a check evaluation speaks of."""
+    wanted = key if partition is None else dg.AssetRecordsFilter(key, asset_partitions=[partition])
+    records = instance.fetch_materializations(wanted, limit=1).records
+    if not records:
+        return None
+    found = records[0]
+    return AssetCheckEvaluationTargetMaterializationData(
+        run_id=found.event_log_entry.run_id, storage_id=found.storage_id, timestamp=found.timestamp
+    )
+
+
+def runs_on_this_machine(instance: dg.DagsterInstance) -> bool:
+    """Whether all runs of the instance are launched where its files are."""
+    return isinstance(instance.run_launcher, DefaultRunLauncher)
+
+
+def iterate_assets(assets: Iterable[object] | None) -> list[dg.AssetsDefinition]:
+    return [item for item in assets or [] if isinstance(item, dg.AssetsDefinition)]

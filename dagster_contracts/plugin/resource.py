@@ -1,0 +1,53 @@
+"""Where breakers are kept: the one thing to configure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dagster as dg
+
+from dagster_contracts.core.errors import StoreError, StoreUnavailable
+from dagster_contracts.plugin import private
+from dagster_contracts.ports import Clock, Store
+
+
+class BreakerResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """The database of breakers, ledger and outbox.
+
+    `url` is a SQLAlchemy url (`postgresql+psycopg://...` or `sqlite:///...`), or empty: then SQLite beside the Dagster instance,
+    where all runs share this machine (the default run launcher); memory for ephemeral instances; elsewhere gates halt and say
+    that a url is needed, since every run would have its own, silently closed, breaker.
+    """
+
+    url: str = ""
+
+    def store(self, instance: dg.DagsterInstance, clock: Clock) -> Store:
+        """The store for an instance. Constructing it connects to nothing. Raises StoreUnavailable where there is no safe default."""
+        from dagster_contracts.store.sql import SqlStore
+
+        if url := self.resolved_url():
+            return SqlStore(url, clock=clock)
+        if instance.is_ephemeral:
+            from dagster_contracts.store.memory import MemoryStore
+
+            dg.get_dagster_logger("contracts").info("no database url and an ephemeral instance: breakers are kept in memory")
+            return MemoryStore(clock=clock)
+        if private.runs_on_this_machine(instance):
+            return SqlStore(f"sqlite:///{Path(instance.root_directory) / 'contracts.db'}", clock=clock)
+        launcher = type(instance.run_launcher).__name__
+        raise StoreUnavailable(
+            f"no database url, and runs are launched by {launcher}, possibly on other machines: each would have its own breaker. "
+            "Set BreakerResource(url=...) to a PostgreSQL database that all runs reach."
+        )
+
+    def resolved_url(self) -> str:
+        """The url, with an environment variable looked up now. Raises StoreError where that variable is not set."""
+        if not isinstance(self.url, dg.EnvVar):
+            return self.url
+        value = self.url.get_value()
+        if not value:
+            raise StoreError(
+                f"environment variable {self.url.env_var_name} names the breaker database and is not set; set it to a SQLAlchemy url, "
+                "or leave BreakerResource(url=...) out for SQLite beside the Dagster instance"
+            )
+        return value

@@ -1,0 +1,118 @@
+"""The IO manager wrapper: reads what the route says, and tells the ledger when a batch has reached the live place.
+
+Dagster loads inputs before any code of a step runs. So a gated step is given a `RoutedInput`, and the step wrapper loads it after the
+gate has spoken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from dagster_contracts.core.contract import Confidence
+from dagster_contracts.core.ledger import Partition, Route, StepKey
+from dagster_contracts.plugin import private
+from dagster_contracts.plugin.partitions import partition_of
+
+if TYPE_CHECKING:
+    from dagster_contracts.plugin.site import Site
+
+BATCH = "contracts/batch"  # output metadata: the ledger's name of a judged batch
+STATUS = "contracts/status"
+STAGING = "__contracts_staging__"
+
+
+def staging_key(asset: str, fingerprint: str) -> dg.AssetKey:
+    """Where a refused batch lies: beside the live data, in the same kind of storage."""
+    return dg.AssetKey([STAGING, *dg.AssetKey.from_user_string(asset).path, fingerprint])
+
+
+class RoutingIOManager(dg.IOManager):
+    """Around the user's IO manager. Values of assets that no contract concerns pass straight through."""
+
+    def __init__(self, wrapped: Any, site: Site):
+        self.wrapped = wrapped
+        self.site = site
+
+    def handle_output(self, context: dg.OutputContext, obj: Any) -> Any:
+        batch = context.output_metadata.get(BATCH)
+        if batch is None:
+            return self.wrapped.handle_output(context, obj)
+        if _text(context.output_metadata[STATUS]) != "publishing":
+            return None  # set aside already, by the step
+        written = self.wrapped.handle_output(context, obj)
+        if written is not None:
+            raise dg.DagsterInvariantViolationError(
+                f"{type(self.wrapped).__name__}.handle_output yields events; a contracted asset needs one that returns nothing"
+            )
+        gate = self.site.gate(context.step_context.instance)
+        if (row := gate.store.batch(_text(batch))) is not None:
+            gate.published(row, None)
+        return None
+
+    def load_input(self, context: dg.InputContext) -> Any:
+        if not context.has_asset_key or (consumers := gated_consumers(self.site, context)) is None:
+            return self.wrapped.load_input(context)
+        return RoutedInput(self, context, consumers)
+
+
+class RoutedInput:
+    """An input that has not been loaded yet."""
+
+    def __init__(self, manager: RoutingIOManager, context: dg.InputContext, consumers: Sequence[str]):
+        self.manager = manager
+        self.context = context
+        self.consumers = consumers
+        self.upstream = context.asset_key.to_user_string()
+
+    def routes(self) -> list[Route]:
+        """Decide (or recall) the route of every partition asked for."""
+        partitions = self.context.asset_partitions_def if self.context.has_asset_partitions else None
+        keys: Sequence[str | None] = list(self.context.asset_partition_keys) if partitions else [None]
+        step = self.context.step_context
+        return [decide(self.manager.site, step, self.consumers, self.upstream, partition_of(key, partitions)) for key in keys]
+
+    def load(self, routes: Sequence[Route], dagster_type: Any) -> Any:
+        """Read what the routes say. None of them is halted."""
+        place, partitions = None, None
+        if len(routes) == 1 and routes[0].staged is not None:
+            place = staging_key(self.upstream, routes[0].staged)
+        if [route.served for route in routes] != [route.requested for route in routes]:
+            partitions = [route.served.key for route in routes if route.served is not None and route.served.key is not None]
+        context = private.redirected(self.context, place=place, partitions=partitions or None, dagster_type=dagster_type)
+        return self.manager.wrapped.load_input(context)
+
+
+def gated_consumers(site: Site, context: dg.InputContext) -> list[str] | None:
+    """The assets of the step that loads this input, if the gate stands before it; None where it does not."""
+    if context._step_context is None or context.op_def is None or not getattr(context.op_def, "tags", {}).get(GATED):
+        return None
+    assets = private.assets_of_step(context.step_context)
+    if assets is None:
+        return None
+    own = sorted(key.to_user_string() for key in assets.keys)
+    return None if context.asset_key.to_user_string() in own else own
+
+
+GATED = "contracts/gated"  # tag of the ops that resolve their own inputs
+
+
+def step_key(step: Any) -> StepKey:
+    """All ops of a graph-backed asset share one decision; a retried step decides anew."""
+    path = step.node_handle.path
+    return StepKey(step.run_id, path[0], step.previous_attempt_count if len(path) == 1 else 0)
+
+
+def decide(site: Site, step: Any, consumers: Sequence[str], upstream: str, requested: Partition, *, substitutes: bool = True) -> Route:
+    """The route of one step to one partition of an upstream. `substitutes` False: the step reads by itself, only the live place."""
+    accepts = site.accepts(consumers, upstream)
+    terms = site.terms.get(upstream)
+    if not substitutes and terms is not None:
+        accepts = Confidence.FULL
+    return site.gate(step.instance).route(step_key(step), consumers[0], upstream, requested, accepts=accepts, terms=terms)
+
+
+def _text(value: Any) -> str:
+    return str(getattr(value, "value", value))

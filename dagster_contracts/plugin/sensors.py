@@ -1,0 +1,131 @@
+"""The sensors: they read state and ask for runs, and never measure anything.
+
+    contracts_probe   a breaker's cooldown is over and there is a batch to judge: a run that selects only the asset's checks
+    contracts_heal    held batches may be published, and outputs made from fallback data can be made anew
+    contracts_relay   events in the outbox are delivered, and the breaker check of the asset shows the present state
+
+Run keys are made of ids and generations, so asking twice starts one run; every tick is bounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import dagster as dg
+
+from dagster_contracts import recovery
+from dagster_contracts.core.breaker import asset_of
+from dagster_contracts.core.events import Event
+from dagster_contracts.plugin import checks
+from dagster_contracts.plugin.site import Site
+from dagster_contracts.plugin.step import RELEASE
+from dagster_contracts.ports import EventSink
+from dagster_contracts.sinks.log import LogSink
+
+PER_TICK = 25  # run requests, so that a long outage heals in batches
+
+
+def all_sensors(site: Site, assets: Sequence[object]) -> list[dg.SensorDefinition]:
+    """The sensors of a code location; none where nothing is governed."""
+    if not site.terms:
+        return []
+    keys = [key for item in assets if isinstance(item, dg.AssetsDefinition) and item.is_executable for key in item.keys]
+    concerned = [key for key in keys if site.concerns(key.to_user_string())]
+    governed = [key for key in concerned if key.to_user_string() in site.terms]
+    check_keys = [check for item in assets if isinstance(item, dg.AssetsDefinition) for check in item.check_keys if check.asset_key in governed]
+    return [_probe(site, check_keys), _heal(site, concerned), _relay(site, governed, [LogSink()])]
+
+
+def _probe(site: Site, check_keys: Sequence[dg.AssetCheckKey]) -> dg.SensorDefinition:
+    @dg.sensor(
+        name="contracts_probe",
+        description="Starts a half-open probe of every breaker whose cooldown is over.",
+        target=dg.AssetSelection.checks(*check_keys),
+        minimum_interval_seconds=30,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+    )
+    def contracts_probe(context: dg.SensorEvaluationContext) -> Any:
+        due = recovery.due_probes(site.gate(context.instance), site.terms)[:PER_TICK]
+        if not due:
+            return dg.SkipReason("no breaker is due for a probe")
+        return [_probe_request(probe, check_keys) for probe in due]
+
+    return contracts_probe
+
+
+def _probe_request(probe: recovery.DueProbe, check_keys: Sequence[dg.AssetCheckKey]) -> dg.RunRequest:
+    asset = asset_of(probe.breaker.key)
+    tags = {"contracts/probe": probe.breaker.key}
+    if probe.batch.partition.key is not None:
+        tags["dagster/partition"] = probe.batch.partition.key
+    wanted = [key for key in check_keys if key.asset_key.to_user_string() == asset]
+    return dg.RunRequest(run_key=probe.run_key, asset_selection=[], asset_check_keys=wanted, tags=tags)
+
+
+def _heal(site: Site, keys: Sequence[dg.AssetKey]) -> dg.SensorDefinition:
+    @dg.sensor(
+        name="contracts_heal",
+        description="Publishes held batches once their breaker is closed, then makes degraded and halted outputs anew.",
+        target=dg.AssetSelection.assets(*keys),
+        minimum_interval_seconds=30,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+    )
+    def contracts_heal(context: dg.SensorEvaluationContext) -> Any:
+        requests = list(heal_requests(site, context.instance, [key.to_user_string() for key in keys]))[:PER_TICK]
+        return requests or dg.SkipReason("nothing is held that may be published, nothing is degraded that can be made anew")
+
+    return contracts_heal
+
+
+def heal_requests(site: Site, instance: dg.DagsterInstance, assets: Sequence[str]) -> Iterator[dg.RunRequest]:
+    """Releases first; then outputs whose inputs are all fresh, unless the policy says `heal: ask`."""
+    gate = site.gate(instance)
+    for release in recovery.due_releases(gate, assets):
+        batch = release.batch
+        yield dg.RunRequest(
+            run_key=release.run_key,
+            asset_selection=[dg.AssetKey.from_user_string(batch.asset)],
+            partition_key=batch.partition.key,
+            tags={RELEASE: batch.id},
+        )
+    for healing in recovery.due_healings(gate, assets):
+        output = healing.output
+        if all(site.terms[source].policy.heal for source in site.governed_ancestors(output.asset)):
+            yield dg.RunRequest(
+                run_key=healing.run_key,
+                asset_selection=[dg.AssetKey.from_user_string(output.asset)],
+                partition_key=output.partition.key,
+                tags={"contracts/heal": output.id},
+            )
+
+
+def _relay(site: Site, governed: Sequence[dg.AssetKey], sinks: Sequence[EventSink]) -> dg.SensorDefinition:
+    @dg.sensor(
+        name="contracts_relay",
+        description="Delivers breaker events, and shows the state of each breaker on its asset.",
+        minimum_interval_seconds=30,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+    )
+    def contracts_relay(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        events = relay(site, context.instance, sinks)
+        return dg.SkipReason(f"delivered {len(events)} events" if events else "no event is waiting")
+
+    return contracts_relay
+
+
+def relay(site: Site, instance: dg.DagsterInstance, sinks: Sequence[EventSink]) -> Sequence[Event]:
+    """Deliver what waits in the outbox to every sink, then mark it delivered. An error leaves it there for the next tick."""
+    store = site.gate(instance).store
+    events = store.pending(limit=500)
+    if not events:
+        return ()
+    for sink in sinks:
+        sink.deliver(events)
+    changed = {event.key for event in events if event.type.startswith("breaker.")}
+    now = store.now()
+    for breaker in store.breakers(sorted(changed)):
+        if asset_of(breaker.key) in site.terms:
+            checks.report_breaker(instance, asset_of(breaker.key), breaker, now)
+    store.delivered(events)
+    return events

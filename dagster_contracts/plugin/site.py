@@ -1,0 +1,89 @@
+"""What one `with_contracts` call knows: which assets are governed, who reads what on which terms, and where breakers are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import dagster as dg
+
+from dagster_contracts.core.contract import Attached, Confidence
+from dagster_contracts.core.errors import ContractError, did_you_mean
+from dagster_contracts.gate import Gate, Terms
+from dagster_contracts.plugin.resource import BreakerResource
+from dagster_contracts.ports import Clock, Store
+
+ACCEPTS = "contracts/accepts"
+
+
+@dataclass(frozen=True)
+class Site:
+    """Immutable, but for the connection to the store, which is made in each process on first use."""
+
+    terms: Mapping[str, Terms]
+    parents: Mapping[str, frozenset[str]]
+    stated: Mapping[str, Confidence]  # what consumers say in their metadata
+    breakers: BreakerResource
+    clock: Clock
+    _stores: dict[str, Store] = field(default_factory=dict, compare=False, repr=False)
+
+    @classmethod
+    def of(cls, assets: Sequence[dg.AssetSpec], attached: Mapping[str, Attached], breakers: BreakerResource, clock: Clock) -> Site:
+        stated = {spec.key.to_user_string(): _stated(spec) for spec in assets if ACCEPTS in spec.metadata}
+        return cls(
+            terms={key: Terms.of(item) for key, item in attached.items()},
+            parents={spec.key.to_user_string(): frozenset(dep.asset_key.to_user_string() for dep in spec.deps) for spec in assets},
+            stated=stated,
+            breakers=breakers,
+            clock=clock,
+        )
+
+    def gate(self, instance: dg.DagsterInstance) -> Gate:
+        from dagster_contracts.engines.polars import PolarsEngine
+
+        key = f"ephemeral:{id(instance)}" if instance.is_ephemeral else instance.root_directory
+        if key not in self._stores:
+            self._stores[key] = self.breakers.store(instance, self.clock)
+        return Gate(self._stores[key], PolarsEngine())
+
+    def concerns(self, key: str) -> bool:
+        """Whether an asset is governed, or reads (at any distance) from one that is, or from one that is not defined here."""
+        return key in self.terms or bool(self.governed_ancestors(key)) or any(parent not in self.parents for parent in self._ancestors(key))
+
+    def governed_ancestors(self, key: str) -> frozenset[str]:
+        return frozenset(parent for parent in self._ancestors(key) if parent in self.terms)
+
+    def accepts(self, consumers: Iterable[str], upstream: str) -> Confidence | None:
+        """The strictest of what the consumers of one step accept of `upstream`; None where only the store can tell."""
+        words = [self._accepts(consumer, upstream) for consumer in consumers]
+        known = [word for word in words if word is not None]
+        return None if len(known) < len(words) or not known else max(known, key=lambda word: word.rank)
+
+    def _accepts(self, consumer: str, upstream: str) -> Confidence | None:
+        if consumer in self.stated:
+            return self.stated[consumer]
+        sources = {upstream} if upstream in self.terms else self.governed_ancestors(upstream)
+        words = [self.terms[source].policy.accepts(consumer) for source in sources]
+        return max(words, key=lambda word: word.rank, default=None)
+
+    def _ancestors(self, key: str) -> frozenset[str]:
+        found: set[str] = set()
+        todo = list(self.parents.get(key, ()))
+        while todo:
+            parent = todo.pop()
+            if parent not in found:
+                found.add(parent)
+                todo.extend(self.parents.get(parent, ()))
+        return frozenset(found)
+
+
+def _stated(spec: dg.AssetSpec) -> Confidence:
+    value: Any = spec.metadata[ACCEPTS]
+    word = str(getattr(value, "value", value))
+    if word not in set(Confidence):
+        raise ContractError(
+            f'asset "{spec.key.to_user_string()}": metadata {ACCEPTS} is "{word}", expected full, stale or low'
+            f"{did_you_mean(word, list(Confidence))}".rstrip(",")
+        )
+    return Confidence(word)

@@ -1,0 +1,273 @@
+"""One step of a governed or gated asset: the gate in front of it, the judgement behind it.
+
+    gate     decide the route of every upstream; halt, or load what the route says
+    body     the user's own code, or the stored batch of a release
+    deliver  judge an output of a contracted asset, then publish it or set it aside; mark what was made from fallback data
+    probe    a run that selects only the checks: judge the newest stored batch under the probe lease
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from dagster_contracts.core.breaker import Refused
+from dagster_contracts.core.contract import Confidence, least
+from dagster_contracts.core.errors import DagsterContractsError, Halted
+from dagster_contracts.core.ledger import UNPARTITIONED, Batch, Partition, Route, RouteKind, Status
+from dagster_contracts.core.route import strictest
+from dagster_contracts.gate import Delivery, Judgement, Terms
+from dagster_contracts.plugin import checks, metadata, private
+from dagster_contracts.plugin.partitions import partition_of
+from dagster_contracts.plugin.routing import BATCH, STATUS, RoutedInput, decide, staging_key, step_key
+
+if TYPE_CHECKING:
+    from dagster_contracts.plugin.site import Site
+
+RELEASE = "contracts/release"  # run tag: the batch to publish from where it lies
+RESOLVES = "contracts/resolves"  # asset metadata: the body asks `contracts.resolve` itself
+
+
+class GatedStep:
+    """One execution of one wrapped op."""
+
+    def __init__(self, site: Site, context: Any):
+        self.site = site
+        self.context = private.op_context(context)
+        self.step = private.step_context(context)
+        self.gate = site.gate(self.step.instance)
+        assets = private.assets_of_step(self.step)
+        assert assets is not None
+        self.assets = assets
+        self.consumers = sorted(key.to_user_string() for key in assets.keys)  # none in a probe run: only checks are selected
+        self.output_names = {key.to_user_string(): name for name, key in assets.node_keys_by_output_name.items()}
+
+    # --- in front ----------------------------------------------------------------------------------------------------
+
+    def inputs(self, given: Mapping[str, Any], declared: Mapping[str, Any]) -> dict[str, Any]:
+        """Decide every route, halt or load. Raises dg.Failure where the step may not read."""
+        waiting = {name: value for name, value in given.items() if isinstance(value, RoutedInput)}
+        decided = {name: _whole(value.routes()) for name, value in waiting.items()}
+        routes = [route for several in decided.values() for route in several] + self._routes_of_deps()
+        if any(route.kind is RouteKind.HALTED for route in routes):
+            self._halt(routes)
+        loaded = dict(given)
+        for name, value in waiting.items():
+            loaded[name] = value.load(decided[name], declared[name])
+            private.input_type(self.step, declared[name], name, loaded[name])
+        return loaded
+
+    def _routes_of_deps(self) -> list[Route]:
+        """Upstreams named in `deps=`: what stands in the live place cannot be swapped, so a fallback halts."""
+        if len(self.step.node_handle.path) > 1:
+            return []
+        routes: list[Route] = []
+        for name, key in self.assets.node_keys_by_input_name.items():
+            upstream = key.to_user_string()
+            if upstream in self.consumers or not self.step.op_def.input_dict[name].dagster_type.is_nothing:
+                continue
+            if upstream not in self.site.terms and not self.site.concerns(upstream):
+                continue
+            for partition in self._requested(name, key):
+                routes.append(decide(self.site, self.step, self.consumers, upstream, partition, substitutes=False))
+        return routes
+
+    def _requested(self, input_name: str, key: dg.AssetKey) -> list[Partition]:
+        partitions = private.partitions_def_of(self.step, key)
+        if partitions is None:
+            return [UNPARTITIONED]
+        return [partition_of(each, partitions) for each in self.context.asset_partition_keys_for_input(input_name)]
+
+    def _halt(self, routes: Sequence[Route]) -> None:
+        for key in self.consumers:
+            for partition in self.partitions(dg.AssetKey.from_user_string(key)):
+                self.gate.record_output(key, partition, self.context.run_id, routes)
+        self.no_run_retries()
+        worst = strictest(routes)
+        assert worst is not None
+        error = Halted(
+            worst.reason, key=worst.breaker_key or worst.upstream, since=worst.since, retry_after=worst.retry_at, findings=worst.findings
+        )
+        raise dg.Failure(
+            description=f"Halted: {', '.join(self.consumers)} may not read {worst.upstream} [{worst.requested}]. {worst.reason}",
+            metadata=metadata.of_halt(routes),
+            allow_retries=False,
+        ) from error
+
+    # --- the body ----------------------------------------------------------------------------------------------------
+
+    @property
+    def probing(self) -> bool:
+        """Whether the run selects only checks of this step's assets."""
+        return not self.consumers and any(key in self.site.terms for key in self.output_names)
+
+    def stored_batch(self) -> Batch | None:
+        """The batch that this run is to release, if it is a release run."""
+        name = self.context.run.tags.get(RELEASE)
+        if name is None:
+            return None
+        batch = self.gate.store.batch(name)
+        if batch is None or batch.asset not in self.consumers:
+            return None
+        if batch.staged is None or batch.status not in (Status.HELD, Status.QUARANTINED):
+            raise dg.Failure(f"{name} is {batch.status} and cannot be released any more; deliver it anew", allow_retries=False)
+        return batch
+
+    def release(self, batch: Batch) -> Iterator[dg.Output[Any]]:
+        assert batch.staged is not None
+        name = self.output_names[batch.asset]
+        value = private.read_back(self.step, name, staging_key(batch.asset, batch.staged), batch.partition.key)
+        yield dg.Output(value, output_name=name)
+
+    # --- behind ------------------------------------------------------------------------------------------------------
+
+    def deliver(self, event: Any) -> Iterator[Any]:
+        """Pass on what the body yields; judge the outputs of contracted assets first."""
+        event = self._as_output(event)
+        key = private.output_asset_key(self.step, event.output_name) if isinstance(event, dg.Output) else None
+        if key is None:
+            yield event
+            return
+        asset = key.to_user_string()
+        routes = list(self.gate.store.decisions(step_key(self.step)))
+        if routes:
+            for partition in self.partitions(key):
+                self.gate.record_output(asset, partition, self.context.run_id, routes)
+        marked = metadata.with_routes(event, routes)
+        if (terms := self.site.terms.get(asset)) is None:
+            yield marked
+        else:
+            yield from self._judged(terms, key, marked, least(route.confidence for route in routes if route.confidence is not None))
+
+    def _as_output(self, event: Any) -> Any:
+        """A MaterializeResult of a contracted asset with a value is judged like an output."""
+        if not isinstance(event, dg.MaterializeResult):
+            return event
+        key = event.asset_key or (next(iter(self.assets.keys)) if len(self.assets.keys) == 1 else None)
+        if key is None or key.to_user_string() not in self.site.terms:
+            return event
+        raise DagsterContractsError(
+            f"asset {key.to_user_string()} has a contract and returned a MaterializeResult: its data did not pass through the gate, so it "
+            "cannot be judged before it is stored. Return the data, and let an IO manager write it."
+        )
+
+    def _judged(self, terms: Terms, key: dg.AssetKey, event: dg.Output[Any], confidence: Confidence) -> Iterator[Any]:
+        places = self.partitions(key)
+        values = event.value if len(places) > 1 and isinstance(event.value, dict) else {place.key: event.value for place in places}
+        judgements = [self._judge(terms, place, values.get(place.key), event, confidence) for place in places]
+        refused = [judgement for judgement in judgements if not judgement.publish]
+        if refused and len(places) > 1:
+            raise dg.Failure(
+                f"{len(refused)} of {len(places)} partitions of {terms.asset} were refused, first {refused[0].batch.partition}; nothing of "
+                "this range run was published. Run the partitions one by one.",
+                allow_retries=False,
+            )
+        if refused:
+            yield from self._refuse(terms, event, refused[0])
+        else:
+            yield metadata.with_judgement(event, judgements[0], {BATCH: judgements[0].batch.id, STATUS: "publishing"})
+        yield from checks.evaluations(self.context, terms, judgements)
+
+    def _judge(self, terms: Terms, place: Partition, value: object, event: dg.Output[Any], confidence: Confidence) -> Judgement:
+        run = self.context.run
+        delivery = Delivery(
+            partition=place,
+            run_id=run.run_id,
+            root_run_id=run.root_run_id or run.run_id,
+            data_version=event.data_version.value if event.data_version else None,
+            confidence=confidence,
+        )
+        return self.gate.judge(terms, delivery, value)
+
+    def _refuse(self, terms: Terms, event: dg.Output[Any], judgement: Judgement) -> Iterator[Any]:
+        batch = judgement.batch
+        fingerprint = hashlib.sha256(batch.id.encode()).hexdigest()[:12]
+        private.set_aside(self.step, event.output_name, staging_key(batch.asset, fingerprint), event.value)
+        self.gate.staged(batch, fingerprint)
+        story = metadata.refusal(terms, judgement)
+        self.context.log.warning(story)
+        key = dg.AssetKey.from_user_string(batch.asset)
+        if batch.status is Status.QUARANTINED and not self._anybody_goes_on(key):
+            yield from checks.evaluations(self.context, terms, [judgement], close=False)
+            self.no_run_retries()
+            raise dg.Failure(story, metadata=metadata.of_judgement(judgement), allow_retries=False)
+        self.context.log_event(
+            dg.AssetObservation(
+                asset_key=key,
+                partition=batch.partition.key,
+                description=story,
+                metadata=metadata.of_judgement(judgement),
+                tags={"contracts/published": "false"},
+            )
+        )
+        yield dg.Output(
+            event.value,
+            output_name=event.output_name,
+            metadata={BATCH: batch.id, STATUS: str(batch.status), private.NO_MATERIALIZATION: True, "contracts/published": False},
+            tags={"contracts/published": "false"},
+        )
+
+    def _anybody_goes_on(self, key: dg.AssetKey) -> bool:
+        """Whether a consumer in this run can do without fresh data of `key`."""
+        here = private.children(self.step, key) & private.run_asset_keys(self.step)
+        words = (self.site.accepts([child.to_user_string()], key.to_user_string()) for child in here)
+        return any(word is not Confidence.FULL for word in words)
+
+    # --- a probe run -------------------------------------------------------------------------------------------------
+
+    def probe(self) -> Iterator[Any]:
+        """Judge the newest stored batch under the one lease; report its checks."""
+        for asset in (key for key in self.output_names if key in self.site.terms):
+            terms = self.site.terms[asset]
+            for breaker in self.gate.store.breakers():
+                if breaker.key != asset and not breaker.key.startswith(f"{asset}["):
+                    continue
+                yield from self._probe(terms, breaker.key)
+
+    def _probe(self, terms: Terms, key: str) -> Iterator[Any]:
+        claimed = self.gate.claim(terms, key, holder=f"run {self.context.run_id}")
+        if isinstance(claimed, Refused):
+            self.context.log.info(f"{key} was not probed: {claimed.reason}")
+            return
+        batch = claimed.batch
+        assert batch.staged is not None
+        value = private.read_back(self.step, self.output_names[batch.asset], staging_key(batch.asset, batch.staged), batch.partition.key)
+        judgement = self.gate.settle(terms, claimed, value)
+        self.context.log.info(f"probe of {batch.id}: {judgement.verdict.outcome}; {key} is {judgement.breaker.state}")
+        yield from checks.evaluations(self.context, terms, [judgement])
+
+    # --- shared ------------------------------------------------------------------------------------------------------
+
+    def partitions(self, key: dg.AssetKey) -> list[Partition]:
+        """The partitions of `key` that this run makes."""
+        partitions = private.partitions_def_of(self.step, key)
+        if partitions is None or not self.context.has_partition_key and not self.context.has_partition_key_range:
+            return [UNPARTITIONED]
+        return [partition_of(each, partitions) for each in self.context.partition_keys]
+
+    def no_run_retries(self) -> None:
+        """The data will not be better in a minute: keep Dagster from retrying the whole run."""
+        self.step.instance.add_run_tags(self.context.run_id, {"dagster/max_retries": "0"})
+
+
+
+
+def _whole(routes: list[Route]) -> list[Route]:
+    """Several partitions read as one value cannot be swapped one by one: if one of them is not there, the input halts."""
+    if len(routes) == 1:
+        return routes
+    return [
+        replace(
+            route,
+            kind=RouteKind.HALTED,
+            confidence=None,
+            reason=f"{len(routes)} partitions of {route.upstream} are read as one value, and [{route.requested}] is not fresh. {route.reason}",
+        )
+        if route.kind not in (RouteKind.FRESH, RouteKind.UNJUDGED)
+        else route
+        for route in routes
+    ]

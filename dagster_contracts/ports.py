@@ -1,0 +1,128 @@
+"""What the gate needs of the outside world. Adapters implement these; nothing here does anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from dagster_contracts.core.breaker import Breaker, Transition
+from dagster_contracts.core.contract import Attached
+from dagster_contracts.core.events import Event
+from dagster_contracts.core.ledger import Batch, Output, Partition, Review, Route, StepKey
+from dagster_contracts.core.plan import Metric
+from dagster_contracts.core.snapshot import Change, Snapshot
+from dagster_contracts.core.verdict import Measurement, Sample, Unmeasured
+
+
+class Clock(Protocol):
+    """`now`, aware UTC. The store asks once per transaction; `None` means: use the database's own clock."""
+
+    def now(self) -> datetime | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class StoreClock:
+    """The database's clock decides: workers' clocks may be wrong."""
+
+    def now(self) -> None:
+        return None
+
+
+@dataclass(slots=True)
+class FixedClock:
+    """Time stands where it is set: for demonstrations and tests."""
+
+    at: datetime
+
+    def now(self) -> datetime:
+        return self.at
+
+
+class MetricEngine(Protocol):
+    """Measures; never compares with a threshold, never changes the caller's data, never raises for data it cannot measure."""
+
+    def measure(self, data: object, metrics: Sequence[Metric]) -> Measurement | Unmeasured: ...
+
+    def samples(self, data: object, metrics: Sequence[Metric], limit: int = 20) -> Mapping[Metric, Sample]: ...
+
+
+class BreakerStore(Protocol):
+    """Breakers with their history, ledger and outbox. Raises StoreUnavailable, LostRace or SchemaOutOfDate; reading never writes."""
+
+    def load(self, key: str, *, asset: str, partition: Partition, batch_id: str | None = None) -> Snapshot:
+        """One consistent view of a breaker and what bears on one partition of its asset."""
+        ...
+
+    def save(self, change: Change) -> None:
+        """Write a change in one transaction; compare-and-set where it has a breaker."""
+        ...
+
+    def now(self) -> datetime: ...
+
+    def breakers(self, keys: Sequence[str] | None = None) -> Sequence[Breaker]:
+        """All breakers (or those named), by key."""
+        ...
+
+    def transitions(self, key: str, limit: int = 100) -> Sequence[Transition]:
+        """Newest first."""
+        ...
+
+
+class Ledger(Protocol):
+    """What is remembered beside the breakers."""
+
+    def batch(self, batch_id: str) -> Batch | None: ...
+
+    def batches(
+        self, *, asset: str | None = None, partition: str | None = None, statuses: Sequence[str] = (), limit: int = 1000
+    ) -> Sequence[Batch]:
+        """Newest arrival first. `partition` is a key."""
+        ...
+
+    def decide(self, step: StepKey, consumer: str, route: Route) -> Route:
+        """Keep `route` as the decision for (step, upstream, requested partition), or return the one that is already kept."""
+        ...
+
+    def decided(self, step: StepKey, upstream: str, requested: str | None) -> Route | None: ...
+
+    def decisions(self, step: StepKey) -> Sequence[Route]:
+        """Everything this step attempt was given, in order of decision."""
+        ...
+
+    def output(self, asset: str, partition: str | None) -> Output | None:
+        """The current output (ok, degraded or halted) of an asset's partition."""
+        ...
+
+    def outputs(self, *, statuses: Sequence[str] = (), asset: str | None = None, limit: int = 1000) -> Sequence[Output]:
+        """Newest first."""
+        ...
+
+    def reviews(self, *, statuses: Sequence[str] = (), limit: int = 1000) -> Sequence[Review]:
+        """Newest first."""
+        ...
+
+
+class Outbox(Protocol):
+    def pending(self, limit: int = 100) -> Sequence[Event]:
+        """Events not yet delivered; per breaker in order, and only from each breaker's first undelivered one on."""
+        ...
+
+    def delivered(self, events: Sequence[Event]) -> None: ...
+
+
+class Store(BreakerStore, Ledger, Outbox, Protocol):
+    """One database holds all three, so that one transaction can."""
+
+
+class ContractRegistry(Protocol):
+    """Which contract governs an asset."""
+
+    def for_asset(self, asset: str) -> Attached | None: ...
+
+
+class EventSink(Protocol):
+    """One outside system that is told. Raises when it could not: the event then stays in the outbox."""
+
+    def deliver(self, events: Sequence[Event]) -> None: ...

@@ -1,0 +1,183 @@
+"""The ways back, as questions to the store and words of people: due probes, releases and healings; overrides, releases, discards.
+
+Sensors and the command line ask these. Nothing here measures data or starts a run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from dagster_contracts.core import breaker as machine
+from dagster_contracts.core.breaker import Breaker, OverrideKind, Step
+from dagster_contracts.core.contract import Confidence
+from dagster_contracts.core.errors import UsageError, did_you_mean
+from dagster_contracts.core.events import Draft, EventType
+from dagster_contracts.core.ledger import Batch, Output, OutputStatus, Partition, Release, Route, RouteKind, Status
+from dagster_contracts.core.snapshot import Change, Snapshot, may_be_released
+from dagster_contracts.gate import Gate, change_of
+
+# --- what is due ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class DueProbe:
+    """A breaker that may be probed now. `attempt` counts whole lease periods since it fell due: one lost run wedges nothing."""
+
+    breaker: Breaker
+    batch: Batch
+    attempt: int
+
+    @property
+    def run_key(self) -> str:
+        return f"probe:{self.breaker.key}:{self.breaker.generation}:{self.attempt}"
+
+
+@dataclass(frozen=True, slots=True)
+class DueRelease:
+    """A stored batch that may go to the live place now. A person's word on it makes a new run key: a lost run wedges nothing."""
+
+    batch: Batch
+    generation: int
+
+    @property
+    def run_key(self) -> str:
+        return f"release:{self.batch.id}:{self.generation}:{self.batch.updated_at.isoformat()}"
+
+
+@dataclass(frozen=True, slots=True)
+class DueHealing:
+    """An output made from fallback data, or halted, whose asked-for inputs are all fresh now."""
+
+    output: Output
+    inputs: tuple[str, ...]  # ids of the batches it would read
+
+    @property
+    def run_key(self) -> str:
+        return f"heal:{self.output.id}:{hashlib.sha256('|'.join(self.inputs).encode()).hexdigest()[:12]}"
+
+
+def due_probes(gate: Gate, assets: Iterable[str] | None = None) -> list[DueProbe]:
+    """Breakers whose cooldown is over and that have something to probe. `assets` limits to these asset keys."""
+    now = gate.store.now()
+    wanted = None if assets is None else set(assets)
+    due: list[DueProbe] = []
+    for breaker in gate.store.breakers():
+        asset = machine.asset_of(breaker.key)
+        if (wanted is not None and asset not in wanted) or not machine.probe_due(breaker, now):
+            continue
+        if (batch := gate.probe_candidate(machine.current(breaker, now), asset)) is not None:
+            fell_due = machine.next_probe_at(breaker, now) or now
+            due.append(DueProbe(breaker, batch, int((now - fell_due) / breaker.policy.lease)))
+    return due
+
+
+def due_releases(gate: Gate, assets: Iterable[str] | None = None) -> list[DueRelease]:
+    """Held batches that passed and whose breaker is closed now, and batches that a person has released; oldest first."""
+    now = gate.store.now()
+    breakers = {breaker.key: breaker for breaker in gate.store.breakers()}
+    wanted = None if assets is None else set(assets)
+    due: list[DueRelease] = []
+    for batch in gate.store.batches(statuses=(Status.HELD, Status.QUARANTINED)):
+        breaker = breakers.get(batch.breaker_key)
+        if breaker is None or (wanted is not None and batch.asset not in wanted):
+            continue
+        if may_be_released(batch, breaker, now):
+            due.append(DueRelease(batch, breaker.generation))
+    return sorted(due, key=lambda item: (item.batch.partition.end or item.batch.arrived_at, item.batch.sequence))
+
+
+def due_healings(gate: Gate, assets: Iterable[str] | None = None) -> list[DueHealing]:
+    """Degraded and halted outputs of which every input would now be read fresh; oldest partition first.
+
+    An input that was served unjudged then may be unjudged still; one that was refused must have been published since.
+    """
+    wanted = None if assets is None else set(assets)
+    due: list[DueHealing] = []
+    for output in gate.store.outputs(statuses=(OutputStatus.DEGRADED, OutputStatus.HALTED)):
+        if wanted is not None and output.asset not in wanted:
+            continue
+        routes = [gate.preview(output.asset, item.upstream, item.requested, breaker_key=item.breaker_key) for item in output.inputs]
+        if all(_whole(then, now) for then, now in zip(output.inputs, routes, strict=True)):
+            due.append(DueHealing(output, tuple(item.batch_id or "" for item in routes)))
+    return sorted(due, key=lambda item: (item.output.partition.end or item.output.at, item.output.at))
+
+
+def _whole(then: Route, now: Route) -> bool:
+    unjudged = then.kind is RouteKind.UNJUDGED and now.kind is RouteKind.UNJUDGED
+    return now.confidence is Confidence.FULL and (now.kind is RouteKind.FRESH or unjudged)
+
+
+# --- words of people -----------------------------------------------------------------------------------------------
+
+
+def override(gate: Gate, key: str, kind: OverrideKind, *, actor: str, reason: str, expires_at: datetime | None = None) -> Breaker:
+    """Force a breaker open or closed, or only observe. Raises UsageError where no breaker of that key has ever judged a batch."""
+    return _revise(gate, key, lambda b, now: machine.override(b, kind, actor=actor, reason=reason, now=now, expires_at=expires_at))
+
+
+def reset(gate: Gate, key: str, *, actor: str, reason: str) -> Breaker:
+    """No override, closed, empty window, first cooldown."""
+    return _revise(gate, key, lambda b, now: machine.reset(b, actor=actor, reason=reason, now=now))
+
+
+def release(gate: Gate, batch: Batch, *, actor: str, reason: str) -> Batch:
+    """Let a quarantined or held batch through despite its verdict; the release sensor or run publishes it. Never last good.
+
+    Raises UsageError where the batch is not waiting, or its data is not stored.
+    """
+
+    def revise(row: Batch, now: datetime) -> Batch:
+        if row.status not in (Status.QUARANTINED, Status.HELD):
+            raise UsageError(f"{row.id} is {row.status}; only a quarantined or held batch can be released")
+        if row.staged is None:
+            raise UsageError(f"the data of {row.id} is not stored beside the live data; run the asset again to deliver it")
+        return replace(row, released=Release(actor, reason, now), updated_at=now)
+
+    return _revise_batch(gate, batch, revise, EventType.BATCH_RELEASED, f"{actor} released {batch.id}: {reason}")
+
+
+def discard(gate: Gate, batch: Batch, *, actor: str, reason: str) -> Batch:
+    """Dismiss a quarantined or held batch: it is no longer listed, probed or served. Its partition stays refused until delivered anew."""
+
+    def revise(row: Batch, now: datetime) -> Batch:
+        if row.status not in (Status.QUARANTINED, Status.HELD):
+            raise UsageError(f"{row.id} is {row.status}; only a quarantined or held batch can be discarded")
+        return replace(row, status=Status.DISCARDED, note=f"discarded by {actor}: {reason}", updated_at=now)
+
+    return _revise_batch(gate, batch, revise, EventType.BATCH_DISCARDED, f"{actor} discarded {batch.id}: {reason}")
+
+
+def known_breaker(gate: Gate, key: str) -> Breaker:
+    """The breaker of that key; UsageError with the nearest known key where there is none."""
+    found = gate.store.breakers([key])
+    if not found:
+        known = [breaker.key for breaker in gate.store.breakers()]
+        listed = ", ".join(known[:10]) or "none yet: a breaker exists once its asset's first batch is judged"
+        raise UsageError(f'no breaker "{key}"{did_you_mean(key, known)} known breakers: {listed}')
+    return found[0]
+
+
+def _revise(gate: Gate, key: str, revise: Callable[[Breaker, datetime], Step]) -> Breaker:
+    known_breaker(gate, key)
+
+    def decide(snapshot: Snapshot) -> tuple[Change, Breaker]:
+        assert snapshot.breaker is not None
+        change = change_of(revise(snapshot.breaker, snapshot.now), snapshot.now)
+        assert change.breaker is not None
+        return change, change.breaker
+
+    return gate.transact(key, machine.asset_of(key), Partition(), None, decide)
+
+
+def _revise_batch(gate: Gate, batch: Batch, revise: Callable[[Batch, datetime], Batch], kind: EventType, message: str) -> Batch:
+    def decide(snapshot: Snapshot) -> tuple[Change, Batch]:
+        if snapshot.breaker is None or snapshot.batch is None:
+            raise UsageError(f"{batch.id} is not in the ledger")
+        revised = revise(snapshot.batch, snapshot.now)
+        draft = Draft(kind, message, {"batch": batch.id, "asset": batch.asset, "partition": batch.partition.key})
+        return change_of(Step(snapshot.breaker), snapshot.now, (draft,), revised), revised
+
+    return gate.transact(batch.breaker_key, batch.asset, batch.partition, batch.id, decide)

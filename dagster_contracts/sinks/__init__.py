@@ -1,0 +1,1 @@
+"""EventSink adapters: one outside system each."""

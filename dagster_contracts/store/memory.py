@@ -1,0 +1,190 @@
+"""`MemoryStore`: the same rules as the databases, in the memory of one process. Gone with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from threading import RLock
+from typing import TypeVar
+
+from dagster_contracts.core.breaker import Breaker, Transition
+from dagster_contracts.core.errors import LostRace
+from dagster_contracts.core.events import Event
+from dagster_contracts.core.ledger import Batch, Output, Partition, Review, ReviewStatus, Route, Status, StepKey
+from dagster_contracts.core.snapshot import Change, Snapshot
+from dagster_contracts.ports import Clock, StoreClock
+from dagster_contracts.store.succession import ALIVE, CURRENT, Place, ended_as, lost_race, place_of, replaced_by, replacement_note
+
+T = TypeVar("T")
+_SYSTEM_CLOCK = StoreClock()
+
+
+class MemoryStore:
+    """`ports.Store` for ephemeral Dagster instances and tests. Safe for threads; not for other processes."""
+
+    def __init__(self, *, clock: Clock = _SYSTEM_CLOCK):
+        self._clock = clock
+        self._lock = RLock()
+        self._breakers: dict[str, Breaker] = {}
+        self._transitions: list[Transition] = []
+        self._batches: dict[str, Batch] = {}
+        self._decisions: dict[tuple[StepKey, str, str, str | None], Route] = {}
+        self._outputs: dict[str, Output] = {}  # in order of first recording, as are reviews
+        self._reviews: dict[str, Review] = {}
+        self._events: dict[tuple[str, int], Event] = {}
+        self._delivered: set[tuple[str, int]] = set()
+
+    def now(self) -> datetime:
+        return self._clock.now() or datetime.now(UTC)
+
+    # --- breakers ---
+
+    def load(self, key: str, *, asset: str, partition: Partition, batch_id: str | None = None) -> Snapshot:
+        with self._lock:
+            live = self._place(asset, partition.key)
+            published = [batch for batch in self._batches.values() if batch.status is Status.PUBLISHED and batch.breaker_key == key]
+            ends = [batch.partition.end for batch in published if batch.partition.end is not None]
+            return Snapshot(
+                now=self.now(),
+                breaker=self._breakers.get(key),
+                batch=self._batches.get(batch_id) if batch_id is not None else None,
+                published=live.published,
+                publishing=live.publishing,
+                refused=live.refused,
+                last_good=self._last_good(asset, partition, live),
+                newest_published_end=max(ends, default=None),
+                judged=any(batch.asset == asset and batch.partition.key == partition.key for batch in self._batches.values()),
+            )
+
+    def _place(self, asset: str, partition: str | None) -> Place:
+        here = (batch for batch in self._batches.values() if batch.asset == asset and batch.partition.key == partition)
+        return place_of(batch for batch in here if batch.status in ALIVE)
+
+    def _last_good(self, asset: str, partition: Partition, live: Place) -> Batch | None:
+        if partition.end is None:
+            return live.published if live.published is not None and live.published.last_good else None
+        earlier = [
+            (batch.partition.end, batch.sequence, batch)
+            for batch in self._batches.values()
+            if batch.asset == asset
+            and batch.last_good
+            and batch.partition.end is not None
+            and batch.partition.end < partition.end
+            and batch.partition.dimensions == partition.dimensions
+            and not self._overwritten(batch)
+        ]
+        return max(earlier, key=lambda entry: entry[:2])[2] if earlier else None
+
+    def _overwritten(self, batch: Batch) -> bool:
+        publishing = self._place(batch.asset, batch.partition.key).publishing
+        return publishing is not None and publishing.sequence > batch.sequence
+
+    def save(self, change: Change) -> None:
+        with self._lock:
+            if change.breaker is not None:
+                self._compare_and_set(change.breaker)
+            self._transitions.extend(change.transitions)
+            for batch in change.batches:
+                self._save_batch(batch)
+            for output in change.outputs:
+                self._save_output(output)
+            self._reviews.update({review.id: review for review in change.reviews})
+            for event in sorted(change.events, key=lambda event: (event.key, event.sequence)):
+                self._events[event.key, event.sequence] = event
+
+    def _compare_and_set(self, breaker: Breaker) -> None:
+        stored = self._breakers.get(breaker.key)
+        if (stored.version if stored is not None else 0) != breaker.version:
+            raise LostRace(lost_race(breaker))
+        self._breakers[breaker.key] = replace(breaker, version=breaker.version + 1)
+
+    def _save_batch(self, batch: Batch) -> None:
+        newest = max((stored.sequence for stored in self._batches.values()), default=0)
+        batch = replace(batch, sequence=batch.sequence or newest + 1)
+        self._batches[batch.id] = batch
+        for other in list(self._batches.values()):
+            same_place = other.asset == batch.asset and other.partition.key == batch.partition.key
+            if same_place and other.sequence < batch.sequence and other.status in replaced_by(batch):
+                note = replacement_note(batch)
+                self._batches[other.id] = replace(other, status=Status.DISCARDED, note=note, updated_at=batch.updated_at)
+
+    def _save_output(self, output: Output) -> None:
+        earlier = list(self._outputs)
+        earlier = earlier[: earlier.index(output.id)] if output.id in self._outputs else earlier
+        self._outputs[output.id] = output
+        if output.status not in CURRENT:
+            return
+        for old in [self._outputs[output_id] for output_id in earlier]:
+            if old.asset == output.asset and old.partition.key == output.partition.key and old.status in CURRENT:
+                self._outputs[old.id] = replace(old, status=ended_as(old.status, output.status), ended_at=output.at)
+                review = self._reviews.get(old.id)
+                if review is not None and review.status is ReviewStatus.PENDING:
+                    self._reviews[old.id] = replace(review, status=ReviewStatus.SUPERSEDED, decided_at=output.at)
+
+    def breakers(self, keys: Sequence[str] | None = None) -> Sequence[Breaker]:
+        with self._lock:
+            return [self._breakers[key] for key in sorted(self._breakers) if keys is None or key in keys]
+
+    def transitions(self, key: str, limit: int = 100) -> Sequence[Transition]:
+        with self._lock:
+            return _newest(self._transitions, lambda transition: transition.key == key, limit)
+
+    # --- ledger ---
+
+    def batch(self, batch_id: str) -> Batch | None:
+        return self._batches.get(batch_id)
+
+    def batches(
+        self, *, asset: str | None = None, partition: str | None = None, statuses: Sequence[str] = (), limit: int = 1000
+    ) -> Sequence[Batch]:
+        def wanted(batch: Batch) -> bool:
+            return asset in (None, batch.asset) and partition in (None, batch.partition.key) and (not statuses or batch.status in statuses)
+
+        with self._lock:
+            return _newest(sorted(self._batches.values(), key=lambda batch: batch.sequence), wanted, limit)
+
+    def decide(self, step: StepKey, consumer: str, route: Route) -> Route:
+        with self._lock:
+            return self._decisions.setdefault((step, consumer, route.upstream, route.requested.key), route)
+
+    def decided(self, step: StepKey, upstream: str, requested: str | None) -> Route | None:
+        with self._lock:
+            found = (route for route in self.decisions(step) if route.upstream == upstream and route.requested.key == requested)
+            return next(found, None)
+
+    def decisions(self, step: StepKey) -> Sequence[Route]:
+        with self._lock:
+            return [route for (made_in, _, _, _), route in self._decisions.items() if made_in == step]
+
+    def output(self, asset: str, partition: str | None) -> Output | None:
+        def wanted(output: Output) -> bool:
+            return output.asset == asset and output.partition.key == partition and output.status in CURRENT
+
+        with self._lock:
+            return next(iter(_newest(self._outputs.values(), wanted, 1)), None)
+
+    def outputs(self, *, statuses: Sequence[str] = (), asset: str | None = None, limit: int = 1000) -> Sequence[Output]:
+        def wanted(output: Output) -> bool:
+            return asset in (None, output.asset) and (not statuses or output.status in statuses)
+
+        with self._lock:
+            return _newest(self._outputs.values(), wanted, limit)
+
+    def reviews(self, *, statuses: Sequence[str] = (), limit: int = 1000) -> Sequence[Review]:
+        with self._lock:
+            return _newest(self._reviews.values(), lambda review: not statuses or review.status in statuses, limit)
+
+    # --- outbox ---
+
+    def pending(self, limit: int = 100) -> Sequence[Event]:
+        with self._lock:
+            return [event for number, event in self._events.items() if number not in self._delivered][:limit]
+
+    def delivered(self, events: Sequence[Event]) -> None:
+        with self._lock:
+            self._delivered.update((event.key, event.sequence) for event in events)
+
+
+def _newest(recorded: Iterable[T], wanted: Callable[[T], bool], limit: int) -> list[T]:
+    return [entry for entry in reversed(list(recorded)) if wanted(entry)][:limit]

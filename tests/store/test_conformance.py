@@ -1,0 +1,484 @@
+"""What every store does, in the same way: in memory, on SQLite, on PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import product
+
+import pytest
+
+from dagster_contracts.core.breaker import State
+from dagster_contracts.core.contract import Confidence
+from dagster_contracts.core.errors import LostRace
+from dagster_contracts.core.ledger import (
+    UNPARTITIONED,
+    Batch,
+    Output,
+    OutputStatus,
+    Partition,
+    Release,
+    Review,
+    ReviewStatus,
+    RouteKind,
+    Status,
+    StepKey,
+)
+from dagster_contracts.core.snapshot import Change, Snapshot
+from dagster_contracts.core.verdict import Outcome
+from dagster_contracts.ports import FixedClock, Store
+from tests.store.values import DAY, T0, batch, breaker, day, numbered, output, review, route, transition
+
+STATIC = Partition("static", None, None, ())
+
+
+def save(store: Store, *batches: Batch) -> None:
+    """Each in a transaction of its own: they arrive one after the other."""
+    for each in batches:
+        store.save(Change(batches=(each,)))
+
+
+def look(
+    store: Store, partition: Partition = UNPARTITIONED, *, key: str = "feed", asset: str = "feed", batch_id: str | None = None
+) -> Snapshot:
+    return store.load(key, asset=asset, partition=partition, batch_id=batch_id)
+
+
+def ids(found: Sequence[Batch | Output | Review]) -> list[str]:
+    return [each.id for each in found]
+
+
+def status(store: Store, batch_id: str) -> Status:
+    found = store.batch(batch_id)
+    assert found is not None
+    return found.status
+
+
+# --- an empty store ------------------------------------------------------------------------------------------------
+
+
+def test_an_empty_store_has_nothing(store: Store) -> None:
+    snapshot = look(store, day(1), batch_id="b")
+    assert snapshot == Snapshot(now=snapshot.now)
+    assert (list(store.breakers()), list(store.transitions("feed")), store.batch("b"), list(store.batches())) == ([], [], None, [])
+    assert (store.output("scores", None), list(store.outputs()), list(store.reviews()), list(store.pending())) == (None, [], [], [])
+    assert (store.decided(StepKey("run", "step"), "feed", None), list(store.decisions(StepKey("run", "step")))) == (None, [])
+
+
+def test_the_database_tells_the_time(store: Store) -> None:
+    before = datetime.now(UTC) - timedelta(milliseconds=1)  # SQLite's clock has milliseconds
+    empty = store.now()
+    save(store, batch("b"))
+    found = store.now()
+    after = datetime.now(UTC)
+    assert before <= empty <= found <= after
+    assert {empty.tzinfo, found.tzinfo, look(store).now.tzinfo} == {UTC}
+
+
+def test_a_fixed_clock_overrules_it(open_store: Callable[..., Store]) -> None:
+    clock = FixedClock(T0)
+    store = open_store(clock=clock)
+    assert (store.now(), look(store).now) == (T0, T0)
+    save(store, batch("b"))
+    clock.at = T0 + DAY
+    assert (store.now(), look(store).now) == (T0 + DAY, T0 + DAY)
+
+
+# --- breakers: compare and set -------------------------------------------------------------------------------------
+
+
+def test_a_new_breaker_is_inserted_at_version_1(store: Store) -> None:
+    store.save(Change(breaker=breaker()))
+    assert look(store).breaker == breaker(version=1)
+
+
+def test_a_loaded_breaker_is_updated(store: Store) -> None:
+    store.save(Change(breaker=breaker()))
+    store.save(Change(breaker=breaker(version=1, state=State.OPEN)))
+    assert look(store).breaker == breaker(version=2, state=State.OPEN)
+
+
+@pytest.mark.parametrize("version", [0, 1, 3])
+def test_another_version_loses_and_nothing_is_written(store: Store, version: int) -> None:
+    store.save(Change(breaker=breaker()))
+    store.save(Change(breaker=breaker(version=1, cause="second")))
+    late, events = numbered(breaker(version=version, cause="late"), "late")
+    with pytest.raises(LostRace, match="breaker feed was changed by another process since it was loaded at version"):
+        store.save(
+            Change(late, (transition(),), (batch("b"),), (output("o"),), (review("o"),), events),
+        )
+    assert look(store).breaker == breaker(version=2, cause="second")
+    assert (list(store.transitions("feed")), store.batch("b"), store.output("scores", None)) == ([], None, None)
+    assert (list(store.reviews()), list(store.pending())) == ([], [])
+
+
+def test_a_breaker_that_was_never_stored_cannot_be_updated(store: Store) -> None:
+    with pytest.raises(LostRace):
+        store.save(Change(breaker=breaker(version=1)))
+    assert look(store).breaker is None
+
+
+def test_all_of_a_change_is_written(store: Store) -> None:
+    changed, events = numbered(breaker(), "one", "two")
+    store.save(Change(changed, (transition(),), (batch("b"),), (output("o"),), (review("o"),), events))
+    assert look(store).breaker == replace(changed, version=1)
+    assert list(store.transitions("feed")) == [transition()]
+    assert store.batch("b") == batch("b", sequence=1)
+    assert store.output("scores", None) == output("o")
+    assert list(store.reviews()) == [review("o")]
+    assert list(store.pending()) == list(events)
+
+
+def test_breakers_come_by_key_in_byte_order(store: Store) -> None:
+    keys = ["feed", "Feed", "feed[vendor=ä]", "feed[vendor=z]", "a/b", "a_b", "é", "z"]
+    for key in keys:
+        store.save(Change(breaker=breaker(key)))
+    assert [found.key for found in store.breakers()] == sorted(keys)
+    assert [found.key for found in store.breakers(["z", "none", "Feed"])] == ["Feed", "z"]
+    assert list(store.breakers([])) == []
+
+
+def test_transitions_come_newest_first(store: Store) -> None:
+    store.save(Change(transitions=(transition(generation=1), transition(generation=2), transition("other", generation=9))))
+    store.save(Change(transitions=(transition(generation=3),)))
+    assert [found.generation for found in store.transitions("feed")] == [3, 2, 1]
+    assert [found.generation for found in store.transitions("feed", limit=2)] == [3, 2]
+
+
+# --- batches: arrival ----------------------------------------------------------------------------------------------
+
+
+def test_batches_are_numbered_as_they_arrive(store: Store) -> None:
+    save(store, batch("a", day(1)), batch("b", day(2)))
+    store.save(Change(batches=(batch("c", day(3)), batch("d", day(4)))))
+    assert ids(store.batches()) == ["d", "c", "b", "a"]
+    numbers = [found.sequence for found in store.batches()]
+    assert numbers == sorted(numbers, reverse=True)
+    assert len(set(numbers)) == 4
+    assert min(numbers) > 0
+
+
+def test_a_loaded_batch_keeps_its_number_a_new_delivery_of_it_does_not(store: Store) -> None:
+    save(store, batch("a", day(1)), batch("b", day(2)))
+    first = store.batch("a")
+    assert first is not None
+    save(store, replace(first, note="seen"))
+    assert store.batch("a") == replace(first, note="seen")
+    assert ids(store.batches()) == ["b", "a"]
+    save(store, batch("a", day(1), note="again"))
+    assert ids(store.batches()) == ["a", "b"]
+
+
+def test_batches_are_found_by_asset_partition_and_status(store: Store) -> None:
+    save(
+        store,
+        batch("a", day(1)),
+        batch("b", day(2), Status.HELD),
+        batch("c", day(1), asset="other"),
+        batch("d", asset="other"),
+        batch("e", day(2), Status.QUARANTINED),
+    )
+    assert ids(store.batches(asset="feed")) == ["e", "b", "a"]
+    assert ids(store.batches(partition="2026-11-01")) == ["c", "a"]
+    assert ids(store.batches(statuses=[Status.HELD, Status.QUARANTINED])) == ["e"]
+    assert ids(store.batches(statuses=["discarded"])) == ["b"]
+    assert ids(store.batches(asset="other", partition="2026-11-01", statuses=["published"])) == ["c"]
+    assert ids(store.batches(limit=2)) == ["e", "d"]
+
+
+# --- batches: what replaces what -----------------------------------------------------------------------------------
+
+
+REPLACED = {
+    Status.PUBLISHED: {Status.PUBLISHED, Status.PUBLISHING, Status.HELD, Status.QUARANTINED},
+    Status.HELD: {Status.HELD, Status.QUARANTINED},
+    Status.QUARANTINED: {Status.HELD, Status.QUARANTINED},
+    Status.PUBLISHING: set(),
+    Status.DISCARDED: set(),
+}
+
+
+@pytest.mark.parametrize("partition", [UNPARTITIONED, STATIC, day(1)], ids=str)
+def test_a_batch_replaces_earlier_ones_of_its_partition(store: Store, partition: Partition) -> None:
+    for old, new in product(Status, Status):
+        asset = f"{old}-{new}"
+        save(store, batch(f"{asset}-old", partition, old, asset=asset))
+        save(store, batch(f"{asset}-new", partition, new, asset=asset, updated_at=T0 + DAY))
+        newer, older = store.batches(asset=asset)
+        assert newer == batch(f"{asset}-new", partition, new, asset=asset, updated_at=T0 + DAY, sequence=newer.sequence)
+        if old in REPLACED[new]:
+            assert (older.status, older.note, older.updated_at) == (Status.DISCARDED, f"replaced by {asset}-new", T0 + DAY)
+        else:
+            assert older == batch(f"{asset}-old", partition, old, asset=asset, sequence=older.sequence)
+
+
+def test_a_batch_replaces_nothing_elsewhere_and_nothing_later(store: Store) -> None:
+    save(store, batch("early", day(1), Status.PUBLISHING), batch("late", day(1), Status.HELD))
+    save(store, batch("there", day(2)), batch("other", day(1), asset="other"), batch("nowhere"))
+    early = store.batch("early")
+    assert early is not None
+    save(store, replace(early, status=Status.PUBLISHED))
+    assert [status(store, each) for each in ("late", "there", "other", "nowhere")] == [
+        Status.HELD,
+        Status.PUBLISHED,
+        Status.PUBLISHED,
+        Status.PUBLISHED,
+    ]
+
+
+# --- snapshots -----------------------------------------------------------------------------------------------------
+
+
+def test_a_snapshot_has_the_batch_asked_for_wherever_it_is(store: Store) -> None:
+    save(store, batch("a", day(1)), batch("b", day(2), Status.DISCARDED, asset="other"))
+    assert look(store, day(1), batch_id="b").batch == store.batch("b")
+    assert look(store, day(1), batch_id="c").batch is None
+    assert look(store, day(1)).batch is None
+
+
+@pytest.mark.parametrize("partition", [UNPARTITIONED, STATIC, day(1)], ids=str)
+def test_published_is_what_was_published_last_here(store: Store, partition: Partition) -> None:
+    save(store, batch("there", day(2)), batch("a", partition), batch("other", partition, asset="other"), batch("b", partition))
+    snapshot = look(store, partition)
+    assert snapshot.published == store.batch("b")
+    assert (snapshot.publishing, snapshot.refused) == (None, None)
+
+
+def test_a_later_publishing_batch_hides_what_is_published(store: Store) -> None:
+    save(store, batch("a", day(1)), batch("b", day(1), Status.PUBLISHING))
+    snapshot = look(store, day(1))
+    assert (snapshot.published, snapshot.publishing) == (None, store.batch("b"))
+
+
+def test_a_publishing_batch_that_came_before_what_is_published_does_not_count(store: Store) -> None:
+    save(store, batch("b", day(1), sequence=5), batch("a", day(1), Status.PUBLISHING, sequence=3))
+    snapshot = look(store, day(1))
+    assert (snapshot.published, snapshot.publishing) == (store.batch("b"), None)
+
+
+@pytest.mark.parametrize("live", [None, Status.PUBLISHED, Status.PUBLISHING])
+@pytest.mark.parametrize("refused", [Status.HELD, Status.QUARANTINED])
+def test_refused_is_the_newest_set_aside_after_what_is_live(store: Store, live: Status | None, refused: Status) -> None:
+    if live is not None:
+        save(store, batch("live", day(1), live))
+    save(store, batch("first", day(1), Status.QUARANTINED), batch("second", day(1), refused), batch("there", day(2), refused))
+    assert look(store, day(1)).refused == store.batch("second")
+
+
+@pytest.mark.parametrize("live", [Status.PUBLISHED, Status.PUBLISHING])
+def test_refused_before_what_is_live_is_not_refused_any_more(store: Store, live: Status) -> None:
+    save(store, batch("held", day(1), Status.HELD, sequence=1), batch("live", day(1), live, sequence=2))
+    assert look(store, day(1)).refused is None
+
+
+def test_judged_is_whether_the_partition_ever_had_a_batch(store: Store) -> None:
+    save(store, batch("a", day(1), Status.DISCARDED), batch("b", day(2), asset="other"), batch("c", STATIC))
+    assert [look(store, partition).judged for partition in (day(1), day(2), STATIC, UNPARTITIONED)] == [True, False, True, False]
+
+
+def test_last_good_is_the_newest_window_before(store: Store) -> None:
+    save(store, batch("d2", day(2)), batch("d1", day(1)), batch("d4", day(4)), batch("d3", day(3), outcome=Outcome.WARN))
+    assert look(store, day(1)).last_good is None
+    assert look(store, day(3)).last_good == store.batch("d2")
+    assert look(store, day(4)).last_good == store.batch("d3")
+    assert look(store, day(9)).last_good == store.batch("d4")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"outcome": Outcome.FAIL},
+        {"outcome": Outcome.INCONCLUSIVE},
+        {"confidence": Confidence.STALE},
+        {"confidence": Confidence.LOW},
+        {"released": Release("ann", "we need it", T0)},
+        {"status": Status.HELD},
+        {"status": Status.QUARANTINED},
+        {"status": Status.PUBLISHING},
+        {"status": Status.DISCARDED},
+        {"asset": "other"},
+    ],
+    ids=str,
+)
+def test_last_good_is_published_on_its_own_merit(store: Store, change: dict[str, object]) -> None:
+    save(store, batch("d1", day(1)), replace(batch("d2", day(2)), **change))  # type: ignore[arg-type]
+    assert look(store, day(3)).last_good == store.batch("d1")
+    here = Partition("here")
+    save(store, replace(batch("here", here), **change))  # type: ignore[arg-type]
+    assert look(store, here).last_good is None
+
+
+def test_last_good_has_the_same_other_dimensions(store: Store) -> None:
+    save(store, batch("a1", day(1, vendor="a")), batch("b2", day(2, vendor="b")), batch("3", day(3)))
+    save(store, batch("a4", day(4, vendor="a", region="eu")))
+    assert look(store, day(5, vendor="a")).last_good == store.batch("a1")
+    assert look(store, day(5)).last_good == store.batch("3")
+    assert look(store, day(5, region="eu", vendor="a")).last_good == store.batch("a4")
+
+
+def test_what_is_being_written_over_is_not_last_good(store: Store) -> None:
+    save(store, batch("d1", day(1)), batch("d2", day(2)), batch("again", day(2), Status.PUBLISHING))
+    assert look(store, day(3)).last_good == store.batch("d1")
+    save(store, replace(store.batch("again"), status=Status.PUBLISHED))  # type: ignore[type-var]
+    assert look(store, day(3)).last_good == store.batch("again")
+
+
+def test_a_failed_redelivery_leaves_the_earlier_batch_last_good(store: Store) -> None:
+    save(store, batch("d1", day(1)), batch("d2", day(2)), batch("bad", day(2), Status.QUARANTINED))
+    assert look(store, day(3)).last_good == store.batch("d2")
+
+
+@pytest.mark.parametrize("partition", [UNPARTITIONED, STATIC], ids=str)
+def test_without_time_last_good_is_of_the_same_key(store: Store, partition: Partition) -> None:
+    save(store, batch("there", Partition("elsewhere")), batch("day", day(1)), batch("a", partition))
+    assert look(store, partition).last_good == store.batch("a")
+    save(store, batch("bad", partition, Status.QUARANTINED))
+    assert look(store, partition).last_good == store.batch("a")
+    save(store, batch("b", partition, Status.PUBLISHING))
+    assert look(store, partition).last_good is None
+
+
+def test_the_newest_published_end_is_the_breakers(store: Store) -> None:
+    assert look(store, day(1)).newest_published_end is None
+    save(
+        store,
+        batch("a", day(3)),
+        batch("b", day(2)),
+        batch("c", day(5), Status.HELD),
+        batch("d", day(6), breaker_key="feed[vendor=b]"),
+        batch("e", day(4, vendor="x"), asset="another"),
+        batch("f"),
+    )
+    assert look(store, day(1)).newest_published_end == day(4).end
+    assert look(store, day(1), key="feed[vendor=b]").newest_published_end == day(6).end
+    assert look(store, day(1), key="none").newest_published_end is None
+
+
+# --- decisions -----------------------------------------------------------------------------------------------------
+
+
+def test_the_first_decision_stands(store: Store) -> None:
+    step = StepKey("run", "step")
+    first, second = route(kind=RouteKind.LAST_GOOD, served=day(1)), route(kind=RouteKind.FRESH)
+    assert store.decide(step, "scores", first) == first
+    assert store.decide(step, "scores", second) == first
+    assert store.decided(step, "feed", None) == first
+    assert list(store.decisions(step)) == [first]
+
+
+def test_decisions_are_kept_apart(store: Store) -> None:
+    step = StepKey("run", "step")
+    made = [
+        (step, "scores", route()),
+        (step, "scores", route(requested=day(1))),
+        (step, "scores", route("other")),
+        (step, "report", route(kind=RouteKind.HALTED, confidence=None)),
+        (StepKey("run", "step", 1), "scores", route(kind=RouteKind.LAST_GOOD)),
+        (StepKey("run", "step2"), "scores", route(kind=RouteKind.LOW_CONFIDENCE)),
+        (StepKey("run2", "step"), "scores", route(kind=RouteKind.UNJUDGED)),
+    ]
+    for each, consumer, decision in made:
+        assert store.decide(each, consumer, decision) == decision
+    assert list(store.decisions(step)) == [decision for each, _, decision in made if each == step]
+    assert store.decided(step, "feed", day(1).key) == route(requested=day(1))
+    assert store.decided(step, "feed", day(2).key) is None
+    assert store.decided(StepKey("run", "step", 1), "feed", None) == route(kind=RouteKind.LAST_GOOD)
+    assert store.decided(StepKey("run", "step", 2), "feed", None) is None
+
+
+# --- outputs and reviews -------------------------------------------------------------------------------------------
+
+CURRENT = [OutputStatus.OK, OutputStatus.DEGRADED, OutputStatus.HALTED]
+
+
+@pytest.mark.parametrize("partition", [UNPARTITIONED, STATIC, day(1)], ids=str)
+def test_an_output_ends_the_one_before(store: Store, partition: Partition) -> None:
+    for old, new in product(CURRENT, CURRENT):
+        asset = f"{old}-{new}"
+        first, second = (
+            output(f"{asset}-old", old, partition, asset=asset),
+            output(f"{asset}-new", new, partition, asset=asset, at=T0 + DAY),
+        )
+        store.save(Change(outputs=(first,), reviews=(review(first.id),)))
+        store.save(Change(outputs=(second,), reviews=(review(second.id),)))
+        became = OutputStatus.HEALED if new is OutputStatus.OK and old is not OutputStatus.OK else OutputStatus.SUPERSEDED
+        assert list(store.outputs(asset=asset)) == [second, replace(first, status=became, ended_at=T0 + DAY)]
+        assert store.output(asset, partition.key) == second
+        superseded = replace(review(first.id, ReviewStatus.SUPERSEDED), decided_at=T0 + DAY)
+        assert list(store.reviews(limit=2)) == [review(second.id), superseded]
+
+
+def test_an_output_ends_nothing_elsewhere(store: Store) -> None:
+    others = [
+        output("a", OutputStatus.DEGRADED, day(1)),
+        output("b", OutputStatus.DEGRADED, asset="report"),
+        output("c", OutputStatus.HEALED),
+    ]
+    for other in others:
+        store.save(Change(outputs=(other,), reviews=(review(other.id),)))
+    store.save(Change(outputs=(output("new"),)))
+    assert list(store.outputs()) == [output("new"), *reversed(others)]
+    assert [found.status for found in store.reviews()] == [ReviewStatus.PENDING] * 3
+
+
+def test_only_a_current_output_ends_others(store: Store) -> None:
+    store.save(Change(outputs=(output("old", OutputStatus.DEGRADED),)))
+    store.save(Change(outputs=(output("new", OutputStatus.DISMISSED),)))
+    assert store.output("scores", None) == output("old", OutputStatus.DEGRADED)
+
+
+def test_a_decided_review_stays_decided(store: Store) -> None:
+    approved = replace(review("old", ReviewStatus.APPROVED), actor="ann", decided_at=T0, reason="looked at it")
+    store.save(Change(outputs=(output("old", OutputStatus.DEGRADED),), reviews=(review("old"),)))
+    store.save(Change(reviews=(approved,)))
+    store.save(Change(outputs=(output("new"),)))
+    assert list(store.reviews()) == [approved]
+
+
+def test_an_output_saved_again_is_replaced_in_its_place(store: Store) -> None:
+    store.save(Change(outputs=(output("a", OutputStatus.DEGRADED, day(1)),)))
+    store.save(Change(outputs=(output("b", OutputStatus.DEGRADED, day(2)),)))
+    dismissed = output("a", OutputStatus.DISMISSED, day(1), ended_at=T0)
+    store.save(Change(outputs=(dismissed,)))
+    assert list(store.outputs()) == [output("b", OutputStatus.DEGRADED, day(2)), dismissed]
+    assert store.output("scores", day(1).key) is None
+
+
+def test_outputs_and_reviews_are_found_by_status(store: Store) -> None:
+    for number, each in enumerate(OutputStatus):
+        store.save(Change(outputs=(output(each, each, day(number + 1)),)))
+    for each in ReviewStatus:
+        store.save(Change(reviews=(review(each, each),)))
+    assert ids(store.outputs(statuses=["halted", OutputStatus.OK])) == ["halted", "ok"]
+    assert ids(store.outputs(asset="other")) == []
+    assert ids(store.outputs(asset="scores", limit=2)) == ["dismissed", "superseded"]
+    assert ids(store.reviews(statuses=["pending", ReviewStatus.REJECTED])) == ["rejected", "pending"]
+    assert ids(store.reviews(limit=1)) == ["superseded"]
+
+
+# --- the outbox ----------------------------------------------------------------------------------------------------
+
+
+def test_events_wait_until_delivered_in_order_of_recording(store: Store) -> None:
+    first, one = numbered(breaker("a"), "a1", "a2")
+    store.save(Change(breaker=first, events=one))
+    second, two = numbered(breaker("b"), "b1")
+    store.save(Change(breaker=second, events=two))
+    third, three = numbered(replace(first, version=1), "a3")
+    store.save(Change(breaker=third, events=three))
+    assert [event.id for event in store.pending()] == ["a:1", "a:2", "b:1", "a:3"]
+    assert list(store.pending(limit=2)) == [*one]
+    store.delivered(one[:1])
+    assert list(store.pending()) == [one[1], *two, *three]
+    store.delivered([*one, *two, *three])
+    assert list(store.pending()) == []
+
+
+def test_an_event_never_comes_without_its_predecessor(store: Store) -> None:
+    changed, events = numbered(breaker(), "1", "2", "3")
+    store.save(Change(breaker=changed, events=(events[2], events[0], events[1])))
+    assert [event.sequence for event in store.pending()] == [1, 2, 3]
+    store.delivered([events[1]])  # out of order: 1 stays undelivered, and still comes before 3
+    assert [event.sequence for event in store.pending()] == [1, 3]
+    assert [event.sequence for event in store.pending(limit=1)] == [1]
