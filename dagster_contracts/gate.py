@@ -131,8 +131,9 @@ class Gate:
 
         def decide(snapshot: Snapshot) -> tuple[Change, Judgement]:
             head = snapshot.is_head(delivery.partition)
-            verdict = judge(terms.plan, measured, samples, as_of=snapshot.now, head=head)
             known = snapshot.batch
+            arrived = known.arrived_at if known else snapshot.now
+            verdict = judge(terms.plan, measured, samples, as_of=arrived, head=head)
             adopted = self._adopted(terms, key, snapshot)
             judged = Judged.of(
                 name,
@@ -154,7 +155,7 @@ class Gate:
                 contract_version=verdict.contract_version,
                 outcome=verdict.outcome,
                 status=arrival.status,
-                arrived_at=snapshot.now,
+                arrived_at=arrived,
                 updated_at=snapshot.now,
                 confidence=delivery.confidence,
                 head=head,
@@ -292,6 +293,70 @@ class Gate:
             return change, Judgement(verdict, row, change.breaker)
 
         return self.transact(batch.breaker_key, terms.asset, batch.partition, batch.id, decide)
+
+    def rejudge(self, terms: Terms, batch: Batch, data: object) -> Judgement:
+        """Judge a stored batch again under the present contract. Moves no breaker; what passes is released once the breaker is closed."""
+        measured = self.engine.measure(data, terms.plan.metrics)
+        samples = self._samples(terms, measured, data)
+
+        def decide(snapshot: Snapshot) -> tuple[Change, Judgement]:
+            row = snapshot.batch
+            if snapshot.breaker is None or row is None or row.status not in (Status.HELD, Status.QUARANTINED):
+                raise UsageError(
+                    f"{batch.id} is {row.status if row else 'not in the ledger'}; only a quarantined or held batch is judged again"
+                )
+            verdict = judge(terms.plan, measured, samples, as_of=row.arrived_at, head=row.head)
+            status = Status.QUARANTINED if verdict.outcome is Outcome.FAIL else Status.HELD
+            judged = replace(
+                row, outcome=verdict.outcome, verdict=verdict, status=status, contract_version=terms.version, updated_at=snapshot.now
+            )
+            change = change_of(Step(snapshot.breaker), snapshot.now, events.of_batch(judged), judged)
+            assert change.breaker is not None
+            return change, Judgement(verdict, judged, change.breaker)
+
+        return self.transact(batch.breaker_key, terms.asset, batch.partition, batch.id, decide)
+
+    def baseline(self, terms: Terms, delivery: Delivery, data: object) -> Judgement:
+        """Judge what already stands in the live place. PASS and WARN are recorded as published; nothing else is, and no breaker moves."""
+        measured = self.engine.measure(data, terms.plan.metrics)
+        samples = self._samples(terms, measured, data)
+        version = delivery.data_version or digest(measured)[:16]
+        name = batch_id(terms.asset, delivery.partition, delivery.root_run_id, version)
+        key = terms.breaker_key(delivery.partition)
+
+        def decide(snapshot: Snapshot) -> tuple[Change, Judgement]:
+            verdict = judge(terms.plan, measured, samples, as_of=snapshot.now, head=False)
+            breaker = snapshot.breaker or Breaker(key, terms.policy, terms.version)
+            batch = Batch(
+                id=name,
+                asset=terms.asset,
+                breaker_key=key,
+                partition=delivery.partition,
+                data_version=version,
+                run_id=delivery.run_id,
+                contract_id=verdict.contract_id,
+                contract_version=verdict.contract_version,
+                outcome=verdict.outcome,
+                status=Status.PUBLISHED,
+                arrived_at=snapshot.now,
+                updated_at=snapshot.now,
+                head=False,
+                note="baseline",
+                verdict=verdict,
+            )
+            if verdict.outcome in (Outcome.PASS, Outcome.WARN):
+                return Change(breaker=breaker, batches=(batch,)), Judgement(verdict, batch, breaker)
+            return Change(), Judgement(verdict, batch, breaker)
+
+        return self.transact(key, terms.asset, delivery.partition, name, decide)
+
+    def settle_publishing(self, terms: Terms, batch: Batch, data: object | None) -> Batch:
+        """What became of a batch whose writer died between verdict and confirmation. `data` is what stands in the live place now, None
+        where nothing does: it is the batch (published), or it is not (discarded: whatever stood there before still does)."""
+        there = data is not None and digest(self.engine.measure(data, terms.plan.metrics))[:16] == batch.data_version
+        status, note = (Status.PUBLISHED, "confirmed by reconcile") if there else (Status.DISCARDED, "never written, found by reconcile")
+        self._update(batch, lambda row, now: replace(row, status=status, note=note, updated_at=now))
+        return self.store.batch(batch.id) or batch
 
     def probe_candidate(self, breaker: Breaker, asset: str) -> Batch | None:
         """The newest stored batch of this breaker that no probe has judged in this incident."""

@@ -241,7 +241,7 @@ def _pruned(schema: Mapping[str, Any], supported: frozenset[str]) -> dict[str, A
 
 
 def _pruned_content(keyword: str, content: Any, supported: frozenset[str]) -> Any:
-    if keyword not in supported or (keyword.endswith("Properties") and content is not False):
+    if keyword not in supported or (keyword.endswith("Properties") and content):
         raise ValueError(f"the JSON schema uses {keyword}: {content} in a way that is not supported")
     if keyword == "properties":
         return {name: _pruned(part, supported) for name, part in content.items()}

@@ -66,7 +66,8 @@ def _meaning(metric: Metric) -> tuple[str, str]:
         case OutOfRange():
             return _range(metric), f"not {_range(metric)}"
         case LengthOutside(minimum=low, maximum=high):
-            span = " and ".join([f"at least {low:,}"] * (low is not None) + [f"at most {high:,}"] * (high is not None))
+            limits = ((word, limit) for word, limit in (("at least", low), ("at most", high)) if limit is not None)
+            span = " and ".join(f"{word} {limit:,}" for word, limit in limits)
             return f"{span} characters", f"not of {span} characters"
         case Duplicates(columns=columns):
             return f"no duplicates of {', '.join(columns)}", f"repeating {', '.join(columns)}"

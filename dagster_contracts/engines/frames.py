@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import polars as pl
 
@@ -57,16 +57,11 @@ def read(data: object, wanted: Collection[str]) -> Frame:
         return _from_lazy(data, wanted)
     if isinstance(data, pl.DataFrame):
         return _from_polars(data, wanted)
-    module = type(data).__module__.partition(".")[0]
-    if module == "pyarrow":
+    if type(data).__module__.partition(".")[0] == "pyarrow":
         return _from_arrow(data, wanted)
-    if (module == "pandas" and type(data).__name__ == "DataFrame") or any(_is_pandas_frame(kind) for kind in type(data).__mro__):
-        return _from_pandas(data, wanted)
+    if any(kind.__module__.startswith("pandas") and kind.__name__ == "DataFrame" for kind in type(data).__mro__):
+        return _from_pandas(cast("pd.DataFrame", data), wanted)
     raise UnsupportedFrame(f"value of type {type(data).__module__}.{type(data).__qualname__}; expected one of {SUPPORTED}")
-
-
-def _is_pandas_frame(kind: type) -> bool:
-    return kind.__module__.startswith("pandas.") and kind.__name__ == "DataFrame"
 
 
 def _once(names: Sequence[str], wanted: Collection[str]) -> list[int]:

@@ -14,7 +14,7 @@ from dagster_contracts.gate import Terms
 from dagster_contracts.plugin import checks, private, sensors
 from dagster_contracts.plugin.resource import BreakerResource
 from dagster_contracts.plugin.routing import GATED, RoutingIOManager
-from dagster_contracts.plugin.site import Site
+from dagster_contracts.plugin.site import RESOURCE, Site
 from dagster_contracts.plugin.step import GatedStep
 from dagster_contracts.ports import Clock, StoreClock
 
@@ -42,10 +42,12 @@ def with_contracts(
     site = Site.of(specs, attached, breakers or BreakerResource(), clock or StoreClock())
     seen: dict[int, Any] = {}
     wrapped = [_governed(item, site, seen) if isinstance(item, dg.AssetsDefinition) else item for item in defs.assets or []]
+    if RESOURCE in (defs.resources or {}):
+        raise ContractError(f'the resource key "{RESOURCE}" is taken, or with_contracts was called twice; call it once, with all contracts')
     return private.rebuilt_definitions(
         defs,
         assets=wrapped,
-        resources=_routed({"io_manager": dg.fs_io_manager, **(defs.resources or {})}, site),
+        resources={**_routed({"io_manager": dg.fs_io_manager, **(defs.resources or {})}, site), RESOURCE: site},
         sensors=[*(defs.sensors or []), *sensors.all_sensors(site, wrapped)],
     )
 
@@ -68,12 +70,8 @@ def _routed(resources: Mapping[str, Any], site: Site) -> dict[str, Any]:
 
 
 def _routing(definition: dg.ResourceDefinition, site: Site) -> dg.IOManagerDefinition:
-    def build(context: Any) -> Any:
-        made = definition.resource_fn(context)
-        return RoutingIOManager(made, site)
-
     return dg.IOManagerDefinition(
-        resource_fn=build,
+        resource_fn=lambda context: private.around_resource(definition, context, lambda made: RoutingIOManager(made, site)),
         config_schema=definition.config_schema,
         description=definition.description,
         required_resource_keys=set(definition.required_resource_keys),
@@ -92,9 +90,7 @@ def _governed(assets: dg.AssetsDefinition, site: Site, seen: dict[int, Any]) -> 
             "Put the contract on a plain asset that reads it."
         )
     specs = _specs(assets, governed)
-    rebuilt = private.rebuilt_assets(
-        assets, private.rebuilt_node(node, lambda op: _wrapped(op, site, specs, bool(governed)), seen), specs
-    )
+    rebuilt = private.rebuilt_assets(assets, private.rebuilt_node(node, lambda op: _wrapped(op, site, specs, bool(governed)), seen), specs)
     return rebuilt if not assets.resource_defs else _with_routed_resources(rebuilt, site)
 
 
@@ -127,7 +123,7 @@ def _wrapped(op: dg.OpDefinition, site: Site, specs: Mapping[str, dg.AssetCheckS
             yield from step.deliver(event)
 
     # Inputs are loaded by the step, after the gate: Dagster is told nothing of their types, the step checks them.
-    ins = {name: each if each.dagster_type.is_nothing else dg.In(input_manager_key=each.input_manager_key) for name, each in op.ins.items()}
+    ins = {name: each if declared[name].is_nothing else dg.In(input_manager_key=each.input_manager_key) for name, each in op.ins.items()}
     outs = {name: _optional(out) if governed else out for name, out in op.outs.items()}
     outs.update({name: dg.Out(dg.Nothing, is_required=False) for name in specs})
     return private.rebuilt_op(op, compute, ins=ins, outs=outs, tags={**op.tags, GATED: "true"})

@@ -63,7 +63,9 @@ def refusal(terms: Terms, judgement: Judgement) -> str:
     place = f"{batch.asset} [{batch.partition}]"
     failed = [f for f in judgement.verdict.findings if f.outcome is Outcome.FAIL]
     told = "; ".join(f"{finding.rule}: {finding.observed}, expected {finding.expected}" for finding in failed[:3])
-    state = f"The breaker {breaker.key} is {breaker.state}" + (f" until a probe passes, next after {breaker.retry_at:%Y-%m-%d %H:%MZ}" if breaker.retry_at else "")
+    state = f"The breaker {breaker.key} is {breaker.state}" + (
+        f" until a probe passes, next after {breaker.retry_at:%Y-%m-%d %H:%MZ}" if breaker.retry_at else ""
+    )
     if batch.status is Status.QUARANTINED:
         return f"{place} was refused and quarantined: {told} (contract {terms.version}). Nothing of it was published. {state}."
     if batch.outcome is Outcome.INCONCLUSIVE:

@@ -25,7 +25,9 @@ def _multi(key: str, partitions: dg.MultiPartitionsDefinition) -> Partition:
     by_name = {definition.name: definition.partitions_def for definition in partitions.partitions_defs}
     values = partitions.get_partition_key_from_str(key).keys_by_dimension
     timed = [partition_of(values[name], by_name[name]) for name in values if isinstance(by_name[name], dg.TimeWindowPartitionsDefinition)]
-    others = tuple(sorted((name, value) for name, value in values.items() if not isinstance(by_name[name], dg.TimeWindowPartitionsDefinition)))
+    others = tuple(
+        sorted((name, value) for name, value in values.items() if not isinstance(by_name[name], dg.TimeWindowPartitionsDefinition))
+    )
     return Partition(key, timed[0].start if timed else None, timed[0].end if timed else None, others)
 
 

@@ -6,6 +6,7 @@ here rebuilds definitions from their own attributes, and copies IO contexts; not
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -45,10 +46,12 @@ def rebuilt_definitions(defs: dg.Definitions, **changes: object) -> dg.Definitio
 
 def inner_compute(op: dg.OpDefinition) -> Compute:
     """The op's own compute function, as Dagster would call it."""
-    return create_op_compute_wrapper(op) if isinstance(op.compute_fn, DecoratedOpFunction) else op.compute_fn  # type: ignore[return-value]
+    return create_op_compute_wrapper(op) if isinstance(op.compute_fn, DecoratedOpFunction) else op.compute_fn
 
 
-def rebuilt_op(op: dg.OpDefinition, compute: Compute, *, ins: Mapping[str, dg.In], outs: Mapping[str, dg.Out], tags: Mapping[str, str]) -> dg.OpDefinition:
+def rebuilt_op(
+    op: dg.OpDefinition, compute: Compute, *, ins: Mapping[str, dg.In], outs: Mapping[str, dg.Out], tags: Mapping[str, str]
+) -> dg.OpDefinition:
     """The same op around another compute function."""
     compute.__annotations__.pop("context", None)
     decorated = op.compute_fn if isinstance(op.compute_fn, DecoratedOpFunction) else DecoratedOpFunction(op.compute_fn)
@@ -56,7 +59,7 @@ def rebuilt_op(op: dg.OpDefinition, compute: Compute, *, ins: Mapping[str, dg.In
         annotation = decorated.get_context_arg().annotation
         if annotation is not inspect.Parameter.empty:
             compute.__annotations__["context"] = annotation  # Dagster picks the context class by it
-    compute.__name__ = op.name  # type: ignore[attr-defined]
+    compute.__name__ = op.name
     return dg.OpDefinition.dagster_internal_init(
         compute_fn=compute,
         name=op.name,
@@ -118,6 +121,21 @@ def resource_definition(resource: object) -> dg.ResourceDefinition | None:
     return definition if isinstance(definition, dg.IOManagerDefinition) else None
 
 
+def around_resource(definition: dg.ResourceDefinition, context: Any, wrap: Callable[[Any], Any]) -> Any:
+    """What a resource definition makes, wrapped: a value, or a context manager around one."""
+    takes_context = bool(inspect.signature(definition.resource_fn).parameters)
+    made: Any = definition.resource_fn(context) if takes_context else definition.resource_fn()  # type: ignore[call-arg]
+    if inspect.isgenerator(made):
+        made = contextlib.contextmanager(lambda generator: generator)(made)
+    return _entered(made, wrap) if isinstance(made, contextlib.ContextDecorator) else wrap(made)
+
+
+@contextlib.contextmanager
+def _entered(made: Any, wrap: Callable[[Any], Any]) -> Iterator[Any]:
+    with made as resource:
+        yield wrap(resource)
+
+
 # --- execution -----------------------------------------------------------------------------------------------------
 
 
@@ -126,7 +144,13 @@ def op_context(context: Any) -> Any:
 
 
 def step_context(context: Any) -> StepExecutionContext:
-    return op_context(context)._step_execution_context
+    step: StepExecutionContext = op_context(context)._step_execution_context
+    return step
+
+
+def loading_step(context: dg.InputContext) -> StepExecutionContext | None:
+    """The step that an input is loaded for; None outside of runs."""
+    return context._step_context
 
 
 def assets_of_step(step: StepExecutionContext) -> dg.AssetsDefinition | None:
@@ -225,14 +249,37 @@ def input_type(step: StepExecutionContext, declared: DagsterType, name: str, val
     """Dagster's own type check of an input, for inputs that were loaded later than Dagster would have."""
     result = declared.type_check(step.for_type(declared), value)
     if not result.success:
-        raise dg.DagsterTypeCheckDidNotPass(
+        raise dg.DagsterTypeCheckDidNotPass(  # type: ignore[no-untyped-call]
             description=f'Type check failed for input "{name}" - expected type "{declared.display_name}". {result.description or ""}',
             dagster_type=declared,
             metadata=result.metadata,
         )
 
 
-def target_of(instance: dg.DagsterInstance, key: dg.AssetKey, partition: str | None) -> AssetCheckEvaluationTargetMaterializationData | None:
+def storage_context(
+    assets: dg.AssetsDefinition, key: dg.AssetKey, place: dg.AssetKey, partition: str | None, instance: dg.DagsterInstance
+) -> dg.InputContext:
+    """An input context outside of any run: reads `place` as the user's IO manager would read the asset `key`."""
+    output = assets.node_def.output_def_named(assets.get_output_name_for_asset_key(key))
+    definition = assets.specs_by_key[key].partitions_def
+    ranged = _partitioned(partition, definition) if partition is not None and definition is not None else {}
+    return dg.build_input_context(
+        asset_key=place,
+        dagster_type=output.dagster_type,
+        instance=instance,
+        definition_metadata=assets.specs_by_key[key].metadata,
+        **ranged,
+    )
+
+
+def job_of(defs: dg.Definitions, keys: set[dg.AssetKey], checks: set[dg.AssetCheckKey] | None = None) -> dg.JobDefinition:
+    """A job of these assets, and of all their checks or just of `checks`."""
+    return defs.resolve_implicit_global_asset_job_def().get_subset(asset_selection=keys, asset_check_selection=checks)
+
+
+def target_of(
+    instance: dg.DagsterInstance, key: dg.AssetKey, partition: str | None
+) -> AssetCheckEvaluationTargetMaterializationData | None:
     """The latest materialization of an asset's partition, as what a check evaluation speaks of."""
     wanted = key if partition is None else dg.AssetRecordsFilter(key, asset_partitions=[partition])
     records = instance.fetch_materializations(wanted, limit=1).records

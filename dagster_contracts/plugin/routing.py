@@ -53,7 +53,7 @@ class RoutingIOManager(dg.IOManager):
         return None
 
     def load_input(self, context: dg.InputContext) -> Any:
-        if not context.has_asset_key or (consumers := gated_consumers(self.site, context)) is None:
+        if not context.has_asset_key or (consumers := gated_consumers(context)) is None:
             return self.wrapped.load_input(context)
         return RoutedInput(self, context, consumers)
 
@@ -85,11 +85,12 @@ class RoutedInput:
         return self.manager.wrapped.load_input(context)
 
 
-def gated_consumers(site: Site, context: dg.InputContext) -> list[str] | None:
-    """The assets of the step that loads this input, if the gate stands before it; None where it does not."""
-    if context._step_context is None or context.op_def is None or not getattr(context.op_def, "tags", {}).get(GATED):
+def gated_consumers(context: dg.InputContext) -> list[str] | None:
+    """The assets of the step that loads this input, if the gate stands before it; None where it does not, or where no step loads it."""
+    step = private.loading_step(context)
+    if step is None or GATED not in step.op_def.tags:
         return None
-    assets = private.assets_of_step(context.step_context)
+    assets = private.assets_of_step(step)
     if assets is None:
         return None
     own = sorted(key.to_user_string() for key in assets.keys)

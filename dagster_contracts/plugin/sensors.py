@@ -23,6 +23,7 @@ from dagster_contracts.plugin.step import RELEASE
 from dagster_contracts.ports import EventSink
 from dagster_contracts.sinks.log import LogSink
 
+PROBE, HEAL, RELAY = "contracts_probe", "contracts_heal", "contracts_relay"
 PER_TICK = 25  # run requests, so that a long outage heals in batches
 
 
@@ -33,13 +34,15 @@ def all_sensors(site: Site, assets: Sequence[object]) -> list[dg.SensorDefinitio
     keys = [key for item in assets if isinstance(item, dg.AssetsDefinition) and item.is_executable for key in item.keys]
     concerned = [key for key in keys if site.concerns(key.to_user_string())]
     governed = [key for key in concerned if key.to_user_string() in site.terms]
-    check_keys = [check for item in assets if isinstance(item, dg.AssetsDefinition) for check in item.check_keys if check.asset_key in governed]
+    check_keys = [
+        check for item in assets if isinstance(item, dg.AssetsDefinition) for check in item.check_keys if check.asset_key in governed
+    ]
     return [_probe(site, check_keys), _heal(site, concerned), _relay(site, governed, [LogSink()])]
 
 
 def _probe(site: Site, check_keys: Sequence[dg.AssetCheckKey]) -> dg.SensorDefinition:
     @dg.sensor(
-        name="contracts_probe",
+        name=PROBE,
         description="Starts a half-open probe of every breaker whose cooldown is over.",
         target=dg.AssetSelection.checks(*check_keys),
         minimum_interval_seconds=30,
@@ -65,7 +68,7 @@ def _probe_request(probe: recovery.DueProbe, check_keys: Sequence[dg.AssetCheckK
 
 def _heal(site: Site, keys: Sequence[dg.AssetKey]) -> dg.SensorDefinition:
     @dg.sensor(
-        name="contracts_heal",
+        name=HEAL,
         description="Publishes held batches once their breaker is closed, then makes degraded and halted outputs anew.",
         target=dg.AssetSelection.assets(*keys),
         minimum_interval_seconds=30,
@@ -102,7 +105,7 @@ def heal_requests(site: Site, instance: dg.DagsterInstance, assets: Sequence[str
 
 def _relay(site: Site, governed: Sequence[dg.AssetKey], sinks: Sequence[EventSink]) -> dg.SensorDefinition:
     @dg.sensor(
-        name="contracts_relay",
+        name=RELAY,
         description="Delivers breaker events, and shows the state of each breaker on its asset.",
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING,

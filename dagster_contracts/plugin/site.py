@@ -15,6 +15,7 @@ from dagster_contracts.plugin.resource import BreakerResource
 from dagster_contracts.ports import Clock, Store
 
 ACCEPTS = "contracts/accepts"
+RESOURCE = "contracts"  # the resource key under which a Definitions carries its site
 
 
 @dataclass(frozen=True)

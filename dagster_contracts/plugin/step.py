@@ -1,9 +1,9 @@
 """One step of a governed or gated asset: the gate in front of it, the judgement behind it.
 
-    gate     decide the route of every upstream; halt, or load what the route says
-    body     the user's own code, or the stored batch of a release
-    deliver  judge an output of a contracted asset, then publish it or set it aside; mark what was made from fallback data
-    probe    a run that selects only the checks: judge the newest stored batch under the probe lease
+gate     decide the route of every upstream; halt, or load what the route says
+body     the user's own code, or the stored batch of a release
+deliver  judge an output of a contracted asset, then publish it or set it aside; mark what was made from fallback data
+probe    a run that selects only the checks: judge the newest stored batch under the probe lease
 """
 
 from __future__ import annotations
@@ -72,8 +72,10 @@ class GatedStep:
                 continue
             if upstream not in self.site.terms and not self.site.concerns(upstream):
                 continue
-            for partition in self._requested(name, key):
-                routes.append(decide(self.site, self.step, self.consumers, upstream, partition, substitutes=False))
+            routes += [
+                decide(self.site, self.step, self.consumers, upstream, partition, substitutes=False)
+                for partition in self._requested(name, key)
+            ]
         return routes
 
     def _requested(self, input_name: str, key: dg.AssetKey) -> list[Partition]:
@@ -245,15 +247,13 @@ class GatedStep:
     def partitions(self, key: dg.AssetKey) -> list[Partition]:
         """The partitions of `key` that this run makes."""
         partitions = private.partitions_def_of(self.step, key)
-        if partitions is None or not self.context.has_partition_key and not self.context.has_partition_key_range:
+        if partitions is None or not (self.context.has_partition_key or self.context.has_partition_key_range):
             return [UNPARTITIONED]
         return [partition_of(each, partitions) for each in self.context.partition_keys]
 
     def no_run_retries(self) -> None:
         """The data will not be better in a minute: keep Dagster from retrying the whole run."""
         self.step.instance.add_run_tags(self.context.run_id, {"dagster/max_retries": "0"})
-
-
 
 
 def _whole(routes: list[Route]) -> list[Route]:
@@ -265,7 +265,7 @@ def _whole(routes: list[Route]) -> list[Route]:
             route,
             kind=RouteKind.HALTED,
             confidence=None,
-            reason=f"{len(routes)} partitions of {route.upstream} are read as one value, and [{route.requested}] is not fresh. {route.reason}",
+            reason=f"{len(routes)} partitions of {route.upstream} are read as one, and [{route.requested}] is not fresh. {route.reason}",
         )
         if route.kind not in (RouteKind.FRESH, RouteKind.UNJUDGED)
         else route

@@ -61,6 +61,9 @@ def parse(url: str) -> Address:
     except (ArgumentError, ValueError):
         raise StoreError(f"the store's url is malformed; {_FORMS}") from None
     if parsed.drivername in _POSTGRES:
+        if "@" in (parsed.host or "") or set("@/") & set(parsed.database or ""):
+            # What looks like the host or database is the rest of a password with a bare "@" in it: it must not be shown, nor looked up.
+            raise StoreError(f"the store's url is malformed: more than one @, or / in the database's name; {_FORMS}")
         return Address(parsed.set(drivername="postgresql+psycopg"), None)
     if parsed.drivername not in _SQLITE:
         raise StoreError(f"the store's url is of an unknown kind, {parsed.drivername!r}; {_FORMS}")

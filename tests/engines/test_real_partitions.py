@@ -32,7 +32,12 @@ DIFFERENCES = {
 
 # Where one measured value is another than the peer's, and why: (dataset, partition, type of check, column).
 VALUE_DIFFERENCES = {
-    ("jhu_daily", "2020-03-22.csv", "field_required", "Country/Region"): "column absent: the peer counts every row as null, we do not execute",
+    (
+        "jhu_daily",
+        "2020-03-22.csv",
+        "field_required",
+        "Country/Region",
+    ): "column absent: the peer counts every row as null, we do not execute",
     ("jhu_daily", "2020-03-22.csv", "field_required", "Last Update"): "column absent",
     ("jhu_daily", "2020-03-23.csv", "field_required", "Country/Region"): "column absent",
     ("jhu_daily", "2020-03-23.csv", "field_required", "Last Update"): "column absent",

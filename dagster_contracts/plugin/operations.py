@@ -1,0 +1,242 @@
+"""What the command line asks of Dagster: judge what is stored, settle what was cut off, judge again, publish a released batch."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import dagster as dg
+
+from dagster_contracts.core.errors import MeasurementError, UsageError, did_you_mean
+from dagster_contracts.core.ledger import UNPARTITIONED, Batch, Partition, Status
+from dagster_contracts.core.verdict import Outcome, Verdict
+from dagster_contracts.gate import Delivery, Judgement, Terms
+from dagster_contracts.plugin import private
+from dagster_contracts.plugin.partitions import partition_of
+from dagster_contracts.plugin.routing import RoutingIOManager, staging_key
+from dagster_contracts.plugin.site import RESOURCE, Site
+from dagster_contracts.plugin.step import RELEASE
+
+# --- the user's definitions ----------------------------------------------------------------------------------------
+
+
+def load_definitions(file: str | None, module: str | None) -> dg.Definitions:
+    """The one Definitions object of a Python file or module. Raises UsageError where there is none, or several."""
+    source = _module(file, module)
+    found = {id(value): value for value in vars(source).values() if isinstance(value, dg.Definitions)}
+    if len(found) != 1:
+        raise UsageError(f"{file or module}: expected one dagster.Definitions object at the top level, found {len(found)}")
+    return next(iter(found.values()))
+
+
+def _module(file: str | None, module: str | None) -> ModuleType:
+    if module is not None:
+        try:
+            return importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            raise UsageError(f"--module {module}: {error}") from error
+    path = Path(file or "definitions.py")
+    if not path.is_file():
+        raise UsageError(f"--file {path}: no such file")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise UsageError(f"--file {path}: not a Python file")
+    loaded = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(path.parent.absolute()))
+    try:
+        spec.loader.exec_module(loaded)
+    finally:
+        sys.path.remove(str(path.parent.absolute()))
+    return loaded
+
+
+def open_instance() -> dg.DagsterInstance:
+    """The instance of DAGSTER_HOME. Raises UsageError where that is not set."""
+    try:
+        return dg.DagsterInstance.get()
+    except dg.DagsterError as error:
+        raise UsageError(f"no Dagster instance: {error}") from error
+
+
+def site_of(defs: dg.Definitions) -> Site:
+    """What `with_contracts` knows of these definitions."""
+    site = (defs.resources or {}).get(RESOURCE)
+    if not isinstance(site, Site):
+        raise UsageError("these definitions are not governed: wrap them in dagster_contracts.with_contracts(...)")
+    return site
+
+
+def _terms(site: Site, asset: str) -> Terms:
+    if asset not in site.terms:
+        governed = sorted(site.terms)
+        raise UsageError(f'no contract governs "{asset}"{did_you_mean(asset, governed)} governed assets: {", ".join(governed) or "(none)"}')
+    return site.terms[asset]
+
+
+def _assets_def(defs: dg.Definitions, asset: str) -> dg.AssetsDefinition:
+    key = dg.AssetKey.from_user_string(asset)
+    return next(item for item in private.iterate_assets(defs.assets) if key in item.keys)
+
+
+# --- what is stored ------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _storage(defs: dg.Definitions, instance: dg.DagsterInstance, asset: str) -> Iterator[Callable[[dg.AssetKey, str | None], Any]]:
+    """A reader of an asset's storage: (key, partition) -> value, through the user's own IO manager."""
+    key = dg.AssetKey.from_user_string(asset)
+    assets = _assets_def(defs, asset)
+    name = assets.get_io_manager_key_for_asset_key(key)
+    resources = {**(defs.resources or {}), **assets.resource_defs}
+    needed = {each: value for each, value in resources.items() if not isinstance(value, Site)}
+    with dg.build_resources(needed, instance=instance) as built:
+        manager = getattr(built, name)
+        wrapped = manager.wrapped if isinstance(manager, RoutingIOManager) else manager
+
+        def read(place: dg.AssetKey, partition: str | None) -> Any:
+            return wrapped.load_input(private.storage_context(assets, key, place, partition, instance))
+
+        yield read
+
+
+@dataclass(frozen=True, slots=True)
+class BaselineRow:
+    """One stored partition, and what the contract says of it. `outcome` "skipped": judged good before; "unreadable": no verdict."""
+
+    partition: str
+    outcome: str
+    summary: str
+
+
+def baseline(
+    defs: dg.Definitions, instance: dg.DagsterInstance, asset: str, partitions: str | None, on_progress: Callable[[str], None]
+) -> list[BaselineRow]:
+    """Judge what is stored, so that adoption day has a last good. Moves no breaker; partitions judged good before are skipped.
+
+    `partitions` is "A..B" (both included), one key, or None for everything that was materialized.
+    """
+    site = site_of(defs)
+    terms = _terms(site, asset)
+    gate = site.gate(instance)
+    rows: list[BaselineRow] = []
+    with _storage(defs, instance, asset) as read:
+        for place in _stored_partitions(defs, instance, asset, partitions):
+            row = _baseline_row(gate, terms, place, read)
+            on_progress(f"{asset} [{place}]: {row.outcome} {row.summary}".rstrip())
+            rows.append(row)
+    return rows
+
+
+def _baseline_row(gate: Any, terms: Terms, place: Partition, read: Callable[[dg.AssetKey, str | None], Any]) -> BaselineRow:
+    known = gate.store.batches(asset=terms.asset, partition=place.key, statuses=(Status.PUBLISHED,), limit=1)
+    if known and known[0].contract_version == terms.version:
+        return BaselineRow(str(place), "skipped", f"published already ({known[0].outcome})")
+    try:
+        value = read(dg.AssetKey.from_user_string(terms.asset), place.key)
+    except Exception as error:  # noqa: BLE001 - whatever a user's IO manager raises: this partition has no verdict
+        return BaselineRow(str(place), "unreadable", f"{type(error).__name__}: {error}")
+    judgement = gate.baseline(terms, Delivery(place, "baseline", "baseline"), value)
+    return BaselineRow(str(place), str(judgement.verdict.outcome), summary_of(judgement.verdict))
+
+
+def summary_of(verdict: Verdict) -> str:
+    """The broken rules of a verdict in a line."""
+    broken = [finding for finding in verdict.findings if finding.outcome is not Outcome.PASS]
+    return "; ".join(f"{finding.rule}: {finding.observed}" for finding in broken[:3]) + (
+        f" (+{len(broken) - 3} more)" if len(broken) > 3 else ""
+    )
+
+
+def _stored_partitions(defs: dg.Definitions, instance: dg.DagsterInstance, asset: str, wanted: str | None) -> list[Partition]:
+    key = dg.AssetKey.from_user_string(asset)
+    definition = _assets_def(defs, asset).specs_by_key[key].partitions_def
+    if definition is None:
+        if wanted is not None:
+            raise UsageError(f"--partitions {wanted}: {asset} is not partitioned")
+        return [UNPARTITIONED]
+    stored = instance.get_materialized_partitions(key)
+    ordered = [each for each in definition.get_partition_keys(dynamic_partitions_store=instance) if each in stored]
+    return [partition_of(each, definition) for each in _within(ordered, wanted, asset)]
+
+
+def _within(ordered: list[str], wanted: str | None, asset: str) -> list[str]:
+    if wanted is None:
+        return ordered
+    first, _, last = wanted.partition("..")
+    last = last or first
+    unknown = [each for each in (first, last) if each not in ordered]
+    if unknown:
+        known = f"stored are {ordered[0]}..{ordered[-1]} ({len(ordered)})" if ordered else "nothing is stored"
+        raise UsageError(f"--partitions {wanted}: {', '.join(unknown)} is not a stored partition of {asset}; {known}")
+    chosen = ordered[ordered.index(first) : ordered.index(last) + 1]
+    if not chosen:
+        raise UsageError(f"--partitions {wanted}: {first} comes after {last}")
+    return chosen
+
+
+# --- batches -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ReconciledRow:
+    """A batch whose writer died, and what it was found to be."""
+
+    asset: str
+    partition: str
+    batch: str
+    status: str
+    note: str
+
+
+def reconcile(defs: dg.Definitions, instance: dg.DagsterInstance) -> list[ReconciledRow]:
+    """Settle batches that stayed `publishing`: what stands in the live place is measured, and is the batch, or is not."""
+    site = site_of(defs)
+    gate = site.gate(instance)
+    rows: list[ReconciledRow] = []
+    for batch in gate.store.batches(statuses=(Status.PUBLISHING,)):
+        if batch.asset not in site.terms:
+            continue
+        with _storage(defs, instance, batch.asset) as read:
+            value = _or_none(read, dg.AssetKey.from_user_string(batch.asset), batch.partition.key)
+        settled = gate.settle_publishing(site.terms[batch.asset], batch, value)
+        rows.append(ReconciledRow(batch.asset, str(batch.partition), batch.id, str(settled.status), settled.note))
+    return rows
+
+
+def _or_none(read: Callable[[dg.AssetKey, str | None], Any], key: dg.AssetKey, partition: str | None) -> Any:
+    try:
+        return read(key, partition)
+    except FileNotFoundError:
+        return None
+
+
+def rejudge(defs: dg.Definitions, instance: dg.DagsterInstance, batch_id: str) -> Judgement:
+    """Judge a quarantined or held batch again, under the present contract."""
+    site = site_of(defs)
+    gate = site.gate(instance)
+    batch = gate.store.batch(batch_id)
+    if batch is None:
+        raise UsageError(f"{batch_id} is not in the ledger")
+    if batch.staged is None:
+        raise MeasurementError(f"the data of {batch_id} is not stored beside the live data; run the asset again to deliver it")
+    terms = _terms(site, batch.asset)
+    with _storage(defs, instance, batch.asset) as read:
+        value = read(staging_key(batch.asset, batch.staged), batch.partition.key)
+    return gate.rejudge(terms, batch, value)
+
+
+def run_release(defs: dg.Definitions, instance: dg.DagsterInstance, batch: Batch) -> str:
+    """Publish a released batch in a run of its own, in this process. Returns the run id; raises UsageError where the run failed."""
+    key = dg.AssetKey.from_user_string(batch.asset)
+    job = private.job_of(defs, {key})
+    result = job.execute_in_process(instance=instance, partition_key=batch.partition.key, tags={RELEASE: batch.id}, raise_on_error=False)
+    if not result.success:
+        raise UsageError(f"the release run {result.run_id} failed; see it in Dagster")
+    return str(result.run_id)

@@ -1,0 +1,109 @@
+"""`breaker ...`: everything that changes state is recorded with who and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+import pytest
+
+from dagster_contracts.store import SqlStore
+from tests.cli.conftest import Ran
+
+pytestmark = pytest.mark.usefixtures("past")
+
+CHANGES = ["force-open", "force-closed", "observe-only", "reset"]
+
+
+def test_show_tells_the_cause_the_findings_what_is_next_and_the_policy(run: Callable[..., Ran]):
+    ran = run("breaker", "show", "vendor/feed")
+    assert ran.code == 0
+    for part in ("open", "2026-01-02 06:00Z", "risk_indicator.invalidValues", "probe due", "cooldown PT6H", "version 1.2.0", "quarantined"):
+        assert part in ran.out
+
+
+def test_show_as_json_has_the_policy_in_the_words_of_the_contract(run: Callable[..., Ran]):
+    found = run("breaker", "show", "vendor/feed", "--format", "json").json
+    assert found["version"] == 1
+    assert found["breaker"]["policy"]["cooldown"] == "PT6H"
+    assert found["breaker"]["policy"]["window"] == {"batches": 1, "duration": None, "failureRateThreshold": None, "minimumBatches": 1}
+    assert found["breaker"]["failed_rules"] == ["risk_indicator.invalidValues"]
+    assert {batch["status"] for batch in found["batches"]} == {"held", "quarantined"}
+
+
+def test_history_is_newest_first_and_names_the_actor(run: Callable[..., Ran]):
+    run("breaker", "force-open", "vendor/feed", "--reason", "vendor phoned", "--actor", "bo")
+    found = run("breaker", "history", "vendor/feed", "--format", "json").json
+    newest, oldest = found["transitions"]
+    assert (newest["from"], newest["to"], newest["actor"], newest["cause"]) == ("open", "open", "bo", "force_open: vendor phoned")
+    assert (oldest["from"], oldest["to"], oldest["actor"]) == ("closed", "open", None)
+    lines = run("breaker", "history", "vendor/feed").out.splitlines()
+    assert "vendor phoned" in lines[2]
+    assert "closed" in lines[3]
+    assert len(run("breaker", "history", "vendor/feed", "--limit", "1").out.splitlines()) == 3
+
+
+@pytest.mark.parametrize("command", CHANGES)
+def test_a_change_needs_a_reason(run: Callable[..., Ran], command: str, past: str):
+    before = SqlStore(past).breakers()
+    for arguments in ((), ("--reason", "  ")):
+        ran = run("breaker", command, "vendor/feed", *arguments)
+        assert ran.code == 2
+        assert "--reason" in ran.err
+    assert SqlStore(past).breakers() == before
+
+
+@pytest.mark.parametrize("command", CHANGES)
+def test_a_change_records_the_user_who_runs_it(run: Callable[..., Ran], command: str, past: str):
+    ran = run("breaker", command, "vendor/feed", "--reason", "why not")
+    assert (ran.code, ran.err) == (0, "")
+    newest = SqlStore(past).transitions("vendor/feed")[0]
+    assert newest.actor == "ana"
+    assert newest.cause.endswith("why not")
+
+
+def test_reset_closes(run: Callable[..., Ran]):
+    assert run("breaker", "reset", "vendor/feed", "--reason", "repaired").out == "vendor/feed: reset by ana; it is closed\n"
+    assert run("breaker", "show", "vendor/feed", "--format", "json").json["breaker"]["state"] == "closed"
+
+
+def test_until_may_be_a_duration_from_now_on(run: Callable[..., Ran], past: str):
+    assert run("breaker", "observe-only", "vendor/feed", "--reason", "trial", "--until", "PT2H").code == 0
+    (breaker,) = SqlStore(past).breakers()
+    assert breaker.override is not None
+    assert isinstance(breaker.override.expires_at, datetime)
+    assert (breaker.override.expires_at - breaker.override.set_at).total_seconds() == pytest.approx(7200, abs=60)
+
+
+@pytest.mark.parametrize(
+    ("until", "said"),
+    [
+        ("2h", '"2h" is not a time; expected RFC 3339'),
+        ("P1M", "which have no fixed length"),
+        ("PT0S", "is not after now"),
+        ("2020-01-01T00:00:00Z", "is not after now"),
+        ("2999-01-01T00:00:00", "has no offset from UTC; add one, such as 2999-01-01T00:00:00Z"),
+        ("2999-01-01", "has no offset from UTC; add one, such as 2999-01-01T00:00:00Z"),
+        ("P999999999D", "--until"),
+    ],
+)
+def test_a_wrong_end_is_refused_and_nothing_is_changed(run: Callable[..., Ran], past: str, until: str, said: str):
+    ran = run("breaker", "force-open", "vendor/feed", "--reason", "x", "--until", until)
+    assert ran.code == 2
+    assert said in ran.err
+    assert SqlStore(past).breakers()[0].override is None
+
+
+@pytest.mark.parametrize("command", ["show", "history"])
+def test_an_unknown_key_names_the_nearest(run: Callable[..., Ran], command: str):
+    ran = run("breaker", command, "vendor/fed")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err == 'error: no breaker "vendor/fed", did you mean "vendor/feed"? known breakers: vendor/feed\n'
+
+
+def test_nobody_changes_anything_without_a_name(run: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch, past: str):
+    monkeypatch.setattr("getpass.getuser", lambda: (_ for _ in ()).throw(KeyError("uid not found")))
+    ran = run("breaker", "reset", "vendor/feed", "--reason", "x")
+    assert ran.code == 2
+    assert "--actor" in ran.err
+    assert len(SqlStore(past).transitions("vendor/feed")) == 1

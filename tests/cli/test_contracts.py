@@ -1,0 +1,166 @@
+"""`lint` and `test`: what they print, and the exit codes that pipelines build on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import CONTRACT, Ran
+from tests.shared_cases import CASES, needs_cases
+
+TWO_OBJECTS = CONTRACT.replace("schema:\n", "schema:\n  - name: other\n    properties:\n      - {name: id, logicalType: integer}\n")
+
+
+# --- lint ----------------------------------------------------------------------------------------------------------
+
+
+def test_lint_tells_how_many_rules_are_executed_and_which_are_not(run: Callable[..., Ran], contract: Path):
+    ran = run("lint", contract)
+    assert (ran.code, ran.err) == (0, "")
+    lines = ran.out.splitlines()
+    assert lines[0] == f"{contract}: vendor-feed 1.2.0"
+    assert lines[1] == "  feed: 8 rules executed, 1 not executed:"
+    assert lines[2].startswith("    risk_indicator.text: ")
+    assert lines[-1] == "1 valid contract, 0 problems"
+
+
+def test_lint_as_json(run: Callable[..., Ran], contract: Path):
+    found = run("lint", contract, "--format", "json").json
+    (linted,) = found["contracts"]
+    assert (found["version"], found["problems"]) == (1, [])
+    assert (linted["id"], linted["version"], linted["source"], linted["notes"]) == ("vendor-feed", "1.2.0", str(contract), [])
+    assert linted["objects"][0]["executed"] == 8
+    assert [item["rule"] for item in linted["objects"][0]["not_executed"]] == ["risk_indicator.text"]
+
+
+def test_lint_tells_all_problems_of_all_files_at_once_beside_what_is_right(run: Callable[..., Ran], contract: Path, tmp_path: Path):
+    (tmp_path / "a.odcs.yaml").write_text(CONTRACT.replace("required: true", "requird: true").replace("mustBe: 0\n", "mustBee: 0\n"))
+    (tmp_path / "b.odcs.yaml").write_text('id: "a" b')
+    ran = run("lint", tmp_path)
+    assert ran.code == 1
+    lines = ran.out.splitlines()
+    typo = next(line for line in lines if "requird" in line)
+    assert typo.startswith(f"{tmp_path}/a.odcs.yaml:14: schema[0].properties[0]")
+    assert '"required"' in typo
+    assert any(line.startswith(f"{tmp_path}/a.odcs.yaml:21: ") and "mustBe" in line for line in lines)
+    assert any(line.startswith(f"{tmp_path}/b.odcs.yaml:1: ") for line in lines)
+    assert lines[0] == f"{contract}: vendor-feed 1.2.0"
+    found = run("lint", tmp_path, "--format", "json").json
+    assert len(found["contracts"]) == 1
+    assert {problem["source"] for problem in found["problems"]} == {f"{tmp_path}/a.odcs.yaml", f"{tmp_path}/b.odcs.yaml"}
+    assert {"source": f"{tmp_path}/a.odcs.yaml", "line": 14} == {key: found["problems"][0][key] for key in ("source", "line")}
+
+
+@needs_cases
+def test_lint_accepts_the_real_contracts(run: Callable[..., Ran]):
+    ran = run("lint", CASES / "contracts", "--format", "json")
+    assert ran.code == 0
+    assert len(ran.json["contracts"]) == 7
+
+
+# --- test ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "jsonl"])
+@pytest.mark.parametrize(("values", "code", "outcome"), [(["HIGH_RISK", "LOW_RISK"], 0, "pass"), (["17", "LOW_RISK"], 1, "fail")])
+def test_files_of_each_kind_pass_and_fail(
+    run: Callable[..., Ran], contract: Path, tmp_path: Path, suffix: str, values: list[str], code: int, outcome: str
+):
+    import polars as pl
+
+    frame, file = pl.DataFrame({"customer_id": [1, 2], "risk_indicator": values}), tmp_path / f"data.{suffix}"
+    {"csv": frame.write_csv, "parquet": frame.write_parquet, "jsonl": frame.write_ndjson}[suffix](file)
+    ran = run("test", contract, "--data", file, "--format", "json")
+    assert (ran.code, ran.json["outcome"]) == (code, outcome)
+
+
+def test_json_has_the_published_form(run: Callable[..., Ran], contract: Path, bad: Path):
+    ran = run("test", contract, "--data", bad, "--format", "json")
+    assert (ran.code, ran.err) == (1, "")
+    found = ran.json
+    assert (found["version"], found["outcome"]) == (1, "fail")
+    assert found["contract"] == {"id": "vendor-feed", "version": "1.2.0"}
+    form = {"rule", "dimension", "column", "severity", "outcome", "observed", "expected", "failing_rows"}
+    assert all(form <= finding.keys() for finding in found["findings"])
+    (failed,) = [finding for finding in found["findings"] if finding["outcome"] == "fail"]
+    assert (failed["column"], failed["failing_rows"], failed["severity"]) == ("risk_indicator", 1, "critical")
+    assert failed["sample"] == [{"customer_id": "1", "risk_indicator": "17"}]
+    assert [(item["rule"], "reason" in item) for item in found["not_executed"]] == [("risk_indicator.text", True)]
+
+
+def test_text_has_the_worst_first_then_rows_then_what_was_not_executed(run: Callable[..., Ran], contract: Path, bad: Path):
+    ran = run("test", contract, "--data", bad)
+    assert (ran.code, ran.err) == (1, "")
+    lines = ran.out.splitlines()
+    assert lines[0] == f"fail  {bad} against vendor-feed 1.2.0; 2 rows; 1 fail, 7 pass"
+    assert lines[4].startswith("fail")
+    assert all(line.startswith("pass") for line in lines[5:12])
+    assert lines.index("Rows that break risk_indicator.invalidValues:") < lines.index("Not executed (1):")
+    assert '  risk_indicator="17"  customer_id="1"' in lines
+    assert all(line == line.rstrip() for line in lines)
+
+
+def test_a_warning_is_no_failure(run: Callable[..., Ran], tmp_path: Path, bad: Path):
+    file = tmp_path / "warn.odcs.yaml"
+    file.write_text(CONTRACT.replace("mustBe: 0\n", "mustBe: 0\n            severity: warning\n"))
+    ran = run("test", file, "--data", bad, "--format", "json")
+    assert (ran.code, ran.json["outcome"]) == (0, "warn")
+
+
+def test_rows_that_were_cut_are_announced(run: Callable[..., Ran], contract: Path, tmp_path: Path):
+    (tmp_path / "many.csv").write_text("customer_id,risk_indicator\n" + "".join(f"{number},x\n" for number in range(9)))
+    assert "  4 more with --format json" in run("test", contract, "--data", tmp_path / "many.csv").out.splitlines()
+
+
+@pytest.mark.parametrize(("as_of", "code"), [("2026-01-02T00:00:00Z", 0), ("2026-01-03T01:00:00+01:00", 0), ("2026-01-03T00:00:01Z", 1)])
+def test_as_of_is_when_the_data_arrived(run: Callable[..., Ran], tmp_path: Path, as_of: str, code: int):
+    file = tmp_path / "fresh.odcs.yaml"
+    level = "slaProperties:\n  - {property: latency, value: 1, unit: d, element: feed.at}\n"
+    file.write_text(CONTRACT.replace("    properties:\n", "    properties:\n      - {name: at, logicalType: timestamp}\n") + level)
+    (tmp_path / "data.csv").write_text("at,customer_id,risk_indicator\n2026-01-02T00:00:00Z,1,LOW_RISK\n")
+    assert run("test", file, "--data", tmp_path / "data.csv", "--as-of", as_of).code == code
+
+
+@pytest.mark.parametrize("as_of", ["yesterday", "2026-01-02T00:00:00", "2026-13-01"])
+def test_a_wrong_as_of_is_bad_usage(run: Callable[..., Ran], contract: Path, good: Path, as_of: str):
+    ran = run("test", contract, "--data", good, "--as-of", as_of)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith(f'error: --as-of: "{as_of}"')
+
+
+def test_one_of_several_objects_is_chosen_by_name(run: Callable[..., Ran], tmp_path: Path, good: Path):
+    file = tmp_path / "two.odcs.yaml"
+    file.write_text(TWO_OBJECTS)
+    assert run("test", file, "--data", good, "--object", "feed").code == 0
+    ran = run("test", file, "--data", good)
+    assert ran.code == 2
+    assert "has 2 schema objects; choose one with --object: other, feed" in ran.err
+    ran = run("test", file, "--data", good, "--object", "fed")
+    assert ran.code == 2
+    assert 'no schema object "fed", did you mean "feed"? it has: other, feed' in ran.err
+
+
+def test_a_folder_of_several_contracts_is_no_contract(run: Callable[..., Ran], contract: Path, good: Path, tmp_path: Path):
+    (tmp_path / "b.odcs.yaml").write_text(CONTRACT.replace("id: vendor-feed", "id: other"))
+    ran = run("test", tmp_path, "--data", good)
+    assert ran.code == 2
+    assert f"holds 2 contracts; name the file of one: {tmp_path}/b.odcs.yaml, {contract}" in ran.err
+
+
+def test_data_that_cannot_be_measured_is_not_bad_data(run: Callable[..., Ran], contract: Path, good: Path, monkeypatch: pytest.MonkeyPatch):
+    from dagster_contracts.core.verdict import Unmeasured
+
+    monkeypatch.setattr("dagster_contracts.engines.polars.PolarsEngine.measure", lambda *_: Unmeasured("out of memory"))
+    ran = run("test", contract, "--data", good, "--format", "json")
+    assert (ran.code, ran.json["outcome"], ran.json["rows"]) == (2, "inconclusive", None)
+    assert "out of memory" in run("test", contract, "--data", good).out
+
+
+def test_stdout_is_one_json_document_in_a_process_too(run_process: Callable[..., Ran], contract: Path, bad: Path):
+    ran = run_process("test", contract, "--data", bad, "--format", "json", PYTHONIOENCODING="ascii")
+    assert (ran.code, ran.err) == (1, "")
+    assert json.loads(ran.out)["outcome"] == "fail"
+    assert run_process("test", contract, "--data", "nowhere.csv", "--format", "json").out == ""

@@ -1,0 +1,62 @@
+"""`status`: one table, and the same as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Ran
+
+
+@pytest.mark.usefixtures("past")
+def test_one_table_lists_every_breaker_and_all_that_waits(run: Callable[..., Ran]):
+    ran = run("status")
+    assert (ran.code, ran.err) == (0, "")
+    lines = ran.out.splitlines()
+    assert lines[0].split() == ["what", "where", "state", "since", "for", "why", "next"]
+    rows = [line.split()[:4] for line in lines[2:] if line and not line.startswith(" ")][:-1]
+    assert sorted(row[0] for row in rows) == ["batch", "batch", "breaker", "output", "output", "review"]
+    breaker = next(line for line in lines if line.startswith("breaker"))
+    assert "open" in breaker
+    assert "2026-01-02 06:00Z" in breaker
+    assert "probe due" in breaker
+    assert "quarantined: 1" in lines[-1]
+    assert "consumers routed away by 1" in lines[-1]
+
+
+@pytest.mark.usefixtures("past")
+def test_json_has_the_same_by_kind(run: Callable[..., Ran]):
+    found = run("status", "--format", "json").json
+    assert found["version"] == 1
+    (breaker,) = found["breakers"]
+    assert (breaker["key"], breaker["state"], breaker["routed"]) == ("vendor/feed", "open", True)
+    assert breaker["since"] == "2026-01-02T06:00:00Z"
+    assert "17" in breaker["findings"][0]
+    assert [batch["partition"] for batch in found["held"]] == ["2026-01-03"]
+    assert [batch["partition"] for batch in found["quarantined"]] == ["2026-01-02"]
+    assert found["publishing"] == []
+    degraded = {output["asset"]: output for output in found["degraded"]}
+    assert degraded["underwriting"]["confidence"] == "low"
+    assert (degraded["fraud"]["status"], degraded["fraud"]["confidence"]) == ("halted", None)
+    assert degraded["fraud"]["inputs"][0]["route"] == "halted"
+    assert degraded["fraud"]["seconds"] > 0
+    assert [review["asset"] for review in found["reviews"]] == ["underwriting"]
+
+
+def test_an_override_stands_in_the_table_with_who_and_why(run: Callable[..., Ran], past: str):
+    assert run("breaker", "force-closed", "vendor/feed", "--reason", "vendor confirmed", "--until", "2999-01-01T00:00:00Z").code == 0
+    line = next(line for line in run("status").out.splitlines() if line.startswith("breaker"))
+    assert "force_closed (open)" in line
+    assert "ana: vendor confirmed" in line
+    assert "override until 2999-01-01 00:00Z" in line
+    assert "consumers routed away by 0" in run("status", "--database-url", past).out
+
+
+def test_an_empty_store_is_said_to_be_empty_and_stays_absent(run: Callable[..., Ran], tmp_path: Path):
+    ran = run("status", "--database-url", f"sqlite:///{tmp_path}/none.db")
+    assert ran.code == 0
+    assert ran.out.startswith("no breakers yet")
+    assert not (tmp_path / "none.db").exists()
+    assert run("status", "--format", "json", "--database-url", f"sqlite:///{tmp_path}/none.db").json["breakers"] == []

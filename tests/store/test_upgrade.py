@@ -1,0 +1,150 @@
+"""The tables' version: how it is reached, and that the migrations and `tables.py` say the same."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine, inspect, text
+
+import dagster_contracts.store
+from dagster_contracts.core.snapshot import Change
+from dagster_contracts.store import REQUIRED_REVISION, SqlStore, current_revision, upgrade
+from dagster_contracts.store.tables import VERSION_TABLE, metadata
+from dagster_contracts.store.upgrade import REVISIONS
+from tests.store.racing import append, race
+from tests.store.values import batch, day
+
+
+def test_the_known_revisions_are_those_of_the_migrations() -> None:
+    scripts = ScriptDirectory(str(Path(dagster_contracts.store.__file__).parent / "migrations"))
+    assert [script.revision for script in reversed(list(scripts.walk_revisions()))] == list(REVISIONS)
+    assert scripts.get_current_head() == REQUIRED_REVISION
+
+
+def test_migrations_make_the_tables_that_the_code_uses(url: str) -> None:
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE, "compare_type": True})
+        assert compare_metadata(context, metadata) == []
+        names = set(inspect(connection).get_table_names())
+        assert names == set(metadata.tables) | {VERSION_TABLE}
+        found = {index["name"]: index for table in metadata.tables for index in inspect(connection).get_indexes(table)}
+        options = found["contracts_events_pending"].get("dialect_options", {})
+        assert "delivered_at IS NULL" in str(options[f"{engine.dialect.name}_where"])
+    engine.dispose()
+
+
+def test_text_sorts_by_bytes_on_postgres(postgres_url: str) -> None:
+    upgrade(postgres_url)
+    query = text(
+        "SELECT table_name || '.' || column_name FROM information_schema.columns "
+        "WHERE table_name LIKE 'contracts_%' AND data_type IN ('text', 'character varying') AND collation_name IS DISTINCT FROM 'C'"
+    )
+    engine = create_engine(postgres_url)
+    with engine.connect() as connection:
+        assert list(connection.execute(query).scalars()) == []
+    engine.dispose()
+
+
+def test_upgrading_twice_changes_nothing(url: str) -> None:
+    append(SqlStore(url), "before")
+    assert upgrade(url) == REQUIRED_REVISION == current_revision(url)
+    assert SqlStore(url).batch("before") is not None
+
+
+def test_dagsters_own_version_table_is_left_alone(url: str) -> None:
+    """Dagster keeps its revision in `alembic_version`; both may live in one database."""
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text(f"DROP TABLE {VERSION_TABLE}"))
+        metadata.drop_all(connection)
+        connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)"))
+        connection.execute(text("INSERT INTO alembic_version VALUES ('dagsters')"))
+    upgrade(url)
+    append(SqlStore(url), "after")
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one() == "dagsters"
+    engine.dispose()
+
+
+# --- at once -------------------------------------------------------------------------------------------------------
+
+
+def test_many_may_upgrade_at_once(postgres_url: str) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(upgrade, [postgres_url] * 4)) == [REQUIRED_REVISION] * 4
+    append(SqlStore(postgres_url), "after")
+
+
+def test_many_processes_may_write_first(tmp_path: Path) -> None:
+    """SQLite migrates itself: here four processes at once, with three threads each."""
+    url = f"sqlite:///{tmp_path}/new/folder/store.db"
+    race(url, append, processes=4, threads=3)
+    assert len(SqlStore(url).batches()) == 12
+
+
+# --- SQLite --------------------------------------------------------------------------------------------------------
+
+
+def test_reading_creates_nothing(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/new/folder/store.db"
+    store = SqlStore(url)
+    snapshot = store.load("feed", asset="feed", partition=day(1))
+    assert (snapshot.breaker, list(store.batches()), current_revision(url)) == (None, [], None)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("before", ["", "CREATE TABLE somebody_elses (id INTEGER)"])
+def test_reading_a_file_without_our_tables_changes_nothing(tmp_path: Path, before: str) -> None:
+    path = tmp_path / "store.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute(before or "PRAGMA user_version")
+    path.touch()
+    store = SqlStore(f"sqlite:///{path}")
+    content = path.read_bytes()
+    assert store.load("feed", asset="feed", partition=day(1)).breaker is None
+    assert (path.read_bytes(), os.listdir(tmp_path)) == (content, ["store.db"])
+    store.save(Change(batches=(batch("b"),)))
+    assert store.batch("b") is not None
+
+
+def test_the_first_write_makes_folder_file_and_tables(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/new/folder/store.db"
+    store = SqlStore(url)
+    store.now()
+    append(store, "b")
+    assert current_revision(url) == REQUIRED_REVISION
+    assert store.batch("b") is not None
+
+
+def test_sqlite_writes_ahead_and_flushes_every_commit(tmp_path: Path) -> None:
+    store = SqlStore(f"sqlite:///{tmp_path}/store.db")
+    append(store, "b")
+    with store._database.writing() as connection:
+        settings = {
+            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in ("journal_mode", "synchronous", "busy_timeout")
+        }
+    assert settings == {"journal_mode": "wal", "synchronous": 2, "busy_timeout": 30_000}
+
+
+def test_a_relative_path_stays_the_same_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    store = SqlStore("sqlite:///here/store.db")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    append(store, "b")
+    assert (tmp_path / "here" / "store.db").exists()
+
+
+def test_names_with_special_characters(tmp_path: Path) -> None:
+    store = SqlStore(f"sqlite:///{tmp_path}/a b%23c%2520d/sto%3Fre.db")
+    append(store, "b")
+    assert (tmp_path / "a b#c%20d" / "sto?re.db").exists()
+    assert store.batch("b") is not None
