@@ -92,9 +92,15 @@ def compile_plan(contract: Contract, obj: SchemaObject) -> Plan:
         object_name=obj.name,
         rules=tuple(draft.rules),
         not_executed=tuple(draft.not_executed),
-        masked=frozenset(p.name for p in obj.properties if (p.classification or "public").strip().lower() != "public"),
+        masked=frozenset(prop.name for prop in obj.properties if _classified(prop)),
         samples=contract.samples,
     )
+
+
+def _classified(prop: Property) -> bool:
+    """Whether a value of this column, or anything within it, is not for everybody."""
+    within = [*prop.properties, *([prop.items] if prop.items else [])]
+    return (prop.classification or "public").strip().lower() != "public" or any(map(_classified, within))
 
 
 def severity_of(text: str | None, default: Severity) -> tuple[Severity, str | None]:

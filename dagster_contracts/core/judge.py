@@ -16,6 +16,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from fractions import Fraction
 from typing import assert_never
@@ -51,8 +52,7 @@ def judge(
     if isinstance(measurement, Unmeasured):
         findings = [_inconclusive(rule, measurement, plan.masked) for rule in plan.rules]
         return _verdict(plan, None, findings, [], digest(measurement))
-    shown = samples if plan.samples else {}
-    batch = _Batch(plan, measurement, shown, as_of, head)
+    batch = _Batch(measurement, samples if plan.samples else {}, _masked(plan, measurement), as_of, head)
     judged = [batch.judge(rule) for rule in plan.rules]
     findings = [entry for entry in judged if isinstance(entry, Finding)]
     missed = [entry for entry in judged if isinstance(entry, NotExecuted)]
@@ -68,13 +68,26 @@ def failing(plan: Plan, measurement: Measurement) -> tuple[Metric, ...]:
 
 
 def digest(measurement: Measurement | Unmeasured) -> str:
-    """SHA-256 (hex) of a measurement, whatever the order of its values."""
+    """SHA-256 (hex) of a measurement, whatever the order of its values and the words of a library that failed."""
     if isinstance(measurement, Unmeasured):
-        parts: list[object] = ["unmeasured", measurement.reason, measurement.detail]
+        parts: list[object] = ["unmeasured", measurement.reason]
     else:
         columns = [[column.name, column.type] for column in measurement.columns]
-        parts = ["measured", measurement.rows, columns, sorted([repr(metric), repr(value)] for metric, value in measurement.values.items())]
+        parts = ["measured", measurement.rows, columns, sorted(map(_named, measurement.values.items()))]
     return hashlib.sha256(json.dumps(parts, ensure_ascii=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _named(measured: tuple[Metric, Measured]) -> list[str]:
+    metric, value = measured
+    return [repr(metric), repr(replace(value, detail="") if isinstance(value, Unmeasured) else value)]
+
+
+def _masked(plan: Plan, measurement: Measurement) -> frozenset[str]:
+    """Classified columns, and where there are any, those the contract does not know: one may be a classified column renamed."""
+    if not plan.masked:
+        return plan.masked
+    known = {rule.check.column for rule in plan.rules if isinstance(rule.check, Present)}
+    return plan.masked | {column.name for column in measurement.columns if column.name not in known}
 
 
 def _verdict(plan: Plan, rows: int | None, findings: list[Finding], missed: list[NotExecuted], name: str) -> Verdict:
@@ -98,8 +111,8 @@ def _outcome(findings: Iterable[Finding], not_executed: Iterable[NotExecuted]) -
 class _Batch:
     """One measured batch, asked rule by rule."""
 
-    def __init__(self, plan: Plan, measurement: Measurement, samples: Mapping[Metric, Sample], as_of: datetime, head: bool):
-        self._masked = plan.masked
+    def __init__(self, measurement: Measurement, samples: Mapping[Metric, Sample], masked: frozenset[str], as_of: datetime, head: bool):
+        self._masked = masked
         self._measurement = measurement
         self._samples = samples
         self._as_of = as_of

@@ -81,10 +81,13 @@ def _fallback(blank: Route, snapshot: Snapshot, accepts: Confidence) -> Route:
         return _last_good(blank, good, snapshot)
     if accepts is Confidence.LOW and not snapshot.judged:
         return replace(blank, kind=RouteKind.LOW_CONFIDENCE, confidence=Confidence.LOW, served=blank.requested)
-    missing = (
-        f"No partition of {blank.upstream} before {blank.requested} has been judged good; run `dagster-contracts baseline "
-        f"{blank.upstream}`, or let the consumer accept low."
+    what = (
+        f"partition of {blank.upstream} before {blank.requested}"
+        if blank.requested.end
+        else f"batch of {blank.upstream} [{blank.requested}]"
     )
+    or_low = "" if accepts is Confidence.LOW else ", or let the consumer accept low"
+    missing = f"No {what} has been judged good; run `dagster-contracts baseline {blank.upstream}`{or_low}."
     return replace(blank, reason=f"{blank.reason} {missing} {_outlook(blank)}")
 
 

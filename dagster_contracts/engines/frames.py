@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 import polars as pl
+from polars import selectors
 
 from dagster_contracts.core.verdict import Column
 
@@ -22,6 +23,13 @@ SUPPORTED = "pandas DataFrame, polars DataFrame or LazyFrame, pyarrow Table, Rec
 # What reading and measuring may raise: a user's scan, a converter, a plug-in of Polars can raise anything, and all of it means "could
 # not be measured". A PanicException is Polars' own "this is a bug": a BaseException, and no statement about the data either.
 FAILURES = (Exception, pl.exceptions.PanicException)
+
+# NumPy types that Polars takes without a copy, or with one plain copy.
+_AS_IT_IS = frozenset(
+    [f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)]
+    + ["float32", "float64", "bool"]
+    + [f"{kind}64[{unit}]" for kind in ("datetime", "timedelta") for unit in ("ms", "us", "ns")]
+)
 
 _IS_TEXT = "\x00is_text\x00"  # prefix of a companion column, which no data can be named like by accident
 
@@ -78,13 +86,22 @@ def _from_lazy(data: pl.LazyFrame, wanted: Collection[str]) -> Frame:
         numbered = data.with_row_index("\x00row").filter(pl.col("\x00row").is_in(list(indices)))
         return numbered.drop("\x00row").collect().to_dicts()
 
-    return Frame(columns, data, pl.Schema({name: schema[name] for name in names}), rows, out_of_core=True)
+    lazy, schema = _widened(data, pl.Schema({name: schema[name] for name in names}))
+    return Frame(columns, lazy, schema, rows, out_of_core=True)
 
 
 def _from_polars(data: pl.DataFrame, wanted: Collection[str]) -> Frame:
     columns = tuple(Column(name, str(dtype)) for name, dtype in data.schema.items())
-    schema = pl.Schema({name: dtype for name, dtype in data.schema.items() if name in wanted})
-    return Frame(columns, data.lazy(), schema, lambda indices: data[list(indices)].to_dicts())
+    lazy, schema = _widened(data.lazy(), pl.Schema({name: dtype for name, dtype in data.schema.items() if name in wanted}))
+    return Frame(columns, lazy, schema, lambda indices: data[list(indices)].to_dicts())
+
+
+def _widened(lazy: pl.LazyFrame, schema: pl.Schema) -> tuple[pl.LazyFrame, pl.Schema]:
+    """Half floats as Float32: Polars 2.1 leaves 2.5 as it is when it takes the floor of a Float16."""
+    if not any(dtype == pl.Float16 for dtype in schema.values()):
+        return lazy, schema
+    wider = pl.Schema({name: pl.Float32() if dtype == pl.Float16 else dtype for name, dtype in schema.items()})
+    return lazy.with_columns(selectors.by_dtype(pl.Float16).cast(pl.Float32)), wider
 
 
 def _from_arrow(data: Any, wanted: Collection[str]) -> Frame:
@@ -139,7 +156,8 @@ def _assembled(
             mixed.add(name)
             series.append(is_text.alias(_IS_TEXT + name))
     frame = pl.DataFrame(series, height=height) if series else pl.DataFrame(height=height)
-    return Frame(columns, frame.lazy(), frame.schema, rows, frozenset(mixed), unreadable)
+    lazy, schema = _widened(frame.lazy(), frame.schema)
+    return Frame(columns, lazy, schema, rows, frozenset(mixed), unreadable)
 
 
 def _series(column: Any) -> tuple[pl.Series, pl.Series | None]:
@@ -148,15 +166,17 @@ def _series(column: Any) -> tuple[pl.Series, pl.Series | None]:
 
     if isinstance(column, pa.ChunkedArray | pa.Array):
         return pl.Series(column), None
-    kind = column.dtype.kind
-    if kind == "O" and column.dtype == object:
+    if column.dtype == object:
         return _from_objects(column)
-    if type(column.dtype).__module__.startswith("numpy") and kind in "iufbmM":
+    if str(column.dtype) in _AS_IT_IS:
         return pl.Series(values=column.to_numpy()), None
     try:
-        return pl.Series(pa.array(column, from_pandas=True)), None
+        converted = pl.Series(pa.array(column, from_pandas=True))
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
         return _from_objects(column.astype(object))
+    if isinstance(converted.dtype, pl.BaseExtension):  # periods, intervals: their text form is what can be judged
+        return _from_objects(column.astype(object))
+    return converted, None
 
 
 def _from_objects(column: pd.Series) -> tuple[pl.Series, pl.Series | None]:

@@ -13,6 +13,7 @@ from decimal import Decimal, InvalidOperation
 from typing import assert_never
 
 import polars as pl
+from polars import selectors
 
 from dagster_contracts.core.contract import Scalar
 from dagster_contracts.core.plan import (
@@ -43,9 +44,15 @@ class NotComparable(Exception):
     """The column's type has nothing this metric could look at. Its text is for people and quotes no value."""
 
 
+def named(column: str) -> pl.Expr:
+    """The column of exactly this name: `pl.col` reads "*" and "^...$" as patterns."""
+    special = column == "*" or (column.startswith("^") and column.endswith("$"))
+    return selectors.by_name(column).as_expr() if special else pl.col(column)
+
+
 def value(column: str, dtype: pl.DataType) -> pl.Expr:
     """The column as it is judged: NaN is null, categories are their text."""
-    found = pl.col(column)
+    found = named(column)
     if dtype.is_float():
         return found.fill_nan(None)
     if isinstance(dtype, pl.Categorical | pl.Enum):
@@ -54,7 +61,7 @@ def value(column: str, dtype: pl.DataType) -> pl.Expr:
 
 
 def fits(metric: ValueMetric, dtype: pl.DataType) -> Fits:
-    """Which values of `metric.column` (of type `dtype`) meet the metric. Raises NotComparable."""
+    """Which values of `metric.column` (of type `dtype`) meet the metric. Raises NotComparable for an unknown logical type."""
     if dtype == pl.Null:
         return True
     found = value(metric.column, dtype)
@@ -64,11 +71,13 @@ def fits(metric: ValueMetric, dtype: pl.DataType) -> Fits:
         case NotIn():
             return among(found, dtype, metric.values)
         case NotMatching():
-            return _text(found, dtype).str.contains(metric.pattern)
+            text = _text(found, dtype)
+            return False if text is None else text.str.contains(metric.pattern)
         case OutOfRange():
             return _in_range(metric, found, dtype)
         case LengthOutside():
-            return _between(_text(found, dtype).str.len_chars(), metric.minimum, metric.maximum)
+            text = _text(found, dtype)
+            return False if text is None else _between(text.str.len_chars(), metric.minimum, metric.maximum)
         case _:
             assert_never(metric)
 
@@ -77,12 +86,12 @@ def is_text(dtype: pl.DataType) -> bool:
     return isinstance(dtype, pl.String | pl.Categorical | pl.Enum)
 
 
-def _text(found: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+def _text(found: pl.Expr, dtype: pl.DataType) -> pl.Expr | None:
+    """The text form of a value. None: the type has none (lists, binary, durations), and no pattern or length fits it."""
     if is_text(dtype):
         return found
-    if dtype.is_nested() or isinstance(dtype, pl.Binary | pl.Object):
-        raise NotComparable(f"a {dtype} column has no text")
-    return found.cast(pl.String)
+    plain = dtype.is_numeric() or dtype == pl.Boolean or isinstance(dtype, pl.Date | pl.Datetime | pl.Time)
+    return found.cast(pl.String) if plain else None
 
 
 def number(text: pl.Expr) -> pl.Expr:
@@ -184,8 +193,8 @@ def among(found: pl.Expr, dtype: pl.DataType, values: Sequence[Scalar | None]) -
     if dtype == pl.Time:
         return _one_of(found, [t for t in map(_as_time, texts) if t is not None], dtype)
     point = instant(found, dtype)
-    if point is None:
-        raise NotComparable(f"a {dtype} column cannot be compared with a list of values")
+    if point is None:  # lists, binary, durations: none of the values a contract can list
+        return False
     return _one_of(point, [p for p in map(as_instant, texts) if p is not None], pl.Datetime("us"))
 
 
@@ -207,7 +216,7 @@ def _one_of(found: pl.Expr, values: Sequence[object], dtype: pl.DataType) -> Fit
         return False
     if len(unique) == 1:
         return found == pl.lit(unique[0], dtype=dtype)
-    return found.is_in(pl.Series(unique, dtype=dtype))
+    return found.is_in(pl.Series(unique, dtype=dtype).implode())
 
 
 def _spelled_numbers(texts: list[str]) -> list[int | float]:

@@ -36,20 +36,37 @@ def with_contracts(
     Raises ContractError (all problems at once) where a contract is wrong, matches no or several assets, or an asset cannot be governed.
     """
     private.require_known_dagster()
-    assets = private.iterate_assets(defs.assets)
-    specs = [spec for item in assets for spec in item.specs] + [item for item in defs.assets or [] if isinstance(item, dg.AssetSpec)]
+    if RESOURCE in (defs.resources or {}):
+        raise ContractError(f'the resource key "{RESOURCE}" is taken, or with_contracts was called twice; call it once, with all contracts')
+    sensors_given, schedules, assets = _gathered(defs)
+    specs = [spec for item in private.iterate_assets(assets) for spec in item.specs]
+    specs += [item for item in assets if isinstance(item, dg.AssetSpec)]
     attached = attach(_loaded(contracts), [spec.key.to_user_string() for spec in specs])
     site = Site.of(specs, attached, breakers or BreakerResource(), clock or StoreClock())
     seen: dict[int, Any] = {}
-    wrapped = [_governed(item, site, seen) if isinstance(item, dg.AssetsDefinition) else item for item in defs.assets or []]
-    if RESOURCE in (defs.resources or {}):
-        raise ContractError(f'the resource key "{RESOURCE}" is taken, or with_contracts was called twice; call it once, with all contracts')
+    wrapped = [_governed(item, site, seen) if isinstance(item, dg.AssetsDefinition) else item for item in assets]
     return private.rebuilt_definitions(
         defs,
         assets=wrapped,
         resources={**_routed({"io_manager": dg.fs_io_manager, **(defs.resources or {})}, site), RESOURCE: site},
-        sensors=[*(defs.sensors or []), *sensors.all_sensors(site, wrapped)],
+        sensors=[*sensors_given, *sensors.all_sensors(site, wrapped)],
+        schedules=schedules,
     )
+
+
+def _gathered(defs: dg.Definitions) -> tuple[list[Any], list[Any], list[Any]]:
+    """Sensors, schedules, and every asset: those that stand only in a `target=` too."""
+    assets = list(defs.assets or [])
+    automations: list[list[Any]] = [[], []]
+    for place, given in zip(automations, (defs.sensors or [], defs.schedules or []), strict=True):
+        for item in given:
+            automation, own = private.without_own_assets(item) if isinstance(item, _AUTOMATIONS) else (item, [])
+            place.append(automation)
+            assets += [each for each in own if not any(each is known for known in assets)]
+    return automations[0], automations[1], assets
+
+
+_AUTOMATIONS = (dg.SensorDefinition, dg.ScheduleDefinition)
 
 
 def _loaded(contracts: str | Path | Sequence[str | Path | Contract]) -> list[Contract]:

@@ -116,13 +116,12 @@ def _table_of_routes(routes: Sequence[Route]) -> dg.TableMetadataValue:
                     "served": str(route.served) if route.served is not None else "nothing",
                     "route": str(route.kind),
                     "confidence": str(route.confidence) if route.confidence else "",
-                    "why": route.reason,
                 }
             )
             for route in routes
         ],
         schema=dg.TableSchema(
-            columns=[dg.TableColumn(name, "string") for name in ("upstream", "requested", "served", "route", "confidence", "why")]
+            columns=[dg.TableColumn(name, "string") for name in ("upstream", "requested", "served", "route", "confidence")]
         ),
     )
 

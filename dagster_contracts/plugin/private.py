@@ -10,7 +10,7 @@ import contextlib
 import copy
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import dagster as dg
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
@@ -107,6 +107,27 @@ def rebuilt_assets(assets: dg.AssetsDefinition, node: Any, specs: Mapping[str, d
         attributes["check_specs_by_output_name"] = {**(attributes["check_specs_by_output_name"] or {}), **specs}
         attributes["selected_asset_check_keys"] = {*assets.check_keys, *(spec.key for spec in specs.values())}
     return type(assets).dagster_internal_init(**attributes)
+
+
+AutomationT = TypeVar("AutomationT", dg.SensorDefinition, dg.ScheduleDefinition)
+
+
+def without_own_assets(automation: AutomationT) -> tuple[AutomationT, list[dg.AssetsDefinition]]:
+    """A sensor or schedule whose `target=` holds asset objects, as one that selects them by key, and those objects.
+
+    Dagster would load the objects of the target beside ours, ungoverned.
+    """
+    targets = automation._targets if isinstance(automation, dg.SensorDefinition) else [automation._target]
+    assets = [item for target in targets for item in target.assets_defs if isinstance(item, dg.AssetsDefinition)]
+    if not assets:
+        return automation, []
+    other = copy.copy(automation)
+    bare = [target._replace(assets_defs=[]) for target in targets]
+    if isinstance(other, dg.SensorDefinition):
+        other._targets = bare
+    else:
+        other._target = bare[0]
+    return other, assets
 
 
 def node_of(assets: dg.AssetsDefinition) -> Any:

@@ -131,7 +131,7 @@ def _end_earlier(connection: Connection, output: Output) -> None:
         columns.asset == output.asset,
         columns.place == place(output.partition.key),
         columns.status.in_([status.value for status in CURRENT]),
-        columns.number < number,
+        columns.id != output.id,
     )
     for ended_id, status in connection.execute(earlier).all():
         ended = ended_as(OutputStatus(status), output.status)

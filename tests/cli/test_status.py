@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Ran
+from dagster_contracts import recovery
+from dagster_contracts.core.breaker import OverrideKind
+from dagster_contracts.engines.polars import PolarsEngine
+from dagster_contracts.gate import Gate
+from dagster_contracts.ports import FixedClock
+from dagster_contracts.store import SqlStore
+from tests.cli.conftest import FIRST, Ran
 
 
 @pytest.mark.usefixtures("past")
@@ -52,6 +59,16 @@ def test_an_override_stands_in_the_table_with_who_and_why(run: Callable[..., Ran
     assert "ana: vendor confirmed" in line
     assert "override until 2999-01-01 00:00Z" in line
     assert "consumers routed away by 0" in run("status", "--database-url", past).out
+
+
+def test_an_override_that_has_expired_is_gone(run: Callable[..., Ran], past: str):
+    at = FIRST + timedelta(days=2)
+    gate = Gate(SqlStore(past, clock=FixedClock(at)), PolarsEngine())
+    recovery.override(gate, "vendor/feed", OverrideKind.FORCE_CLOSED, actor="bo", reason="x", expires_at=at + timedelta(hours=1))
+    found = run("status", "--format", "json").json["breakers"][0]
+    assert (found["override"], found["routed"]) == (None, True)
+    assert "force_closed" not in run("status").out
+    assert "force_closed" not in run("breaker", "show", "vendor/feed").out
 
 
 def test_an_empty_store_is_said_to_be_empty_and_stays_absent(run: Callable[..., Ran], tmp_path: Path):

@@ -259,7 +259,9 @@ def test_claiming_enters_half_open_and_takes_the_one_lease() -> None:
     now = T0 + 30 * MINUTE
     claimed = machine.claim(opened(), lease_id="lease", holder="run 1", batch_id="b", now=now)
     assert isinstance(claimed, Step)
-    assert claimed.transitions == (Transition("feed", State.OPEN, State.HALF_OPEN, f"probe of {place_of('b')} claimed by run 1", now, 2, "b"),)
+    assert claimed.transitions == (
+        Transition("feed", State.OPEN, State.HALF_OPEN, f"probe of {place_of('b')} claimed by run 1", now, 2, "b"),
+    )
     breaker = claimed.breaker
     assert breaker.lease == machine.Lease("lease", "run 1", "b", 2, now + 15 * MINUTE)
     assert machine.enforced_open(breaker, now)
@@ -389,9 +391,7 @@ def test_cooldown_is_the_smaller_of_growth_and_maximum(cooldown: timedelta, mult
 def test_an_override_is_recorded_with_who_and_why_and_voids_leases() -> None:
     breaker, now = half_open()
     step = machine.override(breaker, OverrideKind.FORCE_OPEN, actor="ann", reason="vendor called", now=now, expires_at=now + HOUR)
-    assert step.transitions == (
-        Transition("feed", State.HALF_OPEN, State.HALF_OPEN, "force_open: vendor called", now, 3, None, "ann"),
-    )
+    assert step.transitions == (Transition("feed", State.HALF_OPEN, State.HALF_OPEN, "force_open: vendor called", now, 3, None, "ann"),)
     word = machine.Override(OverrideKind.FORCE_OPEN, "ann", "vendor called", now, now + HOUR)
     assert step.breaker == replace(breaker, override=word, lease=None, generation=3)
     assert isinstance(machine.settle(step.breaker, "lease", passing("probe"), now), Refused)
@@ -423,7 +423,11 @@ def test_an_override_without_end_leaves_no_time_of_a_next_probe() -> None:
 def test_force_closed_routes_as_closed_and_still_quarantines() -> None:
     breaker = forced(opened(), OverrideKind.FORCE_CLOSED)
     assert not machine.enforced_open(breaker, T0)
-    for batch, status in ((passing("a"), Status.PUBLISHING), (judged("a"), Status.QUARANTINED), (judged("a", Outcome.INCONCLUSIVE), Status.HELD)):
+    for batch, status in (
+        (passing("a"), Status.PUBLISHING),
+        (judged("a"), Status.QUARANTINED),
+        (judged("a", Outcome.INCONCLUSIVE), Status.HELD),
+    ):
         assert machine.arrive(breaker, batch, T0 + HOUR) == Arrival(Step(breaker), status, False)
     assert not machine.probe_due(breaker, T0 + HOUR)
 
@@ -465,7 +469,9 @@ def test_observe_only_publishes_everything_and_runs_on_in_the_shadow() -> None:
     breaker = forced(fresh(), OverrideKind.OBSERVE_ONLY, T0, end)
     tripped = machine.arrive(breaker, judged("a"), T0)
     assert (tripped.status, tripped.counted) == (Status.PUBLISHING, True)
-    assert [(change.from_state, change.to_state, change.shadow) for change in tripped.step.transitions] == [(State.CLOSED, State.OPEN, True)]
+    assert [(change.from_state, change.to_state, change.shadow) for change in tripped.step.transitions] == [
+        (State.CLOSED, State.OPEN, True)
+    ]
     breaker = tripped.step.breaker
     assert not machine.enforced_open(breaker, T0)
     assert machine.probe_due(breaker, T0 + 30 * MINUTE)
@@ -475,9 +481,9 @@ def test_observe_only_publishes_everything_and_runs_on_in_the_shadow() -> None:
     assert [change.shadow for step in (probing, failed) for change in step.transitions] == [True, True]
     assert machine.arrive(failed.breaker, judged("c", Outcome.INCONCLUSIVE), T0 + HOUR).status is Status.PUBLISHING
     ended = machine.current(failed.breaker, end)
-    assert ended == replace(
-        fresh(), generation=failed.breaker.generation + 1, since=end, cause="observe_only by ann expired"
-    ), "closed, with nothing left of what was observed"
+    assert ended == replace(fresh(), generation=failed.breaker.generation + 1, since=end, cause="observe_only by ann expired"), (
+        "closed, with nothing left of what was observed"
+    )
     record = machine.arrive(failed.breaker, passing("d"), end).step.transitions[0]
     assert (record.from_state, record.to_state, record.shadow) == (State.OPEN, State.CLOSED, False)
 
@@ -761,7 +767,9 @@ class AnySequence(RuleBasedStateMachine):
     def only_live_leases_are_leases(self) -> None:
         if not hasattr(self, "breaker"):
             return
-        live = [lease for lease in self.given if isinstance(machine.settle(self.breaker, lease, passing(self.given[lease][0]), self.now), Step)]
+        live = [
+            lease for lease in self.given if isinstance(machine.settle(self.breaker, lease, passing(self.given[lease][0]), self.now), Step)
+        ]
         assert len(live) <= 1
         if machine.lease_is_live(machine.current(self.breaker, self.now), self.now):
             assert self.breaker.state is State.HALF_OPEN

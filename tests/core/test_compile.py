@@ -142,6 +142,8 @@ def test_relationships_are_listed() -> None:
 def test_columns_with_a_classification_other_than_public_are_masked() -> None:
     names = {"a": None, "b": "public", "c": "Public ", "d": "confidential", "e": "restricted"}
     assert plan_of(*(Property(name, classification=given) for name, given in names.items())).masked == {"d", "e"}
+    nested = Property("f", "array", items=Property("", "object", properties=(Property("g", classification="secret"),)))
+    assert plan_of(nested, Property("h")).masked == {"f"}
 
 
 # --- options ---------------------------------------------------------------------------------------------------------

@@ -469,11 +469,23 @@ def test_masked_columns_keep_their_counts() -> None:
 
 
 def test_a_broken_rule_of_another_column_masks_the_classified_cells_of_its_rows() -> None:
-    found = the_finding(
-        Within(RISK), batch({RISK: Count(1)}), Sample(({"risk": 37, "ssn": SECRET},), ((37, 1),)), masked=frozenset({"ssn"})
-    )
+    plan = plan_of(rule(Present("risk"), name="p"), rule(Within(RISK)), masked=frozenset({"ssn"}))
+    sample = Sample(({"risk": 37, "ssn": SECRET},), ((37, 1),))
+    found = verdict_of(plan, batch({RISK: Count(1)}), {RISK: sample}).findings[1]
     assert found.sample == ({"risk": 37, "ssn": "***"},)
     assert "37 (1)" in found.observed
+
+
+def test_a_column_the_contract_does_not_know_may_be_a_classified_one_renamed() -> None:
+    rules = (rule(Present("risk"), name="p"), rule(Within(RISK), name="r"), rule(Present("ssn"), name="s"))
+    sample = Sample(({"risk": 37, "SSN": SECRET},), ((37, 1),))
+    measurement = batch({RISK: Count(1)}, columns=("risk", "SSN"))
+    masked, plain = (
+        verdict_of(plan_of(*rules, masked=hidden), measurement, {RISK: sample}).findings[1]
+        for hidden in (frozenset({"ssn"}), frozenset[str]())
+    )
+    assert masked.sample == ({"risk": 37, "SSN": "***"},)
+    assert plain.sample == ({"risk": 37, "SSN": SECRET},)
 
 
 # --- digest and JSON -------------------------------------------------------------------------------------------------
@@ -486,7 +498,7 @@ def test_the_digest_names_the_measurement_whatever_its_order() -> None:
     assert verdict_of(plan_of(), batch(values)).digest == digest(batch(values))
     others: list[Measurement | Unmeasured] = [
         batch({**values, RISK: Count(2)}),
-        batch({**values, RISK: Unmeasured("x")}),
+        batch({**values, RISK: Unmeasured("x", "today")}),
         batch({RISK: Count(1), Nulls("risk"): Count(2)}),
         batch(values, rows=999),
         batch(values, columns=("t", "risk")),
@@ -494,6 +506,8 @@ def test_the_digest_names_the_measurement_whatever_its_order() -> None:
         Unmeasured("y"),
     ]
     assert len({digest(other) for other in [*others, batch(values)]}) == len(others) + 1
+    assert digest(batch({**values, RISK: Unmeasured("x", "tomorrow")})) == digest(others[1])
+    assert digest(Unmeasured("x", "tomorrow")) == digest(Unmeasured("x", "today"))
     assert all(len(digest(other)) == 64 for other in others)
 
 

@@ -382,6 +382,9 @@ def test_decimals_compare_exactly() -> None:
 def test_single_precision_floats_meet_the_value_that_was_written() -> None:
     frame = pl.DataFrame({"x": pl.Series([0.1, 0.7], dtype=pl.Float32)})
     assert measured(frame, NotIn("x", (0.1, 0.7)), OutOfRange("x", 0.1, 0.7)) == [0, 0]
+    half = pl.DataFrame({"x": pl.Series([1.0, 2.5], dtype=pl.Float16)})
+    for data in (half, half.lazy(), half.to_arrow()):
+        assert measured(data, TypeBreaches("x", "integer"), TypeBreaches("x", "number"), NotIn("x", (1, 2.5))) == [1, 0, 0]
 
 
 def test_dates_compare_with_iso_text_in_utc() -> None:
@@ -486,6 +489,48 @@ def test_objects_of_every_kind(values: list[object], logical: str, breaches: int
     assert measured(pd.DataFrame({"x": pd.Series(values, dtype=object)}), TypeBreaches("x", logical)) == [breaches]
 
 
+@pytest.mark.parametrize("values", [[[1], [2]], [{"a": 1}, {"a": 2}], [b"x", b"y"], [timedelta(1), timedelta(2)]])
+def test_values_that_are_no_scalars_meet_no_rule_of_scalars(values: list[object]) -> None:
+    metrics = (NotIn("x", (1, "x")), OutOfRange("x", 0), OutOfRange("x", "2020-01-01"), LengthOutside("x", 0), NotMatching("x", "x"))
+    assert measured(pl.DataFrame({"x": values}), *metrics) == [2] * 5
+    assert measured(pl.DataFrame({"x": values}), Nulls("x"), Duplicates(("x",)), *(TypeBreaches("x", kind) for kind in LOGICAL)) == [
+        0,
+        0,
+        *[2] * 7,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("column", "fitting"),
+    [
+        (pd.Series(["2020-01-01", None], dtype="datetime64[s]"), {"date", "timestamp"}),
+        (pd.Series(["2020-01-01T12", None], dtype="datetime64[ns, Europe/Rome]"), {"timestamp"}),
+        (pd.Series([1, 2.5], dtype="float16"), {"number"}),
+        (pd.Series([1, 2.5], dtype="longdouble"), {"number"}),
+        (pd.Series(np.array([1, 2], dtype=">i4")), {"number", "integer"}),
+        (pd.Series([1, 0], dtype="Sparse[int]"), {"number", "integer"}),
+        (pd.Series([1, None], dtype="UInt8"), {"number", "integer"}),
+        (pd.Series([True, None], dtype="boolean"), {"boolean"}),
+        (pd.Series(["a", None], dtype="string[python]"), {"string"}),
+        (pd.Series(pd.to_timedelta([1, 2], unit="s")).astype("timedelta64[s]"), set()),
+        (pd.Series(pd.period_range("2020", periods=2, freq="Y")), {"number", "integer"}),
+        (pd.Series(pd.Categorical([1, "1", None])), {"number", "integer"}),
+    ],
+)
+def test_every_pandas_type_is_read(column: pd.Series, fitting: set[str]) -> None:
+    counts = measured(pd.DataFrame({"x": column}), *(TypeBreaches("x", kind) for kind in LOGICAL), Nulls("x"))
+    assert {kind for kind, breaches in zip(LOGICAL, counts, strict=False) if breaches == 0} == fitting
+    assert counts[-1] == column.isna().sum()
+
+
+def test_names_that_polars_reads_as_patterns_are_names() -> None:
+    frame = pl.DataFrame({"*": [1, None], "^a.*$": ["x", "x"], "ab": [None, None], "a b": [1.0, math.nan]})
+    metrics: list[Metric] = [Nulls("*"), Nulls("^a.*$"), Duplicates(("^a.*$",)), Duplicates(("*", "^a.*$")), Nulls("a b"), NotIn("*", (2,))]
+    assert measured(frame, *metrics) == [1, 0, 1, 0, 1, 1]
+    assert [row["*"] for row in ENGINE.samples(frame, metrics)[Nulls("*")].rows] == [None]
+    assert len(ENGINE.samples(frame, metrics)) == len(metrics)
+
+
 def test_the_callers_frame_is_not_changed() -> None:
     frame = pd.DataFrame({"a": [1.0, None, 3.0], "b": pd.Series([1, "x", None], dtype=object), 3: ["x", "y", None]}, index=[7, 7, 9])
     before = frame.copy(deep=True)
@@ -527,8 +572,8 @@ def test_what_is_no_frame_is_unmeasured(data: object) -> None:
 
 
 def test_one_metric_that_fails_takes_no_other_with_it() -> None:
-    frame = pl.DataFrame({"a": ["x", None], "nested": [[1], [2]]})
-    broken, nested = NotMatching("a", "(?=look-around)"), LengthOutside("nested", 1)
+    frame = pl.DataFrame({"a": ["x", None], "n": [1, 2]})
+    broken, nested = NotMatching("a", "(?=look-around)"), TypeBreaches("n", "vector")
     values = measured(frame, Nulls("a"), broken, nested, NotIn("a", ("x",)))
     assert values[0] == 1
     assert values[3] == 0

@@ -281,7 +281,7 @@ def _prepare(place: Path) -> None:
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
     (place / MARKER).touch()
-    (place / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
+    (place / "dagster.yaml").write_text("telemetry:\n  enabled: false\nnux:\n  enabled: false\n")
 
 
 @contextmanager

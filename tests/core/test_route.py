@@ -1,0 +1,430 @@
+"""What a consumer reads: the table of `core/route.py` row by row, for each thing a consumer may accept; and what must hold of any route."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dagster_contracts.core import breaker as machine
+from dagster_contracts.core.breaker import Breaker, Judged, OverrideKind
+from dagster_contracts.core.contract import BreakerPolicy, Clause, Confidence, Severity
+from dagster_contracts.core.ledger import UNPARTITIONED, Batch, Output, OutputStatus, Partition, Release, Route, RouteKind, Status
+from dagster_contracts.core.route import decide, decide_output, strictest, unavailable
+from dagster_contracts.core.snapshot import Change, Snapshot, may_be_released
+from dagster_contracts.core.verdict import Finding, Outcome, Verdict
+from dagster_contracts.ports import FixedClock
+from dagster_contracts.store.memory import MemoryStore
+
+DAY = timedelta(days=1)
+T0 = datetime(2026, 11, 1, tzinfo=UTC)
+NOW = T0 + 20 * DAY
+FULL, STALE, LOW = Confidence.FULL, Confidence.STALE, Confidence.LOW
+
+
+def day(number: int, **dimensions: str) -> Partition:
+    return Partition(f"2026-11-{number:02}", T0 + (number - 1) * DAY, T0 + number * DAY, tuple(sorted(dimensions.items())))
+
+
+def batch(
+    partition: Partition = UNPARTITIONED, status: Status = Status.PUBLISHED, outcome: Outcome = Outcome.PASS, **other: object
+) -> Batch:
+    finding = Finding("feed.range", Clause.VALIDITY, "x", Severity.ERROR, outcome, "12% outside", "all inside")
+    row = Batch(
+        id=f"feed|{partition}|{status}",
+        asset="feed",
+        breaker_key="feed",
+        partition=partition,
+        data_version="1",
+        run_id="run",
+        contract_id="feed",
+        contract_version="2.1.0",
+        outcome=outcome,
+        status=status,
+        arrived_at=NOW,
+        updated_at=NOW,
+        staged="f00" if status in (Status.QUARANTINED, Status.HELD) else None,
+        verdict=Verdict(outcome, "feed", "2.1.0", 10, (finding,), (), "1"),
+    )
+    return replace(row, **other)  # type: ignore[arg-type]
+
+
+DAY_6 = day(6)
+CLOSED = Breaker("feed", BreakerPolicy(), "2.2.0")
+TRIP = Judged("feed|2026-11-06|x", Outcome.FAIL, findings=("range: 12% outside; expected none", "enum: b", "c", "d"))
+OPEN = machine.arrive(CLOSED, TRIP, NOW - timedelta(minutes=10)).step.breaker
+GOOD = batch(day(5))
+
+
+def view(breaker: Breaker | None = CLOSED, **other: object) -> Snapshot:
+    return Snapshot(NOW, breaker, **{"judged": True, **other})  # type: ignore[arg-type]
+
+
+def ask(snapshot: Snapshot, accepts: Confidence, requested: Partition = DAY_6) -> Route:
+    return decide(snapshot, asset="feed", requested=requested, accepts=accepts, breaker_key="feed")
+
+
+def told(route: Route) -> tuple[str, str | None, str | None]:
+    """(kind, confidence, what is read: a partition, or the fingerprint of what lies beside the live data)."""
+    return route.kind.value, route.confidence, route.staged or (str(route.served) if route.served else None)
+
+
+HALT = ("halted", None, None)
+LAST = ("last_good", "stale", "2026-11-05")
+BESIDE = ("low_confidence", "low", "f00")
+
+
+# --- the table -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("accepts", Confidence)
+@pytest.mark.parametrize("breaker", [CLOSED, OPEN, None])
+def test_a_published_partition_is_fresh_whatever_the_breaker(accepts: Confidence, breaker: Breaker | None) -> None:
+    route = ask(view(breaker, published=batch(day(6)), last_good=GOOD), accepts)
+    assert told(route) == ("fresh", "full", "2026-11-06")
+    assert (route.batch_id, route.contract_version) == ("feed|2026-11-06|published", "2.1.0")
+
+
+@pytest.mark.parametrize("accepts", Confidence)
+def test_a_failed_redelivery_leaves_the_published_partition_fresh(accepts: Confidence) -> None:
+    worse = batch(day(6), Status.QUARANTINED, Outcome.FAIL)
+    assert told(ask(view(OPEN, published=batch(day(6)), refused=worse), accepts)) == ("fresh", "full", "2026-11-06")
+
+
+REFUSALS = {
+    "quarantined": {"refused": batch(day(6), Status.QUARANTINED, Outcome.FAIL)},
+    "held": {"refused": batch(day(6), Status.HELD)},
+    "publishing": {"publishing": batch(day(6), Status.PUBLISHING)},
+    "missing after a refusal": {},
+}
+
+
+@pytest.mark.parametrize("breaker", [CLOSED, OPEN])
+@pytest.mark.parametrize("refusal", REFUSALS)
+def test_a_refused_partition_gives_each_consumer_its_fallback(breaker: Breaker, refusal: str) -> None:
+    snapshot = view(breaker, last_good=GOOD, **REFUSALS[refusal])
+    assert told(ask(snapshot, FULL)) == HALT
+    assert told(ask(snapshot, STALE)) == LAST
+    assert told(ask(snapshot, LOW)) == (BESIDE if "refused" in REFUSALS[refusal] else LAST)
+
+
+def test_a_refused_batch_that_lies_nowhere_yet_is_not_read() -> None:
+    unwritten = batch(day(6), Status.QUARANTINED, Outcome.FAIL, staged=None)
+    assert told(ask(view(OPEN, refused=unwritten, last_good=GOOD), LOW)) == LAST
+    assert told(ask(view(OPEN, refused=unwritten), LOW)) == HALT
+
+
+def test_what_was_never_judged_is_served_and_says_so_while_closed() -> None:
+    for breaker in (CLOSED, None):
+        route = ask(view(breaker, judged=False, last_good=GOOD), FULL)
+        assert told(route) == ("unjudged", "full", "2026-11-06")
+        assert route.reason == "never judged"
+
+
+def test_what_was_never_judged_is_as_held_while_open() -> None:
+    assert told(ask(view(OPEN, judged=False, last_good=GOOD), FULL)) == HALT
+    assert told(ask(view(OPEN, judged=False, last_good=GOOD), STALE)) == LAST
+    assert told(ask(view(OPEN, judged=False), STALE)) == HALT
+    assert told(ask(view(OPEN, judged=False), LOW)) == ("low_confidence", "low", "2026-11-06")
+
+
+def test_unpartitioned_live_data_is_fresh_only_while_closed_and_nothing_newer_was_refused() -> None:
+    live = batch()
+    refused = batch(status=Status.QUARANTINED, outcome=Outcome.FAIL)
+    assert told(ask(view(CLOSED, published=live, last_good=live), FULL, UNPARTITIONED)) == ("fresh", "full", "(unpartitioned)")
+    for breaker, newer in ((OPEN, None), (OPEN, refused), (CLOSED, refused)):
+        snapshot = view(breaker, published=live, last_good=live, refused=newer)
+        assert told(ask(snapshot, FULL, UNPARTITIONED)) == HALT
+        assert told(ask(snapshot, STALE, UNPARTITIONED)) == ("last_good", "stale", "(unpartitioned)")
+        assert told(ask(snapshot, LOW, UNPARTITIONED)) == (BESIDE if newer else ("last_good", "stale", "(unpartitioned)"))
+
+
+def test_static_partitions_fall_back_on_their_own_key() -> None:
+    static = Partition("DE")
+    good = batch(static)
+    assert told(ask(view(OPEN, published=good, last_good=good), FULL, static)) == ("fresh", "full", "DE")
+    assert told(ask(view(OPEN, last_good=good, publishing=batch(static, Status.PUBLISHING)), STALE, static)) == ("last_good", "stale", "DE")
+    assert told(ask(view(OPEN), STALE, static)) == HALT
+
+
+def test_a_batch_made_from_fallback_data_is_read_by_those_who_accept_it() -> None:
+    stale = view(CLOSED, published=batch(day(6), confidence=STALE), last_good=GOOD)
+    assert told(ask(stale, LOW)) == told(ask(stale, STALE)) == ("fresh", "stale", "2026-11-06")
+    assert told(ask(stale, FULL)) == HALT
+    assert "only of stale confidence" in ask(stale, FULL).reason
+    low = view(CLOSED, published=batch(day(6), confidence=LOW), last_good=GOOD)
+    assert told(ask(low, STALE)) == LAST
+
+
+def test_a_released_batch_is_read_in_full_and_says_who_let_it_through() -> None:
+    let = batch(day(6), outcome=Outcome.FAIL, released=Release("ann", "known vendor bug", NOW))
+    route = ask(view(OPEN, published=let), FULL)
+    assert told(route) == ("fresh", "full", "2026-11-06")
+    assert route.reason == "released by ann: known vendor bug"
+    assert not let.last_good
+
+
+@pytest.mark.parametrize(("limit", "kind"), [(None, "last_good"), (3 * DAY, "last_good"), (3 * DAY - timedelta(microseconds=1), "halted")])
+def test_last_good_older_than_max_staleness_halts(limit: timedelta | None, kind: str) -> None:
+    breaker = replace(OPEN, policy=replace(OPEN.policy, max_staleness=limit))
+    route = ask(view(breaker, last_good=batch(day(3))), STALE)
+    assert route.kind == kind
+    if kind == "halted":
+        assert (
+            "The last good partition 2026-11-03 is 3 days, 0:00:00 older, more than maxStaleness 2 days, 23:59:59.999999." in route.reason
+        )
+        assert "Override: dagster-contracts breaker force-closed feed --reason ..." in route.reason
+
+
+def test_staleness_is_not_known_of_what_has_no_time() -> None:
+    breaker = replace(OPEN, policy=replace(OPEN.policy, max_staleness=DAY))
+    assert ask(view(breaker, last_good=batch()), STALE, UNPARTITIONED).kind is RouteKind.LAST_GOOD
+
+
+# --- overrides -----------------------------------------------------------------------------------------------------
+
+
+def forced(breaker: Breaker, kind: OverrideKind, expires_at: datetime | None = None) -> Breaker:
+    return machine.override(breaker, kind, actor="ann", reason="vendor called", now=NOW - DAY, expires_at=expires_at).breaker
+
+
+def test_overrides_decide_over_the_state() -> None:
+    live = batch()
+    for breaker, kind in (
+        (forced(CLOSED, OverrideKind.FORCE_OPEN), "halted"),
+        (forced(OPEN, OverrideKind.FORCE_CLOSED), "fresh"),
+        (forced(OPEN, OverrideKind.OBSERVE_ONLY), "fresh"),
+        (forced(CLOSED, OverrideKind.FORCE_OPEN, NOW), "fresh"),
+        (forced(OPEN, OverrideKind.FORCE_CLOSED, NOW), "halted"),
+    ):
+        assert ask(view(breaker, published=live), FULL, UNPARTITIONED).kind == kind
+
+
+def test_a_forced_breaker_says_who_forced_it_and_since_when() -> None:
+    route = ask(view(forced(CLOSED, OverrideKind.FORCE_OPEN)), FULL)
+    assert route.reason.startswith(
+        "feed is force_open by ann (vendor called) since 2026-11-20 00:00Z (contract 2.2.0, partition 2026-11-06)."
+    )
+    assert (route.since, route.retry_at) == (NOW - DAY, None)
+    assert "Next probe" not in route.reason
+
+
+def test_an_expired_override_is_not_spoken_of() -> None:
+    route = ask(view(forced(OPEN, OverrideKind.FORCE_CLOSED, NOW)), FULL)
+    assert "ann" not in route.reason
+    assert route.reason.startswith("feed is open since 2026-11-20 23:50Z")
+
+
+# --- words ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_halt_says_what_since_when_why_and_what_next() -> None:
+    route = ask(view(OPEN, refused=batch(day(6), Status.QUARANTINED, Outcome.FAIL)), FULL)
+    assert route.reason == (
+        "feed is open since 2026-11-20 23:50Z: range: 12% outside; expected none. enum: b. c (contract 2.2.0, partition 2026-11-06). "
+        "The requested batch is quarantined. Next probe after 2026-11-21 00:20Z. "
+        "Override: dagster-contracts breaker force-closed feed --reason ..."
+    )
+    assert (route.breaker_key, route.since, route.retry_at) == ("feed", OPEN.opened_at, OPEN.retry_at)
+    assert route.findings == TRIP.findings
+    assert route.contract_version == "2.2.0"
+
+
+def test_a_refusal_by_a_closed_breaker_says_what_was_found() -> None:
+    route = ask(view(CLOSED, refused=batch(day(6), Status.QUARANTINED, Outcome.FAIL)), FULL)
+    assert route.reason == (
+        "feed [2026-11-06] is quarantined (fail: feed.range: 12% outside; expected all inside). "
+        "Override: dagster-contracts breaker force-closed feed --reason ..."
+    )
+    assert route.findings == ("feed.range: 12% outside; expected all inside",)
+    assert route.since is None
+    held = ask(view(CLOSED, refused=batch(day(6), Status.HELD, Outcome.INCONCLUSIVE, verdict=None)), FULL)
+    assert held.reason.startswith("feed [2026-11-06] is held (inconclusive). Override")
+
+
+def test_a_batch_that_is_being_written_and_one_that_is_missing_say_so() -> None:
+    assert "is being written, or its writer died" in ask(view(CLOSED, publishing=batch(day(6), Status.PUBLISHING)), FULL).reason
+    assert "is missing: its last delivery was refused or discarded" in ask(view(CLOSED), FULL).reason
+
+
+@pytest.mark.parametrize(
+    ("requested", "what"),
+    [(day(6), "No partition of feed before 2026-11-06 has"), (UNPARTITIONED, "No batch of feed [(unpartitioned)] has")],
+)
+def test_without_a_last_good_the_message_says_what_to_do(requested: Partition, what: str) -> None:
+    reason = ask(view(OPEN), STALE, requested).reason
+    assert f"{what} been judged good; run `dagster-contracts baseline feed`, or let the consumer accept low." in reason
+    assert "accept low" not in ask(view(OPEN), LOW, requested).reason
+    assert "judged good" not in ask(view(OPEN), FULL, requested).reason, "a consumer that halts is not missing a last good"
+
+
+def test_a_fallback_says_why_it_was_needed() -> None:
+    route = ask(view(OPEN, last_good=GOOD), STALE)
+    assert route.reason.startswith("feed is open since")
+    assert (route.batch_id, route.contract_version, route.since) == (GOOD.id, "2.1.0", OPEN.opened_at)
+
+
+# --- upstreams without a contract ----------------------------------------------------------------------------------
+
+
+def output(status: OutputStatus, confidence: Confidence | None, *inputs: Route) -> Output:
+    return Output("o", "scores", day(6), "run", status, confidence, inputs, NOW)
+
+
+def test_an_upstream_without_a_contract_is_as_good_as_its_present_output() -> None:
+    cause = ask(view(OPEN, last_good=GOOD), STALE)
+    for known in (None, output(OutputStatus.OK, FULL)):
+        assert decide_output(known, asset="scores", requested=day(6), accepts=FULL) == Route(
+            "scores", day(6), RouteKind.FRESH, FULL, served=day(6)
+        )
+    for confidence, accepts, kind in (
+        (STALE, STALE, RouteKind.LAST_GOOD),
+        (STALE, LOW, RouteKind.LAST_GOOD),
+        (LOW, LOW, RouteKind.LOW_CONFIDENCE),
+        (STALE, FULL, RouteKind.HALTED),
+        (LOW, STALE, RouteKind.HALTED),
+        (None, LOW, RouteKind.HALTED),
+    ):
+        status = OutputStatus.HALTED if confidence is None else OutputStatus.DEGRADED
+        route = decide_output(output(status, confidence, cause), asset="scores", requested=day(6), accepts=accepts)
+        halted = kind is RouteKind.HALTED
+        assert (route.kind, route.confidence, route.served) == (kind, None if halted else confidence, None if halted else day(6))
+        assert (route.breaker_key, route.findings) == ("feed", TRIP.findings)
+        assert cause.reason in route.reason
+    halt = decide_output(output(OutputStatus.DEGRADED, LOW, cause), asset="scores", requested=day(6), accepts=STALE)
+    assert halt.reason.startswith("scores [2026-11-06] is only of low confidence, stale is needed: feed is open")
+
+
+def test_the_strictest_of_several_routes_leaves_the_least_confidence() -> None:
+    routes = {
+        name: Route("a", day(6), RouteKind.FRESH, confidence) for name, confidence in (("f", FULL), ("s", STALE), ("l", LOW), ("h", None))
+    }
+    for names, worst in (("f", "f"), ("fs", "s"), ("slf", "l"), ("lhf", "h")):
+        assert strictest(routes[name] for name in names) is routes[worst]
+    assert strictest([]) is None
+
+
+def test_a_store_out_of_reach_never_reads_as_closed() -> None:
+    halted = unavailable("feed", day(6), "feed", "connection refused", admit=False)
+    assert told(halted) == HALT
+    assert halted.reason == "the breaker store is out of reach, so nothing is known of feed [2026-11-06]: connection refused"
+    admitted = unavailable("feed", day(6), "feed", "connection refused", admit=True)
+    assert told(admitted) == ("unjudged", "full", "2026-11-06")
+    assert "connection refused" in admitted.reason
+    assert "onStoreUnavailable: admit" in admitted.reason
+
+
+# --- which stored batches may be released --------------------------------------------------------------------------
+
+
+def test_what_may_be_released() -> None:
+    passed, failed = batch(day(6), Status.HELD), batch(day(6), Status.QUARANTINED, Outcome.FAIL)
+    word = Release("ann", "fine", NOW)
+    assert may_be_released(passed, CLOSED, NOW)
+    assert may_be_released(replace(passed, outcome=Outcome.WARN), CLOSED, NOW)
+    assert not may_be_released(passed, OPEN, NOW)
+    assert not may_be_released(replace(passed, outcome=Outcome.INCONCLUSIVE), CLOSED, NOW)
+    assert not may_be_released(failed, CLOSED, NOW)
+    for stored in (passed, failed):
+        assert may_be_released(replace(stored, released=word), OPEN, NOW)
+        assert not may_be_released(replace(stored, released=word, staged=None), CLOSED, NOW)
+    for status in (Status.PUBLISHING, Status.PUBLISHED, Status.DISCARDED):
+        assert not may_be_released(replace(passed, status=status, staged="f00", released=word), CLOSED, NOW)
+
+
+# --- what must hold of any route -----------------------------------------------------------------------------------
+
+PLACES = st.one_of(
+    st.builds(day, st.integers(1, 6)),
+    st.builds(day, st.integers(1, 4), vendor=st.sampled_from("ab")),
+    st.sampled_from([UNPARTITIONED, Partition("DE")]),
+)
+ROWS = st.builds(
+    batch,
+    PLACES,
+    st.sampled_from(Status),
+    st.sampled_from(Outcome),
+    confidence=st.sampled_from([FULL, FULL, FULL, STALE, LOW]),
+    released=st.sampled_from([None, None, None, Release("ann", "fine", NOW)]),
+    staged=st.sampled_from(["f00", None]),
+)
+
+
+def ledger(rows: list[Batch], breaker: Breaker) -> MemoryStore:
+    store = MemoryStore(clock=FixedClock(NOW))
+    store.save(Change(breaker=breaker))
+    for number, row in enumerate(rows):
+        published_fail = row.status in (Status.PUBLISHED, Status.PUBLISHING) and row.outcome is Outcome.FAIL and row.released is None
+        if not published_fail:  # invariant 1 keeps those out
+            store.save(Change(batches=(replace(row, id=f"{row.partition}|{number}", data_version=str(number)),)))
+    return store
+
+
+@given(rows=st.lists(ROWS, max_size=12), opened=st.booleans(), requested=PLACES, accepts=st.sampled_from(Confidence))
+def test_no_consumer_is_given_less_than_it_accepts_nor_anything_refused_as_good(
+    rows: list[Batch], opened: bool, requested: Partition, accepts: Confidence
+) -> None:
+    store = ledger(rows, OPEN if opened else CLOSED)
+    route = ask(store.load("feed", asset="feed", partition=requested), accepts, requested)
+    read = store.batch(route.batch_id) if route.batch_id else None
+    if route.kind is RouteKind.HALTED:
+        assert (route.confidence, route.served, route.staged, route.batch_id) == (None, None, None, None)
+        assert route.reason
+        return
+    assert route.confidence is not None
+    assert route.confidence.satisfies(accepts)
+    if read is None:  # nobody has judged what is read
+        assert route.kind is (RouteKind.LOW_CONFIDENCE if opened else RouteKind.UNJUDGED)
+        assert route.served == requested
+    elif read.status is not Status.PUBLISHED:
+        assert (route.kind, route.confidence, route.staged) == (RouteKind.LOW_CONFIDENCE, LOW, read.staged)
+        assert read.partition == requested
+        assert read.staged is not None
+    else:
+        assert route.staged is None
+        assert route.served == read.partition
+    if route.kind is RouteKind.LAST_GOOD:
+        assert read is not None
+        assert read.last_good
+        assert route.confidence is STALE
+        assert route.served is not None
+        if requested.end is None:
+            assert route.served == requested
+        else:
+            assert route.served.end is not None
+            assert route.served.end < requested.end, "a later partition leaks the future into a backfill"
+            assert route.served.dimensions == requested.dimensions
+    if route.kind is RouteKind.FRESH:
+        assert read is not None
+        assert route.served == requested
+        assert route.confidence is read.confidence
+        assert read.outcome is not Outcome.FAIL or read.released is not None
+
+
+@given(rows=st.lists(ROWS, max_size=12), requested=PLACES, accepts=st.sampled_from(Confidence))
+def test_the_newest_earlier_last_good_is_served(rows: list[Batch], requested: Partition, accepts: Confidence) -> None:
+    store = ledger(rows, OPEN)
+    route = ask(store.load("feed", asset="feed", partition=requested), accepts, requested)
+    if route.kind is not RouteKind.LAST_GOOD or requested.end is None:
+        return
+    assert route.served is not None
+    publishing = {row.partition for row in store.batches(statuses=[Status.PUBLISHING])}
+    for row in store.batches(statuses=[Status.PUBLISHED]):
+        between = row.partition.end is not None and route.served.end is not None and route.served.end < row.partition.end < requested.end
+        same = row.partition.dimensions == requested.dimensions
+        assert not (between and same and row.last_good) or row.partition in publishing
+
+
+@given(made_of=st.lists(st.sampled_from([FULL, STALE, LOW, None]), min_size=1, max_size=5))
+def test_an_output_is_at_most_as_confident_as_its_least_input(made_of: list[Confidence | None]) -> None:
+    routes = [Route("a", day(6), RouteKind.FRESH, confidence) for confidence in made_of]
+    worst = strictest(routes)
+    assert worst is not None
+    if None in made_of:
+        assert worst.confidence is None
+    else:
+        assert worst.confidence is not None
+        assert all(worst.confidence.rank <= confidence.rank for confidence in made_of if confidence)
