@@ -111,9 +111,11 @@ class Probe:
 class Gate:
     """Runs the chain for one store and one engine. Holds no state of its own."""
 
-    def __init__(self, store: Store, engine: MetricEngine):
+    def __init__(self, store: Store, engine: MetricEngine, is_intact: Callable[[Batch], bool] = lambda batch: True):
+        """`is_intact` says whether a published batch still stands in the live place as it was written there."""
         self.store = store
         self.engine = engine
+        self.is_intact = is_intact
 
     # --- judge -----------------------------------------------------------------------------------------------------
 
@@ -233,6 +235,8 @@ class Gate:
             output = self.store.output(upstream, requested.key)
             return route.decide_output(output, asset=upstream, requested=requested, accepts=accepts or Confidence.FULL)
         accepted = accepts or policy.accepts(consumer)
+        if snapshot.last_good is not None and not self.is_intact(snapshot.last_good):
+            snapshot = replace(snapshot, last_good=None)
         decided = route.decide(snapshot, asset=upstream, requested=requested, accepts=accepted, breaker_key=key)
         if decided.kind not in (RouteKind.FRESH, RouteKind.UNJUDGED):
             return decided
@@ -286,7 +290,7 @@ class Gate:
             settled = machine.settle(snapshot.breaker, probe.lease_id, judged, snapshot.now)
             inconclusive = machine.inconclusive(snapshot.breaker, judged)
             counted = isinstance(settled, Step) and not inconclusive
-            row = _probed(snapshot.batch or batch, verdict, snapshot.now, counted=counted)
+            row = _judged_anew(snapshot.batch or batch, verdict, snapshot.now, counted=counted)
             drafts = (events.of_inconclusive_probe(batch),) if inconclusive else ()
             change = change_of(Step(snapshot.breaker) if isinstance(settled, Refused) else settled, snapshot.now, drafts, row)
             assert change.breaker is not None
@@ -294,7 +298,7 @@ class Gate:
 
         return self.transact(batch.breaker_key, terms.asset, batch.partition, batch.id, decide)
 
-    def rejudge(self, terms: Terms, batch: Batch, data: object) -> Judgement:
+    def rejudge(self, terms: Terms, batch: Batch, data: object, *, actor: str, reason: str) -> Judgement:
         """Judge a stored batch again under the present contract. Moves no breaker; what passes is released once the breaker is closed."""
         measured = self.engine.measure(data, terms.plan.metrics)
         samples = self._samples(terms, measured, data)
@@ -306,10 +310,7 @@ class Gate:
                     f"{batch.id} is {row.status if row else 'not in the ledger'}; only a quarantined or held batch is judged again"
                 )
             verdict = judge(terms.plan, measured, samples, as_of=row.arrived_at, head=row.head)
-            status = Status.QUARANTINED if verdict.outcome is Outcome.FAIL else Status.HELD
-            judged = replace(
-                row, outcome=verdict.outcome, verdict=verdict, status=status, contract_version=terms.version, updated_at=snapshot.now
-            )
+            judged = replace(_judged_anew(row, verdict, snapshot.now, counted=False), note=f"judged again by {actor}: {reason}")
             change = change_of(Step(snapshot.breaker), snapshot.now, events.of_batch(judged), judged)
             assert change.breaker is not None
             return change, Judgement(verdict, judged, change.breaker)
@@ -327,6 +328,7 @@ class Gate:
         def decide(snapshot: Snapshot) -> tuple[Change, Judgement]:
             verdict = judge(terms.plan, measured, samples, as_of=snapshot.now, head=False)
             breaker = snapshot.breaker or Breaker(key, terms.policy, terms.version)
+            known = snapshot.batch
             batch = Batch(
                 id=name,
                 asset=terms.asset,
@@ -339,6 +341,8 @@ class Gate:
                 outcome=verdict.outcome,
                 status=Status.PUBLISHED,
                 arrived_at=snapshot.now,
+                counted=known is not None and known.counted,
+                sequence=known.sequence if known else 0,  # what arrived since stays the newer
                 updated_at=snapshot.now,
                 head=False,
                 note="baseline",
@@ -500,7 +504,8 @@ def _still_published(known: Batch | None, batch: Batch) -> Batch:
     return batch if batch.outcome is Outcome.FAIL and batch.contract_version != known.contract_version else known
 
 
-def _probed(row: Batch, verdict: Verdict, now: datetime, *, counted: bool) -> Batch:
+def _judged_anew(row: Batch, verdict: Verdict, now: datetime, *, counted: bool) -> Batch:
+    """A stored batch under a new verdict; as it was where that proves nothing, or the batch is not stored any more."""
     if verdict.outcome is Outcome.INCONCLUSIVE or row.status not in (Status.QUARANTINED, Status.HELD):
         return row
     return replace(

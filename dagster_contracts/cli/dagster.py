@@ -6,13 +6,13 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from dagster_contracts.cli import forms, project
 from dagster_contracts.cli.options import FileOption, FormatOption, ModuleOption
-from dagster_contracts.cli.printing import Format, print_fields, print_json, print_table, print_text, say
+from dagster_contracts.cli.printing import Format, print_fields, print_json, print_row, print_table, print_text, say
 from dagster_contracts.core.errors import UsageError
 
 
@@ -58,17 +58,17 @@ def demo(
 
     Consumers fall back, a probe closes it again; takes under a minute.
     """
-    from dagster_contracts.plugin.demo import run_demo
+    from dagster_contracts.plugin.demo.story import run_demo
 
-    folder = _empty_folder(directory)
-    with _database(folder, postgres, database_url) as url:
+    folder = _folder(directory)
+    with _database(postgres, database_url) as url:
         report = run_demo(folder, url, _tell if json else _show)
     if json:
         print_json(report)
-    else:
-        _print_summary(report["summary"])
-        print_text("")
-        print_text(f"See it in Dagster:  DAGSTER_HOME={folder} dagster dev")
+        return
+    _print_summary(report["summary"])
+    print_text("")
+    print_text(f"See it in Dagster, from a clone of the repository:  DAGSTER_HOME={folder} dagster dev")
 
 
 def _print_rows(rows: Sequence[object], format: Format, head: Mapping[str, object], none: str) -> None:
@@ -81,23 +81,22 @@ def _print_rows(rows: Sequence[object], format: Format, head: Mapping[str, objec
         print_text(none)
 
 
+_WIDTHS = (8, 22, 33, 9)  # of an event's moment, what, where and state
+
+
 # --- demo ----------------------------------------------------------------------------------------------------------
 
 
-def _empty_folder(directory: Path | None) -> Path:
+def _folder(directory: Path | None) -> Path:
     if directory is None:
         return Path(tempfile.mkdtemp(prefix="dagster-contracts-demo-"))
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        if any(directory.iterdir()):
-            raise UsageError(f"--directory: {directory} is not empty; name a new or empty folder, since the demo begins from nothing")
-    except OSError as error:
-        raise UsageError(f"--directory: {directory} cannot be used: {error.strerror or error}; name a folder you may write") from None
+    if directory.exists() and not directory.is_dir():
+        raise UsageError(f"--directory: {directory} is a file; name a new or empty folder")
     return directory.absolute()
 
 
 @contextmanager
-def _database(folder: Path, postgres: bool, url: str | None) -> Iterator[str | None]:
+def _database(postgres: bool, url: str | None) -> Iterator[str | None]:
     """The url to run on: as given, of a PostgreSQL that ends with the demo, or None for SQLite in the folder."""
     if url is not None or not postgres:
         yield url
@@ -108,36 +107,47 @@ def _database(folder: Path, postgres: bool, url: str | None) -> Iterator[str | N
         raise UsageError(
             "--postgres needs the extra: pip install 'dagster-contracts[demo]'; or name a database with --database-url"
         ) from None
+    from dagster_contracts.store import upgrade
+
     say("starting PostgreSQL")
-    server = get_server(folder / "postgres", cleanup_mode="stop")
-    try:
-        yield server.get_uri(driver="psycopg")
-    finally:
-        server.cleanup()
+    with tempfile.TemporaryDirectory(prefix="pg-") as place:  # a short path: its socket lies there
+        server = get_server(Path(place) / "data", cleanup_mode="stop")
+        try:
+            started = str(server.get_uri())
+            upgrade(started)
+            yield started
+        finally:
+            server.cleanup()
 
 
 def _tell(event: Mapping[str, object]) -> None:
-    say(_line(event))
+    say("  ".join(str(part) for part in _parts(event) if part))
 
 
 def _show(event: Mapping[str, object]) -> None:
-    print_text(_line(event))
+    print_row(_parts(event), _WIDTHS)
 
 
-def _line(event: Mapping[str, object]) -> str:
-    place = f"{event['asset']} [{event['partition']}]" if event.get("partition") else event.get("asset") or ""
-    return f"{event['day']!s:<10} {event['what']!s:<12} {place!s:<34} {event['state'] or ''!s:<10} {event['message']}"
+def _parts(event: Mapping[str, object]) -> tuple[object, ...]:
+    place = f"{event['asset']} [{event['partition']}]" if event["partition"] is not None else event["asset"]
+    return (f"{event['day']} {str(event['at'])[11:16]}", event["what"], place, event["state"], event["message"])
 
 
-def _print_summary(summary: Mapping[str, object]) -> None:
+def _print_summary(summary: Mapping[str, Any]) -> None:
     print_text("")
-    print_fields((name.replace("_", " "), _worded(value)) for name, value in summary.items())
+    tables = ("transitions", "served", "degraded_hours")
+    print_fields((name.replace("_", " "), value) for name, value in summary.items() if name not in tables)
+    print_text("")
+    print_table(
+        ("at", "from", "to", "cause"), ((entry["at"], entry["from"], entry["to"], entry["cause"]) for entry in summary["transitions"])
+    )
+    print_text("")
+    _print_by_partition("served", summary["served"])
+    print_text("")
+    _print_by_partition("hours below full confidence", summary["degraded_hours"])
 
 
-def _worded(value: object) -> str:
-    """A value of the summary in a line; what is nested goes by "name: value"."""
-    if isinstance(value, Mapping):
-        return "; ".join(f"{name}: {_worded(entry)}" for name, entry in value.items())
-    if isinstance(value, list | tuple):
-        return ", ".join(_worded(entry) for entry in value) or "none"
-    return str(value)
+def _print_by_partition(title: str, found: Mapping[str, Mapping[str, object]]) -> None:
+    """A row for each consumer, a column for each partition."""
+    partitions = sorted({partition for row in found.values() for partition in row})
+    print_table((title, *partitions), ((consumer, *(row.get(partition) for partition in partitions)) for consumer, row in found.items()))

@@ -78,6 +78,18 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
     _emit(table)
 
 
+def print_row(cells: Sequence[object], widths: Sequence[int]) -> None:
+    """One row of a table that is still growing: `widths` of all cells but the last, which takes what is left."""
+    from rich.table import Table
+
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    for width in widths:
+        grid.add_column(width=width, overflow="fold")
+    grid.add_column(overflow="fold")
+    grid.add_row(*map(joined, cells))
+    _emit(grid)
+
+
 def print_fields(fields: Iterable[tuple[str, object]]) -> None:
     """Names and values below each other; those without a value are left out."""
     from rich.table import Table

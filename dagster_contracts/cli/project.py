@@ -45,6 +45,6 @@ def load(file: str | None, module: str | None) -> Project:
     if file is None and module is None:
         file = CUSTOMARY
         say(f"reading ./{CUSTOMARY}")
-    from dagster_contracts.plugin import operations
+    import dagster_contracts.plugin.operations as operations
 
     return Project(operations, operations.load_definitions(file, module), operations.open_instance())

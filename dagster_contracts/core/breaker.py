@@ -29,9 +29,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from dagster_contracts.core.contract import BreakerPolicy, Confidence, Severity, Window
+from dagster_contracts.core.contract import BreakerPolicy, Clause, Confidence, Severity, Window
 from dagster_contracts.core.ledger import Status, place_of
-from dagster_contracts.core.verdict import Outcome, Verdict
+from dagster_contracts.core.verdict import Finding, Outcome, Verdict
 
 # --- values --------------------------------------------------------------------------------------------------------
 
@@ -132,6 +132,11 @@ class Step:
     transitions: tuple[Transition, ...] = ()
 
 
+def _tells_most(finding: Finding) -> tuple[int, bool]:
+    """The worst first; of those, what the values mean before what type they have."""
+    return list(Severity).index(finding.severity), finding.clause is Clause.SCHEMA
+
+
 @dataclass(frozen=True, slots=True)
 class Judged:
     """What the machine needs to know of a judged batch.
@@ -162,7 +167,7 @@ class Judged:
         repeated: bool = False,
         released: bool = False,
     ) -> Judged:
-        failed = [finding for finding in verdict.findings if finding.outcome is Outcome.FAIL]
+        failed = sorted((finding for finding in verdict.findings if finding.outcome is Outcome.FAIL), key=_tells_most)
         return cls(
             batch_id=batch_id,
             outcome=verdict.outcome,

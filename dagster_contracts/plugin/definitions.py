@@ -43,6 +43,7 @@ def with_contracts(
     specs += [item for item in assets if isinstance(item, dg.AssetSpec)]
     attached = attach(_loaded(contracts), [spec.key.to_user_string() for spec in specs])
     site = Site.of(specs, attached, breakers or BreakerResource(), clock or StoreClock())
+    _refuse_resolved_jobs(defs, site)
     seen: dict[int, Any] = {}
     wrapped = [_governed(item, site, seen) if isinstance(item, dg.AssetsDefinition) else item for item in assets]
     return private.rebuilt_definitions(
@@ -67,6 +68,17 @@ def _gathered(defs: dg.Definitions) -> tuple[list[Any], list[Any], list[Any]]:
 
 
 _AUTOMATIONS = (dg.SensorDefinition, dg.ScheduleDefinition)
+
+
+def _refuse_resolved_jobs(defs: dg.Definitions, site: Site) -> None:
+    """A job that was resolved already holds the ungoverned assets."""
+    for job in defs.jobs or []:
+        inside = [key.to_user_string() for key in private.assets_of_job(job)] if isinstance(job, dg.JobDefinition) else []
+        if governed := [key for key in inside if site.concerns(key)]:
+            raise ContractError(
+                f'job "{job.name}" was resolved before with_contracts and would run {", ".join(governed)} without contracts; '
+                "pass define_asset_job(...) itself"
+            )
 
 
 def _loaded(contracts: str | Path | Sequence[str | Path | Contract]) -> list[Contract]:

@@ -217,8 +217,8 @@ def _or_none(read: Callable[[dg.AssetKey, str | None], Any], key: dg.AssetKey, p
         return None
 
 
-def rejudge(defs: dg.Definitions, instance: dg.DagsterInstance, batch_id: str) -> Judgement:
-    """Judge a quarantined or held batch again, under the present contract."""
+def rejudge(defs: dg.Definitions, instance: dg.DagsterInstance, batch_id: str, *, actor: str, reason: str) -> Judgement:
+    """Judge a quarantined or held batch again, under the present contract. Who asked for it, and why, is noted on the batch."""
     site = site_of(defs)
     gate = site.gate(instance)
     batch = gate.store.batch(batch_id)
@@ -229,7 +229,7 @@ def rejudge(defs: dg.Definitions, instance: dg.DagsterInstance, batch_id: str) -
     terms = _terms(site, batch.asset)
     with _storage(defs, instance, batch.asset) as read:
         value = read(staging_key(batch.asset, batch.staged), batch.partition.key)
-    return gate.rejudge(terms, batch, value)
+    return gate.rejudge(terms, batch, value, actor=actor, reason=reason)
 
 
 def run_release(defs: dg.Definitions, instance: dg.DagsterInstance, batch: Batch) -> str:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import contextlib
 import copy
 import inspect
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
@@ -109,10 +110,9 @@ def rebuilt_assets(assets: dg.AssetsDefinition, node: Any, specs: Mapping[str, d
     return type(assets).dagster_internal_init(**attributes)
 
 
-AutomationT = TypeVar("AutomationT", dg.SensorDefinition, dg.ScheduleDefinition)
-
-
-def without_own_assets(automation: AutomationT) -> tuple[AutomationT, list[dg.AssetsDefinition]]:
+def without_own_assets(
+    automation: dg.SensorDefinition | dg.ScheduleDefinition,
+) -> tuple[dg.SensorDefinition | dg.ScheduleDefinition, list[dg.AssetsDefinition]]:
     """A sensor or schedule whose `target=` holds asset objects, as one that selects them by key, and those objects.
 
     Dagster would load the objects of the target beside ours, ungoverned.
@@ -187,9 +187,13 @@ def partitions_def_of(step: StepExecutionContext, key: dg.AssetKey) -> dg.Partit
     return layer.get(key).partitions_def if layer.has(key) else None
 
 
+def assets_of_job(job: dg.JobDefinition) -> set[dg.AssetKey]:
+    return set(job.asset_layer.selected_asset_keys)
+
+
 def run_asset_keys(step: StepExecutionContext) -> set[dg.AssetKey]:
     """Every asset that this run makes."""
-    return set(step.job_def.asset_layer.selected_asset_keys)
+    return assets_of_job(step.job_def)
 
 
 def children(step: StepExecutionContext, key: dg.AssetKey) -> set[dg.AssetKey]:
@@ -234,6 +238,7 @@ def read_back(step: StepExecutionContext, output_name: str, place: dg.AssetKey, 
         definition_metadata=output.definition_metadata,
         **ranged,
     )
+    context._log = step.log
     return io_manager_of(step, output_name).load_input(context)
 
 
@@ -243,6 +248,12 @@ def _partitioned(partition: str, partitions: dg.PartitionsDefinition) -> dict[st
         "asset_partition_key_range": dg.PartitionKeyRange(partition, partition),
         "asset_partitions_def": partitions,
     }
+
+
+def written_path(context: dg.OutputContext) -> str | None:
+    """The path that an IO manager logged for what it has just written, if it logs one, as Dagster's own file managers do."""
+    path = context._user_generated_metadata.get("path")
+    return None if path is None else str(getattr(path, "value", path))
 
 
 def io_manager_of(step: StepExecutionContext, output_name: str) -> Any:

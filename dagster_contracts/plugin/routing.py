@@ -13,7 +13,7 @@ import dagster as dg
 
 from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.ledger import Partition, Route, StepKey
-from dagster_contracts.plugin import private
+from dagster_contracts.plugin import private, storage
 from dagster_contracts.plugin.partitions import partition_of
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class RoutingIOManager(dg.IOManager):
             )
         gate = self.site.gate(context.step_context.instance)
         if (row := gate.store.batch(_text(batch))) is not None:
-            gate.published(row, None)
+            gate.published(row, storage.version_of(private.written_path(context)))
         return None
 
     def load_input(self, context: dg.InputContext) -> Any:

@@ -12,6 +12,7 @@ from dagster_contracts.core.contract import Attached, Confidence
 from dagster_contracts.core.errors import ContractError, did_you_mean
 from dagster_contracts.gate import Gate, Terms
 from dagster_contracts.plugin.resource import BreakerResource
+from dagster_contracts.plugin.storage import is_intact
 from dagster_contracts.ports import Clock, Store
 
 ACCEPTS = "contracts/accepts"
@@ -46,7 +47,7 @@ class Site:
         key = f"ephemeral:{id(instance)}" if instance.is_ephemeral else instance.root_directory
         if key not in self._stores:
             self._stores[key] = self.breakers.store(instance, self.clock)
-        return Gate(self._stores[key], PolarsEngine())
+        return Gate(self._stores[key], PolarsEngine(), is_intact)
 
     def concerns(self, key: str) -> bool:
         """Whether an asset is governed, or reads (at any distance) from one that is, or from one that is not defined here."""

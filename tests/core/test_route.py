@@ -26,7 +26,8 @@ FULL, STALE, LOW = Confidence.FULL, Confidence.STALE, Confidence.LOW
 
 
 def day(number: int, **dimensions: str) -> Partition:
-    return Partition(f"2026-11-{number:02}", T0 + (number - 1) * DAY, T0 + number * DAY, tuple(sorted(dimensions.items())))
+    key = "|".join((f"2026-11-{number:02}", *dimensions.values()))
+    return Partition(key, T0 + (number - 1) * DAY, T0 + number * DAY, tuple(sorted(dimensions.items())))
 
 
 def batch(

@@ -1,6 +1,7 @@
-"""A small world to govern: a vendor whose deliveries a test decides on, a contract for its feed, and runs of real Dagster jobs."""
+"""A small world to govern: a vendor whose deliveries a test decides on, a contract for its feed, and runs of real Dagster jobs.
 
-from __future__ import annotations
+No postponed annotations here: Dagster reads the annotation of a context as it stands.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -75,6 +76,40 @@ class Vendor:
 
 
 @dataclass
+class Ran:
+    """One finished run, read off its event log."""
+
+    result: dg.ExecuteInProcessResult
+
+    @property
+    def success(self) -> bool:
+        return self.result.success
+
+    @property
+    def run_id(self) -> str:
+        return str(self.result.run_id)
+
+    def materialized(self, asset: str) -> dg.AssetMaterialization | None:
+        key = dg.AssetKey.from_user_string(asset)
+        found = [event.step_materialization_data.materialization for event in self.result.all_events if event.is_step_materialization]
+        return next((item for item in found if item.asset_key == key), None)
+
+    def checks(self, asset: str) -> dict[str, bool]:
+        key = dg.AssetKey.from_user_string(asset)
+        found = [e.asset_check_evaluation_data for e in self.result.all_events if e.event_type_value == "ASSET_CHECK_EVALUATION"]
+        return {item.check_name: item.passed for item in found if item.asset_key == key}
+
+    @property
+    def failures(self) -> dict[str, str]:
+        """Why each failed step failed: the user's description where there is one, else the error."""
+        return {str(event.step_key): _told(event.step_failure_data) for event in self.result.all_events if event.is_step_failure}
+
+    @property
+    def succeeded(self) -> set[str]:
+        return {str(event.step_key) for event in self.result.all_events if event.is_step_success}
+
+
+@dataclass
 class World:
     """Definitions, an instance on disk, and the store of the breakers."""
 
@@ -112,40 +147,6 @@ class World:
     def ledger(self) -> Store:
         assert self.store is not None
         return self.store
-
-
-@dataclass
-class Ran:
-    """One finished run, read off its event log."""
-
-    result: dg.ExecuteInProcessResult
-
-    @property
-    def success(self) -> bool:
-        return self.result.success
-
-    @property
-    def run_id(self) -> str:
-        return str(self.result.run_id)
-
-    def materialized(self, asset: str) -> dg.AssetMaterialization | None:
-        key = dg.AssetKey.from_user_string(asset)
-        found = [event.step_materialization_data.materialization for event in self.result.all_events if event.is_step_materialization]
-        return next((item for item in found if item.asset_key == key), None)
-
-    def checks(self, asset: str) -> dict[str, bool]:
-        key = dg.AssetKey.from_user_string(asset)
-        found = [e.asset_check_evaluation_data for e in self.result.all_events if e.event_type_value == "ASSET_CHECK_EVALUATION"]
-        return {item.check_name: item.passed for item in found if item.asset_key == key}
-
-    @property
-    def failures(self) -> dict[str, str]:
-        """Why each failed step failed: the user's description where there is one, else the error."""
-        return {str(event.step_key): _told(event.step_failure_data) for event in self.result.all_events if event.is_step_failure}
-
-    @property
-    def succeeded(self) -> set[str]:
-        return {str(event.step_key) for event in self.result.all_events if event.is_step_success}
 
 
 def _told(data: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property
 from pathlib import Path
@@ -16,9 +16,9 @@ import pandas as pd
 
 from dagster_contracts import BreakerResource, with_contracts
 from dagster_contracts.core.breaker import Breaker
-from dagster_contracts.core.contract import Contract
+from dagster_contracts.core.contract import Contract, attach
 from dagster_contracts.core.judge import failing, judge
-from dagster_contracts.core.ledger import Batch, Output, Partition, Review, Status
+from dagster_contracts.core.ledger import Batch, Output, Partition, Status
 from dagster_contracts.core.odcs import parse
 from dagster_contracts.core.verdict import Measurement, Outcome, Verdict
 from dagster_contracts.engines.polars import PolarsEngine
@@ -57,7 +57,11 @@ class Feed:
     def before(self, key: str) -> str | None:
         """The delivery before `key` in time."""
         place = self.keys.index(key)
-        return self.keys[place - 1] if place and isinstance(self.partitions, dg.TimeWindowPartitionsDefinition) else None
+        return self.keys[place - 1] if place and self.timed else None
+
+    @property
+    def timed(self) -> bool:
+        return isinstance(self.partitions, dg.TimeWindowPartitionsDefinition)
 
     def read(self, key: str) -> pd.DataFrame:
         return pd.read_csv(CASES / "data" / self.dataset / f"{self.prefix}{key}{self.suffix}")
@@ -101,8 +105,6 @@ def verdict_alone(dataset: str, key: str) -> Verdict:
 
 @cache
 def _terms(dataset: str) -> Terms:
-    from dagster_contracts.core.contract import attach
-
     contract = FEEDS[dataset].contract
     (attached,) = attach([contract], [FEEDS[dataset].asset]).values()
     return Terms.of(attached)
@@ -124,7 +126,7 @@ def definitions(feed: Feed) -> dg.Definitions:
     """As a user has them who knows nothing of contracts: a feed, and two consumers that keep what they read."""
 
     @dg.asset(name=feed.asset, partitions_def=feed.partitions)
-    def delivered(context: dg.AssetExecutionContext) -> pd.DataFrame:
+    def delivered(context) -> pd.DataFrame:  # type: ignore[no-untyped-def]  # Dagster refuses annotations that are text
         return feed.read(context.partition_key)
 
     def consumer(name: str, accepts: str) -> dg.AssetsDefinition:
@@ -156,18 +158,18 @@ class Warehouse:
     instance: dg.DagsterInstance
     clock: FixedClock
     plain: dg.Definitions
-    governed: dg.Definitions
+    governed: dg.Definitions = field(default_factory=dg.Definitions)
+
+    def govern(self, contract: Contract) -> None:
+        """What a new deployment of the code location does."""
+        breakers = BreakerResource(url=f"sqlite:///{self.home / 'contracts.db'}")
+        self.governed = with_contracts(self.plain, contracts=[contract], breakers=breakers, clock=self.clock)
 
     def deliver(self, key: str, *, governed: bool = True) -> Played:
         """A run of everything for one partition, six hours after its window has ended."""
         end = self.feed.place(key).end
         self.clock.at = (end or _AFTER_ALL) + timedelta(hours=6)
-        return self.run(key, governed=governed)
-
-    def run(self, key: str, *, governed: bool = True, only: str | None = None) -> Played:
         job = (self.governed if governed else self.plain).resolve_implicit_global_asset_job_def()
-        if only is not None:
-            job = job.get_subset(asset_selection={dg.AssetKey(only)})
         done = job.execute_in_process(instance=self.instance, partition_key=key, raise_on_error=False)
         made = {event.asset_key.to_user_string(): event.materialization for event in done.get_asset_materialization_events() if event.asset_key}
         failures: dict[str, str] = {}
@@ -208,16 +210,13 @@ class Warehouse:
         assert found is not None
         return found
 
-    def reviews(self) -> list[Review]:
-        return list(self.gate.store.reviews())
-
-
 @contextmanager
-def warehouse(dataset: str, home: Path, version: str | None = None) -> Iterator[Warehouse]:
+def warehouse(dataset: str, home: Path, *, on_disk: bool = False) -> Iterator[Warehouse]:
+    """A new warehouse. Files and breakers are kept under `home`; Dagster's own records too if `on_disk`, which makes a run take five times
+    as long."""
     feed = FEEDS[dataset]
-    plain, clock = definitions(feed), FixedClock(_AFTER_ALL)
-    contract = feed.contract if version is None else replace(feed.contract, version=version)
-    breakers = BreakerResource(url=f"sqlite:///{home / 'contracts.db'}")
-    governed = with_contracts(plain, contracts=[contract], breakers=breakers, clock=clock)
-    with dg.DagsterInstance.local_temp(str(home)) as instance:
-        yield Warehouse(feed, home, instance, clock, plain, governed)
+    opened = dg.DagsterInstance.local_temp(str(home)) if on_disk else dg.DagsterInstance.ephemeral(tempdir=str(home))
+    with opened as instance:
+        house = Warehouse(feed, home, instance, FixedClock(_AFTER_ALL), definitions(feed))
+        house.govern(feed.contract)
+        yield house

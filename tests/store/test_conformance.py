@@ -324,6 +324,18 @@ def test_what_is_being_written_over_is_not_last_good(store: Store) -> None:
     assert look(store, day(3)).last_good == store.batch("again")
 
 
+def test_what_was_being_written_before_it_was_published_does_not_count(store: Store) -> None:
+    save(store, batch("d2", day(2), sequence=5), batch("older", day(2), Status.PUBLISHING, sequence=3))
+    assert look(store, day(3)).last_good == store.batch("d2")
+
+
+def test_of_two_published_the_later_arrival_counts(store: Store) -> None:
+    """As happens where the earlier one was slower to write."""
+    save(store, batch("late", day(2), sequence=2), batch("early", day(2), sequence=1))
+    assert look(store, day(2)).published == store.batch("late")
+    assert look(store, day(3)).last_good == store.batch("late")
+
+
 def test_a_failed_redelivery_leaves_the_earlier_batch_last_good(store: Store) -> None:
     save(store, batch("d1", day(1)), batch("d2", day(2)), batch("bad", day(2), Status.QUARANTINED))
     assert look(store, day(3)).last_good == store.batch("d2")
@@ -443,6 +455,14 @@ def test_an_output_saved_again_is_replaced_in_its_place(store: Store) -> None:
     store.save(Change(outputs=(dismissed,)))
     assert list(store.outputs()) == [output("b", OutputStatus.DEGRADED, day(2)), dismissed]
     assert store.output("scores", day(1).key) is None
+
+
+def test_an_earlier_output_saved_again_ends_nothing_later(store: Store) -> None:
+    store.save(Change(outputs=(output("old", OutputStatus.DEGRADED),)))
+    store.save(Change(outputs=(output("new"),), reviews=(review("new"),)))
+    store.save(Change(outputs=(output("old", OutputStatus.DEGRADED),)))
+    assert store.output("scores", None) == output("new")
+    assert list(store.reviews()) == [review("new")]
 
 
 def test_outputs_and_reviews_are_found_by_status(store: Store) -> None:

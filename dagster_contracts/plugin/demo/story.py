@@ -22,7 +22,7 @@ import dagster as dg
 import pandas as pd
 
 from dagster_contracts.core.errors import UsageError
-from dagster_contracts.core.ledger import Batch, Output, OutputStatus, ReviewStatus, RouteKind, Status
+from dagster_contracts.core.ledger import Batch, Output, OutputStatus, ReviewStatus, Route, RouteKind, Status
 from dagster_contracts.core.route import strictest
 from dagster_contracts.core.verdict import Outcome
 from dagster_contracts.gate import Gate
@@ -31,6 +31,7 @@ from dagster_contracts.plugin.definitions import with_contracts
 from dagster_contracts.plugin.demo import vendor
 from dagster_contracts.plugin.demo.platform import platform
 from dagster_contracts.plugin.resource import BreakerResource
+from dagster_contracts.plugin.routing import staging_key
 from dagster_contracts.plugin.sensors import HEAL, PROBE, RELAY
 from dagster_contracts.ports import FixedClock
 
@@ -151,7 +152,7 @@ class Story:
         )
         self.say("judged", FEED, batch.partition.key, f"{batch.outcome.upper()} ({why})" + (f". {broken}" if broken else ""))
         if batch.status is Status.QUARANTINED:
-            self.say("quarantined", FEED, batch.partition.key, f"nothing was published; set aside as batch {batch.id}")
+            self.say("quarantined", FEED, batch.partition.key, f"nothing of it was published; it lies in {address(batch)} (batch {batch.id})")
         elif batch.status is Status.HELD:
             self.say("held", FEED, batch.partition.key, "passed while the breaker is open: held, not published")
         elif why.endswith(HEAL):
@@ -182,8 +183,7 @@ class Story:
         what = {RouteKind.HALTED: "halted", RouteKind.LAST_GOOD: "served last_good", RouteKind.LOW_CONFIDENCE: "served low_confidence"}[
             route.kind
         ]
-        read = f"read {route.upstream} [{route.served}], confidence {output.confidence}. " if route.served else ""
-        self.say(what, output.asset, output.partition.key, f"{read}{route.reason}")
+        self.say(what, output.asset, output.partition.key, route.reason if route.served is None else reading(route))
         if any(review.id == output.id for review in self.gate.store.reviews(statuses=(ReviewStatus.PENDING,))):
             self.say("review opened", output.asset, output.partition.key, "a person should look at this output")
 
@@ -229,6 +229,17 @@ class Story:
             "reviews_pending": len(store.reviews(statuses=(ReviewStatus.PENDING,))),
             "degraded_hours": hours_degraded(healed),
         }
+
+
+def address(batch: Batch) -> str:
+    """Where a batch lies that was set aside, below the demonstration's data."""
+    return "/".join(staging_key(batch.asset, batch.staged).path) if batch.staged else "no storage"
+
+
+def reading(route: Route) -> str:
+    """What a consumer was given instead of fresh data."""
+    place = "set aside" if route.staged else "instead" if route.served != route.requested else "as it stands"
+    return f"reads {route.upstream} [{route.served}] {place}; its output is marked {route.confidence}"
 
 
 def hours_degraded(healed: Sequence[Output]) -> dict[str, dict[str, float]]:
