@@ -37,7 +37,9 @@ class Counts:
         if "rows" not in data:
             return Unmeasured("the file is truncated")
         values: dict[Metric, Measured] = {
-            metric: Count(data.get("outside", 0) if isinstance(metric, NotIn) else 0) for metric in metrics if not isinstance(metric, RowCount)
+            metric: Count(data.get("outside", 0) if isinstance(metric, NotIn) else 0)
+            for metric in metrics
+            if not isinstance(metric, RowCount)
         }
         columns = (Column("risk", "String"),) if data.get("columns", 1) else ()
         return Measurement(data["rows"], columns, values if columns else {})
@@ -128,7 +130,9 @@ class World:
         self.live[batch.partition.key] = data
         self.gate.published(going.batch, None)
 
-    def route(self, consumer: str, number: int | None, accepts: Confidence | None, *, upstream: str = "feed", step: StepKey | None = None) -> Route:
+    def route(
+        self, consumer: str, number: int | None, accepts: Confidence | None, *, upstream: str = "feed", step: StepKey | None = None
+    ) -> Route:
         requested = UNPARTITIONED if number is None else daily(number)
         known = self.terms if upstream == self.terms.asset else None
         return self.gate.route(step or StepKey(self.run(), consumer), consumer, upstream, requested, accepts=accepts, terms=known)

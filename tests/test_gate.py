@@ -20,7 +20,7 @@ from dagster_contracts.core.verdict import Outcome
 from dagster_contracts.gate import RACES, Delivery, Gate, Probe
 from dagster_contracts.ports import FixedClock
 from dagster_contracts.store.memory import MemoryStore
-from tests.gate_world import BAD, GOOD, HOUR, POLICY, UNREADABLE, Counts, World, daily, day, terms
+from tests.gate_world import BAD, GOOD, POLICY, UNREADABLE, Counts, World, daily, day, terms
 
 FULL, STALE, LOW = Confidence.FULL, Confidence.STALE, Confidence.LOW
 
@@ -174,7 +174,7 @@ def test_judging_again_under_another_contract_version_replaces_the_verdict() -> 
     assert (again.verdict.outcome, again.batch.contract_version) == (Outcome.PASS, "2.0.0")
     assert (again.batch.status, again.breaker.state) == (Status.PUBLISHING, State.CLOSED), "a new version makes a probe due now"
     assert world.status(6) == [("published", "pass")]
-    assert ("2.0.0", ()) == (world.breaker.contract_version, world.breaker.window)
+    assert (world.breaker.contract_version, world.breaker.window) == ("2.0.0", ())
 
 
 def test_a_published_batch_that_is_delivered_again_while_open_stays_published() -> None:
@@ -258,8 +258,9 @@ def test_observe_only_publishes_and_routes_nothing_and_the_record_says_so() -> N
     newest = world.store.transitions("feed", 1)[0]
     assert (newest.from_state, newest.to_state, newest.cause) == (State.OPEN, State.CLOSED, "observe_only by ann expired")
     assert world.breaker.override is None
-    assert world.route("x", 7, STALE).served is not None
-    assert world.store.load("feed", asset="feed", partition=daily(7)).last_good == world.store.batch(world.store.batches(partition="2026-01-05")[0].id)
+    last_good = world.store.load("feed", asset="feed", partition=daily(7)).last_good
+    assert last_good is not None
+    assert last_good.partition == daily(5), "what was published despite its verdict is not"
 
 
 # --- probes --------------------------------------------------------------------------------------------------------
@@ -536,3 +537,19 @@ def test_a_refused_unpartitioned_delivery_leaves_the_live_data_last_good() -> No
     ]
     low = world.route("x", None, LOW)
     assert world.beside[low.staged or ""] is BAD
+
+
+# --- adoption ------------------------------------------------------------------------------------------------------
+
+
+def test_a_baseline_gives_a_last_good_moves_no_breaker_and_can_be_repeated() -> None:
+    world = World()
+    for number, data in ((1, GOOD), (2, BAD), (3, UNREADABLE)):
+        world.gate.baseline(world.terms, Delivery(daily(number), "run", "run"), data)
+    assert [world.status(number) for number in (1, 2, 3)] == [[("published", "pass")], [], []]
+    assert (world.breaker.state, world.breaker.window, world.events()) == (State.CLOSED, (), [])
+    world.deliver(1, BAD, day(4))
+    before = world.status(1)
+    world.gate.baseline(world.terms, Delivery(daily(1), "run 2", "run 2"), GOOD)
+    assert world.status(1) == before == [("quarantined", "fail"), ("published", "pass")], "what came later stays the newer"
+    assert world.route("marketing_scores", 2, STALE).served == daily(1)

@@ -13,8 +13,8 @@ from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.errors import UsageError
 from dagster_contracts.core.ledger import Batch, OutputStatus, Release, RouteKind, Status, StepKey
 from dagster_contracts.core.verdict import Outcome
-from dagster_contracts.gate import Probe
-from tests.gate_world import BAD, GOOD, HOUR, POLICY, UNREADABLE, World, daily, day, terms
+from dagster_contracts.gate import Judgement, Probe
+from tests.gate_world import BAD, GOOD, HOUR, POLICY, UNREADABLE, Data, World, daily, day, terms
 
 FULL, STALE, LOW = Confidence.FULL, Confidence.STALE, Confidence.LOW
 MINUTE = timedelta(minutes=1)
@@ -30,6 +30,10 @@ def tripped(world: World | None = None) -> World:
 
 def row(world: World, number: int) -> Batch:
     return world.store.batches(asset="feed", partition=daily(number).key)[0]
+
+
+def rejudge(world: World, batch: Batch, data: Data) -> Judgement:
+    return world.gate.rejudge(world.terms, batch, data, actor="ann", reason="look again")
 
 
 # --- probes --------------------------------------------------------------------------------------------------------
@@ -113,9 +117,9 @@ def test_what_could_not_be_measured_is_not_released_until_it_is_judged_again() -
     world = World()
     world.deliver(5, UNREADABLE, day(5, 6))
     assert recovery.due_releases(world.gate) == []
-    judged = world.gate.rejudge(world.terms, row(world, 5), UNREADABLE)
+    judged = rejudge(world, row(world, 5), UNREADABLE)
     assert (judged.batch.outcome, judged.batch.status) == (Outcome.INCONCLUSIVE, Status.HELD)
-    world.gate.rejudge(world.terms, row(world, 5), GOOD)
+    rejudge(world, row(world, 5), GOOD)
     (due,) = recovery.due_releases(world.gate)
     world.publish(due.batch)
     assert world.status(5) == [("published", "pass")]
@@ -124,16 +128,16 @@ def test_what_could_not_be_measured_is_not_released_until_it_is_judged_again() -
 def test_judging_again_moves_no_breaker_and_forgets_no_verdict() -> None:
     world = tripped()
     before = world.breaker
-    kept = world.gate.rejudge(world.terms, row(world, 6), UNREADABLE)
+    kept = rejudge(world, row(world, 6), UNREADABLE)
     assert (kept.batch.outcome, kept.batch.status) == (Outcome.FAIL, Status.QUARANTINED)
-    passed = world.gate.rejudge(world.terms, row(world, 6), GOOD)
+    passed = rejudge(world, row(world, 6), GOOD)
     assert (passed.batch.outcome, passed.batch.status) == (Outcome.PASS, Status.HELD)
     assert (world.breaker.state, world.breaker.generation) == (before.state, before.generation)
     world.deliver(5, {**GOOD, "rows": 1}, day(7, 12))
     assert world.breaker.state is State.CLOSED
     published = row(world, 5)
     with pytest.raises(UsageError, match="only a quarantined or held batch is judged again"):
-        world.gate.rejudge(world.terms, replace(published, id="unknown"), GOOD)
+        rejudge(world, replace(published, id="unknown"), GOOD)
 
 
 def test_a_lost_release_run_can_be_asked_for_again() -> None:
@@ -195,6 +199,7 @@ def test_a_discarded_batch_is_neither_probed_nor_served_until_delivered_anew() -
 def test_an_output_heals_once_the_partition_it_asked_for_is_published() -> None:
     world = tripped()
     made = world.consume("marketing_scores", 6, STALE)
+    world.clock.at += MINUTE
     halted = world.consume("fraud_scores", 6, FULL)
     recovery.reset(world.gate, "feed", actor="ann", reason="fixed")
     assert recovery.due_healings(world.gate) == [], "closed, but day 6 has not come"
@@ -284,10 +289,10 @@ def test_reset_closes_and_releases_what_was_held() -> None:
 
 def test_an_unknown_breaker_names_the_nearest() -> None:
     world = World()
-    with pytest.raises(UsageError, match='no breaker "feed".* none yet'):
+    with pytest.raises(UsageError, match=r'no breaker "feed".* none yet'):
         recovery.reset(world.gate, "feed", actor="ann", reason="why")
     tripped(world)
-    with pytest.raises(UsageError, match='no breaker "fed", did you mean "feed"'):
+    with pytest.raises(UsageError, match=r'no breaker "fed", did you mean "feed"'):
         recovery.override(world.gate, "fed", OverrideKind.FORCE_OPEN, actor="ann", reason="why")
 
 

@@ -8,24 +8,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import Any
 
 from dagster_contracts.cli.printing import say
 from dagster_contracts.core.errors import UsageError
-
-if TYPE_CHECKING:
-    from dagster import DagsterInstance, Definitions
 
 CUSTOMARY = "definitions.py"
 
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """`operations` is the module of that name in `plugin`."""
+    """`operations` is the module of that name in `plugin`; the others are Dagster's, which only `plugin` looks into."""
 
     operations: ModuleType
-    definitions: Definitions
-    instance: DagsterInstance
+    definitions: Any
+    instance: Any
 
 
 def is_given(file: str | None, module: str | None) -> bool:

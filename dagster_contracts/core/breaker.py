@@ -167,7 +167,7 @@ class Judged:
         repeated: bool = False,
         released: bool = False,
     ) -> Judged:
-        failed = sorted((finding for finding in verdict.findings if finding.outcome is Outcome.FAIL), key=_tells_most)
+        failed = [finding for finding in verdict.findings if finding.outcome is Outcome.FAIL]
         return cls(
             batch_id=batch_id,
             outcome=verdict.outcome,
@@ -189,7 +189,7 @@ class Judged:
 
 def failures(verdict: Verdict) -> tuple[str, ...]:
     """What made a batch fail, one line each."""
-    failed = (finding for finding in verdict.findings if finding.outcome is Outcome.FAIL)
+    failed = sorted((finding for finding in verdict.findings if finding.outcome is Outcome.FAIL), key=_tells_most)
     return tuple(f"{finding.rule}: {finding.observed}; expected {finding.expected}" for finding in failed)
 
 

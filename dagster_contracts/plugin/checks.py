@@ -6,7 +6,7 @@ them is a probe. A failing check never blocks by itself: the gate does.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -43,13 +43,19 @@ def specs(terms: Terms, key: dg.AssetKey, partitions: dg.PartitionsDefinition | 
     return [*groups, breaker]
 
 
+def is_ours(key: dg.AssetCheckKey, terms: Mapping[str, Terms]) -> bool:
+    """Whether a check is one that a contract has put there."""
+    return key.asset_key.to_user_string() in terms and (key.name == BREAKER or key.name.removeprefix(PREFIX) in set(Clause))
+
+
 def _rules(terms: Terms, clause: Clause) -> list[str]:
     return [rule.id for rule in terms.plan.rules if rule.clause is clause]
 
 
 def evaluations(context: Any, terms: Terms, judgements: Sequence[Judgement], *, close: bool = True) -> Iterator[Any]:
     """The selected checks of judged partitions, and (with `close`) the outputs that Dagster expects of them."""
-    selected = {key.name: key for key in context.selected_asset_check_keys if key.asset_key.to_user_string() == terms.asset}
+    ours = {terms.asset: terms}
+    selected = {key.name: key for key in context.selected_asset_check_keys if is_ours(key, ours)}
     key = dg.AssetKey.from_user_string(terms.asset)
     for judgement in judgements:
         target = private.target_of(context.instance, key, judgement.batch.partition.key) if judgement.publish else None

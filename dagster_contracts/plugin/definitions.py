@@ -49,7 +49,7 @@ def with_contracts(
     return private.rebuilt_definitions(
         defs,
         assets=wrapped,
-        resources={**_routed({"io_manager": dg.fs_io_manager, **(defs.resources or {})}, site), RESOURCE: site},
+        resources={**_routed({"io_manager": private.DEFAULT_IO_MANAGER, **(defs.resources or {})}, site), RESOURCE: site},
         sensors=[*sensors_given, *sensors.all_sensors(site, wrapped)],
         schedules=schedules,
     )
@@ -98,12 +98,14 @@ def _routed(resources: Mapping[str, Any], site: Site) -> dict[str, Any]:
     return routed
 
 
-def _routing(definition: dg.ResourceDefinition, site: Site) -> dg.IOManagerDefinition:
+def _routing(definition: dg.IOManagerDefinition | dg.InputManagerDefinition, site: Site) -> dg.IOManagerDefinition:
     return dg.IOManagerDefinition(
         resource_fn=lambda context: private.around_resource(definition, context, lambda made: RoutingIOManager(made, site)),
         config_schema=definition.config_schema,
         description=definition.description,
         required_resource_keys=set(definition.required_resource_keys),
+        input_config_schema=definition.input_config_schema,
+        output_config_schema=definition.output_config_schema if isinstance(definition, dg.IOManagerDefinition) else None,
     )
 
 
@@ -152,7 +154,7 @@ def _wrapped(op: dg.OpDefinition, site: Site, specs: Mapping[str, dg.AssetCheckS
             yield from step.deliver(event)
 
     # Inputs are loaded by the step, after the gate: Dagster is told nothing of their types, the step checks them.
-    ins = {name: each if declared[name].is_nothing else dg.In(input_manager_key=each.input_manager_key) for name, each in op.ins.items()}
+    ins = {name: each if declared[name].is_nothing else private.lazy_input(each) for name, each in op.ins.items()}
     outs = {name: _optional(out) if governed else out for name, out in op.outs.items()}
     outs.update({name: dg.Out(dg.Nothing, is_required=False) for name in specs})
     return private.rebuilt_op(op, compute, ins=ins, outs=outs, tags={**op.tags, GATED: "true"})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import dagster as dg
 
@@ -14,9 +14,10 @@ from dagster_contracts.core.verdict import Outcome, Verdict
 from dagster_contracts.gate import Judgement, Terms
 
 CONFIDENCE = "contracts/confidence"
+OutputT = TypeVar("OutputT", dg.Output[Any], dg.MaterializeResult[Any])
 
 
-def with_routes(event: dg.Output[Any], routes: Sequence[Route]) -> dg.Output[Any]:
+def with_routes(event: OutputT, routes: Sequence[Route]) -> OutputT:
     """The output, marked with the confidence of what it was made from. Unmarked where no contract had a say."""
     if not routes:
         return event
@@ -134,7 +135,9 @@ def _worst(routes: Sequence[Route]) -> str:
     return next((route.reason for route in routes if route.kind is RouteKind.HALTED), "")
 
 
-def _extended(event: dg.Output[Any], metadata: Mapping[str, Any], tags: Mapping[str, str]) -> dg.Output[Any]:
+def _extended(event: OutputT, metadata: Mapping[str, Any], tags: Mapping[str, str]) -> OutputT:
+    if isinstance(event, dg.MaterializeResult):
+        return event._replace(metadata={**(event.metadata or {}), **metadata}, tags={**(event.tags or {}), **tags})
     return dg.Output(
         event.value,
         output_name=event.output_name,

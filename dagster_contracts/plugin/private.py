@@ -16,7 +16,9 @@ from typing import Any
 import dagster as dg
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
 from dagster._core.definitions.decorators.op_decorator import DecoratedOpFunction
+from dagster._core.definitions.job_definition import default_job_io_manager
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
+from dagster._core.definitions.utils import NoValueSentinel
 from dagster._core.execution.context.system import StepExecutionContext
 from dagster._core.execution.plan.compute_generator import create_op_compute_wrapper
 from dagster._core.execution.plan.outputs import StepOutputHandle
@@ -27,6 +29,7 @@ from dagster_shared.record import replace as replace_record
 from dagster_contracts.core.errors import ContractError
 
 NO_MATERIALIZATION = SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION  # on an Output: stored, but no materialization is logged
+DEFAULT_IO_MANAGER = default_job_io_manager  # what Dagster takes where there is none: files, or what its environment variables name
 
 Compute = Callable[[Any, Mapping[str, Any]], Iterator[Any]]
 WrapOp = Callable[[dg.OpDefinition], dg.OpDefinition]
@@ -134,12 +137,17 @@ def node_of(assets: dg.AssetsDefinition) -> Any:
     return assets.node_def
 
 
-def resource_definition(resource: object) -> dg.ResourceDefinition | None:
-    """The definition behind an IO manager resource, in whichever of its forms; None for any other resource."""
+def resource_definition(resource: object) -> dg.IOManagerDefinition | dg.InputManagerDefinition | None:
+    """The definition behind an IO manager or input manager resource, in whichever of its forms; None for any other resource."""
     if isinstance(resource, dg.IOManager) and not hasattr(resource, "get_resource_definition"):
         return dg.IOManagerDefinition.hardcoded_io_manager(resource)
     definition = resource.get_resource_definition() if hasattr(resource, "get_resource_definition") else resource
-    return definition if isinstance(definition, dg.IOManagerDefinition) else None
+    return definition if isinstance(definition, dg.IOManagerDefinition | dg.InputManagerDefinition) else None
+
+
+def lazy_input(given: dg.In) -> dg.In:
+    """The same input, of which Dagster is not told the type."""
+    return replace_record(given, dagster_type=dg.Any)
 
 
 def around_resource(definition: dg.ResourceDefinition, context: Any, wrap: Callable[[Any], Any]) -> Any:
@@ -180,6 +188,17 @@ def assets_of_step(step: StepExecutionContext) -> dg.AssetsDefinition | None:
 
 def output_asset_key(step: StepExecutionContext, output_name: str) -> dg.AssetKey | None:
     return step.job_def.asset_layer.get_asset_key_for_node_output(step.node_handle, output_name)
+
+
+def input_asset_keys(step: StepExecutionContext) -> dict[str, dg.AssetKey]:
+    """The assets that a step's inputs come from, of an op within a graph too."""
+    layer = step.job_def.asset_layer
+    found = {name: layer.get_asset_key_for_node_input(step.node_handle, name) for name in step.op_def.input_dict}
+    return {name: key for name, key in found.items() if key is not None}
+
+
+def has_value(result: dg.MaterializeResult[Any]) -> bool:
+    return result.value is not NoValueSentinel
 
 
 def partitions_def_of(step: StepExecutionContext, key: dg.AssetKey) -> dg.PartitionsDefinition | None:

@@ -110,7 +110,7 @@ def decide(site: Site, step: Any, consumers: Sequence[str], upstream: str, reque
     """The route of one step to one partition of an upstream. `substitutes` False: the step reads by itself, only the live place."""
     accepts = site.accepts(consumers, upstream)
     terms = site.terms.get(upstream)
-    if not substitutes and terms is not None:
+    if not substitutes and (terms is not None or upstream not in site.parents):
         accepts = Confidence.FULL
     return site.gate(step.instance).route(step_key(step), consumers[0], upstream, requested, accepts=accepts, terms=terms)
 

@@ -53,6 +53,10 @@ class Site:
         """Whether an asset is governed, or reads (at any distance) from one that is, or from one that is not defined here."""
         return key in self.terms or bool(self.governed_ancestors(key)) or any(parent not in self.parents for parent in self._ancestors(key))
 
+    def knows_breakers_of(self, key: str) -> bool:
+        """Whether a breaker may stand before an asset's data: its own, one further up, or one of another code location."""
+        return key not in self.parents or self.concerns(key)
+
     def governed_ancestors(self, key: str) -> frozenset[str]:
         return frozenset(parent for parent in self._ancestors(key) if parent in self.terms)
 

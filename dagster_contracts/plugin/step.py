@@ -52,7 +52,7 @@ class GatedStep:
         """Decide every route, halt or load. Raises dg.Failure where the step may not read."""
         waiting = {name: value for name, value in given.items() if isinstance(value, RoutedInput)}
         decided = {name: _whole(value.routes()) for name, value in waiting.items()}
-        routes = [route for several in decided.values() for route in several] + self._routes_of_deps()
+        routes = [route for several in decided.values() for route in several] + self._routes_of_others(waiting)
         if any(route.kind is RouteKind.HALTED for route in routes):
             self._halt(routes)
         loaded = dict(given)
@@ -61,16 +61,13 @@ class GatedStep:
             private.input_type(self.step, declared[name], name, loaded[name])
         return loaded
 
-    def _routes_of_deps(self) -> list[Route]:
-        """Upstreams named in `deps=`: what stands in the live place cannot be swapped, so a fallback halts."""
-        if len(self.step.node_handle.path) > 1:
-            return []
+    def _routes_of_others(self, routed: Mapping[str, Any]) -> list[Route]:
+        """Upstreams that do not come through a routed input, such as those of `deps=`: what is read of them cannot be swapped, so a
+        fallback halts."""
         routes: list[Route] = []
-        for name, key in self.assets.node_keys_by_input_name.items():
+        for name, key in private.input_asset_keys(self.step).items():
             upstream = key.to_user_string()
-            if upstream in self.consumers or not self.step.op_def.input_dict[name].dagster_type.is_nothing:
-                continue
-            if upstream not in self.site.terms and not self.site.concerns(upstream):
+            if name in routed or upstream in self.consumers or not self.site.knows_breakers_of(upstream):
                 continue
             routes += [
                 decide(self.site, self.step, self.consumers, upstream, partition, substitutes=False)
@@ -129,10 +126,9 @@ class GatedStep:
 
     def deliver(self, event: Any) -> Iterator[Any]:
         """Pass on what the body yields; judge the outputs of contracted assets first."""
-        event = self._as_output(event)
-        key = private.output_asset_key(self.step, event.output_name) if isinstance(event, dg.Output) else None
+        key = self._asset_of(event)
         if key is None:
-            yield event
+            yield self._named(event) if isinstance(event, dg.AssetCheckResult) else event
             return
         asset = key.to_user_string()
         routes = list(self.gate.store.decisions(step_key(self.step)))
@@ -143,19 +139,36 @@ class GatedStep:
         if (terms := self.site.terms.get(asset)) is None:
             yield marked
         else:
-            yield from self._judged(terms, key, marked, least(route.confidence for route in routes if route.confidence is not None))
+            confidence = least(route.confidence for route in routes if route.confidence is not None)
+            yield from self._judged(terms, key, self._as_output(asset, marked), confidence)
+            if isinstance(event, dg.MaterializeResult):
+                yield from (self._named(result) for result in event.check_results)
 
-    def _as_output(self, event: Any) -> Any:
+    def _asset_of(self, event: Any) -> dg.AssetKey | None:
+        """The asset that an event stores; None for any other event."""
+        if isinstance(event, dg.MaterializeResult):
+            return event.asset_key or (next(iter(self.assets.keys)) if len(self.assets.keys) == 1 else None)
+        return private.output_asset_key(self.step, event.output_name) if isinstance(event, dg.Output) else None
+
+    def _as_output(self, asset: str, event: Any) -> dg.Output[Any]:
         """A MaterializeResult of a contracted asset with a value is judged like an output."""
         if not isinstance(event, dg.MaterializeResult):
-            return event
-        key = event.asset_key or (next(iter(self.assets.keys)) if len(self.assets.keys) == 1 else None)
-        if key is None or key.to_user_string() not in self.site.terms:
-            return event
-        raise DagsterContractsError(
-            f"asset {key.to_user_string()} has a contract and returned a MaterializeResult: its data did not pass through the gate, so it "
-            "cannot be judged before it is stored. Return the data, and let an IO manager write it."
-        )
+            output: dg.Output[Any] = event
+            return output
+        if not private.has_value(event):
+            raise DagsterContractsError(
+                f"asset {asset} has a contract and returned a MaterializeResult without a value: its data did not pass through the gate, "
+                "so it cannot be judged before it is stored. Return the data, and let an IO manager write it."
+            )
+        name = self.output_names[asset]
+        return dg.Output(event.value, output_name=name, metadata=event.metadata, data_version=event.data_version, tags=event.tags)
+
+    def _named(self, result: dg.AssetCheckResult) -> dg.AssetCheckResult:
+        """A result without a name is that of the asset's only check, of those that are not ours."""
+        own = [key for key in self.assets.check_keys if not checks.is_ours(key, self.site.terms)]
+        if result.check_name is not None or len(own) != 1:
+            return result
+        return result._replace(check_name=own[0].name, asset_key=own[0].asset_key)
 
     def _judged(self, terms: Terms, key: dg.AssetKey, event: dg.Output[Any], confidence: Confidence) -> Iterator[Any]:
         places = self.partitions(key)

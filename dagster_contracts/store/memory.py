@@ -72,7 +72,7 @@ class MemoryStore:
             and batch.partition.end is not None
             and batch.partition.end < partition.end
             and batch.partition.dimensions == partition.dimensions
-            
+            and not self._overwritten(batch)
         ]
         return max(earlier, key=lambda entry: entry[:2])[2] if earlier else None
 

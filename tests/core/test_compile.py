@@ -270,6 +270,7 @@ def test_valid_values_and_a_pattern_are_two_rules() -> None:
         (Operator.MUST_BE, 0, "Warning", Severity.WARNING),
         (Operator.MUST_BE, 5, None, Severity.ERROR),
         (Operator.LESS_OR_EQUAL, 5, None, Severity.ERROR),
+        (Operator.GREATER_OR_EQUAL, 0, None, Severity.ERROR),
     ],
 )
 def test_valid_values_that_allow_nothing_else_are_an_enum(operator: Operator, value: int, severity: str | None, expected: Severity) -> None:

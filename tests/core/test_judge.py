@@ -234,6 +234,8 @@ def test_a_tenth_of_a_percent_is_a_tenth() -> None:
     check = Within(Nulls("risk"), Threshold(Operator.LESS_OR_EQUAL, 0.1, percent=True))
     assert the_finding(check, batch({Nulls("risk"): Count(1)}, rows=1000)).outcome is Outcome.PASS
     assert the_finding(check, batch({Nulls("risk"): Count(1)}, rows=999)).outcome is Outcome.FAIL
+    exactly = Within(Nulls("risk"), Threshold(Operator.MUST_BE, 0.1, percent=True))
+    assert the_finding(exactly, batch({Nulls("risk"): Count(1)}, rows=1000)).outcome is Outcome.PASS
 
 
 def test_a_percentage_of_no_rows_is_not_executed() -> None:

@@ -36,6 +36,15 @@ def test_csv_is_text_whatever_its_line_ends(tmp_path: Path, content: bytes, pack
     assert scan(path).collect().to_dicts() == ROWS
 
 
+@pytest.mark.parametrize("gap", [b"\n\n", b"\r\n\r\n"])
+@pytest.mark.parametrize("shift", [0, 1, 2, 3])
+def test_a_blank_line_is_seen_wherever_the_file_is_cut(tmp_path: Path, gap: bytes, shift: int) -> None:
+    header, line = b"a,b\n", b"x,y"
+    filler = b"z" * ((1 << 20) - shift - len(line))
+    path = write(tmp_path, "f.csv", header + filler + line + gap + line + b"\n")
+    assert scan(path).collect().height == 2
+
+
 def test_quoted_text_keeps_its_blank_lines_and_emptiness(tmp_path: Path) -> None:
     path = write(tmp_path, "f.csv", b'a,b\n"x\n\ny","say ""hi"""\n\n"",z\n')
     assert scan(path).collect().rows() == [("x\n\ny", 'say "hi"'), ("", "z")]

@@ -320,6 +320,10 @@ def test_infinity_is_a_number_but_no_integer() -> None:
     [
         ("2024-02-29", {"string", "date", "timestamp"}),
         ("2023-02-29", {"string"}),
+        ("1900-02-29", {"string"}),
+        ("2000-02-29", {"string", "date", "timestamp"}),
+        ("2024-04-31", {"string"}),
+        ("２０２４-01-01", {"string"}),
         ("2024-02-29T00:00:00Z", {"string", "date", "timestamp"}),
         ("2024-02-29 13:45:10.123456+05:30", {"string", "timestamp"}),
         ("2024-02-29T13:45", {"string", "timestamp"}),
@@ -367,6 +371,12 @@ def test_integers_beyond_the_precision_of_floats_stay_exact() -> None:
     assert measured(unsigned, OutOfRange("n", 1, 2**64 - 2), OutOfRange("n", -5, 2**70), NotIn("n", (2**64 - 1, -1))) == [2, 0, 1]
     small = pl.DataFrame({"n": pl.Series([1, 100], dtype=pl.Int8)})
     assert measured(small, OutOfRange("n", None, 40_000), OutOfRange("n", 1.5, 100.5), NotIn("n", (1, 300))) == [0, 1, 1]
+
+
+def test_text_in_the_contract_is_the_text_form_of_a_number() -> None:
+    frame = pl.DataFrame({"n": [1, 2], "x": [1.5, 2.0]})
+    assert measured(frame, NotIn("n", ("1", "2")), NotIn("n", ("01", "2.0x"))) == [0, 2]
+    assert measured(frame, NotIn("x", ("1.5", "2")), NotIn("x", ("1.50", "2.0"))) == [0, 1]
 
 
 def test_decimals_compare_exactly() -> None:

@@ -128,6 +128,14 @@ class Model(dg.ConfigurableResource[Any]):
         return f"{self.word}{text}"
 
 
+@dg.input_manager(input_config_schema={"column": dg.Field(str, default_value="read")})
+def reader(context: dg.InputContext) -> list[str]:
+    """Reads what Dagster's own file IO manager has written, as a list."""
+    assert context.instance is not None
+    path = Path(context.instance.storage_directory(), *context.asset_key.path, context.asset_partition_key)
+    return list(pickle.loads(path.read_bytes())[context.config["column"]])
+
+
 @dg.resource
 def ledger_book(_context: dg.InitResourceContext) -> Iterator[list[str]]:
     yield ["opened"]
@@ -139,23 +147,23 @@ class Threshold(dg.Config):
 
 
 def resources(folder: str) -> dict[str, Any]:
-    return {"model": Model(word=""), "book": ledger_book, "folder": dg.ResourceDefinition.hardcoded_resource(folder), **io_managers(folder)}
+    return {"io_manager": dg.fs_io_manager, "reader": reader, "model": Model(word=""), "book": ledger_book, "folder": dg.ResourceDefinition.hardcoded_resource(folder), **io_managers(folder)}
 
 
 # --- the consumers --------------------------------------------------------------------------------------------------
 
 # What each form makes of a feed whose column `read` is "2026-01-01". All but these make that text itself.
 MAKES = {"plain": "read:{}", "configured": "{}!", "graph_made": "<[{}]>"}
-NOTHING_READ = ("deps_only", "deps_result", "deps_nothing")  # they read by themselves: no other partition can be put under them
+NOTHING_READ = ("deps_only", "deps_result", "deps_nothing", "deps_graph")  # they read by themselves: no other partition can be put under them
 READ = [
-    "plain", "keyworded", "configured", "untyped", "multi_a", "multi_b", "part_a", "part_b", "graph_made", "graph_left", "graph_right",
+    "plain", "keyworded", "by_input_manager", "configured", "untyped", "multi_a", "multi_b", "part_a", "part_b", "graph_made", "graph_left", "graph_right",
     "asynchronous", "async_generator", "generated", "made_0", "made_1", "retried", "checked", "inline_checked", "self_reading",
     "previous_too", "result_with_value", "writes_itself", "makes_nothing", "by_code", "inline_io", "both_upstreams",
     *(f"through_{name}" for name in io_managers("")),
     *(f"child_of_{name}" for name in io_managers("")),
 ]  # fmt: skip
 ASSETS = [*READ, *NOTHING_READ]
-HALVED = ("writes_itself", "makes_nothing")  # consumers without a value to load
+VALUELESS = ("writes_itself", "makes_nothing")  # consumers without a value to load
 
 
 def _read(frame: pd.DataFrame) -> str:
@@ -172,9 +180,18 @@ def forms(vendor: Vendor, folder: str, accepts: str) -> dg.Definitions:
         """A docstring."""
         return f"read:{_read(feed)}"
 
-    @dg.asset(partitions_def=DAYS, metadata=said, ins={"renamed": dg.AssetIn("feed", metadata={"columns": ["read"]})})
+    @dg.asset(**common, io_manager_key="io_instance")
+    def frame_copy(feed: pd.DataFrame) -> pd.DataFrame:
+        return feed
+
+    @dg.asset(partitions_def=DAYS, metadata=said, ins={"renamed": dg.AssetIn("frame_copy", metadata={"columns": ["read"]})})
     def keyworded(renamed: pd.DataFrame) -> str:
+        assert list(renamed.columns) == ["read"], "the metadata of the input has reached the IO manager"
         return _read(renamed)
+
+    @dg.asset(partitions_def=DAYS, metadata=said, ins={"feed": dg.AssetIn(input_manager_key="reader")})
+    def by_input_manager(feed: list[str]) -> str:
+        return feed[0]
 
     @dg.asset(**common)
     def configured(context: dg.AssetExecutionContext, config: Threshold, feed: pd.DataFrame, model: Model) -> str:
@@ -262,7 +279,7 @@ def forms(vendor: Vendor, folder: str, accepts: str) -> dg.Definitions:
     def checked(feed: pd.DataFrame) -> str:
         return _read(feed)
 
-    @dg.asset_check(asset=checked)
+    @dg.asset_check(asset=checked, partitions_def=DAYS)
     def checked_is_text(checked: str) -> dg.AssetCheckResult:
         return dg.AssetCheckResult(passed=isinstance(checked, str), metadata={"text": checked})
 
@@ -343,6 +360,14 @@ def forms(vendor: Vendor, folder: str, accepts: str) -> dg.Definitions:
     def deps_result() -> dg.MaterializeResult:  # type: ignore[type-arg]
         return dg.MaterializeResult(metadata={"rows": 2})
 
+    @dg.op(ins={"start": dg.In(dg.Nothing)})
+    def after_it() -> str:
+        return "by itself"
+
+    @dg.graph_asset(partitions_def=DAYS, ins={"start": dg.AssetIn("feed", dagster_type=dg.Nothing)}, metadata=said)
+    def deps_graph(start: Any) -> str:
+        return after_it(start)
+
     @dg.multi_asset(partitions_def=DAYS, specs=[dg.AssetSpec("deps_nothing", deps=["feed", "elsewhere"], metadata=said)])
     def deps_nothing() -> None: ...
 
@@ -355,9 +380,9 @@ def forms(vendor: Vendor, folder: str, accepts: str) -> dg.Definitions:
         return 1
 
     assets = [
-        a_feed(vendor), plain, keyworded, configured, untyped, multi, parts, graph_made, graph_pair, asynchronous, async_generator,
+        a_feed(vendor), plain, frame_copy, keyworded, by_input_manager, configured, untyped, multi, parts, graph_made, graph_pair, asynchronous, async_generator,
         generated, made(0), made(1), retried, checked, inline_checked, self_reading, previous_too, result_with_value, writes_itself,
         makes_nothing, by_code, inline_io, both_upstreams, *(each for key in io_managers("") for each in through(key)), deps_only,
-        deps_result, deps_nothing, unrelated, of_external, dg.AssetSpec("elsewhere", partitions_def=DAYS),
+        deps_result, deps_nothing, deps_graph, unrelated, of_external, dg.AssetSpec("elsewhere", partitions_def=DAYS),
     ]  # fmt: skip
     return dg.Definitions(assets=assets, asset_checks=[checked_is_text], resources=resources(folder))

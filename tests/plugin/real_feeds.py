@@ -169,8 +169,11 @@ class Warehouse:
         """A run of everything for one partition, six hours after its window has ended."""
         end = self.feed.place(key).end
         self.clock.at = (end or _AFTER_ALL) + timedelta(hours=6)
-        job = (self.governed if governed else self.plain).resolve_implicit_global_asset_job_def()
-        done = job.execute_in_process(instance=self.instance, partition_key=key, raise_on_error=False)
+        if governed:
+            job = self.governed.resolve_implicit_global_asset_job_def()
+            done = job.execute_in_process(instance=self.instance, partition_key=key, raise_on_error=False)
+        else:
+            done = dg.materialize(list(self.plain.assets or []), instance=self.instance, partition_key=key)
         made = {event.asset_key.to_user_string(): event.materialization for event in done.get_asset_materialization_events() if event.asset_key}
         failures: dict[str, str] = {}
         for event in done.get_step_failure_events():
