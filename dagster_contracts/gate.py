@@ -356,10 +356,19 @@ class Gate:
 
     def settle_publishing(self, terms: Terms, batch: Batch, data: object | None) -> Batch:
         """What became of a batch whose writer died between verdict and confirmation. `data` is what stands in the live place now, None
-        where nothing does: it is the batch (published), or it is not (discarded: whatever stood there before still does)."""
-        there = data is not None and digest(self.engine.measure(data, terms.plan.metrics))[:16] == batch.data_version
-        status, note = (Status.PUBLISHED, "confirmed by reconcile") if there else (Status.DISCARDED, "never written, found by reconcile")
-        self._update(batch, lambda row, now: replace(row, status=status, note=note, updated_at=now))
+        where nothing does: it is the batch (published), or it is not (whatever stood there before still does): then it is refused again
+        where it lies beside the live data still, else discarded."""
+        found = digest(self.engine.measure(data, terms.plan.metrics)) if data is not None else None
+        there = batch.verdict is not None and found == batch.verdict.digest
+
+        def settled(row: Batch, now: datetime) -> Batch:
+            if there:
+                return replace(row, status=Status.PUBLISHED, staged=None, note="confirmed by reconcile", updated_at=now)
+            refused = Status.QUARANTINED if row.outcome is Outcome.FAIL else Status.HELD
+            status = Status.DISCARDED if row.staged is None else refused
+            return replace(row, status=status, note="never written, found by reconcile", updated_at=now)
+
+        self._update(batch, settled)
         return self.store.batch(batch.id) or batch
 
     def probe_candidate(self, breaker: Breaker, asset: str) -> Batch | None:

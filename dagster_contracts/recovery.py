@@ -6,7 +6,7 @@ Sensors and the command line ask these. Nothing here measures data or starts a r
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -17,7 +17,7 @@ from dagster_contracts.core.errors import UsageError, did_you_mean
 from dagster_contracts.core.events import Draft, EventType
 from dagster_contracts.core.ledger import Batch, Output, OutputStatus, Partition, Release, Route, RouteKind, Status
 from dagster_contracts.core.snapshot import Change, Snapshot, may_be_released
-from dagster_contracts.gate import Gate, change_of
+from dagster_contracts.gate import Gate, Terms, change_of
 
 # --- what is due ---------------------------------------------------------------------------------------------------
 
@@ -59,17 +59,17 @@ class DueHealing:
         return f"heal:{self.output.id}:{hashlib.sha256('|'.join(self.inputs).encode()).hexdigest()[:12]}"
 
 
-def due_probes(gate: Gate, assets: Iterable[str] | None = None) -> list[DueProbe]:
-    """Breakers whose cooldown is over and that have something to probe. `assets` limits to these asset keys."""
+def due_probes(gate: Gate, terms: Mapping[str, Terms]) -> list[DueProbe]:
+    """Breakers of the assets of `terms` whose cooldown is over, or whose contract has a new version, and that have something to probe."""
     now = gate.store.now()
-    wanted = None if assets is None else set(assets)
     due: list[DueProbe] = []
-    for breaker in gate.store.breakers():
-        asset = machine.asset_of(breaker.key)
-        if (wanted is not None and asset not in wanted) or not machine.probe_due(breaker, now):
+    for stored in gate.store.breakers():
+        asset = machine.asset_of(stored.key)
+        if asset not in terms:
             continue
-        if (batch := gate.probe_candidate(machine.current(breaker, now), asset)) is not None:
-            fell_due = machine.next_probe_at(breaker, now) or now
+        breaker = machine.adopt(stored, terms[asset].version, terms[asset].policy, now).breaker
+        if machine.probe_due(breaker, now) and (batch := gate.probe_candidate(breaker, asset)) is not None:
+            fell_due = min(now, machine.next_probe_at(stored, now) or now)
             due.append(DueProbe(breaker, batch, int((now - fell_due) / breaker.policy.lease)))
     return due
 

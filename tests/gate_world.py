@@ -14,6 +14,7 @@ from dagster_contracts.core.plan import Metric, NotIn, RowCount
 from dagster_contracts.core.verdict import Column, Count, Measured, Measurement, Sample, Unmeasured
 from dagster_contracts.gate import Delivery, Gate, Judgement, Probe, Terms
 from dagster_contracts.ports import FixedClock, Store
+from dagster_contracts.recovery import DueProbe, due_probes
 from dagster_contracts.store.memory import MemoryStore
 
 HOUR = timedelta(hours=1)
@@ -113,6 +114,9 @@ class World:
 
     def claim(self) -> Probe | Refused:
         return self.gate.claim(self.terms, self.breaker.key, holder=self.run())
+
+    def due_probes(self) -> list[DueProbe]:
+        return due_probes(self.gate, {self.terms.asset: self.terms})
 
     def probe(self, at: datetime | None = None, data: Data | None = None) -> Judgement:
         """A probe run: claim, read what lies beside the live data (or `data`), settle."""

@@ -73,9 +73,9 @@ def test_the_story_of_the_demonstration() -> None:
     world.deliver(7, BAD, day(7, 6))
     assert Counter(world.events())["breaker.opened"] == 1
     assert world.changes() == [("closed", "open")]
-    assert recovery.due_probes(world.gate) == []
+    assert world.due_probes() == []
     world.clock.at = day(7, 12)
-    (due,) = recovery.due_probes(world.gate)
+    (due,) = world.due_probes()
     assert due.batch.partition == daily(7)
     assert world.probe().verdict.outcome is Outcome.FAIL
     assert (world.breaker.state, world.breaker.retry_at) == (State.OPEN, day(9, 0))
@@ -325,7 +325,7 @@ def test_without_a_stored_batch_there_is_nothing_to_probe_and_a_delivery_is_the_
     refused = world.claim()
     assert isinstance(refused, Refused)
     assert "deliver a new one" in refused.reason
-    assert recovery.due_probes(world.gate) == []
+    assert world.due_probes() == []
     assert world.deliver(9, GOOD).breaker.state is State.CLOSED
     assert isinstance(world.gate.claim(world.terms, "nothing", holder="x"), Refused)
 
@@ -505,6 +505,28 @@ def test_a_stored_batch_is_published_on_the_verdict_it_has() -> None:
     stored = world.store.batch(held.id)
     assert stored is not None
     assert (stored.status, stored.storage_version, stored.staged) == (Status.PUBLISHED, "etag", None)
+
+
+def test_a_release_that_died_while_writing_is_found_out_and_due_again() -> None:
+    world = tripped()
+    recovery.release(world.gate, world.store.batches(statuses=[Status.QUARANTINED])[0], actor="ann", reason="known bug")
+    (due,) = recovery.due_releases(world.gate)
+    going = world.gate.publishing(due.batch).batch
+    assert recovery.due_releases(world.gate) == []
+    assert world.gate.settle_publishing(world.terms, going, None).status is Status.QUARANTINED
+    (again,) = recovery.due_releases(world.gate)
+    going = world.gate.publishing(again.batch).batch
+    assert world.gate.settle_publishing(world.terms, going, BAD).status is Status.PUBLISHED
+    assert recovery.due_releases(world.gate) == []
+
+
+@pytest.mark.parametrize(("there", "status"), [(GOOD, Status.PUBLISHED), ({**GOOD, "rows": 3}, Status.DISCARDED), (None, Status.DISCARDED)])
+def test_a_delivery_that_died_while_writing_is_what_stands_in_the_live_place_or_it_is_not(
+    there: dict[str, int] | None, status: Status
+) -> None:
+    world = World()
+    batch = world.judge(daily(1), GOOD, data_version="v1").batch
+    assert world.gate.settle_publishing(world.terms, batch, there).status is status
 
 
 def test_a_discarded_batch_does_not_come_back_by_a_late_report() -> None:

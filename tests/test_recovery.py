@@ -42,13 +42,12 @@ def rejudge(world: World, batch: Batch, data: Data) -> Judgement:
 def test_a_probe_is_due_once_the_cooldown_is_over_and_there_is_something_to_probe() -> None:
     world = tripped()
     world.clock.at = day(7, 12) - MINUTE
-    assert recovery.due_probes(world.gate) == []
+    assert world.due_probes() == []
     world.clock.at = day(7, 12)
-    (due,) = recovery.due_probes(world.gate)
+    (due,) = world.due_probes()
     assert (due.breaker.key, due.batch.id, due.attempt) == ("feed", row(world, 6).id, 0)
     assert due.run_key == "probe:feed:1:0"
-    assert recovery.due_probes(world.gate, ["feed"]) == [due]
-    assert recovery.due_probes(world.gate, ["other"]) == []
+    assert recovery.due_probes(world.gate, {}) == []
 
 
 def test_a_lost_probe_run_is_followed_by_another_after_a_lease_period() -> None:
@@ -56,9 +55,9 @@ def test_a_lost_probe_run_is_followed_by_another_after_a_lease_period() -> None:
     lease, keys = world.policy.lease, set()
     for periods in (0, 1, 2):
         world.clock.at = day(7, 12) + periods * lease
-        keys.add(recovery.due_probes(world.gate)[0].run_key)
+        keys.add(world.due_probes()[0].run_key)
         world.clock.at += lease - MINUTE
-        keys.add(recovery.due_probes(world.gate)[0].run_key)
+        keys.add(world.due_probes()[0].run_key)
     assert keys == {"probe:feed:1:0", "probe:feed:1:1", "probe:feed:1:2"}
 
 
@@ -66,9 +65,9 @@ def test_a_crashed_prober_is_followed_by_another_once_its_lease_has_ended() -> N
     world = tripped()
     world.clock.at = day(7, 12)
     assert isinstance(world.claim(), Probe)
-    assert recovery.due_probes(world.gate) == []
+    assert world.due_probes() == []
     world.clock.at += world.policy.lease
-    (due,) = recovery.due_probes(world.gate)
+    (due,) = world.due_probes()
     assert due.run_key == "probe:feed:2:1"
     assert world.probe().breaker.state is State.OPEN
 
@@ -80,12 +79,12 @@ def test_the_newest_stored_batch_is_probed_and_each_once_per_incident() -> None:
     probed = []
     for _ in range(2):
         world.clock.at = world.breaker.retry_at or world.clock.at
-        (due,) = recovery.due_probes(world.gate)
+        (due,) = world.due_probes()
         probed.append(world.probe().batch.partition.key)
         assert due.batch.partition.key == probed[-1]
     assert probed == ["2026-01-07", "2026-01-06"]
     world.clock.at += 40 * HOUR
-    assert recovery.due_probes(world.gate) == []
+    assert world.due_probes() == []
 
 
 def test_a_new_contract_version_lets_the_stored_batches_be_probed_again() -> None:
@@ -95,6 +94,17 @@ def test_a_new_contract_version_lets_the_stored_batches_be_probed_again() -> Non
     assert isinstance(world.claim(), Refused)
     world.terms = terms(version="2.0.0")
     assert world.probe(data=GOOD).breaker.state is State.CLOSED
+
+
+def test_a_new_contract_version_makes_a_probe_due_at_once() -> None:
+    world = tripped()
+    world.terms = terms(version="2.0.0")
+    keys = set()
+    for moment in (day(6, 7), day(6, 8), day(7, 12), day(7, 12) + world.policy.lease):
+        world.clock.at = moment
+        keys.add(world.due_probes()[0].run_key)
+    assert keys == {"probe:feed:2:0", "probe:feed:2:1"}, "a lost run is followed by another once the first cooldown is over"
+    assert world.probe(day(6, 7), data=GOOD).breaker.state is State.CLOSED
 
 
 # --- releases ------------------------------------------------------------------------------------------------------
@@ -184,7 +194,7 @@ def test_a_discarded_batch_is_neither_probed_nor_served_until_delivered_anew() -
     world = tripped()
     recovery.discard(world.gate, row(world, 6), actor="ann", reason="useless")
     world.clock.at = day(7, 12)
-    assert recovery.due_probes(world.gate) == []
+    assert world.due_probes() == []
     assert world.route("underwriting_scores", 6, LOW).served == daily(5)
     recovery.reset(world.gate, "feed", actor="ann", reason="fixed")
     assert world.route("fraud_scores", 6, FULL).kind is RouteKind.HALTED

@@ -25,7 +25,7 @@ def read_contract(root: _Map, policy: BreakerPolicy, *, source: str | None, cont
         owner=_owner(root),
         domain=_text(root.get("domain")),
         tags=_texts(root.get("tags")),
-        service_levels=tuple(_service_level(level, ("slaProperties", index)) for index, level in maps(root.get("slaProperties"))),
+        service_levels=_service_levels(root),
         policy=policy,
         samples=custom_property(root, "samples") is not False,
         source=source,
@@ -138,13 +138,25 @@ def _arguments(rule: _Map, columns: dict[str, str]) -> _Map:
     return arguments
 
 
-def _service_level(level: _Map, path: Path) -> ServiceLevel:
+def _service_levels(root: _Map) -> tuple[ServiceLevel, ...]:
+    """`slaDefaultElement` (until ODCS 3.1) stands for an element that is not given; elements name columns as the data does."""
+    columns: dict[str, str] = {}
+    for _, obj in maps(root.get("schema")):
+        for _, prop in maps(obj.get("properties")):
+            columns.setdefault(str(prop.get("name")), _column(prop))
+            columns[f"{obj.get('name')}.{prop.get('name')}"] = f"{obj.get('name')}.{_column(prop)}"
+    default = _text(root.get("slaDefaultElement"))
+    return tuple(_service_level(level, ("slaProperties", index), default, columns) for index, level in maps(root.get("slaProperties")))
+
+
+def _service_level(level: _Map, path: Path, default: str | None, columns: dict[str, str]) -> ServiceLevel:
+    elements = [element.strip() for element in (_text(level.get("element")) or default or "").split(",")]
     return ServiceLevel(
         property=_text(level.get("property")) or "",
         value=level.get("value"),
         value_ext=level.get("valueExt"),
         unit=_text(level.get("unit")),
-        element=_text(level.get("element")),
+        element=", ".join(columns.get(element, element) for element in elements) or None,
         driver=_text(level.get("driver")),
         schedule=_text(level.get("schedule")),
         path=path_text(path),

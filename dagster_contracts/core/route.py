@@ -21,6 +21,7 @@ from dagster_contracts.core.breaker import Breaker, current, failures, next_prob
 from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.ledger import Batch, Output, OutputStatus, Partition, Route, RouteKind, Status
 from dagster_contracts.core.snapshot import Snapshot
+from dagster_contracts.core.verdict import Outcome
 
 
 def decide(snapshot: Snapshot, *, asset: str, requested: Partition, accepts: Confidence, breaker_key: str) -> Route:
@@ -143,24 +144,35 @@ def _why(snapshot: Snapshot, asset: str, requested: Partition) -> str:
     """What stands between the consumer and fresh data, in a sentence or two."""
     refused = snapshot.refused
     if snapshot.breaker is not None and snapshot.open:
-        return _why_open(current(snapshot.breaker, snapshot.now), requested, refused)
+        return f"{_why_open(current(snapshot.breaker, snapshot.now), requested, refused)} {_why_not_fresh(snapshot, asset, requested)}".rstrip()
     if refused is not None:
         findings = "; ".join(_findings(refused)[:3])
         return f"{asset} [{requested}] is {refused.status} ({refused.outcome}{': ' + findings if findings else ''})."
-    if snapshot.published is not None:
-        return f"{asset} [{requested}] was made from fallback data and is only of {snapshot.published.confidence} confidence."
-    if snapshot.publishing is not None:
-        return f"{asset} [{requested}] is being written, or its writer died; run it again, or `dagster-contracts reconcile`."
-    return f"{asset} [{requested}] is missing: its last delivery was refused or discarded."
+    return _why_not_fresh(snapshot, asset, requested)
 
 
 def _why_open(breaker: Breaker, requested: Partition, refused: Batch | None) -> str:
     word = f"{breaker.override.kind} by {breaker.override.actor} ({breaker.override.reason})" if breaker.override else str(breaker.state)
     since = _since(breaker)
     findings = ". ".join(breaker.findings[:3]) or breaker.cause
+    # The findings may be of another partition than the one asked for: it is named only where it is bad itself.
+    partition = f", partition {requested}" if refused is not None and refused.outcome is Outcome.FAIL else ""
     told = f"{breaker.key} is {word}{f' since {_clock(since)}' if since else ''}{f': {findings}' if findings else ''}"
-    status = f" The requested batch is {refused.status}." if refused is not None else ""
-    return f"{told} (contract {breaker.contract_version}, partition {requested}).{status}"
+    return f"{told} (contract {breaker.contract_version}{partition})."
+
+
+def _why_not_fresh(snapshot: Snapshot, asset: str, requested: Partition) -> str:
+    if snapshot.refused is not None:
+        return f"The requested batch is {snapshot.refused.status}."
+    if snapshot.published is not None:
+        low = snapshot.published.confidence is not Confidence.FULL
+        made = f"{asset} [{requested}] was made from fallback data and is only of {snapshot.published.confidence} confidence."
+        return made if low else ""
+    if snapshot.publishing is not None:
+        return f"{asset} [{requested}] is being written, or its writer died; run it again, or `dagster-contracts reconcile`."
+    if not snapshot.judged:
+        return f"{asset} [{requested}] was never judged."
+    return f"{asset} [{requested}] is missing: its last delivery was refused or discarded."
 
 
 def _since(breaker: Breaker) -> datetime | None:

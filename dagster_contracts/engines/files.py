@@ -80,11 +80,10 @@ def _header(path: Path, line: bytes) -> list[str]:
 
 
 def _has_blank_lines(file: io.BufferedIOBase) -> bool:
-    tail = b"\n"
+    # Each chunk is read as if a line had ended before it: a blank line is seen wherever it is cut, and seeing one too many costs nothing.
     while chunk := file.read(1 << 20):
-        if _BLANK_LINE.search(tail + chunk):
+        if _BLANK_LINE.search(b"\n" + chunk):
             return True
-        tail = chunk[-2:]
     return False
 
 

@@ -19,7 +19,7 @@ from dagster_contracts.plugin.partitions import partition_of
 if TYPE_CHECKING:
     from dagster_contracts.plugin.site import Site
 
-BATCH = "contracts/batch"  # output metadata: the ledger's name of a judged batch
+BATCH = "contracts/batch"  # output metadata: the ledger's names of the judged batches, one a line
 STATUS = "contracts/status"
 STAGING = "__contracts_staging__"
 
@@ -48,8 +48,11 @@ class RoutingIOManager(dg.IOManager):
                 f"{type(self.wrapped).__name__}.handle_output yields events; a contracted asset needs one that returns nothing"
             )
         gate = self.site.gate(context.step_context.instance)
-        if (row := gate.store.batch(_text(batch))) is not None:
-            gate.published(row, storage.version_of(private.written_path(context)))
+        names = _text(batch).split("\n")
+        version = storage.version_of(private.written_path(context)) if len(names) == 1 else None
+        for name in names:
+            if (row := gate.store.batch(name)) is not None:
+                gate.published(row, version)
         return None
 
     def load_input(self, context: dg.InputContext) -> Any:

@@ -176,6 +176,9 @@ class GatedStep:
         judgements = [self._judge(terms, place, values.get(place.key), event, confidence) for place in places]
         refused = [judgement for judgement in judgements if not judgement.publish]
         if refused and len(places) > 1:
+            for judgement in judgements:
+                if judgement.publish:
+                    self.gate.settle_publishing(terms, judgement.batch, None)
             raise dg.Failure(
                 f"{len(refused)} of {len(places)} partitions of {terms.asset} were refused, first {refused[0].batch.partition}; nothing of "
                 "this range run was published. Run the partitions one by one.",
@@ -184,10 +187,13 @@ class GatedStep:
         if refused:
             yield from self._refuse(terms, event, refused[0])
         else:
-            yield metadata.with_judgement(event, judgements[0], {BATCH: judgements[0].batch.id, STATUS: "publishing"})
+            batches = "\n".join(judgement.batch.id for judgement in judgements)
+            yield metadata.with_judgement(event, judgements[0], {BATCH: batches, STATUS: "publishing"})
         yield from checks.evaluations(self.context, terms, judgements)
 
     def _judge(self, terms: Terms, place: Partition, value: object, event: dg.Output[Any], confidence: Confidence) -> Judgement:
+        if (stored := self.stored_batch()) is not None and stored.asset == terms.asset:
+            return self.gate.publishing(stored)  # on the verdict it has: read back, it might measure as another batch
         run = self.context.run
         delivery = Delivery(
             partition=place,

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError, TimeoutError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, SQLAlchemyError, TimeoutError
 
 from dagster_contracts.core.errors import LostRace, SchemaOutOfDate, StoreError, StoreUnavailable
 
@@ -139,9 +139,13 @@ def meaning_of(error: Exception, address: Address, lost_race: str | None = None)
     if kind is LostRace and lost_race is not None:
         return LostRace(f"{lost_race} ({text})")
     if kind in (StoreUnavailable, LostRace):
-        return StoreUnavailable(f"{address} is out of reach: {text}; nothing is known to be written; try again once it answers")
+        return StoreUnavailable(f"{address} is out of reach: {text}; try again once it answers")
     if kind is SchemaOutOfDate:
         return SchemaOutOfDate(f"{address} lacks a table or column of this version: {text}; {UPGRADE}")
+    if isinstance(error, DataError | IntegrityError | UnicodeEncodeError) or not isinstance(error, DBAPIError | OSError):
+        return StoreError(
+            f"{address} cannot keep a value: {text}; nothing was written; ids must be unique, and text without NUL characters"
+        )
     return StoreError(f"{address} cannot be used: {text}; correct the url or the database's permissions, then {UPGRADE}")
 
 
@@ -161,7 +165,6 @@ def _kind(error: BaseException) -> type[StoreError]:
 
 _SQLSTATES: tuple[tuple[str, type[StoreError]], ...] = (
     ("40", LostRace),  # serialization failure, deadlock
-    ("23505", LostRace),  # unique violation
     ("08", StoreUnavailable),  # connection
     ("53", StoreUnavailable),  # disk full, out of memory, too many connections
     ("55P03", StoreUnavailable),  # lock not available
@@ -201,6 +204,4 @@ def _sqlite_kind(error: sqlite3.Error) -> type[StoreError]:
     code = getattr(error, "sqlite_errorcode", 0)
     if code & 0xFF in _SQLITE_PASSING:
         return StoreUnavailable
-    if code in (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY):
-        return LostRace
     return SchemaOutOfDate if "no such table" in str(error) or "no such column" in str(error) else StoreError

@@ -9,7 +9,7 @@ from threading import RLock
 from typing import TypeVar
 
 from dagster_contracts.core.breaker import Breaker, Transition
-from dagster_contracts.core.errors import LostRace
+from dagster_contracts.core.errors import LostRace, StoreError
 from dagster_contracts.core.events import Event
 from dagster_contracts.core.ledger import Batch, Output, Partition, Review, ReviewStatus, Route, Status, StepKey
 from dagster_contracts.core.snapshot import Change, Snapshot
@@ -82,6 +82,8 @@ class MemoryStore:
 
     def save(self, change: Change) -> None:
         with self._lock:
+            if known := [event.id for event in change.events if (event.key, event.sequence) in self._events]:
+                raise StoreError(f"events {', '.join(known)} are recorded already; nothing was written")
             if change.breaker is not None:
                 self._compare_and_set(change.breaker)
             self._transitions.extend(change.transitions)

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, StaticPool, create_engine
@@ -37,7 +38,7 @@ class Database:
     def reading(self) -> Iterator[Connection]:
         """A transaction that sees one state of the database and writes nothing. A SQLite file not there yet reads as empty."""
         with translated(self._address):
-            if self._address.path is not None and not self._is_migrated(self._address.path.exists()):
+            if self._address.path is not None and not self._checked and not self._has_tables(self._address.path):
                 with _nothing() as connection:
                     yield connection
                 return
@@ -56,9 +57,9 @@ class Database:
                 self._check(connection)
                 yield connection
 
-    def _is_migrated(self, exists: bool) -> bool:
-        if self._checked or not exists:
-            return exists
+    def _has_tables(self, path: Path) -> bool:
+        if not path.exists():
+            return False
         with self._engine.connect() as connection:
             return revision(connection) is not None
 

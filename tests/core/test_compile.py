@@ -411,6 +411,22 @@ def test_elements_of_other_objects_are_theirs() -> None:
     assert plan.not_executed == ()
 
 
+def test_elements_are_found_by_default_and_by_the_name_in_the_data() -> None:
+    document = """
+    {apiVersion: v3.0.2, kind: DataContract, id: x, version: 1.0.0, status: active, slaDefaultElement: feed.when,
+     schema: [{name: feed, properties: [{name: when, physicalName: updated_at, logicalType: date}, {name: other, logicalType: date}]}],
+     slaProperties: [{property: latency, value: 1, unit: d}, {property: freshness, value: 2, unit: d, element: "when, feed.other"}]}
+    """
+    parsed = parse(document)
+    plan = compile_plan(parsed, parsed.objects[0])
+    assert {found.id: found.check for found in plan.rules if isinstance(found.check, Fresh)} == {
+        "updated_at.latency": Fresh(Newest("updated_at"), timedelta(days=1)),
+        "updated_at.freshness": Fresh(Newest("updated_at"), timedelta(days=2)),
+        "other.freshness": Fresh(Newest("other"), timedelta(days=2)),
+    }
+    assert plan.not_executed == ()
+
+
 def test_what_speaks_of_the_service_warns_of_nothing() -> None:
     levels = tuple(ServiceLevel(name, 1) for name in ("frequency", "retention", "generalAvailability", "endOfSupport", "whatever"))
     entries = plan_of(levels=levels).not_executed

@@ -206,9 +206,7 @@ def test_overrides_decide_over_the_state() -> None:
 
 def test_a_forced_breaker_says_who_forced_it_and_since_when() -> None:
     route = ask(view(forced(CLOSED, OverrideKind.FORCE_OPEN)), FULL)
-    assert route.reason.startswith(
-        "feed is force_open by ann (vendor called) since 2026-11-20 00:00Z (contract 2.2.0, partition 2026-11-06)."
-    )
+    assert route.reason.startswith("feed is force_open by ann (vendor called) since 2026-11-20 00:00Z (contract 2.2.0). ")
     assert (route.since, route.retry_at) == (NOW - DAY, None)
     assert "Next probe" not in route.reason
 
@@ -232,6 +230,16 @@ def test_a_halt_says_what_since_when_why_and_what_next() -> None:
     assert (route.breaker_key, route.since, route.retry_at) == ("feed", OPEN.opened_at, OPEN.retry_at)
     assert route.findings == TRIP.findings
     assert route.contract_version == "2.2.0"
+
+
+def test_findings_of_another_partition_are_not_told_of_the_one_asked_for() -> None:
+    for asked, status in (
+        (view(OPEN, judged=False), "feed [2026-11-06] was never judged."),
+        (view(OPEN, refused=batch(day(6), Status.HELD, Outcome.PASS)), "The requested batch is held."),
+        (view(OPEN), "feed [2026-11-06] is missing: its last delivery was refused or discarded."),
+    ):
+        reason = ask(asked, FULL).reason
+        assert "expected none. enum: b. c (contract 2.2.0). " + status in reason
 
 
 def test_a_refusal_by_a_closed_breaker_says_what_was_found() -> None:

@@ -245,7 +245,7 @@ def metrics_for(schema: pl.Schema) -> list[Metric]:
 
 
 @pytest.mark.parametrize("kind", FRAMES)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(table=tables())
 def test_agrees_with_plain_python(kind: str, table: tuple[list[dict[str, object]], pl.Schema]) -> None:
     rows, schema = table
@@ -267,7 +267,7 @@ def _float_or_bool_by_pandas(rows: list[dict[str, object]], metric: Metric) -> b
 
 
 @pytest.mark.parametrize("kind", FRAMES)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(table=tables())
 def test_samples_show_the_rows_that_are_counted(kind: str, table: tuple[list[dict[str, object]], pl.Schema]) -> None:
     rows, schema = table

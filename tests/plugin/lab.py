@@ -94,10 +94,13 @@ class Ran:
         found = [event.step_materialization_data.materialization for event in self.result.all_events if event.is_step_materialization]
         return next((item for item in found if item.asset_key == key), None)
 
-    def checks(self, asset: str) -> dict[str, bool]:
+    def evaluations(self, asset: str) -> list[dg.AssetCheckEvaluation]:
         key = dg.AssetKey.from_user_string(asset)
         found = [e.asset_check_evaluation_data for e in self.result.all_events if e.event_type_value == "ASSET_CHECK_EVALUATION"]
-        return {item.check_name: item.passed for item in found if item.asset_key == key}
+        return [item for item in found if item.asset_key == key]
+
+    def checks(self, asset: str) -> dict[str, bool]:
+        return {item.check_name: item.passed for item in self.evaluations(asset)}
 
     @property
     def failures(self) -> dict[str, str]:

@@ -38,12 +38,8 @@ SPOKEN: dict[Label, Spoken] = {
     ("jhu_daily", "2020-03-22", "schema"): _spoken(
         "2020-03-22", "Province/State.present", "Country/Region.present", "Last Update.present", before=()
     ),
-    ("jhu_us_daily", "2020-04-28", "null_rate"): _spoken(
-        "2020-04-28", "People_Hospitalized.nullValues", before=("Recovered.nullValues",)
-    ),
-    ("jhu_us_daily", "2020-04-30", "row_count"): _spoken(
-        "2020-05-05", "Recovered.nullValues", before=("People_Hospitalized.nullValues",)
-    ),
+    ("jhu_us_daily", "2020-04-28", "null_rate"): _spoken("2020-04-28", "People_Hospitalized.nullValues", before=("Recovered.nullValues",)),
+    ("jhu_us_daily", "2020-04-30", "row_count"): _spoken("2020-05-05", "Recovered.nullValues", before=("People_Hospitalized.nullValues",)),
     # Filled on the day of the label, null again from 2020-12-04: that is the day on which the rule breaks.
     ("italy_regioni", "2020-06-25", "null_rate"): _spoken("2020-12-04", "casi_da_screening.nullValues", before=()),
     ("italy_regioni", "2020-02-27,03-01,03-02,03-09,04-17,05-04,05-07", "range"): _spoken(

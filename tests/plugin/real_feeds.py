@@ -165,16 +165,19 @@ class Warehouse:
         breakers = BreakerResource(url=f"sqlite:///{self.home / 'contracts.db'}")
         self.governed = with_contracts(self.plain, contracts=[contract], breakers=breakers, clock=self.clock)
 
-    def deliver(self, key: str, *, governed: bool = True) -> Played:
-        """A run of everything for one partition, six hours after its window has ended."""
+    def deliver(self, key: str, *, governed: bool = True, only: str | None = None) -> Played:
+        """A run of everything for one partition (or of one asset alone), six hours after its window has ended."""
         end = self.feed.place(key).end
         self.clock.at = (end or _AFTER_ALL) + timedelta(hours=6)
         if governed:
             job = self.governed.resolve_implicit_global_asset_job_def()
+            job = job if only is None else job.get_subset(asset_selection={dg.AssetKey(only)})
             done = job.execute_in_process(instance=self.instance, partition_key=key, raise_on_error=False)
         else:
             done = dg.materialize(list(self.plain.assets or []), instance=self.instance, partition_key=key)
-        made = {event.asset_key.to_user_string(): event.materialization for event in done.get_asset_materialization_events() if event.asset_key}
+        made = {
+            event.asset_key.to_user_string(): event.materialization for event in done.get_asset_materialization_events() if event.asset_key
+        }
         failures: dict[str, str] = {}
         for event in done.get_step_failure_events():
             told = event.step_failure_data.user_failure_data
@@ -212,6 +215,7 @@ class Warehouse:
         found = self.gate.store.output(asset, key)
         assert found is not None
         return found
+
 
 @contextmanager
 def warehouse(dataset: str, home: Path, *, on_disk: bool = False) -> Iterator[Warehouse]:

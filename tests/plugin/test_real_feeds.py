@@ -18,7 +18,7 @@ from dagster_contracts.core.ledger import OutputStatus, RouteKind, Status
 from dagster_contracts.core.odcs import parse
 from dagster_contracts.core.verdict import Outcome
 from tests.plugin.real_drifts import SPOKEN, UNSPOKEN, Label, Spoken
-from tests.plugin.real_feeds import FEEDS, Feed, Played, Warehouse, passes, rule_ids, verdict_alone, warehouse
+from tests.plugin.real_feeds import FEEDS, Played, Warehouse, passes, rule_ids, verdict_alone, warehouse
 from tests.shared_cases import CASES, needs_cases
 
 pytestmark = needs_cases
@@ -82,7 +82,7 @@ def test_a_breaker_baselined_before_a_drift_trips_on_it(label: Label, drift: Spo
     feed = FEEDS[dataset]
     good, bad = feed.before(drift.on), drift.on
     assert good is not None
-    with warehouse(dataset, tmp_path, on_disk=True) as house:
+    with warehouse(dataset, tmp_path, on_disk=dataset == "nyc_taxi") as house:
         assert house.deliver(good, governed=False).success
         (row,) = house.baseline()
         assert (row.partition, row.outcome) == (good, str(verdict_alone(dataset, good).outcome))
@@ -145,12 +145,30 @@ def test_without_a_last_good_the_message_says_what_to_do(dataset: str, tmp_path:
     with warehouse(dataset, tmp_path) as house:
         played = house.deliver(first)
         message = played.failures["stale_reader"]
-        before = f" before {first}" if feed.timed else ""
-        assert f"No partition of {feed.asset}{before} has been judged good; run `dagster-contracts baseline {feed.asset}`" in message
+        what = f"partition of {feed.asset} before {first}" if feed.timed else f"batch of {feed.asset} [{first}]"
+        assert f"No {what} has been judged good; run `dagster-contracts baseline {feed.asset}`" in message
         assert "accept low" in message
         assert house.live("stale_reader", first) is None
         assert not played.materialized
         assert house.output("stale_reader", first).status is OutputStatus.HALTED
+
+
+def test_following_that_message_gives_the_stale_reader_its_data(tmp_path: Path) -> None:
+    with warehouse("jhu_daily", tmp_path) as house:
+        house.deliver("2020-03-21", governed=False)
+        message = house.deliver("2020-03-22").failures["stale_reader"]
+        assert "(contract 1.0.0, partition 2020-03-22)" in message
+        assert "No partition of cases before 2020-03-22 has been judged good" in message
+        earlier = house.deliver("2020-03-21", only="full_reader").failures["full_reader"]
+        assert "cases [2020-03-21] was never judged." in earlier
+        assert "partition 2020-03-21" not in earlier, "the columns are missing in another partition"
+
+        assert [(row.partition, row.outcome) for row in house.baseline()] == [("2020-03-21", "pass")]
+        assert house.breaker is not None
+        assert house.breaker.state is State.OPEN, "a baseline moves no breaker"
+        _stale_reader_has(house, house.deliver("2020-03-22", only="stale_reader"), "2020-03-21", "2020-03-22")
+        assert house.deliver("2020-03-21", only="full_reader").success
+        assert not house.deliver("2020-03-22", only="full_reader").success
 
 
 # --- two feeds, played in full -------------------------------------------------------------------------------------
@@ -220,7 +238,9 @@ def test_nyc_taxi_in_full(tmp_path: Path) -> None:
 
 def _no_row_of_a_refused_month_is_live(house: Warehouse, quarantined: list[str]) -> None:
     feed = house.feed
-    live = [frame for asset in (feed.asset, "stale_reader", "full_reader") for key in feed.keys if (frame := house.live(asset, key)) is not None]
+    live = [
+        frame for asset in (feed.asset, "stale_reader", "full_reader") for key in feed.keys if (frame := house.live(asset, key)) is not None
+    ]
     # feed and full_reader: 3 good months each; stale_reader: those, and the last of them once more for each of 4 refused ones
     assert len(live) == 3 + 3 + 7
     rows = pd.concat([frame.drop_duplicates() for frame in live]).drop_duplicates()

@@ -19,6 +19,9 @@ from dagster_contracts.store import SqlStore
 from tests.store.values import batch, breaker, day, numbered, transition
 
 T = TypeVar("T")
+# Fresh processes, forked from one that has imported this module and nothing else (and has no connections): quick to start.
+_processes = multiprocessing.get_context("forkserver")
+_processes.set_forkserver_preload([__name__])
 STEP = StepKey("run", "step")
 Work = Callable[[Store, str], T]
 
@@ -70,10 +73,9 @@ def open_breaker() -> Breaker:
 
 def race(url: str, work: Work[T], *, processes: int, threads: int) -> list[T]:
     """Run `work` in `threads` threads of each of `processes` processes, all starting at once."""
-    spawn = multiprocessing.get_context("spawn")
-    start = spawn.Barrier(processes)
-    results = spawn.SimpleQueue()
-    started = [spawn.Process(target=_run, args=(url, work, str(number), threads, start, results)) for number in range(processes)]
+    start = _processes.Barrier(processes)
+    results = _processes.SimpleQueue()
+    started = [_processes.Process(target=_run, args=(url, work, str(number), threads, start, results)) for number in range(processes)]
     for process in started:
         process.start()
     found = [results.get() for _ in started]

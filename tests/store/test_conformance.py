@@ -11,7 +11,7 @@ import pytest
 
 from dagster_contracts.core.breaker import State
 from dagster_contracts.core.contract import Confidence
-from dagster_contracts.core.errors import LostRace
+from dagster_contracts.core.errors import LostRace, StoreError
 from dagster_contracts.core.ledger import (
     UNPARTITIONED,
     Batch,
@@ -502,3 +502,13 @@ def test_an_event_never_comes_without_its_predecessor(store: Store) -> None:
     store.delivered([events[1]])  # out of order: 1 stays undelivered, and still comes before 3
     assert [event.sequence for event in store.pending()] == [1, 3]
     assert [event.sequence for event in store.pending(limit=1)] == [1]
+
+
+def test_an_event_is_recorded_once(store: Store) -> None:
+    """Two changes that give out the same number are a defect, not a race: a new attempt would not mend it."""
+    changed, events = numbered(breaker(), "1")
+    store.save(Change(breaker=changed, events=events))
+    with pytest.raises(StoreError) as caught:
+        store.save(Change(breaker=replace(changed, version=1), batches=(batch("b"),), events=events))
+    assert type(caught.value) is StoreError
+    assert (look(store).breaker, store.batch("b"), list(store.pending())) == (replace(changed, version=1), None, list(events))

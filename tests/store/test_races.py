@@ -8,19 +8,22 @@ import pickle
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dagster_contracts.core.ledger import OutputStatus, Status
 from dagster_contracts.core.snapshot import Change
 from dagster_contracts.ports import Store
-from dagster_contracts.store import MemoryStore, SqlStore, upgrade
+from dagster_contracts.store import MemoryStore, SqlStore, reading, upgrade
 from tests.store import racing
 from tests.store.racing import APPENDS, append, appended, claimed, open_breaker, race, race_threads
 from tests.store.values import batch, breaker, day, output, route
 
-crowds = pytest.mark.parametrize(("processes", "threads"), [(1, 16), (4, 1), (4, 16)])
+crowds = pytest.mark.parametrize(("processes", "threads"), [(1, 16), (4, 16)])
 
 
 # --- one probe -----------------------------------------------------------------------------------------------------
@@ -46,10 +49,44 @@ def test_one_of_many_claims_the_probe(url: str, processes: int, threads: int) ->
     assert_one_lease(store, results)
 
 
+@pytest.fixture
+def restless_threads() -> Iterator[None]:
+    """Threads take turns so often that they meet in memory, too."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("restless_threads")
 def test_one_of_many_threads_claims_the_probe_in_memory() -> None:
     store = MemoryStore()
     store.save(Change(breaker=open_breaker()))
     assert_one_lease(store, race_threads(store, claimed, 16))
+
+
+# --- one view ------------------------------------------------------------------------------------------------------
+
+
+def test_a_snapshot_is_of_one_moment(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though another process commits between two of its SELECTs."""
+    store, other = SqlStore(url), SqlStore(url)
+    append(store, "before")
+    known = store.load("feed", asset="feed", partition=day(1)).breaker
+    assert known is not None
+    bearing = reading._bearing
+
+    def then_write(*arguments: Any) -> Any:
+        found = bearing(*arguments)
+        other.save(Change(breaker=known, batches=(batch("meanwhile", day(1)),)))
+        return found
+
+    monkeypatch.setattr(reading, "_bearing", then_write)
+    snapshot = store.load("feed", asset="feed", partition=day(1))
+    monkeypatch.undo()
+    assert (snapshot.breaker, snapshot.newest_published_end, snapshot.published) == (known, None, None)
+    after = store.load("feed", asset="feed", partition=day(1))
+    assert (after.breaker, after.newest_published_end) == (replace(known, version=2), day(1).end)
 
 
 # --- nothing is lost -----------------------------------------------------------------------------------------------
@@ -69,13 +106,14 @@ def assert_all_appended(store: Store, count: int) -> None:
     assert [entry.id for entry in store.batches(statuses=[Status.QUARANTINED])] == in_order[-1:]  # each replaced the one before
 
 
-@pytest.mark.parametrize(("processes", "threads"), [(1, 8), (4, 2)])
-def test_concurrent_appends_lose_nothing(url: str, processes: int, threads: int) -> None:
-    lost = race(url, appended, processes=processes, threads=threads)
-    print(f"{processes} processes with {threads} threads: {sum(lost)} lost races for {len(lost) * APPENDS} changes")
-    assert_all_appended(SqlStore(url), processes * threads * APPENDS)
+def test_concurrent_appends_lose_nothing(url: str) -> None:
+    lost = race(url, appended, processes=4, threads=2)
+    print(f"{sum(lost)} lost races for {len(lost) * APPENDS} changes")
+    assert sum(lost) > 0  # or it was no race
+    assert_all_appended(SqlStore(url), len(lost) * APPENDS)
 
 
+@pytest.mark.usefixtures("restless_threads")
 def test_concurrent_appends_lose_nothing_in_memory() -> None:
     store = MemoryStore()
     race_threads(store, appended, 8)

@@ -6,7 +6,7 @@ import os
 import socket
 import sqlite3
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -40,6 +40,7 @@ def read(store: SqlStore) -> None:
     store.load("feed", asset="feed", partition=day(1))
 
 
+Use = Callable[[SqlStore], None]
 both = pytest.mark.parametrize("use", [read, write])
 
 
@@ -51,13 +52,13 @@ def shown(error: BaseException) -> str:
 
 
 @both
-def test_a_refused_port(use: object) -> None:
+def test_a_refused_port(use: Use) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     store = SqlStore(f"postgresql://ann:{QUOTED}@127.0.0.1:{port}/contracts")
     with pytest.raises(StoreUnavailable, match=r"refused.*try again") as caught:
-        use(store)  # type: ignore[operator]
+        use(store)
     assert f"postgresql+psycopg://ann:***@127.0.0.1:{port}/contracts" in str(caught.value)
     assert SECRET not in shown(caught.value)
     assert QUOTED not in shown(caught.value)
@@ -152,6 +153,7 @@ def test_a_sqlite_file_that_stays_locked(tmp_path: Path, monkeypatch: pytest.Mon
         ("42501", StoreError),
         ("22021", StoreError),
         ("23502", StoreError),
+        ("23505", StoreError),
         ("XX000", StoreError),
     ],
 )
@@ -162,7 +164,7 @@ def test_what_postgres_codes_mean(sqlstate: str, kind: type[StoreError]) -> None
     assert "it said so" in str(meaning)
 
 
-@pytest.mark.parametrize("sqlstate", ["40001", "40P01", "23505"])
+@pytest.mark.parametrize("sqlstate", ["40001", "40P01"])
 def test_who_was_beaten_to_a_breaker_lost_a_race(sqlstate: str) -> None:
     error = OperationalError("INSERT", {}, psycopg.errors.lookup(sqlstate)("it said so"))
     assert type(meaning_of(error, parse("postgresql://h/d"), "breaker feed was changed")) is LostRace
@@ -224,11 +226,11 @@ def guarded_url(postgres_url: str) -> Iterator[str]:
 
 
 @both
-def test_a_wrong_password(guarded_url: str, use: object) -> None:
+def test_a_wrong_password(guarded_url: str, use: Use) -> None:
     read(SqlStore(guarded_url))  # the right one
     url = make_url(guarded_url).set(password="not-it-at-all")
     with pytest.raises(StoreError, match="password authentication failed") as caught:
-        use(SqlStore(url.render_as_string(hide_password=False)))  # type: ignore[operator]
+        use(SqlStore(url.render_as_string(hide_password=False)))
     assert type(caught.value) is StoreError
     assert "dagster-contracts db upgrade" in str(caught.value)
     assert "not-it-at-all" not in shown(caught.value)
@@ -241,10 +243,10 @@ def test_a_missing_password(guarded_url: str) -> None:
 
 
 @both
-def test_an_unknown_database(postgres_url: str, use: object) -> None:
+def test_an_unknown_database(postgres_url: str, use: Use) -> None:
     url = make_url(postgres_url).set(database="elsewhere").render_as_string(hide_password=False)
     with pytest.raises(StoreError, match='database "elsewhere" does not exist') as caught:
-        use(SqlStore(url))  # type: ignore[operator]
+        use(SqlStore(url))
     assert type(caught.value) is StoreError
 
 
@@ -287,17 +289,17 @@ def test_an_unknown_option_in_the_url() -> None:
 
 
 @both
-def test_a_folder_in_place_of_a_file(tmp_path: Path, use: object) -> None:
+def test_a_folder_in_place_of_a_file(tmp_path: Path, use: Use) -> None:
     with pytest.raises(StoreError, match="unable to open") as caught:
-        use(SqlStore(f"sqlite:///{tmp_path}"))  # type: ignore[operator]
+        use(SqlStore(f"sqlite:///{tmp_path}"))
     assert type(caught.value) is StoreError
 
 
 @both
-def test_a_file_that_is_no_database(tmp_path: Path, use: object) -> None:
+def test_a_file_that_is_no_database(tmp_path: Path, use: Use) -> None:
     (tmp_path / "store.db").write_text("id,name\n1,ann\n" * 100)
     with pytest.raises(StoreError, match="not a database") as caught:
-        use(SqlStore(f"sqlite:///{tmp_path}/store.db"))  # type: ignore[operator]
+        use(SqlStore(f"sqlite:///{tmp_path}/store.db"))
     assert type(caught.value) is StoreError
 
 
@@ -315,7 +317,20 @@ def test_text_that_no_database_holds(url: str) -> None:
     with pytest.raises(StoreError, match="surrogates") as caught:
         store.save(Change(batches=(batch("\ud800"),)))
     assert type(caught.value) is StoreError
+    assert "cannot keep a value" in str(caught.value)
     assert list(store.batches()) == []
+
+
+def test_a_sqlite_file_that_vanished_does_not_read_as_empty(tmp_path: Path) -> None:
+    """Nothing known would be nothing refused: that is for stores that were never written."""
+    store = SqlStore(f"sqlite:///{tmp_path}/store.db")
+    write(store)
+    store._database._engine.dispose()
+    for file in tmp_path.iterdir():
+        file.unlink()
+    for use in (read, write):
+        with pytest.raises(StoreError, match="unable to open"):
+            use(store)
 
 
 @pytest.mark.parametrize(
@@ -353,9 +368,9 @@ def set_revision(url: str, revision: str | None) -> None:
 
 
 @both
-def test_a_postgres_without_tables(postgres_url: str, use: object) -> None:
+def test_a_postgres_without_tables(postgres_url: str, use: Use) -> None:
     with pytest.raises(SchemaOutOfDate, match=r"no tables yet.*dagster-contracts db upgrade"):
-        use(SqlStore(postgres_url))  # type: ignore[operator]
+        use(SqlStore(postgres_url))
     assert current_revision(postgres_url) is None
 
 
@@ -368,33 +383,33 @@ def test_tables_made_while_a_process_runs_are_found(postgres_url: str) -> None:
 
 
 @both
-def test_tables_of_a_newer_version(url: str, use: object) -> None:
+def test_tables_of_a_newer_version(url: str, use: Use) -> None:
     set_revision(url, "9999")
     with pytest.raises(SchemaOutOfDate, match=r"revision 9999, which this version of dagster-contracts does not know \(it needs 0001\)"):
-        use(SqlStore(url))  # type: ignore[operator]
+        use(SqlStore(url))
     with pytest.raises(SchemaOutOfDate, match="db upgrade"):
         upgrade(url)
     assert current_revision(url) == "9999"
 
 
 @both
-def test_an_upgrade_that_was_cut_off(url: str, use: object) -> None:
+def test_an_upgrade_that_was_cut_off(url: str, use: Use) -> None:
     set_revision(url, None)
     with pytest.raises(SchemaOutOfDate, match=r"cut off.*dagster-contracts db upgrade"):
-        use(SqlStore(url))  # type: ignore[operator]
+        use(SqlStore(url))
     with pytest.raises(SchemaOutOfDate, match="cut off"):
         upgrade(url)
 
 
 @both
-def test_a_table_that_is_missing(url: str, use: object) -> None:
+def test_a_table_that_is_missing(url: str, use: Use) -> None:
     if url.startswith("sqlite"):
         with sqlite3.connect(make_url(url).database or "") as connection:
             connection.execute("DROP TABLE contracts_batches")
     else:
         postgres(url, "DROP TABLE contracts_batches")
     with pytest.raises(SchemaOutOfDate, match=r"contracts_batches.*dagster-contracts db upgrade"):
-        use(SqlStore(url))  # type: ignore[operator]
+        use(SqlStore(url))
 
 
 def test_constructing_touches_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

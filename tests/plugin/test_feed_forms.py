@@ -1,0 +1,245 @@
+"""A contract on a feed, in whatever form the feed is written: judged before it is stored, and otherwise as it was."""
+
+import pickle
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+import pytest
+
+from dagster_contracts import with_contracts
+from dagster_contracts.core.errors import ContractError
+from dagster_contracts.core.ledger import Status
+from tests.plugin.lab import DAYS, Vendor, World, a_consumer, a_feed, contract_files, contract_text, day, governed, value_of
+
+# name -> the checks of its own that it reports
+FEEDS = {
+    "plain": set(),
+    "outputs": set(),
+    "results": set(),
+    "results_checked": {"own"},
+    "checked_unnamed": {"own"},
+    "checked_apart": {"apart"},
+    "retried": set(),
+    "asynchronous": set(),
+    "nested/key": set(),
+    "several_one": set(),
+}
+_ATTEMPTS: list[int] = []
+
+
+def feeds(vendor: Vendor) -> dg.Definitions:
+    @dg.asset
+    def outputs(context: dg.AssetExecutionContext) -> Iterator[dg.Output[pd.DataFrame]]:
+        yield dg.Output(vendor.frame("outputs"), metadata={"rows": 2}, tags={"mine": "kept"}, data_version=dg.DataVersion(f"v{len(vendor.bad)}"))
+
+    @dg.asset
+    def results() -> dg.MaterializeResult[pd.DataFrame]:
+        return dg.MaterializeResult(value=vendor.frame("results"), metadata={"rows": 2}, tags={"mine": "kept"})
+
+    @dg.asset(check_specs=[dg.AssetCheckSpec("own", asset="results_checked")])
+    def results_checked() -> dg.MaterializeResult:  # type: ignore[type-arg]
+        return dg.MaterializeResult(value=vendor.frame("results_checked"), check_results=[dg.AssetCheckResult(passed=True)])
+
+    @dg.asset(check_specs=[dg.AssetCheckSpec("own", asset="checked_unnamed")])
+    def checked_unnamed() -> Iterator[Any]:
+        yield dg.Output(vendor.frame("checked_unnamed"))
+        yield dg.AssetCheckResult(passed=True)
+
+    @dg.asset
+    def checked_apart() -> pd.DataFrame:
+        return vendor.frame("checked_apart")
+
+    @dg.asset_check(asset=checked_apart)
+    def apart(checked_apart: pd.DataFrame) -> dg.AssetCheckResult:
+        return dg.AssetCheckResult(passed=len(checked_apart) == 2)
+
+    @dg.asset(retry_policy=dg.RetryPolicy(max_retries=1))
+    def retried(context: dg.AssetExecutionContext) -> pd.DataFrame:
+        _ATTEMPTS.append(context.retry_number)
+        if context.retry_number == 0 and not vendor.bad:
+            raise ValueError("the first attempt fails")
+        return vendor.frame("retried")
+
+    @dg.asset
+    async def asynchronous() -> pd.DataFrame:
+        return vendor.frame("asynchronous")
+
+    @dg.asset(key=["nested", "key"])
+    def nested() -> pd.DataFrame:
+        return vendor.frame("nested/key")
+
+    @dg.multi_asset(outs={"several_one": dg.AssetOut(), "several_two": dg.AssetOut()})
+    def several() -> tuple[pd.DataFrame, int]:
+        return vendor.frame("several_one"), 2
+
+    assets = [a_feed(vendor, "plain", None), outputs, results, results_checked, checked_unnamed, checked_apart, retried, asynchronous]
+    return dg.Definitions(assets=[*assets, nested, several], asset_checks=[apart])
+
+
+def _contracts() -> list[str]:
+    texts = [contract_text(name) for name in FEEDS if "/" not in name]
+    mapped = "- name: mapped\n  customProperties: [{property: dagsterAsset, value: nested/key}]"
+    return [*texts, contract_text("mapped").replace("- name: mapped", mapped)]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[World, Any, Any, Any]]:
+    """All feeds delivered well, then badly."""
+    vendor = Vendor()
+    _ATTEMPTS.clear()
+    with governed(tmp_path_factory.mktemp("feeds"), lambda: feeds(vendor), *_contracts()) as world:
+        good = world.run()
+        attempts = list(_ATTEMPTS)
+        vendor.bad.update(FEEDS)
+        bad = world.run()
+        yield world, good, bad, attempts
+
+
+@pytest.mark.parametrize("asset", FEEDS)
+def test_a_good_batch_is_published(world: tuple[World, Any, Any, Any], asset: str) -> None:
+    lab, good, _, _ = world
+    assert good.failures == {}
+    made = good.materialized(asset)
+    assert made.metadata["contracts/outcome"].value == "pass"
+    assert set(good.checks(asset)) >= FEEDS[asset] | {"contract_validity", "contract_breaker"}
+    assert all(good.checks(asset).values())
+    published = lab.ledger().batches(asset=asset, statuses=(Status.PUBLISHED,))
+    assert [batch.run_id for batch in published] == [good.run_id]
+    assert list(value_of(lab, asset)["risk"]) == ["HIGH", "LOW"]
+
+
+@pytest.mark.parametrize("asset", FEEDS)
+def test_a_bad_batch_is_not(world: tuple[World, Any, Any, Any], asset: str) -> None:
+    lab, _, bad, _ = world
+    assert bad.materialized(asset) is None
+    assert bad.checks(asset)["contract_validity"] is False
+    assert bad.checks(asset)["contract_breaker"] is False
+    [refused] = lab.ledger().batches(asset=asset, statuses=(Status.QUARANTINED,))
+    assert refused.staged is not None
+    assert list(value_of(lab, asset)["risk"]) == ["HIGH", "LOW"], "the live place still holds the good batch"
+
+
+def test_what_users_say_survives(world: tuple[World, Any, Any, Any]) -> None:
+    lab, good, _, _ = world
+    for asset in ("outputs", "results"):
+        made = good.materialized(asset)
+        assert made.metadata["rows"].value == 2
+        assert made.tags["mine"] == "kept"
+    assert good.materialized("outputs").tags["dagster/data_version"] == "v0"
+
+
+def test_the_users_data_version_names_the_batch(world: tuple[World, Any, Any, Any]) -> None:
+    lab, good, _, _ = world
+    [batch] = lab.ledger().batches(asset="outputs", statuses=(Status.PUBLISHED,))
+    assert batch.data_version == "v0"
+    assert batch.id == f"outputs|run:{good.run_id}|v0"
+
+
+def test_a_retry_of_the_users_code_is_judged_once(world: tuple[World, Any, Any, Any]) -> None:
+    lab, _, _, attempts = world
+    assert attempts == [0, 1]
+    assert len(lab.ledger().batches(asset="retried")) == 2  # the good batch and the bad one
+    assert _ATTEMPTS == [0, 1, 0], "a refused batch is not retried"
+
+
+def test_a_refusal_spares_the_rest_of_a_multi_asset(world: tuple[World, Any, Any, Any]) -> None:
+    lab, good, _, _ = world
+    assert good.materialized("several_two") is not None
+    assert value_of(lab, "several_two") == 2
+
+
+# --- what cannot be governed says so ---------------------------------------------------------------------------------
+
+
+def test_a_result_without_value_cannot_be_judged(tmp_path: Path) -> None:
+    @dg.asset
+    def feed() -> dg.MaterializeResult:  # type: ignore[type-arg]
+        return dg.MaterializeResult(metadata={"rows": 2})
+
+    with governed(tmp_path, lambda: dg.Definitions(assets=[feed])) as world:
+        ran = world.run()
+        assert "its data did not pass through the gate" in ran.failures["feed"]
+        assert ran.materialized("feed") is None
+
+
+def test_a_graph_cannot_be_governed(tmp_path: Path) -> None:
+    @dg.op
+    def made() -> int:
+        return 1
+
+    @dg.graph_asset
+    def feed() -> int:
+        return made()
+
+    contracts = contract_files(tmp_path, contract_text())
+    with pytest.raises(ContractError, match='asset "feed" has a contract and is made by a graph'):
+        with_contracts(dg.Definitions(assets=[feed]), contracts=contracts)
+
+
+# --- several partitions in one run ------------------------------------------------------------------------------------
+
+
+class ByPartition(dg.IOManager):
+    """A pickle a partition, of a dict of them where a run has several. Dagster's own file manager writes only one."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    def _path(self, context: Any, key: str) -> Path:
+        return self.folder.joinpath("-".join([*context.asset_key.path, key]))
+
+    def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
+        values = obj if isinstance(obj, dict) else {context.asset_partition_key: obj}
+        for key, value in values.items():
+            self._path(context, key).write_bytes(pickle.dumps(value))
+
+    def load_input(self, context: dg.InputContext) -> Any:
+        return pickle.loads(self._path(context, context.asset_partition_key).read_bytes())
+
+
+@pytest.fixture(scope="module")
+def ranged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[World, Vendor]]:
+    vendor = Vendor()
+
+    @dg.asset(partitions_def=DAYS, backfill_policy=dg.BackfillPolicy.single_run())
+    def feed(context: dg.AssetExecutionContext) -> dict[str, pd.DataFrame]:
+        return {key: vendor.frame(key) for key in context.partition_keys}
+
+    place = tmp_path_factory.mktemp("range")
+    definitions = dg.Definitions(assets=[feed, a_consumer("after")], resources={"io_manager": ByPartition(place)})
+    with governed(place, lambda: definitions) as world:
+        yield world, vendor
+
+
+def _range(world: World, first: int, last: int) -> Any:
+    tags = {"dagster/asset_partition_range_start": day(first), "dagster/asset_partition_range_end": day(last)}
+    return world.run("feed", tags=tags)
+
+
+def test_a_range_is_judged_and_published_by_partition(ranged: tuple[World, Vendor]) -> None:
+    world, _ = ranged
+    ran = _range(world, 1, 3)
+    assert ran.failures == {}
+    published = world.ledger().batches(asset="feed", statuses=(Status.PUBLISHED,))
+    assert sorted(str(batch.partition) for batch in published) == [day(1), day(2), day(3)]
+    assert world.ledger().batches(asset="feed", statuses=(Status.PUBLISHING,)) == []
+    seen = [item.partition for item in ran.evaluations("feed") if item.check_name == "contract_validity"]
+    assert seen == [day(1), day(2), day(3)]
+    consumer = world.run("after", partition=day(2))
+    assert consumer.failures == {}
+    assert consumer.materialized("after").tags["contracts/confidence"] == "full"  # type: ignore[union-attr]
+
+
+def test_a_range_with_a_bad_partition_publishes_nothing(ranged: tuple[World, Vendor]) -> None:
+    world, vendor = ranged
+    vendor.bad.add(day(5))
+    ran = _range(world, 4, 6)
+    assert "2 of 3 partitions of feed were refused, first 2026-01-05" in ran.failures["feed"]
+    assert ran.materialized("feed") is None
+    left = {str(batch.partition): batch.status for batch in world.ledger().batches(asset="feed") if batch.run_id == ran.run_id}
+    assert Status.PUBLISHED not in left.values()
+    assert Status.PUBLISHING not in left.values(), "nothing waits for a writer that never comes"
+    assert (left[day(5)], left[day(6)]) == (Status.QUARANTINED, Status.HELD)
