@@ -384,15 +384,15 @@ class Gate:
         """A refused batch has been written beside the live data under `fingerprint`."""
         self._update(batch, lambda row, now: replace(row, staged=fingerprint, updated_at=now))
 
-    def publishing(self, batch: Batch) -> Judgement:
-        """A stored batch is about to be written to the live place, on the verdict it has. Raises UsageError where it may not be."""
+    def publishing(self, batch: Batch, run_id: str) -> Judgement:
+        """A run is about to write a stored batch to the live place, on the verdict it has. Raises UsageError where it may not be."""
 
         def decide(snapshot: Snapshot) -> tuple[Change, Judgement]:
             row, breaker = snapshot.batch, snapshot.breaker
             if row is None or row.verdict is None or breaker is None or not may_be_released(row, breaker, snapshot.now):
                 state = "not in the ledger" if row is None else f"{row.status} ({row.outcome})"
                 raise UsageError(f"{batch.id} is {state} and may not be published now; release it, or deliver it anew")
-            written = replace(row, status=Status.PUBLISHING, updated_at=snapshot.now)
+            written = replace(row, status=Status.PUBLISHING, run_id=run_id, updated_at=snapshot.now)
             change = change_of(Step(breaker), snapshot.now, (), written)
             assert change.breaker is not None
             return change, Judgement(row.verdict, written, change.breaker)

@@ -130,7 +130,7 @@ class World:
         """A release run: read what lies beside the live data, write it to the live place."""
         assert batch.staged is not None
         data = self.beside[batch.staged]
-        going = self.gate.publishing(batch)
+        going = self.gate.publishing(batch, self.run())
         self.live[batch.partition.key] = data
         self.gate.published(going.batch, None)
 

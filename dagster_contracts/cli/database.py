@@ -20,11 +20,11 @@ def _database() -> None:
 @app.command()
 def upgrade(database_url: UrlOption = None) -> None:
     """Bring the tables to this version. Safe to repeat, and while others run."""
-    from dagster_contracts import store
+    from dagster_contracts.store import upgrade as tables
     from dagster_contracts.store.place import resolve_url
 
     url = resolve_url(database_url, os.environ)
-    before, after = store.current_revision(url), store.upgrade(url)
+    before, after = tables.current_revision(url), tables.upgrade(url)
     if before == after:
         print_text(f"the tables are at revision {after} already")
     else:

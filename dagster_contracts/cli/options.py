@@ -39,8 +39,8 @@ LISTED = 1000  # rows of one kind that are read at most; more are announced
 
 def store_at(url: str | None) -> Store:
     """The store of the breakers; it connects when it is first asked. Raises UsageError or StoreError with what to do."""
-    from dagster_contracts.store import SqlStore
     from dagster_contracts.store.place import resolve_url
+    from dagster_contracts.store.sql import SqlStore
 
     return SqlStore(resolve_url(url, os.environ))
 

@@ -27,6 +27,16 @@ _STYLES = {
     "closed": "green",
     "open": "bold red",
     "half_open": "yellow",
+    "breaker open": "bold red",
+    "breaker half_open": "yellow",
+    "breaker closed": "bold green",
+    "quarantined": "red",
+    "halted": "red",
+    "held": "yellow",
+    "served last_good": "yellow",
+    "served low_confidence": "yellow",
+    "released": "green",
+    "healed": "green",
 }
 
 

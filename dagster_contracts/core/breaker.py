@@ -436,7 +436,7 @@ def _lapse(breaker: Breaker, now: datetime) -> Step:
 
 def _clear(breaker: Breaker, cause: str, at: datetime, actor: str | None) -> Step:
     assert breaker.override is not None
-    cleared = replace(breaker, override=None, lease=None)
+    cleared = replace(breaker, override=None)
     if breaker.override.kind is OverrideKind.OBSERVE_ONLY:
         return _shut(cleared, cause, at, actor)
     return _note(cleared, cause, at, actor)
@@ -446,12 +446,11 @@ def _clear(breaker: Breaker, cause: str, at: datetime, actor: str | None) -> Ste
 
 
 def _open(breaker: Breaker, judged: Judged, now: datetime, *, reopened: int, cause: str) -> Step:
-    rules = judged.failed_rules | (breaker.failed_rules if reopened else frozenset())
     opened = replace(
         breaker,
         opened_at=breaker.opened_at if reopened else now,
         findings=judged.findings,
-        failed_rules=rules,
+        failed_rules=judged.failed_rules | breaker.failed_rules,
         window=(),
         reopened=reopened,
         retry_at=now + cooldown(breaker.policy, reopened),

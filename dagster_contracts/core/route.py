@@ -144,7 +144,8 @@ def _why(snapshot: Snapshot, asset: str, requested: Partition) -> str:
     """What stands between the consumer and fresh data, in a sentence or two."""
     refused = snapshot.refused
     if snapshot.breaker is not None and snapshot.open:
-        return f"{_why_open(current(snapshot.breaker, snapshot.now), requested, refused)} {_why_not_fresh(snapshot, asset, requested)}".rstrip()
+        why_open = _why_open(current(snapshot.breaker, snapshot.now), requested, refused)
+        return f"{why_open} {_why_not_fresh(snapshot, asset, requested)}".rstrip()
     if refused is not None:
         findings = "; ".join(_findings(refused)[:3])
         return f"{asset} [{requested}] is {refused.status} ({refused.outcome}{': ' + findings if findings else ''})."

@@ -27,12 +27,11 @@ def specs(terms: Terms, key: dg.AssetKey, partitions: dg.PartitionsDefinition | 
     """The checks of one asset: its clause groups in the contract's order, then the breaker."""
     contract = terms.attached.contract
     groups = [
-        dg.AssetCheckSpec(
+        private.check_spec(
             f"{PREFIX}{clause}",
-            asset=key,
-            blocking=False,
-            partitions_def=partitions,
-            description=f"{clause}: {len(_rules(terms, clause))} rules of contract {contract.id} {contract.version}",
+            key,
+            partitions,
+            f"{clause}: {len(_rules(terms, clause))} rules of contract {contract.id} {contract.version}",
         )
         for clause in Clause
         if _rules(terms, clause)

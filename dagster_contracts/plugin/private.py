@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import inspect
-import logging
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -135,6 +135,13 @@ def without_own_assets(
 
 def node_of(assets: dg.AssetsDefinition) -> Any:
     return assets.node_def
+
+
+def check_spec(name: str, key: dg.AssetKey, partitions: dg.PartitionsDefinition | None, description: str) -> dg.AssetCheckSpec:
+    """A non-blocking check of an asset's partitions. Dagster calls partitioned checks a preview and would warn of each."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", category=dg.PreviewWarning)
+        return dg.AssetCheckSpec(name, asset=key, blocking=False, partitions_def=partitions, description=description)
 
 
 def resource_definition(resource: object) -> dg.IOManagerDefinition | dg.InputManagerDefinition | None:

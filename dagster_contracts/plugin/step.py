@@ -193,7 +193,10 @@ class GatedStep:
 
     def _judge(self, terms: Terms, place: Partition, value: object, event: dg.Output[Any], confidence: Confidence) -> Judgement:
         if (stored := self.stored_batch()) is not None and stored.asset == terms.asset:
-            return self.gate.publishing(stored)  # on the verdict it has: read back, it might measure as another batch
+            if stored.contract_version != terms.version and stored.released is None:
+                reason = f"contract {stored.contract_version} -> {terms.version} since it was held"
+                stored = self.gate.rejudge(terms, stored, value, actor="release run", reason=reason).batch
+            return self.gate.publishing(stored, self.context.run_id)  # by its own name: read back, it might measure as another batch
         run = self.context.run
         delivery = Delivery(
             partition=place,

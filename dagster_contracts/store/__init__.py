@@ -5,9 +5,3 @@ sql.py      SqlStore              reading.py  its SELECTs               writing.
 connect.py  url -> Database, and what errors mean                       upgrade.py      the schema's version, migrations/
 memory.py   MemoryStore
 """
-
-from dagster_contracts.store.memory import MemoryStore
-from dagster_contracts.store.sql import SqlStore
-from dagster_contracts.store.upgrade import REQUIRED_REVISION, current_revision, upgrade
-
-__all__ = ["REQUIRED_REVISION", "MemoryStore", "SqlStore", "current_revision", "upgrade"]

@@ -82,10 +82,9 @@ class MemoryStore:
 
     def save(self, change: Change) -> None:
         with self._lock:
-            if known := [event.id for event in change.events if (event.key, event.sequence) in self._events]:
-                raise StoreError(f"events {', '.join(known)} are recorded already; nothing was written")
+            self._refuse(change)
             if change.breaker is not None:
-                self._compare_and_set(change.breaker)
+                self._breakers[change.breaker.key] = replace(change.breaker, version=change.breaker.version + 1)
             self._transitions.extend(change.transitions)
             for batch in change.batches:
                 self._save_batch(batch)
@@ -95,11 +94,14 @@ class MemoryStore:
             for event in sorted(change.events, key=lambda event: (event.key, event.sequence)):
                 self._events[event.key, event.sequence] = event
 
-    def _compare_and_set(self, breaker: Breaker) -> None:
-        stored = self._breakers.get(breaker.key)
-        if (stored.version if stored is not None else 0) != breaker.version:
-            raise LostRace(lost_race(breaker))
-        self._breakers[breaker.key] = replace(breaker, version=breaker.version + 1)
+    def _refuse(self, change: Change) -> None:
+        """Raise before anything is written."""
+        if change.breaker is not None:
+            stored = self._breakers.get(change.breaker.key)
+            if (stored.version if stored is not None else 0) != change.breaker.version:
+                raise LostRace(lost_race(change.breaker))
+        if known := [event.id for event in change.events if (event.key, event.sequence) in self._events]:
+            raise StoreError(f"events {', '.join(known)} are recorded already; nothing was written")
 
     def _save_batch(self, batch: Batch) -> None:
         newest = max((stored.sequence for stored in self._batches.values()), default=0)

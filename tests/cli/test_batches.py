@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from dagster_contracts.core.errors import UsageError
-from dagster_contracts.store import SqlStore
+from dagster_contracts.store.sql import SqlStore
 from tests.cli.conftest import Ran
 
 pytestmark = pytest.mark.usefixtures("past")

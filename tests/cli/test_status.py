@@ -13,7 +13,7 @@ from dagster_contracts.core.breaker import OverrideKind
 from dagster_contracts.engines.polars import PolarsEngine
 from dagster_contracts.gate import Gate
 from dagster_contracts.ports import FixedClock
-from dagster_contracts.store import SqlStore
+from dagster_contracts.store.sql import SqlStore
 from tests.cli.conftest import FIRST, Ran
 
 

@@ -81,6 +81,7 @@ def arrows(*steps: Step) -> list[tuple[str, str]]:
 def test_a_new_breaker_is_closed_and_knows_nothing() -> None:
     breaker = fresh()
     assert (breaker.state, breaker.window, breaker.since, breaker.retry_at) == (State.CLOSED, (), None, None)
+    assert (breaker.generation, breaker.event_sequence, breaker.version) == (0, 0, 0)
     assert not machine.enforced_open(breaker, T0)
     assert not machine.probe_due(breaker, T0)
     assert machine.next_probe_at(breaker, T0) is None
@@ -194,6 +195,8 @@ def test_while_it_cools_down_batches_are_held_or_quarantined_and_no_second_alarm
         assert machine.arrive(breaker, batch, now) == Arrival(Step(breaker), status, False)
     refused = machine.claim(breaker, lease_id="x", holder="run 1", batch_id="b", now=now)
     assert refused == Refused("the cooldown is not over", T0 + 30 * MINUTE)
+    again = machine.claim(replace(breaker, probed=("b",)), lease_id="x", holder="run 1", batch_id="b", now=now)
+    assert again == refused, "what stands in the way of any batch comes first"
     assert not machine.probe_due(breaker, now)
     assert machine.probe_due(breaker, now + TICK)
 
@@ -274,7 +277,8 @@ def test_claiming_enters_half_open_and_takes_the_one_lease() -> None:
 
 
 def test_a_crashed_probers_lease_ends_by_itself() -> None:
-    breaker, now = half_open()
+    now = T0 + HOUR
+    breaker = claim(opened(), now)
     late = now + 15 * MINUTE
     assert machine.probe_due(breaker, late)
     assert machine.next_probe_at(breaker, late) == now, "it has been due since the claim that came to nothing"
@@ -346,7 +350,15 @@ def test_several_probes_are_passes_on_different_batches() -> None:
     assert machine.next_probe_at(first.step.breaker, now) == now
     assert machine.arrive(first.step.breaker, passing("a"), now + HOUR) == Arrival(Step(first.step.breaker), Status.HELD, False)
     second = machine.arrive(first.step.breaker, passing("b"), now)
-    assert (second.step.breaker.state, second.status) == (State.CLOSED, Status.PUBLISHING)
+    assert second.status is Status.PUBLISHING
+    cause = f"probe of {place_of('b')} passed"
+    assert second.step.breaker == replace(fresh(breaker.policy), generation=4, since=now, cause=cause), "nothing is remembered"
+
+
+def test_after_a_pass_that_is_not_enough_the_next_probe_is_due_at_once() -> None:
+    breaker, now = half_open(replace(POLICY, probes=2))
+    later = now + 5 * MINUTE
+    assert machine.next_probe_at(settle(breaker, passing("probe"), later).breaker, later) == later
 
 
 def test_one_failed_probe_takes_back_the_passes_before_it() -> None:
@@ -440,6 +452,8 @@ def test_the_end_of_an_override_is_recorded_once_by_the_next_write() -> None:
     assert after == replace(breaker, override=None, generation=breaker.generation + 1)
     record = Transition("feed", State.OPEN, State.OPEN, "force_closed by ann expired", end, 3)
     late = end + 2 * HOUR
+    assert arrows(machine.arrive(breaker, passing("b"), late).step)[1:] == [("open", "half_open"), ("half_open", "closed")]
+    assert machine.arrive(breaker, passing("b", head=False), late).status is Status.HELD
     assert machine.arrive(breaker, judged("b", head=False), late).step == Step(after, (record,))
     assert machine.arrive(breaker, judged("b", released=True), late).step == Step(after, (record,))
     assert machine.arrive(breaker, passing("b"), late).step.transitions[0] == record
@@ -480,12 +494,21 @@ def test_observe_only_publishes_everything_and_runs_on_in_the_shadow() -> None:
     failed = settle(probing.breaker, judged("b"), T0 + HOUR)
     assert [change.shadow for step in (probing, failed) for change in step.transitions] == [True, True]
     assert machine.arrive(failed.breaker, judged("c", Outcome.INCONCLUSIVE), T0 + HOUR).status is Status.PUBLISHING
+    assert machine.next_probe_at(failed.breaker, end) is None
     ended = machine.current(failed.breaker, end)
     assert ended == replace(fresh(), generation=failed.breaker.generation + 1, since=end, cause="observe_only by ann expired"), (
         "closed, with nothing left of what was observed"
     )
     record = machine.arrive(failed.breaker, passing("d"), end).step.transitions[0]
     assert (record.from_state, record.to_state, record.shadow) == (State.OPEN, State.CLOSED, False)
+
+
+def test_a_probe_that_outlasts_observe_only_changes_nothing() -> None:
+    end = T0 + HOUR
+    breaker = machine.arrive(forced(fresh(), OverrideKind.OBSERVE_ONLY, T0, end), judged("a"), T0).step.breaker
+    probing = claim(breaker, end - MINUTE)
+    assert isinstance(machine.settle(probing, "lease", passing("probe"), end - TICK), Step)
+    assert isinstance(machine.settle(probing, "lease", passing("probe"), end), Refused)
 
 
 def test_observe_only_that_never_tripped_ends_closed_with_an_empty_window() -> None:
@@ -570,6 +593,18 @@ def test_judged_takes_from_a_verdict_what_failed_and_what_was_executed() -> None
     plain = Judged.of("b", verdict)
     assert (plain.head, plain.confidence, plain.repeated, plain.released) == (True, Confidence.FULL, False, False)
     assert Judged("b", Outcome.PASS).moves
+
+
+def test_the_failure_that_tells_most_comes_first() -> None:
+    findings = tuple(
+        replace(finding(f"{severity} {clause}", outcome, severity), clause=clause)
+        for severity in (Severity.ERROR, Severity.CRITICAL)
+        for clause in (Clause.SCHEMA, Clause.VALIDITY)
+        for outcome in (Outcome.FAIL, Outcome.PASS)
+    )
+    verdict = Verdict(Outcome.FAIL, "feed", "1.0.0", 10, findings, (), "digest")
+    told = [line.split(":")[0] for line in machine.failures(verdict)]
+    assert told == ["critical validity", "critical schema", "error validity", "error schema"]
 
 
 def test_the_asset_of_a_breaker_key() -> None:

@@ -41,7 +41,7 @@ def feeds(vendor: Vendor) -> dg.Definitions:
 
     @dg.asset(check_specs=[dg.AssetCheckSpec("own", asset="results_checked")])
     def results_checked() -> dg.MaterializeResult:  # type: ignore[type-arg]
-        return dg.MaterializeResult(value=vendor.frame("results_checked"), check_results=[dg.AssetCheckResult(passed=True)])
+        return dg.MaterializeResult(value=vendor.frame("results_checked"), check_results=[dg.AssetCheckResult(check_name="own", passed=True)])
 
     @dg.asset(check_specs=[dg.AssetCheckSpec("own", asset="checked_unnamed")])
     def checked_unnamed() -> Iterator[Any]:
@@ -104,7 +104,7 @@ def test_a_good_batch_is_published(world: tuple[World, Any, Any, Any], asset: st
     assert good.failures == {}
     made = good.materialized(asset)
     assert made.metadata["contracts/outcome"].value == "pass"
-    assert set(good.checks(asset)) >= FEEDS[asset] | {"contract_validity", "contract_breaker"}
+    assert set(good.checks(asset)) >= FEEDS[asset] | {"contract_semantics", "contract_breaker"}
     assert all(good.checks(asset).values())
     published = lab.ledger().batches(asset=asset, statuses=(Status.PUBLISHED,))
     assert [batch.run_id for batch in published] == [good.run_id]
@@ -115,7 +115,7 @@ def test_a_good_batch_is_published(world: tuple[World, Any, Any, Any], asset: st
 def test_a_bad_batch_is_not(world: tuple[World, Any, Any, Any], asset: str) -> None:
     lab, _, bad, _ = world
     assert bad.materialized(asset) is None
-    assert bad.checks(asset)["contract_validity"] is False
+    assert bad.checks(asset)["contract_semantics"] is False
     assert bad.checks(asset)["contract_breaker"] is False
     [refused] = lab.ledger().batches(asset=asset, statuses=(Status.QUARANTINED,))
     assert refused.staged is not None
@@ -226,7 +226,7 @@ def test_a_range_is_judged_and_published_by_partition(ranged: tuple[World, Vendo
     published = world.ledger().batches(asset="feed", statuses=(Status.PUBLISHED,))
     assert sorted(str(batch.partition) for batch in published) == [day(1), day(2), day(3)]
     assert world.ledger().batches(asset="feed", statuses=(Status.PUBLISHING,)) == []
-    seen = [item.partition for item in ran.evaluations("feed") if item.check_name == "contract_validity"]
+    seen = [item.partition for item in ran.evaluations("feed") if item.check_name == "contract_semantics"]
     assert seen == [day(1), day(2), day(3)]
     consumer = world.run("after", partition=day(2))
     assert consumer.failures == {}

@@ -167,9 +167,9 @@ def test_the_refused_feed(play: Play) -> None:
     assert play.stale.materialized("feed") is None
     assert play.stale.checks("feed") == {
         "contract_schema": True,
+        "contract_semantics": False,
         "contract_completeness": True,
         "contract_uniqueness": True,
-        "contract_validity": False,
         "contract_volume": True,
         "contract_breaker": False,
     }

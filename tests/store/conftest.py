@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from dagster_contracts.ports import Store
-from dagster_contracts.store import MemoryStore, SqlStore, upgrade
+from dagster_contracts.store.memory import MemoryStore
+from dagster_contracts.store.sql import SqlStore
+from dagster_contracts.store.upgrade import upgrade
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -15,7 +15,7 @@ from dagster_contracts.core.errors import LostRace
 from dagster_contracts.core.ledger import Status, StepKey
 from dagster_contracts.core.snapshot import Change
 from dagster_contracts.ports import Store
-from dagster_contracts.store import SqlStore
+from dagster_contracts.store.sql import SqlStore
 from tests.store.values import batch, breaker, day, numbered, transition
 
 T = TypeVar("T")

@@ -18,7 +18,10 @@ import pytest
 from dagster_contracts.core.ledger import OutputStatus, Status
 from dagster_contracts.core.snapshot import Change
 from dagster_contracts.ports import Store
-from dagster_contracts.store import MemoryStore, SqlStore, reading, upgrade
+from dagster_contracts.store.memory import MemoryStore
+from dagster_contracts.store.sql import SqlStore
+from dagster_contracts.store.upgrade import upgrade
+from dagster_contracts.store import reading
 from tests.store import racing
 from tests.store.racing import APPENDS, append, appended, claimed, open_breaker, race, race_threads
 from tests.store.values import batch, breaker, day, output, route
@@ -175,7 +178,7 @@ def test_a_store_can_be_pickled(url: str) -> None:
 
 _WRITE_FOR_EVER = """
 import sys
-from dagster_contracts.store import SqlStore
+from dagster_contracts.store.sql import SqlStore
 from tests.store.racing import append
 store = SqlStore(sys.argv[1])
 for number in range(1_000_000):
@@ -185,7 +188,8 @@ for number in range(1_000_000):
 
 _STOP_INSIDE = """
 import sys
-from dagster_contracts.store import SqlStore, writing
+from dagster_contracts.store.sql import SqlStore
+from dagster_contracts.store import writing
 from tests.store.racing import append
 save_batch = writing._save_batch
 def stop(connection, batch):

@@ -9,6 +9,7 @@ D9     a probe passes, day 8 is released, days 6 and 7 are delivered again, and 
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,10 +22,10 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
+from dagster_contracts.core.breaker import failures
 from dagster_contracts.core.errors import UsageError
 from dagster_contracts.core.ledger import Batch, Output, OutputStatus, ReviewStatus, Route, RouteKind, Status
 from dagster_contracts.core.route import strictest
-from dagster_contracts.core.verdict import Outcome
 from dagster_contracts.gate import Gate
 from dagster_contracts.plugin import private
 from dagster_contracts.plugin.definitions import with_contracts
@@ -110,6 +111,8 @@ class Story:
         return self.clock.at
 
     def run(self, job: str, number: int, why: str, *, only: str | None = None) -> None:
+        if job == "scores":
+            self.say("launched", job, day(number), why)
         selection = [dg.AssetKey(only)] if only else None
         result = self.defs.resolve_job_def(job).execute_in_process(
             instance=self.instance, partition_key=day(number), asset_selection=selection, raise_on_error=False, run_config=QUIET
@@ -145,14 +148,12 @@ class Story:
         self.bad_rows = max(self.bad_rows, bad_rows(self.directory))
 
     def say_batch(self, batch: Batch, why: str) -> None:
-        broken = (
-            "; ".join(f"{f.rule}: {f.observed}; expected {f.expected}" for f in batch.verdict.findings if f.outcome is Outcome.FAIL)
-            if batch.verdict
-            else ""
-        )
+        broken = ". ".join(failures(batch.verdict)) if batch.verdict else ""
         self.say("judged", FEED, batch.partition.key, f"{batch.outcome.upper()} ({why})" + (f". {broken}" if broken else ""))
         if batch.status is Status.QUARANTINED:
-            self.say("quarantined", FEED, batch.partition.key, f"nothing of it was published; it lies in {address(batch)} (batch {batch.id})")
+            self.say(
+                "quarantined", FEED, batch.partition.key, f"nothing of it was published; it lies in {address(batch)} (batch {batch.id})"
+            )
         elif batch.status is Status.HELD:
             self.say("held", FEED, batch.partition.key, "passed while the breaker is open: held, not published")
         elif why.endswith(HEAL):
@@ -270,11 +271,14 @@ def run_demo(directory: str | Path, database_url: str | None, on_event: Callable
     """
     place = Path(directory).absolute()
     _prepare(place)
+    logging.getLogger("dagster_contracts.events").addHandler(logging.NullHandler())  # the timeline tells what the log would
     with _dagster_home(place), dg.DagsterInstance.get() as instance:
         clock = FixedClock(FIRST)
         breakers = BreakerResource(url=database_url or "")
         defs = with_contracts(platform(), contracts=CONTRACTS, breakers=breakers, clock=clock)
         gate = _gate(breakers, instance, clock)
+        if gate.store.breakers([FEED]):
+            raise UsageError(f"the database holds a breaker {FEED} already, and the demonstration begins from nothing; name an empty one")
         story = Story(place, defs, instance, gate, clock, on_event)
         story.play()
         return {"version": 1, "timeline": [asdict(row) for row in story.rows], "summary": story.summary()}

@@ -1,0 +1,198 @@
+"""What a consumer reads, by how the feed and the consumer are partitioned."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+import pytest
+
+from dagster_contracts import BreakerResource, with_contracts
+from dagster_contracts.core.breaker import State
+from tests.plugin.lab import DAYS, Ran, Vendor, World, a_consumer, a_feed, contract_text, day, governed, value_of
+
+STATIC = dg.StaticPartitionsDefinition(["a", "b", "c"])
+BY_VENDOR = dg.MultiPartitionsDefinition({"day": DAYS, "vendor": dg.StaticPartitionsDefinition(["acme", "best"])})
+
+
+@contextmanager
+def _world(folder: Path, vendor: Vendor, *assets: Callable[[], Any], policy: str = "", feed: dg.PartitionsDefinition | None) -> Iterator[World]:
+    definitions = dg.Definitions(assets=[a_feed(vendor, partitions=feed), *(make() for make in assets)])
+    with governed(folder, lambda: definitions, contract_text(policy=policy)) as world:
+        yield world
+
+
+def _consumers(partitions: dg.PartitionsDefinition | None) -> list[Callable[[], Any]]:
+    return [lambda accepts=accepts: a_consumer(accepts, accepts, partitions=partitions) for accepts in ("full", "stale", "low")]  # type: ignore[misc]
+
+
+def _confidence(ran: Ran, asset: str) -> str | None:
+    made = ran.materialized(asset)
+    return None if made is None else str((made.tags or {})["contracts/confidence"])
+
+
+def _served(world: World, asset: str, partition: str | None = None) -> list[str]:
+    output = world.ledger().output(asset, partition)
+    return [str(route.served) for route in output.inputs] if output else []
+
+
+def test_unpartitioned(tmp_path: Path) -> None:
+    """The live place is the last good data: stale reads it, full halts, low reads what was refused."""
+    vendor = Vendor()
+    with _world(tmp_path, vendor, *_consumers(None), feed=None) as world:
+        assert world.run().failures == {}
+        vendor.bad.add("feed")
+        ran = world.run()
+        assert {name: _confidence(ran, name) for name in ("full", "stale", "low")} == {"full": None, "stale": "stale", "low": "low"}
+        assert ran.materialized("feed") is None
+        assert list(value_of(world, "feed")["risk"]) == ["HIGH", "LOW"]
+        again = world.run("full", "stale", "low")
+        assert {name: _confidence(again, name) for name in ("full", "stale", "low")} == {"full": None, "stale": "stale", "low": "low"}
+
+
+def test_static_keys_have_their_own_last_good(tmp_path: Path) -> None:
+    vendor = Vendor()
+    with _world(tmp_path, vendor, *_consumers(STATIC), feed=STATIC) as world:
+        assert world.run(partition="a").failures == {}
+        vendor.bad.update({"a", "b"})
+        known, unknown = world.run(partition="a"), world.run(partition="b")
+        assert {name: _confidence(known, name) for name in ("full", "stale", "low")} == {"full": None, "stale": "stale", "low": "low"}
+        assert _served(world, "stale", "a") == ["a"]
+        assert _confidence(unknown, "stale") is None
+        assert "No partition of feed before b has been judged good; run `dagster-contracts baseline feed`" in unknown.failures["stale"]
+        assert _confidence(unknown, "low") == "low"
+
+
+def test_dynamic_partitions(tmp_path: Path) -> None:
+    vendor, files = Vendor(), dg.DynamicPartitionsDefinition(name="files")
+    with _world(tmp_path, vendor, *_consumers(files), feed=files) as world:
+        world.instance.add_dynamic_partitions("files", ["one", "two"])
+        assert world.run(partition="one").failures == {}
+        vendor.bad.add("one")
+        ran = world.run(partition="one")
+        assert {name: _confidence(ran, name) for name in ("full", "stale", "low")} == {"full": None, "stale": "stale", "low": "low"}
+        assert value_of(world, "stale", "one") == "one"
+
+
+def test_one_breaker_for_each_value_of_a_dimension(tmp_path: Path) -> None:
+    vendor = Vendor()
+    with _world(tmp_path, vendor, *_consumers(BY_VENDOR), feed=BY_VENDOR, policy="scope: vendor") as world:
+
+        def key(number: int, name: str) -> str:
+            return str(dg.MultiPartitionKey({"day": day(number), "vendor": name}))
+
+        for name in ("acme", "best"):
+            assert world.run(partition=key(1, name)).failures == {}
+        vendor.bad.add(key(2, "acme"))
+        world.at(2, 6)
+        acme, best = world.run(partition=key(2, "acme")), world.run(partition=key(2, "best"))
+        assert {item.key: item.state for item in world.ledger().breakers()} == {"feed[vendor=acme]": State.OPEN, "feed[vendor=best]": State.CLOSED}
+        assert {name: _confidence(acme, name) for name in ("full", "stale", "low")} == {"full": None, "stale": "stale", "low": "low"}
+        assert _served(world, "stale", key(2, "acme")) == [key(1, "acme")], "never another vendor's data"
+        assert best.failures == {}
+        assert _confidence(best, "full") == "full"
+        assert best.checks("feed")["contract_breaker"] is True
+
+
+def test_a_partitioned_consumer_of_an_unpartitioned_feed(tmp_path: Path) -> None:
+    vendor = Vendor()
+    with _world(tmp_path, vendor, *_consumers(DAYS), feed=None) as world:
+        assert world.run("feed").failures == {}
+        assert world.run("full", "stale", "low", partition=day(1)).failures == {}
+        vendor.bad.add("feed")
+        assert "was refused" in world.run("feed").failures["feed"]
+        ran = world.run("full", "stale", "low", partition=day(2))
+        assert {name: _confidence(ran, name) for name in ("full", "stale", "low")} == {"full": None, "stale": "stale", "low": "low"}
+
+
+def test_an_unpartitioned_consumer_of_a_partitioned_feed(tmp_path: Path) -> None:
+    """It reads all partitions as one value: while one of them is refused, it halts."""
+    vendor = Vendor()
+
+    def whole() -> Any:
+        @dg.asset(metadata={"contracts/accepts": "stale"}, ins={"feed": dg.AssetIn(metadata={"allow_missing_partitions": True})})
+        def whole(feed: dict[str, pd.DataFrame]) -> list[str]:
+            return sorted(feed)
+
+        return whole
+
+    with _world(tmp_path, vendor, whole, feed=DAYS) as world:
+        for number in (1, 2):
+            assert world.run("feed", partition=day(number)).failures == {}
+        assert world.run("whole").failures == {}
+        assert value_of(world, "whole") == [day(1), day(2)]
+        world.at(3, 6)
+        vendor.bad.add(day(3))
+        world.run("feed", partition=day(3))
+        assert f"[{day(3)}] is not fresh" in world.run("whole").failures["whole"]
+
+
+def test_a_window_moves_back_whole_or_halts(tmp_path: Path) -> None:
+    """A consumer of the day before reads the last good before that."""
+    vendor = Vendor()
+
+    def lagged() -> Any:
+        mapping = dg.TimeWindowPartitionMapping(start_offset=-1, end_offset=-1)
+
+        @dg.asset(partitions_def=DAYS, metadata={"contracts/accepts": "stale"}, ins={"feed": dg.AssetIn(partition_mapping=mapping)})
+        def lagged(feed: pd.DataFrame) -> str:
+            return str(feed["read"].iloc[0])
+
+        return lagged
+
+    with _world(tmp_path, vendor, lagged, feed=DAYS) as world:
+        world.run("feed", partition=day(1))
+        vendor.bad.add(day(2))
+        world.at(2, 6)
+        world.run("feed", partition=day(2))
+        assert world.run("lagged", partition=day(3)).failures == {}
+        assert value_of(world, "lagged", day(3)) == day(1)
+
+
+@pytest.mark.parametrize("form", ["input", "deps"])
+def test_a_consumer_in_another_code_location(tmp_path: Path, form: str) -> None:
+    """It has no contract file: the policy in force is in the store."""
+    vendor = Vendor()
+    with _world(tmp_path, vendor, feed=DAYS, policy="fallback: last_good") as world:
+
+        @dg.asset(partitions_def=DAYS, deps=["feed"])
+        def by_itself() -> int:
+            return 1
+
+        consumer = a_consumer("far", None) if form == "input" else by_itself
+        other = with_contracts(
+            dg.Definitions(assets=[consumer]), contracts=[], breakers=BreakerResource(url=f"sqlite:///{tmp_path}/contracts.db"), clock=world.clock
+        )
+        name = "far" if form == "input" else "by_itself"
+        world.run("feed", partition=day(1))
+        assert world.run(name, partition=day(1), defs=other).failures == {}
+        vendor.bad.add(day(2))
+        world.at(2, 6)
+        world.run("feed", partition=day(2))
+        ran = world.run(name, partition=day(2), defs=other)
+        if form == "deps":
+            assert f"by_itself may not read feed [{day(2)}]" in ran.failures[name]
+        else:
+            assert ran.failures == {}
+            assert value_of(world, "far", day(2), other) == day(1)
+
+
+def test_an_observable_source_is_left_alone(tmp_path: Path) -> None:
+    @dg.observable_source_asset
+    def source() -> dg.DataVersion:
+        return dg.DataVersion("1")
+
+    @dg.asset(deps=[source, "feed"])
+    def reads_both() -> int:
+        return 1
+
+    vendor = Vendor()
+    definitions = dg.Definitions(assets=[a_feed(vendor, partitions=None), source, reads_both])
+    with governed(tmp_path, lambda: definitions) as world:
+        assert any(item is source for item in world.defs.assets or [])
+        assert world.run("feed", "reads_both").failures == {}
+        vendor.bad.add("feed")
+        world.run("feed")
+        assert "reads_both may not read feed" in world.run("reads_both").failures["reads_both"]
