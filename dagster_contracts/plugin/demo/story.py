@@ -130,14 +130,17 @@ class Story:
             result = job.execute_in_process(
                 instance=self.instance, partition_key=request.partition_key, tags=request.tags, raise_on_error=False, run_config=QUIET
             )
-            self.after(result, f"asked for by the sensor {name}")
+            self.after(result, f"asked for by the sensor {name}", probed=request.tags.get("dagster/partition") if name == PROBE else None)
         return len(requests)
 
     # --- what is told ------------------------------------------------------------------------------------------------
 
-    def after(self, result: dg.ExecuteInProcessResult, why: str) -> None:
-        """Tell what a run did, from the ledger."""
+    def after(self, result: dg.ExecuteInProcessResult, why: str, *, probed: str | None = None) -> None:
+        """Tell what a run did, from the ledger. `probed` is the partition that a probe run has judged."""
         run = result.run_id
+        if probed is not None:
+            verdict = self.gate.store.batches(asset=FEED, partition=probed, limit=1)[0].outcome
+            self.say("probed", FEED, probed, f"{verdict.upper()}: judged in full from where it lies ({why})")
         for batch in reversed(self.gate.store.batches(asset=FEED)):
             if batch.run_id == run:
                 self.say_batch(batch, why)
