@@ -42,7 +42,8 @@ def with_contracts(
     specs = [spec for item in private.iterate_assets(assets) for spec in item.specs]
     specs += [item for item in assets if isinstance(item, dg.AssetSpec)]
     attached = attach(_loaded(contracts), [spec.key.to_user_string() for spec in specs])
-    site = Site.of(specs, attached, breakers or BreakerResource(), clock or StoreClock())
+    made_here = [spec for item in private.iterate_assets(assets) if item.is_executable for spec in item.specs]
+    site = Site.of(made_here, attached, breakers or BreakerResource(), clock or StoreClock())
     _refuse_resolved_jobs(defs, site)
     seen: dict[int, Any] = {}
     wrapped = [_governed(item, site, seen) if isinstance(item, dg.AssetsDefinition) else item for item in assets]

@@ -268,10 +268,16 @@ def read_back(step: StepExecutionContext, output_name: str, place: dg.AssetKey, 
     return io_manager_of(step, output_name).load_input(context)
 
 
+def _own_key(key: str, partitions: dg.PartitionsDefinition) -> str:
+    """The key as Dagster would hand it to an IO manager: a multi-dimensional one is stored by its dimensions."""
+    return partitions.get_partition_key_from_str(key) if isinstance(partitions, dg.MultiPartitionsDefinition) else key
+
+
 def _partitioned(partition: str, partitions: dg.PartitionsDefinition) -> dict[str, Any]:
+    key = _own_key(partition, partitions)
     return {
-        "partition_key": partition,
-        "asset_partition_key_range": dg.PartitionKeyRange(partition, partition),
+        "partition_key": key,
+        "asset_partition_key_range": dg.PartitionKeyRange(key, key),
         "asset_partitions_def": partitions,
     }
 
@@ -296,8 +302,8 @@ def redirected(
     if place is not None:
         other._asset_key = place
     if partitions is not None:
-        subset = context.asset_partitions_def.empty_subset().with_partition_keys(partitions)
-        other._asset_partitions_subset = subset
+        definition = context.asset_partitions_def
+        other._asset_partitions_subset = definition.empty_subset().with_partition_keys(_own_key(each, definition) for each in partitions)
     if dagster_type is not None:
         other._dagster_type = dagster_type
     return other

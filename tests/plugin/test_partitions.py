@@ -58,8 +58,10 @@ def test_static_keys_have_their_own_last_good(tmp_path: Path) -> None:
         assert world.run(partition="a").failures == {}
         vendor.bad.update({"a", "b"})
         known, unknown = world.run(partition="a"), world.run(partition="b")
-        assert {name: _confidence(known, name) for name in ("full", "stale", "low")} == {"full": None, "stale": "stale", "low": "low"}
-        assert _served(world, "stale", "a") == ["a"]
+        assert known.failures == {}
+        assert known.materialized("feed") is None
+        assert [_served(world, name, "a") for name in ("full", "stale", "low")] == [["a"]] * 3
+        assert list(value_of(world, "feed", "a")["risk"]) == ["HIGH", "LOW"], "the batch published before still stands"
         assert _confidence(unknown, "stale") is None
         assert "No partition of feed before b has been judged good; run `dagster-contracts baseline feed`" in unknown.failures["stale"]
         assert _confidence(unknown, "low") == "low"
@@ -71,9 +73,12 @@ def test_dynamic_partitions(tmp_path: Path) -> None:
         world.instance.add_dynamic_partitions("files", ["one", "two"])
         assert world.run(partition="one").failures == {}
         vendor.bad.add("one")
-        ran = world.run(partition="one")
-        assert {name: _confidence(ran, name) for name in ("full", "stale", "low")} == {"full": None, "stale": "stale", "low": "low"}
-        assert value_of(world, "stale", "one") == "one"
+        assert world.run(partition="one").materialized("feed") is None
+        vendor.bad.add("two")
+        ran = world.run(partition="two")
+        assert {name: _confidence(ran, name) for name in ("full", "stale", "low")} == {"full": None, "stale": None, "low": "low"}
+        assert [value_of(world, name, "one") for name in ("full", "stale", "low")] == ["one"] * 3
+        assert value_of(world, "low", "two") == "two"
 
 
 def test_one_breaker_for_each_value_of_a_dimension(tmp_path: Path) -> None:
@@ -94,6 +99,39 @@ def test_one_breaker_for_each_value_of_a_dimension(tmp_path: Path) -> None:
         assert best.failures == {}
         assert _confidence(best, "full") == "full"
         assert best.checks("feed")["contract_breaker"] is True
+
+        world.at(3, 6)
+        vendor.bad.clear()
+        held = world.run("feed", partition=key(3, "acme"))
+        assert held.success, "the cooldown is over: a good batch that arrives is the probe"
+        assert {item.key: item.state for item in world.ledger().breakers()}["feed[vendor=acme]"] is State.CLOSED
+
+
+def test_probe_and_release_of_a_multi_dimensional_batch(tmp_path: Path) -> None:
+    """What was set aside is found again by its dimensions."""
+    vendor = Vendor()
+    with _world(tmp_path, vendor, feed=BY_VENDOR, policy="scope: vendor") as world:
+
+        def key(number: int) -> str:
+            return str(dg.MultiPartitionKey({"day": day(number), "vendor": "acme"}))
+
+        world.run("feed", partition=key(1))
+        vendor.bad.add(key(2))
+        world.at(2, 6)
+        world.run("feed", partition=key(2))
+        world.at(2, 7)
+        world.run("feed", partition=key(3))
+        world.at(2, 13)
+        [probe] = world.tick("contracts_probe")
+        assert world.launch(probe).failures == {}
+        assert [item.state for item in world.ledger().breakers()] == [State.CLOSED]
+        [release] = world.tick("contracts_heal")
+        released = world.launch(release)
+        assert released.failures == {}
+        made = released.materialized("feed")
+        assert made is not None
+        assert made.partition == key(3)
+        assert list(value_of(world, "feed", key(3))["read"]) == [key(3)] * 2
 
 
 def test_a_partitioned_consumer_of_an_unpartitioned_feed(tmp_path: Path) -> None:
@@ -163,7 +201,7 @@ def test_a_consumer_in_another_code_location(tmp_path: Path, form: str) -> None:
 
         consumer = a_consumer("far", None) if form == "input" else by_itself
         other = with_contracts(
-            dg.Definitions(assets=[consumer]), contracts=[], breakers=BreakerResource(url=f"sqlite:///{tmp_path}/contracts.db"), clock=world.clock
+            dg.Definitions(assets=[consumer, dg.AssetSpec("feed", partitions_def=DAYS)]), contracts=[], breakers=BreakerResource(url=f"sqlite:///{tmp_path}/contracts.db"), clock=world.clock
         )
         name = "far" if form == "input" else "by_itself"
         world.run("feed", partition=day(1))
