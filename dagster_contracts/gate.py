@@ -21,7 +21,7 @@ from dagster_contracts.core import events, route
 from dagster_contracts.core.breaker import Breaker, Judged, Refused, Step, asset_of
 from dagster_contracts.core.compile import compile_plan
 from dagster_contracts.core.contract import Attached, BreakerPolicy, Confidence, least
-from dagster_contracts.core.errors import LostRace, StoreUnavailable, UsageError
+from dagster_contracts.core.errors import LostRace, StoreUnavailable
 from dagster_contracts.core.events import Draft
 from dagster_contracts.core.judge import digest, failing, judge
 from dagster_contracts.core.ledger import (
@@ -38,7 +38,7 @@ from dagster_contracts.core.ledger import (
     batch_id,
 )
 from dagster_contracts.core.plan import Metric, Plan
-from dagster_contracts.core.snapshot import Change, Snapshot, may_be_released
+from dagster_contracts.core.snapshot import Change, Snapshot
 from dagster_contracts.core.verdict import Measurement, Outcome, Sample, Unmeasured, Verdict
 from dagster_contracts.ports import MetricEngine, Store
 
@@ -125,8 +125,7 @@ class Gate:
         Raises StoreUnavailable where the verdict cannot be recorded, unless the policy admits a batch of this outcome: then the
         judgement says `publishing`, and its batch is in no ledger.
         """
-        measured = self.engine.measure(data, terms.plan.metrics)
-        samples = self._samples(terms, measured, data)
+        measured, samples = self.measured(terms, data)
         version = delivery.data_version or digest(measured)[:16]
         name = batch_id(terms.asset, delivery.partition, delivery.root_run_id, version)
         key = terms.breaker_key(delivery.partition)
@@ -180,10 +179,12 @@ class Gate:
                 raise
             return _unrecorded(terms, delivery, name, version, key, verdict)
 
-    def _samples(self, terms: Terms, measured: Measurement | Unmeasured, data: object) -> Mapping[Metric, Sample]:
-        if isinstance(measured, Unmeasured) or not (metrics := failing(terms.plan, measured)):
-            return {}
-        return self.engine.samples(data, metrics)
+    def measured(self, terms: Terms, data: object) -> tuple[Measurement | Unmeasured, Mapping[Metric, Sample]]:
+        """One pass over the data, and failing rows where something fails."""
+        found = self.engine.measure(data, terms.plan.metrics)
+        if isinstance(found, Unmeasured) or not (metrics := failing(terms.plan, found)):
+            return found, {}
+        return found, self.engine.samples(data, metrics)
 
     def _adopted(self, terms: Terms, key: str, snapshot: Snapshot) -> Step:
         if snapshot.breaker is None:
@@ -279,8 +280,7 @@ class Gate:
         A late result changes the batch only; one that could not be measured leaves the batch as it was; neither touches a batch that
         has been published or discarded in between.
         """
-        measured = self.engine.measure(data, terms.plan.metrics)
-        samples = self._samples(terms, measured, data)
+        measured, samples = self.measured(terms, data)
         batch = probe.batch
 
         def decide(snapshot: Snapshot) -> tuple[Change, Judgement]:
@@ -290,86 +290,13 @@ class Gate:
             settled = machine.settle(snapshot.breaker, probe.lease_id, judged, snapshot.now)
             inconclusive = machine.inconclusive(snapshot.breaker, judged)
             counted = isinstance(settled, Step) and not inconclusive
-            row = _judged_anew(snapshot.batch or batch, verdict, snapshot.now, counted=counted)
+            row = judged_anew(snapshot.batch or batch, verdict, snapshot.now, counted=counted)
             drafts = (events.of_inconclusive_probe(batch),) if inconclusive else ()
             change = change_of(Step(snapshot.breaker) if isinstance(settled, Refused) else settled, snapshot.now, drafts, row)
             assert change.breaker is not None
             return change, Judgement(verdict, row, change.breaker)
 
         return self.transact(batch.breaker_key, terms.asset, batch.partition, batch.id, decide)
-
-    def rejudge(self, terms: Terms, batch: Batch, data: object, *, actor: str, reason: str) -> Judgement:
-        """Judge a stored batch again under the present contract. Moves no breaker; what passes is released once the breaker is closed."""
-        measured = self.engine.measure(data, terms.plan.metrics)
-        samples = self._samples(terms, measured, data)
-
-        def decide(snapshot: Snapshot) -> tuple[Change, Judgement]:
-            row = snapshot.batch
-            if snapshot.breaker is None or row is None or row.status not in (Status.HELD, Status.QUARANTINED):
-                raise UsageError(
-                    f"{batch.id} is {row.status if row else 'not in the ledger'}; only a quarantined or held batch is judged again"
-                )
-            verdict = judge(terms.plan, measured, samples, as_of=row.arrived_at, head=row.head)
-            judged = replace(_judged_anew(row, verdict, snapshot.now, counted=False), note=f"judged again by {actor}: {reason}")
-            change = change_of(Step(snapshot.breaker), snapshot.now, events.of_batch(judged), judged)
-            assert change.breaker is not None
-            return change, Judgement(verdict, judged, change.breaker)
-
-        return self.transact(batch.breaker_key, terms.asset, batch.partition, batch.id, decide)
-
-    def baseline(self, terms: Terms, delivery: Delivery, data: object) -> Judgement:
-        """Judge what already stands in the live place. PASS and WARN are recorded as published; nothing else is, and no breaker moves."""
-        measured = self.engine.measure(data, terms.plan.metrics)
-        samples = self._samples(terms, measured, data)
-        version = delivery.data_version or digest(measured)[:16]
-        name = batch_id(terms.asset, delivery.partition, delivery.root_run_id, version)
-        key = terms.breaker_key(delivery.partition)
-
-        def decide(snapshot: Snapshot) -> tuple[Change, Judgement]:
-            verdict = judge(terms.plan, measured, samples, as_of=snapshot.now, head=False)
-            breaker = snapshot.breaker or Breaker(key, terms.policy, terms.version)
-            known = snapshot.batch
-            batch = Batch(
-                id=name,
-                asset=terms.asset,
-                breaker_key=key,
-                partition=delivery.partition,
-                data_version=version,
-                run_id=delivery.run_id,
-                contract_id=verdict.contract_id,
-                contract_version=verdict.contract_version,
-                outcome=verdict.outcome,
-                status=Status.PUBLISHED,
-                arrived_at=snapshot.now,
-                counted=known is not None and known.counted,
-                sequence=known.sequence if known else 0,  # what arrived since stays the newer
-                updated_at=snapshot.now,
-                head=False,
-                note="baseline",
-                verdict=verdict,
-            )
-            if verdict.outcome in (Outcome.PASS, Outcome.WARN):
-                return Change(breaker=breaker, batches=(batch,)), Judgement(verdict, batch, breaker)
-            return Change(), Judgement(verdict, batch, breaker)
-
-        return self.transact(key, terms.asset, delivery.partition, name, decide)
-
-    def settle_publishing(self, terms: Terms, batch: Batch, data: object | None) -> Batch:
-        """What became of a batch whose writer died between verdict and confirmation. `data` is what stands in the live place now, None
-        where nothing does: it is the batch (published), or it is not (whatever stood there before still does): then it is refused again
-        where it lies beside the live data still, else discarded."""
-        found = digest(self.engine.measure(data, terms.plan.metrics)) if data is not None else None
-        there = batch.verdict is not None and found == batch.verdict.digest
-
-        def settled(row: Batch, now: datetime) -> Batch:
-            if there:
-                return replace(row, status=Status.PUBLISHED, staged=None, note="confirmed by reconcile", updated_at=now)
-            refused = Status.QUARANTINED if row.outcome is Outcome.FAIL else Status.HELD
-            status = Status.DISCARDED if row.staged is None else refused
-            return replace(row, status=status, note="never written, found by reconcile", updated_at=now)
-
-        self._update(batch, settled)
-        return self.store.batch(batch.id) or batch
 
     def probe_candidate(self, breaker: Breaker, asset: str) -> Batch | None:
         """The newest stored batch of this breaker that no probe has judged in this incident."""
@@ -382,26 +309,11 @@ class Gate:
 
     def staged(self, batch: Batch, fingerprint: str) -> None:
         """A refused batch has been written beside the live data under `fingerprint`."""
-        self._update(batch, lambda row, now: replace(row, staged=fingerprint, updated_at=now))
-
-    def publishing(self, batch: Batch, run_id: str) -> Judgement:
-        """A run is about to write a stored batch to the live place, on the verdict it has. Raises UsageError where it may not be."""
-
-        def decide(snapshot: Snapshot) -> tuple[Change, Judgement]:
-            row, breaker = snapshot.batch, snapshot.breaker
-            if row is None or row.verdict is None or breaker is None or not may_be_released(row, breaker, snapshot.now):
-                state = "not in the ledger" if row is None else f"{row.status} ({row.outcome})"
-                raise UsageError(f"{batch.id} is {state} and may not be published now; release it, or deliver it anew")
-            written = replace(row, status=Status.PUBLISHING, run_id=run_id, updated_at=snapshot.now)
-            change = change_of(Step(breaker), snapshot.now, (), written)
-            assert change.breaker is not None
-            return change, Judgement(row.verdict, written, change.breaker)
-
-        return self.transact(batch.breaker_key, batch.asset, batch.partition, batch.id, decide)
+        self.update(batch, lambda row, now: replace(row, staged=fingerprint, updated_at=now))
 
     def published(self, batch: Batch, storage_version: str | None) -> None:
         """A batch has been written to the live place."""
-        self._update(
+        self.update(
             batch, lambda row, now: replace(row, status=Status.PUBLISHED, storage_version=storage_version, staged=None, updated_at=now)
         )
 
@@ -445,7 +357,7 @@ class Gate:
             return result
         raise StoreUnavailable(f"{key} changed {RACES} times while one change to it was being decided; try again")
 
-    def _update(self, batch: Batch, revise: Callable[[Batch, datetime], Batch]) -> None:
+    def update(self, batch: Batch, revise: Callable[[Batch, datetime], Batch]) -> None:
         """Change a batch's row, unless it has been discarded in between."""
 
         def decide(snapshot: Snapshot) -> tuple[Change, None]:
@@ -513,7 +425,7 @@ def _still_published(known: Batch | None, batch: Batch) -> Batch:
     return batch if batch.outcome is Outcome.FAIL and batch.contract_version != known.contract_version else known
 
 
-def _judged_anew(row: Batch, verdict: Verdict, now: datetime, *, counted: bool) -> Batch:
+def judged_anew(row: Batch, verdict: Verdict, now: datetime, *, counted: bool) -> Batch:
     """A stored batch under a new verdict; as it was where that proves nothing, or the batch is not stored any more."""
     if verdict.outcome is Outcome.INCONCLUSIVE or row.status not in (Status.QUARANTINED, Status.HELD):
         return row

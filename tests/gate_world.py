@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from dagster_contracts import stored
 from dagster_contracts.core.breaker import Breaker, Refused
 from dagster_contracts.core.contract import Attached, BreakerPolicy, Confidence, Contract, Property, SchemaObject
 from dagster_contracts.core.ledger import UNPARTITIONED, Batch, Output, Partition, Route, StepKey
@@ -130,7 +131,7 @@ class World:
         """A release run: read what lies beside the live data, write it to the live place."""
         assert batch.staged is not None
         data = self.beside[batch.staged]
-        going = self.gate.publishing(batch, self.run())
+        going = stored.publishing(self.gate, batch, self.run())
         self.live[batch.partition.key] = data
         self.gate.published(going.batch, None)
 

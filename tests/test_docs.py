@@ -98,7 +98,10 @@ class Reader:
 def matches(expected: str, printed: str) -> bool:
     """Compared without regard to the width of columns and to empty lines; `...` stands for anything."""
     pattern = ".*?".join(re.escape(squeezed(part)) for part in expected.split("..."))
-    return re.fullmatch(r"\s*" + pattern.replace(r"\ ", r"\s+").replace("\\\n", r"\s*\n\s*") + r"\s*", squeezed(printed), re.DOTALL) is not None
+    return (
+        re.fullmatch(r"\s*" + pattern.replace(r"\ ", r"\s+").replace("\\\n", r"\s*\n\s*") + r"\s*", squeezed(printed), re.DOTALL)
+        is not None
+    )
 
 
 def squeezed(text: str) -> str:

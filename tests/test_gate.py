@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dagster_contracts import recovery
+from dagster_contracts import recovery, stored
 from dagster_contracts.core.breaker import OverrideKind, Refused, State
 from dagster_contracts.core.contract import Confidence, Window
 from dagster_contracts.core.errors import LostRace, StoreUnavailable, UsageError
@@ -493,30 +493,30 @@ def test_a_stored_batch_is_published_on_the_verdict_it_has() -> None:
     world.deliver(7, GOOD, day(7, 6))
     held = world.store.batches(statuses=[Status.HELD])[0]
     with pytest.raises(UsageError, match=r"is held \(pass\) and may not be published now"):
-        world.gate.publishing(held, world.run())
+        stored.publishing(world.gate, held, world.run())
     world.probe(day(7, 12))
     (due,) = recovery.due_releases(world.gate)
-    going = world.gate.publishing(due.batch, world.run())
+    going = stored.publishing(world.gate, due.batch, world.run())
     assert (going.publish, going.batch.id) == (True, held.id)
     assert world.route("x", 7, FULL).kind is RouteKind.HALTED, "it is being written"
     with pytest.raises(UsageError, match="is publishing"):
-        world.gate.publishing(due.batch, world.run())
+        stored.publishing(world.gate, due.batch, world.run())
     world.gate.published(going.batch, "etag")
-    stored = world.store.batch(held.id)
+    row = world.store.batch(held.id)
     assert stored is not None
-    assert (stored.status, stored.storage_version, stored.staged) == (Status.PUBLISHED, "etag", None)
+    assert (row.status, row.storage_version, row.staged) == (Status.PUBLISHED, "etag", None)
 
 
 def test_a_release_that_died_while_writing_is_found_out_and_due_again() -> None:
     world = tripped()
     recovery.release(world.gate, world.store.batches(statuses=[Status.QUARANTINED])[0], actor="ann", reason="known bug")
     (due,) = recovery.due_releases(world.gate)
-    going = world.gate.publishing(due.batch, world.run()).batch
+    going = stored.publishing(world.gate, due.batch, world.run()).batch
     assert recovery.due_releases(world.gate) == []
-    assert world.gate.settle_publishing(world.terms, going, None).status is Status.QUARANTINED
+    assert stored.settle_publishing(world.gate, world.terms, going, None).status is Status.QUARANTINED
     (again,) = recovery.due_releases(world.gate)
-    going = world.gate.publishing(again.batch, world.run()).batch
-    assert world.gate.settle_publishing(world.terms, going, BAD).status is Status.PUBLISHED
+    going = stored.publishing(world.gate, again.batch, world.run()).batch
+    assert stored.settle_publishing(world.gate, world.terms, going, BAD).status is Status.PUBLISHED
     assert recovery.due_releases(world.gate) == []
 
 
@@ -526,7 +526,7 @@ def test_a_delivery_that_died_while_writing_is_what_stands_in_the_live_place_or_
 ) -> None:
     world = World()
     batch = world.judge(daily(1), GOOD, data_version="v1").batch
-    assert world.gate.settle_publishing(world.terms, batch, there).status is status
+    assert stored.settle_publishing(world.gate, world.terms, batch, there).status is status
 
 
 def test_a_discarded_batch_does_not_come_back_by_a_late_report() -> None:
@@ -567,11 +567,11 @@ def test_a_refused_unpartitioned_delivery_leaves_the_live_data_last_good() -> No
 def test_a_baseline_gives_a_last_good_moves_no_breaker_and_can_be_repeated() -> None:
     world = World()
     for number, data in ((1, GOOD), (2, BAD), (3, UNREADABLE)):
-        world.gate.baseline(world.terms, Delivery(daily(number), "run", "run"), data)
+        stored.baseline(world.gate, world.terms, Delivery(daily(number), "run", "run"), data)
     assert [world.status(number) for number in (1, 2, 3)] == [[("published", "pass")], [], []]
     assert (world.breaker.state, world.breaker.window, world.events()) == (State.CLOSED, (), [])
     world.deliver(1, BAD, day(4))
     before = world.status(1)
-    world.gate.baseline(world.terms, Delivery(daily(1), "run 2", "run 2"), GOOD)
+    stored.baseline(world.gate, world.terms, Delivery(daily(1), "run 2", "run 2"), GOOD)
     assert world.status(1) == before == [("quarantined", "fail"), ("published", "pass")], "what came later stays the newer"
     assert world.route("marketing_scores", 2, STALE).served == daily(1)

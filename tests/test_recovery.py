@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from dagster_contracts import recovery
+from dagster_contracts import recovery, stored
 from dagster_contracts.core.breaker import OverrideKind, Refused, State
 from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.errors import UsageError
@@ -33,7 +33,7 @@ def row(world: World, number: int) -> Batch:
 
 
 def rejudge(world: World, batch: Batch, data: Data) -> Judgement:
-    return world.gate.rejudge(world.terms, batch, data, actor="ann", reason="look again")
+    return stored.rejudge(world.gate, world.terms, batch, data, actor="ann", reason="look again")
 
 
 # --- probes --------------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from typing import Any
 
 import dagster as dg
 
+from dagster_contracts import stored
 from dagster_contracts.core.errors import MeasurementError, UsageError, did_you_mean
 from dagster_contracts.core.ledger import UNPARTITIONED, Batch, Partition, Status
 from dagster_contracts.core.verdict import Outcome, Verdict
@@ -142,7 +143,7 @@ def _baseline_row(gate: Any, terms: Terms, place: Partition, read: Callable[[dg.
         value = read(dg.AssetKey.from_user_string(terms.asset), place.key)
     except Exception as error:  # noqa: BLE001 - whatever a user's IO manager raises: this partition has no verdict
         return BaselineRow(str(place), "unreadable", f"{type(error).__name__}: {error}")
-    judgement = gate.baseline(terms, Delivery(place, "baseline", "baseline"), value)
+    judgement = stored.baseline(gate, terms, Delivery(place, "baseline", "baseline"), value)
     return BaselineRow(str(place), str(judgement.verdict.outcome), summary_of(judgement.verdict))
 
 
@@ -205,7 +206,7 @@ def reconcile(defs: dg.Definitions, instance: dg.DagsterInstance) -> list[Reconc
             continue
         with _storage(defs, instance, batch.asset) as read:
             value = _or_none(read, dg.AssetKey.from_user_string(batch.asset), batch.partition.key)
-        settled = gate.settle_publishing(site.terms[batch.asset], batch, value)
+        settled = stored.settle_publishing(gate, site.terms[batch.asset], batch, value)
         rows.append(ReconciledRow(batch.asset, str(batch.partition), batch.id, str(settled.status), settled.note))
     return rows
 
@@ -229,7 +230,7 @@ def rejudge(defs: dg.Definitions, instance: dg.DagsterInstance, batch_id: str, *
     terms = _terms(site, batch.asset)
     with _storage(defs, instance, batch.asset) as read:
         value = read(staging_key(batch.asset, batch.staged), batch.partition.key)
-    return gate.rejudge(terms, batch, value, actor=actor, reason=reason)
+    return stored.rejudge(gate, terms, batch, value, actor=actor, reason=reason)
 
 
 def run_release(defs: dg.Definitions, instance: dg.DagsterInstance, batch: Batch) -> str:

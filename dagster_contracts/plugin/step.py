@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from dagster_contracts import stored
 from dagster_contracts.core.breaker import Refused
 from dagster_contracts.core.contract import Confidence, least
 from dagster_contracts.core.errors import DagsterContractsError, Halted
@@ -178,7 +179,7 @@ class GatedStep:
         if refused and len(places) > 1:
             for judgement in judgements:
                 if judgement.publish:
-                    self.gate.settle_publishing(terms, judgement.batch, None)
+                    stored.settle_publishing(self.gate, terms, judgement.batch, None)
             raise dg.Failure(
                 f"{len(refused)} of {len(places)} partitions of {terms.asset} were refused, first {refused[0].batch.partition}; nothing of "
                 "this range run was published. Run the partitions one by one.",
@@ -192,11 +193,11 @@ class GatedStep:
         yield from checks.evaluations(self.context, terms, judgements)
 
     def _judge(self, terms: Terms, place: Partition, value: object, event: dg.Output[Any], confidence: Confidence) -> Judgement:
-        if (stored := self.stored_batch()) is not None and stored.asset == terms.asset:
-            if stored.contract_version != terms.version and stored.released is None:
-                reason = f"contract {stored.contract_version} -> {terms.version} since it was held"
-                stored = self.gate.rejudge(terms, stored, value, actor="release run", reason=reason).batch
-            return self.gate.publishing(stored, self.context.run_id)  # by its own name: read back, it might measure as another batch
+        if (batch := self.stored_batch()) is not None and batch.asset == terms.asset:
+            if batch.contract_version != terms.version and batch.released is None:
+                reason = f"contract {batch.contract_version} -> {terms.version} since it was held"
+                batch = stored.rejudge(self.gate, terms, batch, value, actor="release run", reason=reason).batch
+            return stored.publishing(self.gate, batch, self.context.run_id)  # by its own name: read back, it might measure as another batch
         run = self.context.run
         delivery = Delivery(
             partition=place,

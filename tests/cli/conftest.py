@@ -22,8 +22,8 @@ from dagster_contracts.core.ledger import Partition, Route, StepKey
 from dagster_contracts.engines.polars import PolarsEngine
 from dagster_contracts.gate import Delivery, Gate, Terms
 from dagster_contracts.ports import FixedClock, Store
-from dagster_contracts.store.sql import SqlStore
 from dagster_contracts.store.files import load_contracts
+from dagster_contracts.store.sql import SqlStore
 
 CONTRACT = """\
 apiVersion: v3.1.0

@@ -147,14 +147,26 @@ class Threshold(dg.Config):
 
 
 def resources(folder: str) -> dict[str, Any]:
-    return {"io_manager": dg.fs_io_manager, "reader": reader, "model": Model(word=""), "book": ledger_book, "folder": dg.ResourceDefinition.hardcoded_resource(folder), **io_managers(folder)}
+    return {
+        "io_manager": dg.fs_io_manager,
+        "reader": reader,
+        "model": Model(word=""),
+        "book": ledger_book,
+        "folder": dg.ResourceDefinition.hardcoded_resource(folder),
+        **io_managers(folder),
+    }
 
 
 # --- the consumers --------------------------------------------------------------------------------------------------
 
 # What each form makes of a feed whose column `read` is "2026-01-01". All but these make that text itself.
 MAKES = {"plain": "read:{}", "configured": "{}!", "graph_made": "<[{}]>"}
-NOTHING_READ = ("deps_only", "deps_result", "deps_nothing", "deps_graph")  # they read by themselves: no other partition can be put under them
+NOTHING_READ = (
+    "deps_only",
+    "deps_result",
+    "deps_nothing",
+    "deps_graph",
+)  # they read by themselves: no other partition can be put under them
 READ = [
     "plain", "keyworded", "by_input_manager", "configured", "untyped", "multi_a", "multi_b", "part_a", "part_b", "graph_made", "graph_left", "graph_right",
     "asynchronous", "async_generator", "generated", "made_0", "made_1", "retried", "checked", "inline_checked", "self_reading",
@@ -204,9 +216,7 @@ def forms(vendor: Vendor, folder: str, accepts: str) -> dg.Definitions:
         assert type(context) is dg.AssetExecutionContext
         return _read(feed)
 
-    @dg.multi_asset(
-        partitions_def=DAYS, ins=feed_in, outs={"multi_a": dg.AssetOut(metadata=said), "multi_b": dg.AssetOut(metadata=said)}
-    )
+    @dg.multi_asset(partitions_def=DAYS, ins=feed_in, outs={"multi_a": dg.AssetOut(metadata=said), "multi_b": dg.AssetOut(metadata=said)})
     def multi(feed: pd.DataFrame) -> tuple[str, str]:
         return _read(feed), _read(feed)
 

@@ -130,7 +130,9 @@ class World:
         if assets:
             job = job.get_subset(asset_selection={dg.AssetKey.from_user_string(name) for name in assets})
         config = {**QUIET, **options.pop("run_config", {})}
-        return Ran(job.execute_in_process(instance=self.instance, partition_key=partition, raise_on_error=False, run_config=config, **options))
+        return Ran(
+            job.execute_in_process(instance=self.instance, partition_key=partition, raise_on_error=False, run_config=config, **options)
+        )
 
     def tick(self, name: str, cursor: str | None = None) -> list[dg.RunRequest]:
         """One evaluation of a sensor, as the daemon would do it."""

@@ -33,7 +33,9 @@ _ATTEMPTS: list[int] = []
 def feeds(vendor: Vendor) -> dg.Definitions:
     @dg.asset
     def outputs(context: dg.AssetExecutionContext) -> Iterator[dg.Output[pd.DataFrame]]:
-        yield dg.Output(vendor.frame("outputs"), metadata={"rows": 2}, tags={"mine": "kept"}, data_version=dg.DataVersion(f"v{len(vendor.bad)}"))
+        yield dg.Output(
+            vendor.frame("outputs"), metadata={"rows": 2}, tags={"mine": "kept"}, data_version=dg.DataVersion(f"v{len(vendor.bad)}")
+        )
 
     @dg.asset
     def results() -> dg.MaterializeResult[pd.DataFrame]:
@@ -41,7 +43,9 @@ def feeds(vendor: Vendor) -> dg.Definitions:
 
     @dg.asset(check_specs=[dg.AssetCheckSpec("own", asset="results_checked")])
     def results_checked():  # type: ignore[no-untyped-def]
-        return dg.MaterializeResult(value=vendor.frame("results_checked"), check_results=[dg.AssetCheckResult(check_name="own", passed=True)])
+        return dg.MaterializeResult(
+            value=vendor.frame("results_checked"), check_results=[dg.AssetCheckResult(check_name="own", passed=True)]
+        )
 
     @dg.asset(check_specs=[dg.AssetCheckSpec("own", asset="checked_unnamed")])
     def checked_unnamed() -> Iterator[Any]:

@@ -79,7 +79,9 @@ def play(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Play]:
         vendor.bad.add(D3)
         removed = world.run("feed", "plain", "deps_only", partition=D3, defs=original)
         governed_defs = world.defs
-        yield Play(original, ungoverned, closed, stale, subset, strict, dict(strict_run.tags), removed, governed_defs, values, outputs, lifecycle)
+        yield Play(
+            original, ungoverned, closed, stale, subset, strict, dict(strict_run.tags), removed, governed_defs, values, outputs, lifecycle
+        )
 
 
 def _users(mapping: Any) -> dict[str, Any]:

@@ -18,7 +18,9 @@ BY_VENDOR = dg.MultiPartitionsDefinition({"day": DAYS, "vendor": dg.StaticPartit
 
 
 @contextmanager
-def _world(folder: Path, vendor: Vendor, *assets: Callable[[], Any], policy: str = "", feed: dg.PartitionsDefinition | None) -> Iterator[World]:
+def _world(
+    folder: Path, vendor: Vendor, *assets: Callable[[], Any], policy: str = "", feed: dg.PartitionsDefinition | None
+) -> Iterator[World]:
     definitions = dg.Definitions(assets=[a_feed(vendor, partitions=feed), *(make() for make in assets)])
     with governed(folder, lambda: definitions, contract_text(policy=policy)) as world:
         yield world
@@ -93,7 +95,10 @@ def test_one_breaker_for_each_value_of_a_dimension(tmp_path: Path) -> None:
         vendor.bad.add(key(2, "acme"))
         world.at(2, 6)
         acme, best = world.run(partition=key(2, "acme")), world.run(partition=key(2, "best"))
-        assert {item.key: item.state for item in world.ledger().breakers()} == {"feed[vendor=acme]": State.OPEN, "feed[vendor=best]": State.CLOSED}
+        assert {item.key: item.state for item in world.ledger().breakers()} == {
+            "feed[vendor=acme]": State.OPEN,
+            "feed[vendor=best]": State.CLOSED,
+        }
         assert {name: _confidence(acme, name) for name in ("full", "stale", "low")} == {"full": None, "stale": "stale", "low": "low"}
         assert _served(world, "stale", key(2, "acme")) == [key(1, "acme")], "never another vendor's data"
         assert best.failures == {}
@@ -201,7 +206,10 @@ def test_a_consumer_in_another_code_location(tmp_path: Path, form: str) -> None:
 
         consumer = a_consumer("far", None) if form == "input" else by_itself
         other = with_contracts(
-            dg.Definitions(assets=[consumer, dg.AssetSpec("feed", partitions_def=DAYS)]), contracts=[], breakers=BreakerResource(url=f"sqlite:///{tmp_path}/contracts.db"), clock=world.clock
+            dg.Definitions(assets=[consumer, dg.AssetSpec("feed", partitions_def=DAYS)]),
+            contracts=[],
+            breakers=BreakerResource(url=f"sqlite:///{tmp_path}/contracts.db"),
+            clock=world.clock,
         )
         name = "far" if form == "input" else "by_itself"
         world.run("feed", partition=day(1))

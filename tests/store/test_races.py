@@ -18,10 +18,10 @@ import pytest
 from dagster_contracts.core.ledger import OutputStatus, Status
 from dagster_contracts.core.snapshot import Change
 from dagster_contracts.ports import Store
+from dagster_contracts.store import reading
 from dagster_contracts.store.memory import MemoryStore
 from dagster_contracts.store.sql import SqlStore
 from dagster_contracts.store.upgrade import upgrade
-from dagster_contracts.store import reading
 from tests.store import racing
 from tests.store.racing import APPENDS, append, appended, claimed, open_breaker, race, race_threads
 from tests.store.values import batch, breaker, day, output, route

@@ -18,10 +18,10 @@ from sqlalchemy.exc import OperationalError
 from dagster_contracts.core.breaker import Breaker
 from dagster_contracts.core.errors import LostRace, SchemaOutOfDate, StoreError, StoreUnavailable
 from dagster_contracts.core.snapshot import Change
-from dagster_contracts.store.sql import SqlStore
-from dagster_contracts.store.upgrade import current_revision, upgrade
 from dagster_contracts.store import connect, writing
 from dagster_contracts.store.connect import meaning_of, parse
+from dagster_contracts.store.sql import SqlStore
+from dagster_contracts.store.upgrade import current_revision, upgrade
 from tests.store.values import batch, breaker, day
 
 SECRET = "hunter2-p@ss/word"

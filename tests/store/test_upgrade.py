@@ -16,9 +16,8 @@ from sqlalchemy import create_engine, inspect, text
 import dagster_contracts.store
 from dagster_contracts.core.snapshot import Change
 from dagster_contracts.store.sql import SqlStore
-from dagster_contracts.store.upgrade import REQUIRED_REVISION, current_revision, upgrade
 from dagster_contracts.store.tables import VERSION_TABLE, metadata
-from dagster_contracts.store.upgrade import REVISIONS
+from dagster_contracts.store.upgrade import REQUIRED_REVISION, REVISIONS, current_revision, upgrade
 from tests.store.racing import append, race
 from tests.store.values import batch, day
 

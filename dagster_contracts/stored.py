@@ -1,0 +1,106 @@
+"""Batches that are stored already: judge what stands in the live place, judge again what was set aside, publish it, settle what was cut
+off. The command line and release runs ask for these."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from dagster_contracts.core import events
+from dagster_contracts.core.breaker import Breaker, Step
+from dagster_contracts.core.errors import UsageError
+from dagster_contracts.core.judge import digest, judge
+from dagster_contracts.core.ledger import Batch, Status, batch_id
+from dagster_contracts.core.snapshot import Change, Snapshot, may_be_released
+from dagster_contracts.core.verdict import Outcome
+from dagster_contracts.gate import Delivery, Gate, Judgement, Terms, change_of, judged_anew
+
+
+def baseline(gate: Gate, terms: Terms, delivery: Delivery, data: object) -> Judgement:
+    """Judge what already stands in the live place. PASS and WARN are recorded as published; nothing else is, and no breaker moves."""
+    measured, samples = gate.measured(terms, data)
+    version = delivery.data_version or digest(measured)[:16]
+    name = batch_id(terms.asset, delivery.partition, delivery.root_run_id, version)
+    key = terms.breaker_key(delivery.partition)
+
+    def decide(snapshot: Snapshot) -> tuple[Change, Judgement]:
+        verdict = judge(terms.plan, measured, samples, as_of=snapshot.now, head=False)
+        breaker = snapshot.breaker or Breaker(key, terms.policy, terms.version)
+        known = snapshot.batch
+        batch = Batch(
+            id=name,
+            asset=terms.asset,
+            breaker_key=key,
+            partition=delivery.partition,
+            data_version=version,
+            run_id=delivery.run_id,
+            contract_id=verdict.contract_id,
+            contract_version=verdict.contract_version,
+            outcome=verdict.outcome,
+            status=Status.PUBLISHED,
+            arrived_at=snapshot.now,
+            counted=known is not None and known.counted,
+            sequence=known.sequence if known else 0,  # what arrived since stays the newer
+            updated_at=snapshot.now,
+            head=False,
+            note="baseline",
+            verdict=verdict,
+        )
+        if verdict.outcome in (Outcome.PASS, Outcome.WARN):
+            return Change(breaker=breaker, batches=(batch,)), Judgement(verdict, batch, breaker)
+        return Change(), Judgement(verdict, batch, breaker)
+
+    return gate.transact(key, terms.asset, delivery.partition, name, decide)
+
+
+def rejudge(gate: Gate, terms: Terms, batch: Batch, data: object, *, actor: str, reason: str) -> Judgement:
+    """Judge a stored batch again under the present contract. Moves no breaker; what passes is released once the breaker is closed."""
+    measured, samples = gate.measured(terms, data)
+
+    def decide(snapshot: Snapshot) -> tuple[Change, Judgement]:
+        row = snapshot.batch
+        if snapshot.breaker is None or row is None or row.status not in (Status.HELD, Status.QUARANTINED):
+            raise UsageError(
+                f"{batch.id} is {row.status if row else 'not in the ledger'}; only a quarantined or held batch is judged again"
+            )
+        verdict = judge(terms.plan, measured, samples, as_of=row.arrived_at, head=row.head)
+        judged = replace(judged_anew(row, verdict, snapshot.now, counted=False), note=f"judged again by {actor}: {reason}")
+        change = change_of(Step(snapshot.breaker), snapshot.now, events.of_batch(judged), judged)
+        assert change.breaker is not None
+        return change, Judgement(verdict, judged, change.breaker)
+
+    return gate.transact(batch.breaker_key, terms.asset, batch.partition, batch.id, decide)
+
+
+def publishing(gate: Gate, batch: Batch, run_id: str) -> Judgement:
+    """A run is about to write a stored batch to the live place, on the verdict it has. Raises UsageError where it may not be."""
+
+    def decide(snapshot: Snapshot) -> tuple[Change, Judgement]:
+        row, breaker = snapshot.batch, snapshot.breaker
+        if row is None or row.verdict is None or breaker is None or not may_be_released(row, breaker, snapshot.now):
+            state = "not in the ledger" if row is None else f"{row.status} ({row.outcome})"
+            raise UsageError(f"{batch.id} is {state} and may not be published now; release it, or deliver it anew")
+        written = replace(row, status=Status.PUBLISHING, run_id=run_id, updated_at=snapshot.now)
+        change = change_of(Step(breaker), snapshot.now, (), written)
+        assert change.breaker is not None
+        return change, Judgement(row.verdict, written, change.breaker)
+
+    return gate.transact(batch.breaker_key, batch.asset, batch.partition, batch.id, decide)
+
+
+def settle_publishing(gate: Gate, terms: Terms, batch: Batch, data: object | None) -> Batch:
+    """What became of a batch whose writer died between verdict and confirmation. `data` is what stands in the live place now, None
+    where nothing does: it is the batch (published), or it is not (whatever stood there before still does): then it is refused again
+    where it lies beside the live data still, else discarded."""
+    found = digest(gate.engine.measure(data, terms.plan.metrics)) if data is not None else None
+    there = batch.verdict is not None and found == batch.verdict.digest
+
+    def settled(row: Batch, now: datetime) -> Batch:
+        if there:
+            return replace(row, status=Status.PUBLISHED, staged=None, note="confirmed by reconcile", updated_at=now)
+        refused = Status.QUARANTINED if row.outcome is Outcome.FAIL else Status.HELD
+        status = Status.DISCARDED if row.staged is None else refused
+        return replace(row, status=status, note="never written, found by reconcile", updated_at=now)
+
+    gate.update(batch, settled)
+    return gate.store.batch(batch.id) or batch
