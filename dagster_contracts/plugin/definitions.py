@@ -13,7 +13,7 @@ from dagster_contracts.core.errors import ContractError
 from dagster_contracts.gate import Terms
 from dagster_contracts.plugin import checks, private, sensors
 from dagster_contracts.plugin.resource import BreakerResource
-from dagster_contracts.plugin.routing import GATED, RoutingIOManager
+from dagster_contracts.plugin.routing import GATED, routing_around
 from dagster_contracts.plugin.site import RESOURCE, Site
 from dagster_contracts.plugin.step import GatedStep
 from dagster_contracts.ports import Clock, StoreClock
@@ -101,7 +101,7 @@ def _routed(resources: Mapping[str, Any], site: Site) -> dict[str, Any]:
 
 def _routing(definition: dg.IOManagerDefinition | dg.InputManagerDefinition, site: Site) -> dg.IOManagerDefinition:
     return dg.IOManagerDefinition(
-        resource_fn=lambda context: private.around_resource(definition, context, lambda made: RoutingIOManager(made, site)),
+        resource_fn=lambda context: private.around_resource(definition, context, lambda made: routing_around(made, site)),
         config_schema=definition.config_schema,
         description=definition.description,
         required_resource_keys=set(definition.required_resource_keys),

@@ -6,12 +6,14 @@ gate has spoken.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from dagster_contracts.core.contract import Confidence
+from dagster_contracts.core.errors import StoreUnavailable
 from dagster_contracts.core.ledger import Partition, Route, StepKey
 from dagster_contracts.plugin import private, storage
 from dagster_contracts.plugin.partitions import partition_of
@@ -37,28 +39,52 @@ class RoutingIOManager(dg.IOManager):
         self.site = site
 
     def handle_output(self, context: dg.OutputContext, obj: Any) -> Any:
-        batch = context.output_metadata.get(BATCH)
-        if batch is None:
-            return self.wrapped.handle_output(context, obj)
-        if _text(context.output_metadata[STATUS]) != "publishing":
-            return None  # set aside already, by the step
+        if self.is_set_aside(context):
+            return None
         written = self.wrapped.handle_output(context, obj)
-        if written is not None:
-            raise dg.DagsterInvariantViolationError(
-                f"{type(self.wrapped).__name__}.handle_output yields events; a contracted asset needs one that returns nothing"
-            )
-        gate = self.site.gate(context.step_context.instance)
-        names = _text(batch).split("\n")
+        self.confirm(context)
+        return written
+
+    def is_set_aside(self, context: dg.OutputContext) -> bool:
+        """Whether the step has written this output elsewhere already."""
+        return BATCH in context.output_metadata and _text(context.output_metadata[STATUS]) != "publishing"
+
+    def confirm(self, context: dg.OutputContext) -> None:
+        """Tell the ledger that a batch stands in the live place now."""
+        if BATCH not in context.output_metadata:
+            return
+        names = _text(context.output_metadata[BATCH]).split("\n")
         version = storage.version_of(private.written_path(context)) if len(names) == 1 else None
-        for name in names:
-            if (row := gate.store.batch(name)) is not None:
-                gate.published(row, version)
-        return None
+        gate = self.site.gate(context.step_context.instance)
+        try:
+            for name in names:
+                if (row := gate.store.batch(name)) is not None:
+                    gate.published(row, version)
+        except StoreUnavailable as error:
+            if not self.site.admits_without_store([context.asset_key.to_user_string()]):
+                raise
+            context.log.warning(f"the ledger could not be told that {', '.join(names)} was published: {error}")
 
     def load_input(self, context: dg.InputContext) -> Any:
         if not context.has_asset_key or (consumers := gated_consumers(context)) is None:
             return self.wrapped.load_input(context)
         return RoutedInput(self, context, consumers)
+
+
+class YieldingRoutingIOManager(RoutingIOManager):
+    """Around an IO manager whose `handle_output` is a generator of events."""
+
+    def handle_output(self, context: dg.OutputContext, obj: Any) -> Any:
+        if self.is_set_aside(context):
+            return
+        yield from self.wrapped.handle_output(context, obj)
+        self.confirm(context)
+
+
+def routing_around(manager: Any, site: Site) -> RoutingIOManager:
+    """The routing for an IO manager of either form."""
+    yields = inspect.isgeneratorfunction(manager.handle_output)
+    return YieldingRoutingIOManager(manager, site) if yields else RoutingIOManager(manager, site)
 
 
 class RoutedInput:

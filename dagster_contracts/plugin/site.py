@@ -60,6 +60,11 @@ class Site:
     def governed_ancestors(self, key: str) -> frozenset[str]:
         return frozenset(parent for parent in self._ancestors(key) if parent in self.terms)
 
+    def admits_without_store(self, assets: Iterable[str]) -> bool:
+        """Whether every contract that bears on these assets lets data through while no store can record it."""
+        concerned = {source for asset in assets for source in (self.governed_ancestors(asset) | ({asset} & self.terms.keys()))}
+        return bool(concerned) and all(self.terms[source].policy.admit_when_unavailable for source in concerned)
+
     def accepts(self, consumers: Iterable[str], upstream: str) -> Confidence | None:
         """The strictest of what the consumers of one step accept of `upstream`; None where only the store can tell."""
         words = [self._accepts(consumer, upstream) for consumer in consumers]

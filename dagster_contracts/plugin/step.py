@@ -18,7 +18,7 @@ import dagster as dg
 from dagster_contracts import stored
 from dagster_contracts.core.breaker import Refused
 from dagster_contracts.core.contract import Confidence, least
-from dagster_contracts.core.errors import DagsterContractsError, Halted
+from dagster_contracts.core.errors import DagsterContractsError, Halted, StoreUnavailable
 from dagster_contracts.core.ledger import UNPARTITIONED, Batch, Partition, Route, RouteKind, Status
 from dagster_contracts.core.route import strictest
 from dagster_contracts.gate import Delivery, Judgement, Terms
@@ -45,6 +45,7 @@ class GatedStep:
         assert assets is not None
         self.assets = assets
         self.consumers = sorted(key.to_user_string() for key in assets.keys)  # none in a probe run: only checks are selected
+        self.routes: list[Route] = []  # what this op was given; the ledger has those of the other ops of a graph too
         self.output_names = {key.to_user_string(): name for name, key in assets.node_keys_by_output_name.items()}
 
     # --- in front ----------------------------------------------------------------------------------------------------
@@ -54,6 +55,7 @@ class GatedStep:
         waiting = {name: value for name, value in given.items() if isinstance(value, RoutedInput)}
         decided = {name: _whole(value.routes()) for name, value in waiting.items()}
         routes = [route for several in decided.values() for route in several] + self._routes_of_others(waiting)
+        self.routes = routes
         if any(route.kind is RouteKind.HALTED for route in routes):
             self._halt(routes)
         loaded = dict(given)
@@ -83,10 +85,7 @@ class GatedStep:
         return [partition_of(each, partitions) for each in self.context.asset_partition_keys_for_input(input_name)]
 
     def _halt(self, routes: Sequence[Route]) -> None:
-        for key in self.consumers:
-            for partition in self.partitions(dg.AssetKey.from_user_string(key)):
-                self.gate.record_output(key, partition, self.context.run_id, routes)
-        self.no_run_retries()
+        recorded = self._record_halt(routes)
         worst = strictest(routes)
         assert worst is not None
         error = Halted(
@@ -95,8 +94,20 @@ class GatedStep:
         raise dg.Failure(
             description=f"Halted: {', '.join(self.consumers)} may not read {worst.upstream} [{worst.requested}]. {worst.reason}",
             metadata=metadata.of_halt(routes),
-            allow_retries=False,
+            allow_retries=not recorded,
         ) from error
+
+    def _record_halt(self, routes: Sequence[Route]) -> bool:
+        """Put the halt into the ledger, and keep Dagster from retrying. False where no store can be reached: then trying again helps."""
+        try:
+            for key in self.consumers:
+                for partition in self.partitions(dg.AssetKey.from_user_string(key)):
+                    self.gate.record_output(key, partition, self.context.run_id, routes)
+        except StoreUnavailable as error:
+            self.context.log.warning(f"the halt of {', '.join(self.consumers)} could not be recorded: {error}")
+            return False
+        self.no_run_retries()
+        return True
 
     # --- the body ----------------------------------------------------------------------------------------------------
 
@@ -132,10 +143,7 @@ class GatedStep:
             yield self._named(event) if isinstance(event, dg.AssetCheckResult) else event
             return
         asset = key.to_user_string()
-        routes = list(self.gate.store.decisions(step_key(self.step)))
-        if routes:
-            for partition in self.partitions(key):
-                self.gate.record_output(asset, partition, self.context.run_id, routes)
+        routes = self._recorded(asset, key)
         marked = metadata.with_routes(event, routes)
         if (terms := self.site.terms.get(asset)) is None:
             yield marked
@@ -144,6 +152,19 @@ class GatedStep:
             yield from self._judged(terms, key, self._as_output(asset, marked), confidence)
             if isinstance(event, dg.MaterializeResult):
                 yield from (self._named(result) for result in event.check_results)
+
+    def _recorded(self, asset: str, key: dg.AssetKey) -> list[Route]:
+        """What the step was given, with an output in the ledger that says so."""
+        try:
+            routes = list(self.gate.store.decisions(step_key(self.step)))
+            for partition in self.partitions(key) if routes else ():
+                self.gate.record_output(asset, partition, self.context.run_id, routes)
+        except StoreUnavailable as error:
+            if not self.site.admits_without_store([asset]):
+                raise
+            self.context.log.warning(f"what {asset} was made from could not be recorded: {error}")
+            return self.routes
+        return routes
 
     def _asset_of(self, event: Any) -> dg.AssetKey | None:
         """The asset that an event stores; None for any other event."""
