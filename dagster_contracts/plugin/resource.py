@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import dagster as dg
 
 from dagster_contracts.core.errors import StoreError, StoreUnavailable
@@ -23,6 +21,7 @@ class BreakerResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def store(self, instance: dg.DagsterInstance, clock: Clock) -> Store:
         """The store for an instance. Constructing it connects to nothing. Raises StoreUnavailable where there is no safe default."""
+        from dagster_contracts.store.place import url_beside
         from dagster_contracts.store.sql import SqlStore
 
         if url := self.resolved_url():
@@ -33,7 +32,7 @@ class BreakerResource(dg.ConfigurableResource):  # type: ignore[type-arg]
             dg.get_dagster_logger("contracts").info("no database url and an ephemeral instance: breakers are kept in memory")
             return MemoryStore(clock=clock)
         if private.runs_on_this_machine(instance):
-            return SqlStore(f"sqlite:///{Path(instance.root_directory) / 'contracts.db'}", clock=clock)
+            return SqlStore(url_beside(instance.root_directory), clock=clock)
         launcher = type(instance.run_launcher).__name__
         raise StoreUnavailable(
             f"no database url, and runs are launched by {launcher}, possibly on other machines: each would have its own breaker. "

@@ -22,12 +22,16 @@ def resolve_url(explicit: str | None, environ: Mapping[str, str]) -> str:
     if URL_VARIABLE in environ:
         return _filled(environ[URL_VARIABLE], f"the environment variable {URL_VARIABLE}")
     if home := environ.get("DAGSTER_HOME", "").strip():
-        file = Path(home).expanduser().absolute() / "contracts.db"
-        return f"sqlite:///{quote(str(file), safe='/ :')}"
+        return url_beside(Path(home).expanduser().absolute())
     raise UsageError(
         f"no database for the breakers: give --database-url, or set {URL_VARIABLE} (postgresql://user:password@host/database), "
         "or set DAGSTER_HOME to use the SQLite file contracts.db in that folder"
     )
+
+
+def url_beside(folder: str | Path) -> str:
+    """The SQLite database beside a Dagster instance's own files."""
+    return f"sqlite:///{quote(str(Path(folder) / 'contracts.db'), safe='/ :')}"
 
 
 def _filled(url: str, what: str) -> str:

