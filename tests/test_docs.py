@@ -23,16 +23,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 
 from dagster_contracts.core.contract import BreakerPolicy
 from dagster_contracts.core.policy import read_policy
+from tests.schemas import SCHEMAS, assert_described
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs").rglob("*.md"))]
-SCHEMAS = ROOT / "docs" / "schemas"
 RUN_BY_CI = 2  # the first blocks of the README (tests/test_packaging.py)
 ALL = [*PAGES, *(ROOT / name for name in ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"))]
 
@@ -81,11 +80,25 @@ class Reader:
             self.run(["bash", "-euo", "pipefail", "-c", block.text], int(wanted[1]) if wanted else 0, database)
             return
         elif block.language == "python":
-            self.run([sys.executable, "-c", block.text], 0, {})
-            return
+            self.execute(block.text)
         else:
             assert not block.language, f"a block of {block.language} needs a title"
         self.printed = None
+
+    def execute(self, code: str) -> None:
+        """In this process, where Dagster is imported already; what the code imports from its folder is forgotten afterwards."""
+        before = set(sys.modules)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(self.folder)
+            patch.syspath_prepend(str(self.folder))
+            patch.setenv("DAGSTER_HOME", self.environment["DAGSTER_HOME"])
+            patch.delenv("CONTRACTS_DATABASE_URL", raising=False)
+            try:
+                exec(compile(code, "a python block", "exec"), {"__name__": "__main__"})
+            finally:
+                for name in set(sys.modules) - before:
+                    if str(self.folder) in str(getattr(sys.modules[name], "__file__", "")):
+                        del sys.modules[name]
 
     def run(self, command: list[str], code: int, more: dict[str, str]) -> None:
         done = subprocess.run(
@@ -97,16 +110,13 @@ class Reader:
 
 def matches(expected: str, printed: str) -> bool:
     """Compared without regard to the width of columns and to empty lines; `...` stands for anything."""
-    pattern = ".*?".join(re.escape(squeezed(part)) for part in expected.split("..."))
-    return (
-        re.fullmatch(r"\s*" + pattern.replace(r"\ ", r"\s+").replace("\\\n", r"\s*\n\s*") + r"\s*", squeezed(printed), re.DOTALL)
-        is not None
-    )
+    parts = re.split(r"\s*\.\.\.\s*", squeezed(expected))
+    return re.fullmatch(r".*?".join(map(re.escape, parts)), squeezed(printed), re.DOTALL) is not None
 
 
 def squeezed(text: str) -> str:
-    lines = (re.sub(r"─+", "─", re.sub(r"[ \t]+", " ", line)) for line in text.split("\n"))
-    return re.sub(r" ?\n[ \n]*", "\n", "\n".join(lines))
+    lines = (re.sub(r"─+", "─", " ".join(line.split())) for line in text.split("\n"))
+    return "\n".join(line for line in lines if line)
 
 
 @pytest.fixture
@@ -128,6 +138,20 @@ def test_the_blocks_of_a_page_do_what_the_page_says(page: Path, reader: Reader, 
             reader.do(block, lambda: request.getfixturevalue("postgres_url"))
         except AssertionError as error:
             raise AssertionError(f"{page.relative_to(ROOT)}:{block.line}: {error}") from None
+
+
+def test_the_definitions_of_the_readme_are_governed(reader: Reader):
+    for block in to_run(README):
+        if "title" in block.attributes:
+            reader.do(block, str)
+    reader.execute("""
+import dagster as dg
+from definitions import defs
+dg.Definitions.validate_loadable(defs)
+checks = {key.name for key in defs.resolve_asset_graph().asset_check_keys}
+assert checks == {f"contract_{name}" for name in ("schema", "semantics", "completeness", "validity", "volume", "breaker")}, checks
+assert {sensor.name for sensor in defs.sensors} == {"contracts_probe", "contracts_heal", "contracts_relay"}
+""")
 
 
 @pytest.mark.parametrize(
@@ -215,27 +239,7 @@ def test_the_policy_of_the_reference_is_read_without_flaws():
     assert flaws == []
 
 
-# --- JSON schemas --------------------------------------------------------------------------------------------------
-
-
-def schema(name: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((SCHEMAS / f"{name}.schema.json").read_text())
-    jsonschema.Draft202012Validator.check_schema(found)
-    return found
-
-
-def closed(part: Any) -> Any:
-    """The schema with every object closed, so that a key it does not name is found. Published, they let keys be added."""
-    if isinstance(part, list):
-        return [closed(item) for item in part]
-    if not isinstance(part, dict):
-        return part
-    made = {key: closed(value) for key, value in part.items()}
-    return {**made, "additionalProperties": False} if "properties" in made and "additionalProperties" not in made else made
-
-
-def assert_described(name: str, document: Any) -> None:
-    jsonschema.validate(document, closed(schema(name)), jsonschema.Draft202012Validator)
+# --- JSON schemas (that of the demo: tests/plugin/test_demo.py) ------------------------------------------------------
 
 
 def test_the_schema_of_test_describes_what_it_prints(reader: Reader):
@@ -255,21 +259,43 @@ def test_the_schema_of_test_describes_what_it_prints(reader: Reader):
     assert_described("test", printed)
 
 
-def test_the_schema_of_the_demo_describes_what_it_prints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """A short story: a good day, a bad one, a good one that closes the breaker."""
-    from dagster_contracts.plugin.demo import story
+def test_the_schema_of_status_describes_what_it_prints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A store with a bad batch, a held one, one that was cut off, consumers that fell back, and an override."""
+    from typer.testing import CliRunner
 
-    class Short(story.Story):
-        def play(self) -> None:
-            self.deliver(1, self.at(1, 6))
-            self.deliver(2, self.at(2, 6), renumbered=True)
-            self.deliver(4, self.at(4, 6))
-            self.deliver(2, self.at(4, 7))
+    from dagster_contracts.cli.app import app
 
-    monkeypatch.setattr(story, "Story", Short)
-    told: list[Any] = []
-    report = story.run_demo(tmp_path / "demo", None, told.append)
-    assert [entry["to"] for entry in report["summary"]["transitions"]] == ["open", "half_open", "closed"]
-    assert report["summary"]["degraded_hours"]
-    assert told == report["timeline"]
-    assert_described("demo", json.loads(json.dumps(report)))
+    monkeypatch.chdir(tmp_path)  # the repository has a definitions.py, which would publish at once
+    url = f"sqlite:///{eventful(tmp_path)}"
+    run = CliRunner()
+    for command in (
+        ["breaker", "force-open", "feed", "--reason", "r", "--until", "PT1H"],
+        ["batch", "release", "feed", "--partition", "2", "--reason", "r"],
+    ):
+        assert run.invoke(app, [*command, "--actor", "ana", "--database-url", url]).exit_code == 0
+    printed = json.loads(run.invoke(app, ["status", "--format", "json", "--database-url", url]).stdout)
+    empty = [name for name in ("breakers", "held", "quarantined", "publishing", "degraded", "reviews") if not printed[name]]
+    assert empty == []
+    assert_described("status", printed)
+
+
+def eventful(folder: Path) -> Path:
+    import polars as pl
+
+    from dagster_contracts.core.contract import Confidence, Contract, Property, SchemaObject, attach
+    from dagster_contracts.core.ledger import Partition, StepKey
+    from dagster_contracts.engines.polars import PolarsEngine
+    from dagster_contracts.gate import Delivery, Gate, Terms
+    from dagster_contracts.store.sql import SqlStore
+
+    gate = Gate(SqlStore(f"sqlite:///{folder}/contracts.db"), PolarsEngine())
+    feed = SchemaObject("feed", properties=(Property("kind", enum=("a", "b")),))
+    terms = Terms.of(attach([Contract("feed", "1.0.0", "v3.1.0", "active", (feed,))], ["feed"])["feed"])
+    for key, kind in (("1", "a"), ("2", "z"), ("3", "b")):
+        judgement = gate.judge(terms, Delivery(Partition(key), "run", "run"), pl.DataFrame({"kind": [kind]}))
+        if not judgement.publish:
+            gate.staged(judgement.batch, "fingerprint")
+    for consumer, accepts in (("strict", Confidence.FULL), ("lenient", Confidence.LOW)):
+        route = gate.route(StepKey("run", consumer), consumer, "feed", Partition("2"), accepts=accepts, terms=terms)
+        gate.record_output(consumer, Partition("2"), "run", [route])
+    return folder / "contracts.db"

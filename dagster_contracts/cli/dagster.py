@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -63,12 +64,20 @@ def demo(
     folder = _folder(directory)
     with _database(postgres, database_url) as url:
         report = run_demo(folder, url, _tell if json else _show)
+    after = f"See it in Dagster, from a clone of the repository:  DAGSTER_HOME={folder} {_dagster()} dev"
     if json:
         print_json(report)
+        say(after)
         return
     _print_summary(report["summary"])
     print_text("")
-    print_text(f"See it in Dagster, from a clone of the repository:  DAGSTER_HOME={folder} dagster dev")
+    print_text(after)
+
+
+def _dagster() -> str:
+    """The command that starts Dagster in this environment, as short as it works from this folder."""
+    command = Path(sys.executable).parent / "dagster"
+    return str(command.relative_to(Path.cwd())) if command.is_relative_to(Path.cwd()) else str(command)
 
 
 def _print_rows(rows: Sequence[object], format: Format, head: Mapping[str, object], none: str) -> None:

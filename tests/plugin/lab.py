@@ -44,7 +44,7 @@ schema:
       arguments: {{validValues: [HIGH, LOW]}}
 customProperties:
 - property: circuitBreaker
-  value: {{cooldown: PT6H{policy}}}
+  value: {{cooldown: {cooldown}{policy}}}
 """
 
 
@@ -52,9 +52,9 @@ def day(number: int) -> str:
     return (FIRST + timedelta(days=number - 1)).date().isoformat()
 
 
-def contract_text(name: str = "feed", *, version: str = "1.0.0", policy: str = "") -> str:
+def contract_text(name: str = "feed", *, version: str = "1.0.0", policy: str = "", cooldown: str = "PT6H") -> str:
     """`name` is the schema object's; `policy` further keys of the circuitBreaker, as YAML: "fallback: halt"."""
-    return CONTRACT.format(object=name, version=version, policy=f", {policy}" if policy else "")
+    return CONTRACT.format(object=name, version=version, cooldown=cooldown, policy=f", {policy}" if policy else "")
 
 
 def contract_files(folder: Path, *texts: str) -> Path:

