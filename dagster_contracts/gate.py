@@ -10,6 +10,7 @@ The decisions are core's. What stands here is their order, and that a lost race 
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -44,6 +45,7 @@ from dagster_contracts.ports import MetricEngine, Store
 
 T = TypeVar("T")
 
+logger = logging.getLogger("dagster_contracts.gate")
 RACES = 200  # a change that loses this often is not losing to peers: something is wrong
 
 
@@ -167,7 +169,8 @@ class Gate:
             )
             drafts = () if judged.repeated and known is not None and known.status is batch.status else events.of_batch(batch)
             row = _still_published(known, batch)
-            change = change_of(Step(arrival.step.breaker, adopted.transitions + arrival.step.transitions), snapshot.now, drafts, row)
+            step = Step(arrival.step.breaker, adopted.transitions + arrival.step.transitions)
+            change = change_of(step, snapshot.now, drafts, row, *self._perhaps_overwritten(known, row))
             assert change.breaker is not None
             return change, Judgement(verdict, row, change.breaker)
 
@@ -178,6 +181,14 @@ class Gate:
             if not _admitted(terms.policy, verdict.outcome):
                 raise
             return _unrecorded(terms, delivery, name, version, key, verdict)
+
+    def _perhaps_overwritten(self, known: Batch | None, row: Batch) -> list[Batch]:
+        """What a delivery that is refused now was once allowed to replace: its writer never told whether it did, so it is not served."""
+        if known is None or known.status is not Status.PUBLISHING or row.status is Status.PUBLISHING:
+            return []
+        standing = self.store.batches(asset=row.asset, partition=row.partition.key, statuses=(Status.PUBLISHED,))
+        note = f"perhaps overwritten by {row.id}, whose writer died"
+        return [replace(batch, status=Status.DISCARDED, note=note, updated_at=row.updated_at) for batch in standing]
 
     def measured(self, terms: Terms, data: object) -> tuple[Measurement | Unmeasured, Mapping[Metric, Sample]]:
         """One pass over the data, and failing rows where something fails."""
@@ -216,11 +227,14 @@ class Gate:
                 return kept
             decided = self._decide(consumer, upstream, requested, accepts, terms, key)
             kept = self.store.decide(step, consumer, decided)
-            if kept == decided and kept.breaker_key is not None:
-                self._tell(kept.breaker_key, upstream, requested, events.of_route(consumer, kept))
-            return kept
         except StoreUnavailable as error:
             return route.unavailable(upstream, requested, key, str(error), admit=terms is not None and terms.policy.admit_when_unavailable)
+        if kept == decided and kept.breaker_key is not None:
+            try:
+                self._tell(kept.breaker_key, upstream, requested, events.of_route(consumer, kept))
+            except StoreUnavailable as error:
+                logger.warning("%s was given %s of %s; no event tells of it: %s", consumer, kept.kind, upstream, error)
+        return kept
 
     def _key_in_store(self, upstream: str, requested: Partition) -> str:
         """The breaker key of an upstream whose contract is not known here: another code location may have scoped it."""
@@ -312,10 +326,14 @@ class Gate:
         self.update(batch, lambda row, now: replace(row, staged=fingerprint, updated_at=now))
 
     def published(self, batch: Batch, storage_version: str | None) -> None:
-        """A batch has been written to the live place."""
-        self.update(
-            batch, lambda row, now: replace(row, status=Status.PUBLISHED, storage_version=storage_version, staged=None, updated_at=now)
-        )
+        """A batch has been written to the live place. One that was judged again in between, and refused, stays refused."""
+
+        def written(row: Batch, now: datetime) -> Batch:
+            if row.status in (Status.QUARANTINED, Status.HELD):
+                return row
+            return replace(row, status=Status.PUBLISHED, storage_version=storage_version, staged=None, updated_at=now)
+
+        self.update(batch, written)
 
     def record_output(self, asset: str, partition: Partition, run_id: str, inputs: Sequence[Route]) -> Output:
         """What a consumer made of its inputs: at most as confident as the least of them; a halted one is recorded as halted."""
@@ -418,11 +436,12 @@ def _admitted(policy: BreakerPolicy, outcome: Outcome) -> bool:
 def _still_published(known: Batch | None, batch: Batch) -> Batch:
     """What the ledger keeps of a delivery that is refused though the same batch is published: it stands in the live place unchanged.
 
-    Only a FAIL under another contract version takes that back.
+    Only a FAIL takes that back: under another contract version, or of what was let in though it failed.
     """
     if known is None or known.status is not Status.PUBLISHED or batch.status is Status.PUBLISHING:
         return batch
-    return batch if batch.outcome is Outcome.FAIL and batch.contract_version != known.contract_version else known
+    taken_back = batch.contract_version != known.contract_version or known.outcome is Outcome.FAIL
+    return batch if batch.outcome is Outcome.FAIL and taken_back else known
 
 
 def judged_anew(row: Batch, verdict: Verdict, now: datetime, *, counted: bool) -> Batch:

@@ -124,7 +124,7 @@ def reset(gate: Gate, key: str, *, actor: str, reason: str) -> Breaker:
 
 
 def release(gate: Gate, batch: Batch, *, actor: str, reason: str) -> Batch:
-    """Let a quarantined or held batch through despite its verdict; the release sensor or run publishes it. Never last good.
+    """Let a quarantined or held batch through despite its verdict; the sensor contracts_heal or a run publishes it. Never last good.
 
     Raises UsageError where the batch is not waiting, or its data is not stored.
     """
@@ -145,7 +145,7 @@ def discard(gate: Gate, batch: Batch, *, actor: str, reason: str) -> Batch:
     def revise(row: Batch, now: datetime) -> Batch:
         if row.status not in (Status.QUARANTINED, Status.HELD):
             raise UsageError(f"{row.id} is {row.status}; only a quarantined or held batch can be discarded")
-        return replace(row, status=Status.DISCARDED, note=f"discarded by {actor}: {reason}", updated_at=now)
+        return replace(row, status=Status.DISCARDED, released=None, note=f"discarded by {actor}: {reason}", updated_at=now)
 
     return _revise_batch(gate, batch, revise, EventType.BATCH_DISCARDED, f"{actor} discarded {batch.id}: {reason}")
 

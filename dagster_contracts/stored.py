@@ -27,6 +27,7 @@ def baseline(gate: Gate, terms: Terms, delivery: Delivery, data: object) -> Judg
         verdict = judge(terms.plan, measured, samples, as_of=snapshot.now, head=False)
         breaker = snapshot.breaker or Breaker(key, terms.policy, terms.version)
         known = snapshot.batch
+        standing = known or snapshot.published  # the same data, perhaps under the name that another contract gave it
         batch = Batch(
             id=name,
             asset=terms.asset,
@@ -39,8 +40,11 @@ def baseline(gate: Gate, terms: Terms, delivery: Delivery, data: object) -> Judg
             outcome=verdict.outcome,
             status=Status.PUBLISHED,
             arrived_at=snapshot.now,
+            confidence=standing.confidence if standing else delivery.confidence,
+            released=standing.released if standing else None,
             counted=known is not None and known.counted,
-            sequence=known.sequence if known else 0,  # what arrived since stays the newer
+            # What arrived since stays the newer; what was replaced and stands here all the same is the newest.
+            sequence=known.sequence if known and known.status is not Status.DISCARDED else 0,
             updated_at=snapshot.now,
             head=False,
             note="baseline",
@@ -80,6 +84,9 @@ def publishing(gate: Gate, batch: Batch, run_id: str) -> Judgement:
         if row is None or row.verdict is None or breaker is None or not may_be_released(row, breaker, snapshot.now):
             state = "not in the ledger" if row is None else f"{row.status} ({row.outcome})"
             raise UsageError(f"{batch.id} is {state} and may not be published now; release it, or deliver it anew")
+        if snapshot.publishing is not None and snapshot.publishing.sequence > row.sequence:
+            newer = snapshot.publishing.id
+            raise UsageError(f"{batch.id} may not be published over {newer}, which is being written; run `dagster-contracts reconcile` first")
         written = replace(row, status=Status.PUBLISHING, run_id=run_id, updated_at=snapshot.now)
         change = change_of(Step(breaker), snapshot.now, (), written)
         assert change.breaker is not None
@@ -91,11 +98,17 @@ def publishing(gate: Gate, batch: Batch, run_id: str) -> Judgement:
 def settle_publishing(gate: Gate, terms: Terms, batch: Batch, data: object | None) -> Batch:
     """What became of a batch whose writer died between verdict and confirmation. `data` is what stands in the live place now, None
     where nothing does: it is the batch (published), or it is not (whatever stood there before still does): then it is refused again
-    where it lies beside the live data still, else discarded."""
+    where it lies beside the live data still, else discarded. Stays `publishing` where the contract has changed since."""
     found = digest(gate.engine.measure(data, terms.plan.metrics)) if data is not None else None
     there = batch.verdict is not None and found == batch.verdict.digest
 
+    changed = data is not None and batch.contract_version != terms.version  # measurements under different contracts cannot be compared
+
     def settled(row: Batch, now: datetime) -> Batch:
+        if row.status is not Status.PUBLISHING:
+            return row
+        if changed:
+            return replace(row, note=f"contract {terms.version} cannot tell whether it was written; deliver it again, or run baseline")
         if there:
             return replace(row, status=Status.PUBLISHED, staged=None, note="confirmed by reconcile", updated_at=now)
         refused = Status.QUARANTINED if row.outcome is Outcome.FAIL else Status.HELD

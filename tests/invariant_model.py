@@ -3,7 +3,7 @@ sink that remembers what it was told. They know the product's words, and nothing
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,7 @@ from dagster_contracts.core.contract import Attached, BreakerPolicy, Contract, O
 from dagster_contracts.core.errors import StoreUnavailable
 from dagster_contracts.core.events import Event
 from dagster_contracts.core.ledger import Batch
+from dagster_contracts.core.snapshot import Change
 from dagster_contracts.gate import Terms
 from dagster_contracts.ports import Store
 from dagster_contracts.store.memory import MemoryStore
@@ -26,7 +27,7 @@ CONTRACTS = ("normal", "strict", "lax")
 def content(kind: str, size: int) -> Data:
     """100 rows or more; 1 to 9 where they are `few`."""
     if kind == "unreadable":
-        return {"broken": size}
+        return {}
     if kind == "few":
         return {"rows": 1 + size}
     return {"rows": 100 + size, **({"outside": 50} if kind == "bad" else {})}
@@ -75,13 +76,15 @@ class Unsteady:
         self.calls: int | None = None
         self.after = False
         self.failed = False
+        self.last = ""  # the call that failed
+        self.watch: Callable[[Change], None] = lambda change: None  # is told of every change that was committed
 
     def fail(self, trouble: tuple[int, bool] | None) -> None:
         self.failed = False
         self.calls, self.after = trouble or (None, False)
 
     def __getattr__(self, name: str) -> Any:
-        work = getattr(self.steady, name)
+        work = self._save if name == "save" else getattr(self.steady, name)
 
         def call(*given: Any, **named: Any) -> Any:
             if self.calls is None:
@@ -89,12 +92,16 @@ class Unsteady:
             self.calls -= 1
             if self.calls >= 0:
                 return work(*given, **named)
-            self.failed = True
+            self.failed, self.last = True, name
             if self.after:
                 work(*given, **named)
             raise StoreUnavailable("the database does not answer")
 
         return call
+
+    def _save(self, change: Change) -> None:
+        self.steady.save(change)
+        self.watch(change)
 
 
 class Listener:

@@ -112,7 +112,7 @@ def halted_run(home: Path) -> str:
 def ui_pages(home: Path) -> dict[str, tuple[str, int, int]]:
     """Name of a picture -> path in the UI, width, height."""
     return {
-        "lineage": ("/asset-groups", 1400, 700),
+        "lineage": ("/asset-groups", 1500, 840),
         "checks": ("/assets/credit_bureau?view=checks&checkDetail=contract_semantics", 1500, 920),
         "halted": (f"/runs/{halted_run(home)}?logs=type%3ASTEP_FAILURE", 1500, 640),
         "stale": ("/assets/marketing_scores?partition=2026-06-06&view=partitions", 1500, 1130),

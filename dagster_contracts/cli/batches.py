@@ -102,7 +102,7 @@ def release(
 ) -> None:
     """Let a waiting batch through whatever its verdict: recorded, marked, never served as last good.
 
-    With --file, --module or a definitions.py here it is published at once; else by the release sensor.
+    With --file, --module or a definitions.py here it is published at once; else by the sensor contracts_heal.
     """
     reason, actor = options.stated(reason), options.acting(actor)
     store = options.store_at(database_url)
@@ -111,7 +111,7 @@ def release(
     released = recovery.release(options.gate_of(store), batch, actor=actor, reason=reason)
     print_text(f"{batch.asset} [{batch.partition}]: the {batch.status} batch ({batch.outcome}) was released by {actor}")
     if found is None:
-        print_text("the release sensor publishes it; or run this again with --file or --module, which publishes it at once")
+        print_text("the sensor contracts_heal publishes it; or run this again with --file or --module, which publishes it at once")
         return
     run_id = found.operations.run_release(found.definitions, found.instance, released)
     print_text(f"run {run_id} published it")

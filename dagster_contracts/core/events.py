@@ -115,6 +115,8 @@ def of_batch(batch: Batch) -> tuple[Draft, ...]:
         drafts.append(Draft(EventType.BATCH_QUARANTINED, f"{place} was quarantined", payload))
     elif batch.status is Status.HELD:
         drafts.append(Draft(EventType.BATCH_HELD, f"{place} was held ({batch.outcome})", payload))
+    elif batch.outcome is Outcome.INCONCLUSIVE:
+        drafts.append(Draft(EventType.BATCH_PUBLISHED, f"{place} is published unjudged ({batch.outcome})", payload))
     return tuple(drafts)
 
 

@@ -82,8 +82,8 @@ class YieldingRoutingIOManager(RoutingIOManager):
 
 
 def routing_around(manager: Any, site: Site) -> RoutingIOManager:
-    """The routing for an IO manager of either form."""
-    yields = inspect.isgeneratorfunction(manager.handle_output)
+    """The routing for an IO manager of either form, or for an input manager, which has no `handle_output`."""
+    yields = inspect.isgeneratorfunction(getattr(manager, "handle_output", None))
     return YieldingRoutingIOManager(manager, site) if yields else RoutingIOManager(manager, site)
 
 

@@ -19,7 +19,7 @@ from dagster_contracts.core.breaker import asset_of
 from dagster_contracts.core.events import Event
 from dagster_contracts.plugin import checks
 from dagster_contracts.plugin.site import Site
-from dagster_contracts.plugin.step import RELEASE
+from dagster_contracts.plugin.step import PROBED, RELEASE
 from dagster_contracts.ports import EventSink
 from dagster_contracts.sinks.log import LogSink
 
@@ -59,7 +59,7 @@ def _probe(site: Site, check_keys: Sequence[dg.AssetCheckKey]) -> dg.SensorDefin
 
 def _probe_request(probe: recovery.DueProbe, check_keys: Sequence[dg.AssetCheckKey]) -> dg.RunRequest:
     asset = asset_of(probe.breaker.key)
-    tags = {"contracts/probe": probe.breaker.key}
+    tags = {PROBED: probe.breaker.key}
     if probe.batch.partition.key is not None:
         tags["dagster/partition"] = probe.batch.partition.key
     wanted = [key for key in check_keys if key.asset_key.to_user_string() == asset]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from dagster_contracts import stored
-from dagster_contracts.core.breaker import Refused
+from dagster_contracts.core.breaker import Refused, asset_of
 from dagster_contracts.core.contract import Confidence, least
 from dagster_contracts.core.errors import DagsterContractsError, Halted, StoreUnavailable
 from dagster_contracts.core.ledger import UNPARTITIONED, Batch, Partition, Route, RouteKind, Status
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from dagster_contracts.plugin.site import Site
 
 RELEASE = "contracts/release"  # run tag: the batch to publish from where it lies
+PROBED = "contracts/probe"  # run tag: the breaker to probe; without it, every one of the selected assets
 RESOLVES = "contracts/resolves"  # asset metadata: the body asks `contracts.resolve` itself
 
 
@@ -267,24 +268,24 @@ class GatedStep:
 
     def probe(self) -> Iterator[Any]:
         """Judge the newest stored batch under the one lease; report its checks."""
+        wanted = self.context.run.tags.get(PROBED)
         for asset in (key for key in self.output_names if key in self.site.terms):
             terms = self.site.terms[asset]
-            for breaker in self.gate.store.breakers():
-                if breaker.key != asset and not breaker.key.startswith(f"{asset}["):
-                    continue
-                yield from self._probe(terms, breaker.key)
+            own = [breaker.key for breaker in self.gate.store.breakers() if asset_of(breaker.key) == asset]
+            judgements = [self._probe(terms, key) for key in own if wanted in (None, key)]
+            yield from checks.evaluations(self.context, terms, [judgement for judgement in judgements if judgement is not None])
 
-    def _probe(self, terms: Terms, key: str) -> Iterator[Any]:
+    def _probe(self, terms: Terms, key: str) -> Judgement | None:
         claimed = self.gate.claim(terms, key, holder=f"run {self.context.run_id}")
         if isinstance(claimed, Refused):
             self.context.log.info(f"{key} was not probed: {claimed.reason}")
-            return
+            return None
         batch = claimed.batch
         assert batch.staged is not None
         value = private.read_back(self.step, self.output_names[batch.asset], staging_key(batch.asset, batch.staged), batch.partition.key)
         judgement = self.gate.settle(terms, claimed, value)
         self.context.log.info(f"probe of {batch.id}: {judgement.verdict.outcome}; {key} is {judgement.breaker.state}")
-        yield from checks.evaluations(self.context, terms, [judgement])
+        return judgement
 
     # --- shared ------------------------------------------------------------------------------------------------------
 

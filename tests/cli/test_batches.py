@@ -98,7 +98,7 @@ def test_discard_dismisses_and_says_who_and_why(run: Callable[..., Ran], past: s
 def test_release_without_definitions_is_recorded_and_left_to_the_sensor(run: Callable[..., Ran], past: str):
     ran = run("batch", "release", *SECOND, "--reason", "values are right")
     assert ran.code == 0
-    assert "the release sensor publishes it" in ran.out
+    assert "the sensor contracts_heal publishes it" in ran.out
     released = only(past, "2026-01-02").released
     assert (released.actor, released.reason) == ("ana", "values are right")
     assert "released by ana, to be published" in run("status").out

@@ -31,7 +31,12 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 FEED = "credit_bureau"
 SCORES = ("fraud_scores", "marketing_scores", "underwriting_scores")
-DEGRADED = {"fraud_scores": "halted", "marketing_scores": "last_good", "underwriting_scores": "low_confidence", "portfolio_report": "low_confidence"}
+DEGRADED = {
+    "fraud_scores": "halted",
+    "marketing_scores": "last_good",
+    "underwriting_scores": "low_confidence",
+    "portfolio_report": "low_confidence",
+}
 FAILED_AT_6 = "2,000 of 2,000 rows (100%) outside"
 
 
@@ -77,7 +82,10 @@ class Demo:
 
 
 def _look(place: Path) -> Seen:
-    live = {path.stem: {str(each) for each in pd.read_parquet(path)["risk_indicator"].unique()} for path in sorted((place / "data" / FEED).glob("*"))}
+    live = {
+        path.stem: {str(each) for each in pd.read_parquet(path)["risk_indicator"].unique()}
+        for path in sorted((place / "data" / FEED).glob("*"))
+    }
     return Seen(live, sorted((place / "data").glob(f"__contracts_staging__/{FEED}/*/*.parquet")))
 
 
@@ -243,7 +251,9 @@ def test_3_the_report_is_low_too(demo: Demo, instance: dg.DagsterInstance) -> No
     assert demo.summary["served"]["portfolio_report"][day(6)] == "low_confidence"
     for record in _records(instance, "portfolio_report", 6)[:2]:
         assert record.asset_materialization.tags["contracts/confidence"] == "low"
-    outputs = demo.rows("SELECT confidence, status FROM contracts_outputs WHERE asset = 'portfolio_report' AND place LIKE :place", place=f"%{day(6)}%")
+    outputs = demo.rows(
+        "SELECT confidence, status FROM contracts_outputs WHERE asset = 'portfolio_report' AND place LIKE :place", place=f"%{day(6)}%"
+    )
     assert sorted(str(row["confidence"]) for row in outputs) == ["full", "low", "low"]
 
 
@@ -253,7 +263,11 @@ def test_3_the_same_when_the_consumers_run_alone(demo: Demo, instance: dg.Dagste
         kinds = {
             run.run_id: [
                 json.loads(row["route"])["kind"] if isinstance(row["route"], str) else row["route"]["kind"]
-                for row in demo.rows("SELECT route FROM contracts_decisions WHERE run_id = :run AND consumer = :consumer ORDER BY upstream", run=run.run_id, consumer=consumer)
+                for row in demo.rows(
+                    "SELECT route FROM contracts_decisions WHERE run_id = :run AND consumer = :consumer ORDER BY upstream",
+                    run=run.run_id,
+                    consumer=consumer,
+                )
             ]
             for run in (together, alone)
         }
@@ -291,7 +305,9 @@ def test_3_the_checks_say_so(demo: Demo, instance: dg.DagsterInstance) -> None:
 def test_3_the_breaker_check_follows_without_a_run(demo: Demo, instance: dg.DagsterInstance) -> None:
     key = dg.AssetCheckKey(dg.AssetKey(FEED), "contract_breaker")
     history = list(reversed(instance.event_log_storage.get_asset_check_execution_history(key, limit=100)))
-    shown = [record.event.dagster_event.asset_check_evaluation_data.passed for record in history if record.event and record.event.dagster_event]
+    shown = [
+        record.event.dagster_event.asset_check_evaluation_data.passed for record in history if record.event and record.event.dagster_event
+    ]
     assert shown[0] is True
     assert False in shown
     assert shown[-1] is True

@@ -139,6 +139,21 @@ def test_probe_and_release_of_a_multi_dimensional_batch(tmp_path: Path) -> None:
         assert list(value_of(world, "feed", key(3))["read"]) == [key(3)] * 2
 
 
+def test_one_run_probes_every_breaker_that_is_due(tmp_path: Path) -> None:
+    vendor = Vendor()
+    with _world(tmp_path, vendor, feed=BY_VENDOR, policy="scope: vendor") as world:
+        for name in ("acme", "best"):
+            key = str(dg.MultiPartitionKey({"day": day(1), "vendor": name}))
+            vendor.bad.add(key)
+            world.run("feed", partition=key)
+        world.at(1, 13)
+        requests = world.tick("contracts_probe")
+        assert [request.tags["contracts/probe"] for request in requests] == ["feed[vendor=acme]", "feed[vendor=best]"]
+        for request in requests:
+            assert world.launch(request).failures == {}
+        assert [item.reopened for item in world.ledger().breakers()] == [1, 1]
+
+
 def test_a_partitioned_consumer_of_an_unpartitioned_feed(tmp_path: Path) -> None:
     vendor = Vendor()
     with _world(tmp_path, vendor, *_consumers(DAYS), feed=None) as world:

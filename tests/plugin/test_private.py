@@ -24,7 +24,9 @@ def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.DagsterIns
 
 
 def _run(instance: dg.DagsterInstance, *assets: Any, partition: str | None = None, resources: Any = None) -> dg.ExecuteInProcessResult:
-    defs = dg.Definitions(assets=assets, resources=resources or {"io_manager": dg.FilesystemIOManager(base_dir=instance.storage_directory())})
+    defs = dg.Definitions(
+        assets=assets, resources=resources or {"io_manager": dg.FilesystemIOManager(base_dir=instance.storage_directory())}
+    )
     return defs.resolve_implicit_global_asset_job_def().execute_in_process(
         instance=instance, partition_key=partition, raise_on_error=False, run_config=QUIET
     )
@@ -60,7 +62,13 @@ def test_an_op_is_rebuilt_with_all_it_has(instance: dg.DagsterInstance) -> None:
     class Word(dg.Config):
         text: str = "said"
 
-    @dg.asset(code_version="3", op_tags={"mine": "kept"}, retry_policy=dg.RetryPolicy(max_retries=3), pool="p", required_resource_keys={"io_manager"})
+    @dg.asset(
+        code_version="3",
+        op_tags={"mine": "kept"},
+        retry_policy=dg.RetryPolicy(max_retries=3),
+        pool="p",
+        required_resource_keys={"io_manager"},
+    )
     def original(context: dg.AssetExecutionContext, config: Word) -> str:
         """Described."""
         return config.text
@@ -331,7 +339,9 @@ def test_the_latest_materialization_is_found(instance: dg.DagsterInstance) -> No
 
 def test_where_runs_are_launched(instance: dg.DagsterInstance, tmp_path: Path) -> None:
     assert private.runs_on_this_machine(instance)
-    (tmp_path / "dagster.yaml").write_text("run_launcher:\n  module: tests.plugin.test_private\n  class: Elsewhere\ntelemetry:\n  enabled: false\n")
+    (tmp_path / "dagster.yaml").write_text(
+        "run_launcher:\n  module: tests.plugin.test_private\n  class: Elsewhere\ntelemetry:\n  enabled: false\n"
+    )
     with dg.DagsterInstance.from_config(str(tmp_path)) as other:
         assert not private.runs_on_this_machine(other)
 

@@ -94,7 +94,12 @@ def test_consumers_in_other_processes_are_routed(played: Played) -> None:
 
 def test_a_step_decides_once_and_a_retry_anew(played: Played) -> None:
     rows = played.rows("SELECT step, attempt FROM contracts_decisions WHERE run_id = :run", run=played.bad.run_id)
-    assert Counter((row["step"], row["attempt"]) for row in rows) == {("flaky", 0): 1, ("flaky", 1): 1, ("strict", 0): 1, ("tolerant", 0): 1}
+    assert Counter((row["step"], row["attempt"]) for row in rows) == {
+        ("flaky", 0): 1,
+        ("flaky", 1): 1,
+        ("strict", 0): 1,
+        ("tolerant", 0): 1,
+    }
 
 
 def test_users_errors_are_retried_and_a_halt_is_not(played: Played) -> None:
@@ -158,7 +163,9 @@ def test_the_daemon_starts_a_probe(tmp_path: Path) -> None:
 
 def _finished_probe(instance: dg.DagsterInstance, daemon: subprocess.Popen[bytes], seconds: int) -> dg.DagsterRun | None:
     for _ in range(seconds * 2):
-        found = instance.get_runs(dg.RunsFilter(tags={"contracts/probe": "feed"}, statuses=[dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]))
+        found = instance.get_runs(
+            dg.RunsFilter(tags={"contracts/probe": "feed"}, statuses=[dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE])
+        )
         if found or daemon.poll() is not None:
             return found[-1] if found else None
         threading.Event().wait(0.5)
