@@ -28,7 +28,8 @@ def with_routes(event: OutputT, routes: Sequence[Route]) -> OutputT:
         metadata["contracts/served_partition"] = ", ".join(f"{route.upstream} [{route.served}]" for route in fallback)
         metadata["contracts/breaker"] = ", ".join(dict.fromkeys(route.breaker_key for route in fallback if route.breaker_key))
         metadata["contracts/contract_version"] = ", ".join(dict.fromkeys(r.contract_version for r in fallback if r.contract_version))
-        metadata["contracts/why"] = fallback[0].reason
+    if why := next((route.reason for route in [*fallback, *routes] if route.reason), ""):
+        metadata["contracts/why"] = why  # of a fallback; or, of fresh data, who released it despite its verdict
     tags = {CONFIDENCE: str(confidence)}
     if any(route.kind is not RouteKind.FRESH for route in routes):
         tags["contracts/route"] = "-".join(sorted({str(route.kind) for route in routes}))
@@ -48,7 +49,6 @@ def of_judgement(judgement: Judgement) -> dict[str, Any]:
         "contracts/rules_failed": sum(finding.outcome is Outcome.FAIL for finding in verdict.findings),
         "contracts/rules_executed": len(verdict.findings),
         "contracts/rules_not_executed": len(verdict.not_executed),
-        "contracts/breaker_state": str(judgement.breaker.state),
         "contracts/findings": table_of_findings(verdict),
         "contracts/location": _location(judgement),
     }

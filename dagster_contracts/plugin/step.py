@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 RELEASE = "contracts/release"  # run tag: the batch to publish from where it lies
 PROBED = "contracts/probe"  # run tag: the breaker to probe; without it, every one of the selected assets
-RESOLVES = "contracts/resolves"  # asset metadata: the body asks `contracts.resolve` itself
 
 
 class GatedStep:
