@@ -23,7 +23,7 @@ def with_routes(event: OutputT, routes: Sequence[Route]) -> OutputT:
         return event
     confidence = least(route.confidence for route in routes if route.confidence is not None)
     metadata: dict[str, Any] = {CONFIDENCE: str(confidence), "contracts/served": _table_of_routes(routes)}
-    fallback = [route for route in routes if route.kind not in (RouteKind.FRESH, RouteKind.UNJUDGED)]
+    fallback: list[Route] = [route for route in routes if route.kind not in (RouteKind.FRESH, RouteKind.UNJUDGED)]
     if fallback:
         metadata["contracts/served_partition"] = ", ".join(f"{route.upstream} [{route.served}]" for route in fallback)
         metadata["contracts/breaker"] = ", ".join(dict.fromkeys(route.breaker_key for route in fallback if route.breaker_key))

@@ -168,8 +168,8 @@ NOTHING_READ = (
     "deps_graph",
 )  # they read by themselves: no other partition can be put under them
 READ = [
-    "plain", "keyworded", "by_input_manager", "configured", "untyped", "multi_a", "multi_b", "part_a", "part_b", "graph_made", "graph_left", "graph_right",
-    "asynchronous", "async_generator", "generated", "made_0", "made_1", "retried", "checked", "inline_checked", "self_reading",
+    "plain", "keyworded", "by_input_manager", "configured", "untyped", "multi_a", "multi_b", "part_a", "part_b", "graph_made",
+    "graph_left", "graph_right", "asynchronous", "async_generator", "generated", "made_0", "made_1", "retried", "checked", "inline_checked", "self_reading",
     "previous_too", "result_with_value", "writes_itself", "makes_nothing", "by_code", "inline_io", "both_upstreams",
     *(f"through_{name}" for name in io_managers("")),
     *(f"child_of_{name}" for name in io_managers("")),
@@ -390,8 +390,8 @@ def forms(vendor: Vendor, folder: str, accepts: str) -> dg.Definitions:
         return 1
 
     assets = [
-        a_feed(vendor), plain, frame_copy, keyworded, by_input_manager, configured, untyped, multi, parts, graph_made, graph_pair, asynchronous, async_generator,
-        generated, made(0), made(1), retried, checked, inline_checked, self_reading, previous_too, result_with_value, writes_itself,
+        a_feed(vendor), plain, frame_copy, keyworded, by_input_manager, configured, untyped, multi, parts, graph_made, graph_pair,
+        asynchronous, async_generator, generated, made(0), made(1), retried, checked, inline_checked, self_reading, previous_too, result_with_value, writes_itself,
         makes_nothing, by_code, inline_io, both_upstreams, *(each for key in io_managers("") for each in through(key)), deps_only,
         deps_result, deps_nothing, deps_graph, unrelated, of_external, dg.AssetSpec("elsewhere", partitions_def=DAYS),
     ]  # fmt: skip

@@ -127,7 +127,7 @@ def test_a_bad_batch_is_not(world: tuple[World, Any, Any, Any], asset: str) -> N
 
 
 def test_what_users_say_survives(world: tuple[World, Any, Any, Any]) -> None:
-    lab, good, _, _ = world
+    _, good, _, _ = world
     for asset in ("outputs", "results"):
         made = good.materialized(asset)
         assert made.metadata["rows"].value == 2
