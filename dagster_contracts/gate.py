@@ -147,25 +147,13 @@ class Gate:
                 released=known is not None and known.released is not None,
             )
             arrival = machine.arrive(adopted.breaker, judged, snapshot.now)
-            batch = Batch(
-                id=name,
-                asset=terms.asset,
-                breaker_key=key,
-                partition=delivery.partition,
-                data_version=version,
-                run_id=delivery.run_id,
-                contract_id=verdict.contract_id,
-                contract_version=verdict.contract_version,
-                outcome=verdict.outcome,
-                status=arrival.status,
+            batch = replace(
+                batch_of(terms, delivery, version, verdict, arrival.status, snapshot.now),
                 arrived_at=arrived,
-                updated_at=snapshot.now,
-                confidence=delivery.confidence,
                 head=head,
                 counted=arrival.counted or (judged.repeated and known is not None and known.counted),
                 staged=known.staged if known else None,
                 released=known.released if known else None,
-                verdict=verdict,
             )
             drafts = () if judged.repeated and known is not None and known.status is batch.status else events.of_batch(batch)
             row = _still_published(known, batch)
@@ -180,7 +168,7 @@ class Gate:
             verdict = judge(terms.plan, measured, samples, as_of=_EPOCH, head=False)
             if not _admitted(terms.policy, verdict.outcome):
                 raise
-            return _unrecorded(terms, delivery, name, version, key, verdict)
+            return _unrecorded(terms, delivery, version, verdict)
 
     def _perhaps_overwritten(self, known: Batch | None, row: Batch) -> list[Batch]:
         """What a delivery that is refused now was once allowed to replace: its writer never told whether it did, so it is not served."""
@@ -406,24 +394,30 @@ def change_of(step: Step, now: datetime, drafts: Sequence[Draft] = (), *batches:
     return Change(breaker=breaker, transitions=step.transitions, batches=batches, events=numbered)
 
 
-def _unrecorded(terms: Terms, delivery: Delivery, name: str, version: str, key: str, verdict: Verdict) -> Judgement:
-    batch = Batch(
-        id=name,
+def batch_of(terms: Terms, delivery: Delivery, version: str, verdict: Verdict, status: Status, now: datetime) -> Batch:
+    """The ledger's row of a delivery judged `now`; `version` is its data version."""
+    return Batch(
+        id=batch_id(terms.asset, delivery.partition, delivery.root_run_id, version),
         asset=terms.asset,
-        breaker_key=key,
+        breaker_key=terms.breaker_key(delivery.partition),
         partition=delivery.partition,
         data_version=version,
         run_id=delivery.run_id,
         contract_id=verdict.contract_id,
         contract_version=verdict.contract_version,
         outcome=verdict.outcome,
-        status=Status.PUBLISHING,
-        arrived_at=_EPOCH,
-        updated_at=_EPOCH,
-        note="the breaker store was out of reach; admitted by onStoreUnavailable: admit",
+        status=status,
+        arrived_at=now,
+        updated_at=now,
+        confidence=delivery.confidence,
         verdict=verdict,
     )
-    return Judgement(verdict, batch, Breaker(key, terms.policy, terms.version))
+
+
+def _unrecorded(terms: Terms, delivery: Delivery, version: str, verdict: Verdict) -> Judgement:
+    note = "the breaker store was out of reach; admitted by onStoreUnavailable: admit"
+    batch = replace(batch_of(terms, delivery, version, verdict, Status.PUBLISHING, _EPOCH), note=note)
+    return Judgement(verdict, batch, Breaker(batch.breaker_key, terms.policy, terms.version))
 
 
 def _admitted(policy: BreakerPolicy, outcome: Outcome) -> bool:

@@ -13,7 +13,7 @@ from dagster_contracts.core.judge import digest, judge
 from dagster_contracts.core.ledger import Batch, Status, batch_id
 from dagster_contracts.core.snapshot import Change, Snapshot, may_be_released
 from dagster_contracts.core.verdict import Outcome
-from dagster_contracts.gate import Delivery, Gate, Judgement, Terms, change_of, judged_anew
+from dagster_contracts.gate import Delivery, Gate, Judgement, Terms, batch_of, change_of, judged_anew
 
 
 def baseline(gate: Gate, terms: Terms, delivery: Delivery, data: object) -> Judgement:
@@ -28,27 +28,15 @@ def baseline(gate: Gate, terms: Terms, delivery: Delivery, data: object) -> Judg
         breaker = snapshot.breaker or Breaker(key, terms.policy, terms.version)
         known = snapshot.batch
         standing = known or snapshot.published  # the same data, perhaps under the name that another contract gave it
-        batch = Batch(
-            id=name,
-            asset=terms.asset,
-            breaker_key=key,
-            partition=delivery.partition,
-            data_version=version,
-            run_id=delivery.run_id,
-            contract_id=verdict.contract_id,
-            contract_version=verdict.contract_version,
-            outcome=verdict.outcome,
-            status=Status.PUBLISHED,
-            arrived_at=snapshot.now,
+        batch = replace(
+            batch_of(terms, delivery, version, verdict, Status.PUBLISHED, snapshot.now),
             confidence=standing.confidence if standing else delivery.confidence,
             released=standing.released if standing else None,
             counted=known is not None and known.counted,
             # What arrived since stays the newer; what was replaced and stands here all the same is the newest.
             sequence=known.sequence if known and known.status is not Status.DISCARDED else 0,
-            updated_at=snapshot.now,
             head=False,
             note="baseline",
-            verdict=verdict,
         )
         if verdict.outcome in (Outcome.PASS, Outcome.WARN):
             return Change(breaker=breaker, batches=(batch,)), Judgement(verdict, batch, breaker)
@@ -81,12 +69,15 @@ def publishing(gate: Gate, batch: Batch, run_id: str) -> Judgement:
 
     def decide(snapshot: Snapshot) -> tuple[Change, Judgement]:
         row, breaker = snapshot.batch, snapshot.breaker
-        if row is None or row.verdict is None or breaker is None or not may_be_released(row, breaker, snapshot.now):
+        begun_here = row is not None and row.status is Status.PUBLISHING and row.run_id == run_id  # an earlier attempt of the same run
+        if row is None or row.verdict is None or breaker is None or not (begun_here or may_be_released(row, breaker, snapshot.now)):
             state = "not in the ledger" if row is None else f"{row.status} ({row.outcome})"
             raise UsageError(f"{batch.id} is {state} and may not be published now; release it, or deliver it anew")
         if snapshot.publishing is not None and snapshot.publishing.sequence > row.sequence:
             newer = snapshot.publishing.id
-            raise UsageError(f"{batch.id} may not be published over {newer}, which is being written; run `dagster-contracts reconcile` first")
+            raise UsageError(
+                f"{batch.id} may not be published over {newer}, which is being written; run `dagster-contracts reconcile` first"
+            )
         written = replace(row, status=Status.PUBLISHING, run_id=run_id, updated_at=snapshot.now)
         change = change_of(Step(breaker), snapshot.now, (), written)
         assert change.breaker is not None

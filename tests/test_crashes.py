@@ -3,6 +3,7 @@ whoever comes next finds everything whole. Numbers are those of test_invariants.
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import signal
 from pathlib import Path
@@ -77,7 +78,7 @@ def assert_whole(feed: Feed) -> None:
         assert feed.store.batches(asset=feed.asset) == []
         return
     transitions = list(reversed(feed.store.transitions(feed.asset)))
-    assert all(earlier.to_state is later.from_state for earlier, later in zip(transitions, transitions[1:], strict=False)), "4"
+    assert all(earlier.to_state is later.from_state for earlier, later in itertools.pairwise(transitions)), "4"
     waiting = [event.sequence for event in feed.store.pending(10_000) if event.key == feed.asset]
     told = list(dict.fromkeys(received(feed)))
     assert told == list(range(1, len(told) + 1)), "4: the sink receives in order"

@@ -124,7 +124,8 @@ class GatedStep:
         batch = self.gate.store.batch(name)
         if batch is None or batch.asset not in self.consumers:
             return None
-        if batch.staged is None or batch.status not in (Status.HELD, Status.QUARANTINED):
+        begun_here = batch.status is Status.PUBLISHING and batch.run_id == self.context.run_id  # by an attempt that could not write
+        if batch.staged is None or not (begun_here or batch.status in (Status.HELD, Status.QUARANTINED)):
             raise dg.Failure(f"{name} is {batch.status} and cannot be released any more; deliver it anew", allow_retries=False)
         return batch
 

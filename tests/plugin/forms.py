@@ -169,8 +169,9 @@ NOTHING_READ = (
 )  # they read by themselves: no other partition can be put under them
 READ = [
     "plain", "keyworded", "by_input_manager", "configured", "untyped", "multi_a", "multi_b", "part_a", "part_b", "graph_made",
-    "graph_left", "graph_right", "asynchronous", "async_generator", "generated", "made_0", "made_1", "retried", "checked", "inline_checked", "self_reading",
-    "previous_too", "result_with_value", "writes_itself", "makes_nothing", "by_code", "inline_io", "both_upstreams",
+    "graph_left", "graph_right", "asynchronous", "async_generator", "generated", "made_0", "made_1", "retried", "checked",
+    "inline_checked", "self_reading", "previous_too", "result_with_value", "writes_itself", "makes_nothing", "by_code", "inline_io",
+    "both_upstreams",
     *(f"through_{name}" for name in io_managers("")),
     *(f"child_of_{name}" for name in io_managers("")),
 ]  # fmt: skip
@@ -391,8 +392,9 @@ def forms(vendor: Vendor, folder: str, accepts: str) -> dg.Definitions:
 
     assets = [
         a_feed(vendor), plain, frame_copy, keyworded, by_input_manager, configured, untyped, multi, parts, graph_made, graph_pair,
-        asynchronous, async_generator, generated, made(0), made(1), retried, checked, inline_checked, self_reading, previous_too, result_with_value, writes_itself,
-        makes_nothing, by_code, inline_io, both_upstreams, *(each for key in io_managers("") for each in through(key)), deps_only,
-        deps_result, deps_nothing, deps_graph, unrelated, of_external, dg.AssetSpec("elsewhere", partitions_def=DAYS),
+        asynchronous, async_generator, generated, made(0), made(1), retried, checked, inline_checked, self_reading, previous_too,
+        result_with_value, writes_itself, makes_nothing, by_code, inline_io, both_upstreams, *(each for key in io_managers("") for
+        each in through(key)), deps_only, deps_result, deps_nothing, deps_graph, unrelated, of_external, dg.AssetSpec("elsewhere",
+        partitions_def=DAYS),
     ]  # fmt: skip
     return dg.Definitions(assets=assets, asset_checks=[checked_is_text], resources=resources(folder))

@@ -1,4 +1,4 @@
-"""A code location that other processes load: what the vendor delivers, and where the breakers are, lie in a folder.
+"""A code location that other processes load: what the vendor delivers, the contracts and the breakers lie in a folder.
 
 `python -m` or `-f` this file with CONTRACTS_TEST_FOLDER set, or rebuild its job from its arguments.
 """
@@ -10,12 +10,13 @@ import dagster as dg
 import pandas as pd
 
 from dagster_contracts import BreakerResource, with_contracts
-from tests.plugin.lab import DAYS, contract_files, contract_text
+from tests.plugin.lab import DAYS
 
+CONTRACTS = "contracts"
 BAD = "bad"  # file of this folder: the days on which the vendor delivers badly
 
 
-def definitions(folder: Path, url: str, cooldown: str = "PT6H") -> dg.Definitions:
+def definitions(folder: Path, url: str) -> dg.Definitions:
     bad = folder / BAD
 
     @dg.asset(partitions_def=DAYS)
@@ -40,8 +41,7 @@ def definitions(folder: Path, url: str, cooldown: str = "PT6H") -> dg.Definition
         return dg.Output(str(feed["risk"].iloc[0]), metadata={"pid": os.getpid()})
 
     defs = dg.Definitions(assets=[feed, flaky, strict, tolerant], jobs=[dg.define_asset_job("daily", selection="*")])
-    contracts = contract_files(folder / "contracts", contract_text(cooldown=cooldown))
-    return with_contracts(defs, contracts=contracts, breakers=BreakerResource(url=url))
+    return with_contracts(defs, contracts=folder / CONTRACTS, breakers=BreakerResource(url=url))
 
 
 def daily(folder: str, url: str) -> dg.JobDefinition:
@@ -50,4 +50,4 @@ def daily(folder: str, url: str) -> dg.JobDefinition:
 
 if "CONTRACTS_TEST_FOLDER" in os.environ:
     _folder = Path(os.environ["CONTRACTS_TEST_FOLDER"])
-    defs = definitions(_folder, f"sqlite:///{_folder}/contracts.db", "PT0.01S")
+    defs = definitions(_folder, f"sqlite:///{_folder}/contracts.db")

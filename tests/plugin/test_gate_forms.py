@@ -54,6 +54,7 @@ def play(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Play]:
     with governed(place / "governed", lambda: original) as world:
         forms.LIFECYCLE.clear()
         closed = world.run(partition=D1)
+        assert closed.failures == {}
         lifecycle = list(forms.LIFECYCLE)
         values.update({("closed", name): value_of(world, name, D1) for name in loadable})
 

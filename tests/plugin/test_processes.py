@@ -19,7 +19,7 @@ from sqlalchemy import create_engine, text
 from dagster_contracts.store.sql import SqlStore
 from dagster_contracts.store.upgrade import upgrade
 from tests.plugin import location
-from tests.plugin.lab import QUIET, dagster_home, day
+from tests.plugin.lab import QUIET, contract_files, contract_text, dagster_home, day
 
 ROOT = Path(__file__).parents[2]
 FORKSERVER = {"multiprocess": {"max_concurrent": 2, "start_method": {"forkserver": {"preload_modules": ["tests.plugin.location"]}}}}
@@ -46,6 +46,7 @@ class Played:
 def played(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
     """A good day and a bad one."""
     place = tmp_path_factory.mktemp(request.param)
+    contract_files(place / location.CONTRACTS, contract_text())
     url = f"sqlite:///{place}/contracts.db"
     if request.param == "postgres":
         server = request.getfixturevalue("postgres_server")
@@ -136,9 +137,10 @@ def test_the_daemon_starts_a_probe(tmp_path: Path) -> None:
         "PYTHONPATH": str(ROOT),
         "DAGSTER_DISABLE_TELEMETRY": "1",
     }
+    contract_files(tmp_path / location.CONTRACTS, contract_text(cooldown="PT0.01S"))
     with dagster_home(tmp_path) as instance:
         url = f"sqlite:///{tmp_path}/contracts.db"
-        job = location.definitions(tmp_path, url, "PT0.01S").resolve_job_def("daily")
+        job = location.definitions(tmp_path, url).resolve_job_def("daily")
         for number, bad in ((1, ""), (2, day(2))):
             (tmp_path / location.BAD).write_text(bad)
             feed = [dg.AssetKey("feed")]
