@@ -217,9 +217,10 @@ class Gate:
             kept = self.store.decide(step, consumer, decided)
         except StoreUnavailable as error:
             return route.unavailable(upstream, requested, key, str(error), admit=terms is not None and terms.policy.admit_when_unavailable)
-        if kept == decided and kept.breaker_key is not None:
+        drafts = events.of_route(consumer, kept) if kept == decided else ()
+        if drafts and kept.breaker_key is not None:
             try:
-                self._tell(kept.breaker_key, upstream, requested, events.of_route(consumer, kept))
+                self._tell(kept.breaker_key, upstream, requested, drafts)
             except StoreUnavailable as error:
                 logger.warning("%s was given %s of %s; no event tells of it: %s", consumer, kept.kind, upstream, error)
         return kept

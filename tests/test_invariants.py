@@ -130,6 +130,8 @@ class Everything(RuleBasedStateMachine):
             return
         if before is not None and after.lease is not None and (before.lease is None or before.lease.id != after.lease.id):
             assert not self.live(before) or before.contract_version != after.contract_version, "3: one live lease"
+        if before is not None and self.story(before) != self.story(after):
+            assert change.transitions, "4: nothing of this changes unrecorded"
         for made in change.transitions:
             if made.to_state is State.CLOSED and made.from_state is not State.CLOSED:
                 self.tripping.clear()
@@ -139,6 +141,9 @@ class Everything(RuleBasedStateMachine):
         for batch in change.batches:
             self.admitted(batch, after)
         self.notice_opening()
+
+    def story(self, breaker: Breaker) -> tuple[object, ...]:
+        return breaker.state, breaker.override, breaker.contract_version
 
     def admitted(self, batch: Batch, breaker: Breaker) -> None:
         observing = breaker.override is not None and breaker.override.kind is OverrideKind.OBSERVE_ONLY
@@ -321,7 +326,7 @@ class Everything(RuleBasedStateMachine):
     @rule(which=st.integers(0, 3), trouble=TROUBLE)
     def settle(self, which: int, trouble: tuple[int, bool] | None) -> None:
         """Any probe that ever began may report, however late; those that never do have crashed."""
-        if which >= len(self.probes):
+        if not 0 <= which < len(self.probes):
             return
         probe = self.probes.pop(which)
         before = self.breaker
@@ -344,6 +349,21 @@ class Everything(RuleBasedStateMachine):
             assert len(self.told) > told, "5: never silent"
         if row is not None and row.status not in WAITING:
             assert self.steady.batch(probe.batch.id) == row, "a probe touches only what waits"
+
+    @rule(settles=st.sampled_from([True, True, False]))
+    def probe_once_due(self, settles: bool) -> None:
+        if self.breaker is None or (due_at := next_probe_at(self.breaker, self.clock.at)) is None:
+            return
+        self.wait(max(due_at - self.clock.at, timedelta(0)))
+        self.claim(None)
+        if settles:
+            self.settle(len(self.probes) - 1, None)
+
+    @rule(numbers=st.permutations([1, 2, 3]), kinds=st.tuples(*[st.sampled_from(KINDS)] * 2), confidence=INPUTS)
+    def trip(self, numbers: list[int], kinds: tuple[str, str], confidence: Confidence) -> None:
+        """Deliveries before and after a bad one."""
+        for number, kind in zip(numbers, (kinds[0], "bad", kinds[1]), strict=True):
+            self.deliver(number, kind, 1, confidence if kind != "bad" else FULL, None, None)
 
     # --- people ---
 
@@ -471,6 +491,8 @@ class Everything(RuleBasedStateMachine):
         batch = self.steady.batch(route.batch_id)
         assert batch is not None
         assert route.served is not None
+        assert route.confidence is not None
+        assert route.confidence.satisfies(accepts), "8"
         key = route.served.key
         if route.staged is not None:
             assert route.confidence is LOW
@@ -483,7 +505,9 @@ class Everything(RuleBasedStateMachine):
             assert self.let_in[batch.id] <= self.open_since, "2: what came after the trip is not read"
             assert batch.id not in self.tripping, "2: what tripped is not read"
         assert route.confidence is (STALE if route.kind is RouteKind.LAST_GOOD else batch.confidence), "8"
+        assert self.partitioned or self.open_since is None or route.kind is not RouteKind.FRESH, "2: the live data is the last good"
         if route.kind is RouteKind.LAST_GOOD:
+            assert self.storage.is_intact(batch), "7: unchanged"
             assert route.served.end is None or route.requested.end is None or route.served.end < route.requested.end, "7: never a later one"
 
     @rule(number=DAYS, accepts=st.sampled_from(Confidence), trouble=TROUBLE)
