@@ -135,6 +135,8 @@ class Gate:
         def decide(snapshot: Snapshot) -> tuple[Change, Judgement]:
             head = snapshot.is_head(delivery.partition)
             known = snapshot.batch
+            # Equal counts are not equal data: a release speaks of what was staged, unless the user's own version says it is that again.
+            released = known.released if known is not None and delivery.data_version is not None else None
             arrived = known.arrived_at if known else snapshot.now
             verdict = judge(terms.plan, measured, samples, as_of=arrived, head=head)
             adopted = self._adopted(terms, key, snapshot)
@@ -144,7 +146,7 @@ class Gate:
                 head=head,
                 confidence=delivery.confidence,
                 repeated=known is not None and known.counted and known.contract_version == terms.version,
-                released=known is not None and known.released is not None,
+                released=released is not None,
             )
             arrival = machine.arrive(adopted.breaker, judged, snapshot.now)
             batch = replace(
@@ -153,7 +155,7 @@ class Gate:
                 head=head,
                 counted=arrival.counted or (judged.repeated and known is not None and known.counted),
                 staged=known.staged if known else None,
-                released=known.released if known else None,
+                released=released,
             )
             drafts = () if judged.repeated and known is not None and known.status is batch.status else events.of_batch(batch)
             row = _still_published(known, batch)

@@ -777,6 +777,16 @@ def test_13_a_release_run_that_could_not_write_may_try_again() -> None:
         stored.publishing(world.gate, held, "another run")
 
 
+def test_7_what_was_overwritten_past_us_is_not_last_good() -> None:
+    world = governed(0)
+    world.deliver(1, content("good", 1))
+    world.deliver(2, BAD)
+    assert world.route("scores", 2, STALE).kind is RouteKind.LAST_GOOD
+    world.gate = Gate(world.store, Counts(), is_intact=lambda batch: False)
+    route = world.route("scores", 2, STALE)
+    assert (route.kind, "dagster-contracts baseline feed" in route.reason) == (RouteKind.HALTED, True)
+
+
 def test_7_reconcile_does_not_undo_a_confirmation_that_came_meanwhile() -> None:
     world = governed(0)
     going = world.judge(daily(1), content("good", 1)).batch

@@ -175,6 +175,15 @@ def test_a_person_releases_a_failed_batch_and_it_is_never_last_good() -> None:
     assert world.route("marketing_scores", 7, STALE).served == daily(5)
 
 
+def test_a_release_speaks_of_what_was_staged_and_not_of_a_later_delivery_with_equal_counts() -> None:
+    world = tripped()
+    recovery.release(world.gate, row(world, 6), actor="ann", reason="known bug")
+    again = world.deliver(6, BAD)  # the same measurement: other rows could be in it
+    assert (again.batch.id, again.batch.status, again.batch.released) == (row(world, 6).id, Status.QUARANTINED, None)
+    assert recovery.due_releases(world.gate) == []
+    assert "2026-01-06" not in world.live
+
+
 def test_only_what_waits_beside_the_live_data_can_be_released() -> None:
     world = tripped()
     unwritten = world.judge(daily(7), BAD).batch

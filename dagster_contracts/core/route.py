@@ -155,9 +155,11 @@ def _why(snapshot: Snapshot, asset: str, requested: Partition) -> str:
 def _why_open(breaker: Breaker, requested: Partition, refused: Batch | None) -> str:
     word = f"{breaker.override.kind} by {breaker.override.actor} ({breaker.override.reason})" if breaker.override else str(breaker.state)
     since = _since(breaker)
-    findings = ". ".join(breaker.findings[:3]) or breaker.cause
-    # The findings may be of another partition than the one asked for: it is named only where it is bad itself.
-    partition = f", partition {requested}" if refused is not None and refused.outcome is Outcome.FAIL else ""
+    # What opened the breaker may be another partition than the one asked for: where that one is bad itself, its own findings are told.
+    bad = refused is not None and refused.outcome is Outcome.FAIL
+    own = _findings(refused) if refused is not None and bad else ()
+    findings = ". ".join((own or breaker.findings)[:3]) or breaker.cause
+    partition = f", partition {requested}" if bad else ""
     told = f"{breaker.key} is {word}{f' since {_clock(since)}' if since else ''}{f': {findings}' if findings else ''}"
     return f"{told} (contract {breaker.contract_version}{partition})."
 

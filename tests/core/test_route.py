@@ -223,7 +223,7 @@ def test_an_expired_override_is_not_spoken_of() -> None:
 def test_a_halt_says_what_since_when_why_and_what_next() -> None:
     route = ask(view(OPEN, refused=batch(day(6), Status.QUARANTINED, Outcome.FAIL)), FULL)
     assert route.reason == (
-        "feed is open since 2026-11-20 23:50Z: range: 12% outside; expected none. enum: b. c (contract 2.2.0, partition 2026-11-06). "
+        "feed is open since 2026-11-20 23:50Z: feed.range: 12% outside; expected all inside (contract 2.2.0, partition 2026-11-06). "
         "The requested batch is quarantined. Next probe after 2026-11-21 00:20Z. "
         "Override: dagster-contracts breaker force-closed feed --reason ..."
     )
