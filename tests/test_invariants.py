@@ -350,14 +350,18 @@ class Everything(RuleBasedStateMachine):
         if row is not None and row.status not in WAITING:
             assert self.steady.batch(probe.batch.id) == row, "a probe touches only what waits"
 
-    @rule(settles=st.sampled_from([True, True, False]))
-    def probe_once_due(self, settles: bool) -> None:
+    @rule(settles=st.sampled_from(["in time", "in time", "never", "late"]))
+    def probe_once_due(self, settles: str) -> None:
         if self.breaker is None or (due_at := next_probe_at(self.breaker, self.clock.at)) is None:
             return
         self.wait(max(due_at - self.clock.at, timedelta(0)))
+        first = len(self.probes)
         self.claim(None)
-        if settles:
-            self.settle(len(self.probes) - 1, None)
+        if settles == "late":  # when another has the lease
+            self.wait(self.policy.lease)
+            self.claim(None)
+        if settles != "never":
+            self.settle(first, None)
 
     @rule(numbers=st.permutations([1, 2, 3]), kinds=st.tuples(*[st.sampled_from(KINDS)] * 2), confidence=INPUTS)
     def trip(self, numbers: list[int], kinds: tuple[str, str], confidence: Confidence) -> None:
