@@ -316,6 +316,10 @@ class Gate:
         """A refused batch has been written beside the live data under `fingerprint`."""
         self.update(batch, lambda row, now: replace(row, staged=fingerprint, updated_at=now))
 
+    def lost(self, batch: Batch) -> None:
+        """What was set aside of a refused batch is not there any more: it is not probed, released or served until delivered again."""
+        self.update(batch, lambda row, now: replace(row, staged=None, note="its stored data is gone", updated_at=now))
+
     def published(self, batch: Batch, storage_version: str | None) -> None:
         """A batch has been written to the live place. One that was judged again in between, and refused, stays refused."""
 

@@ -282,7 +282,16 @@ class GatedStep:
             return None
         batch = claimed.batch
         assert batch.staged is not None
-        value = private.read_back(self.step, self.output_names[batch.asset], staging_key(batch.asset, batch.staged), batch.partition.key)
+        place = staging_key(batch.asset, batch.staged)
+        try:
+            value = private.read_back(self.step, self.output_names[batch.asset], place, batch.partition.key)
+        except FileNotFoundError as error:
+            self.context.log.error(
+                f"{batch.id} is gone from {'/'.join(place.path)}, deliver it again; the next probe takes another: {error}"
+            )
+            self.gate.lost(batch)
+            self.gate.settle(terms, claimed, None)  # proves nothing: the lease goes back
+            return None
         judgement = self.gate.settle(terms, claimed, value)
         self.context.log.info(f"probe of {batch.id}: {judgement.verdict.outcome}; {key} is {judgement.breaker.state}")
         return judgement

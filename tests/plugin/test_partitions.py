@@ -1,5 +1,6 @@
 """What a consumer reads, by how the feed and the consumer are partitioned."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -152,6 +153,24 @@ def test_one_run_probes_every_breaker_that_is_due(tmp_path: Path) -> None:
         for request in requests:
             assert world.launch(request).failures == {}
         assert [item.reopened for item in world.ledger().breakers()] == [1, 1]
+
+
+def test_a_lost_batch_does_not_keep_the_breaker_from_being_probed(tmp_path: Path) -> None:
+    vendor = Vendor(bad={day(1), day(2)})
+    with _world(tmp_path, vendor, feed=DAYS) as world:
+        for number in (1, 2):
+            world.run("feed", partition=day(number))
+        [newest] = world.ledger().batches(asset="feed", partition=day(2))
+        [folder] = [path for path in tmp_path.rglob(str(newest.staged)) if path.is_dir()]
+        shutil.rmtree(folder)
+        world.at(3, 13)
+        [request] = world.tick("contracts_probe")
+        assert request.tags["dagster/partition"] == day(2)
+        assert world.launch(request).failures == {}
+        assert world.ledger().batches(asset="feed", partition=day(2))[0].note == "its stored data is gone"
+        world.at(3, 14)
+        [request] = world.tick("contracts_probe")
+        assert request.tags["dagster/partition"] == day(1)
 
 
 def test_a_partitioned_consumer_of_an_unpartitioned_feed(tmp_path: Path) -> None:
