@@ -6,9 +6,12 @@ No clock, no I/O, no frames, no SQL, no Dagster; `now` is always an argument. Re
     contract  what a producer promises, and the breaker policy
     odcs      the Open Data Contract Standard document -> Contract
     plan      Contract -> Plan: rules over metrics, and everything that will not be executed, with the reason
-    verdict   Plan + Measurement -> Verdict
+    compile   Contract -> Plan: which rule stands for which clause, and its severity
+    verdict   what an engine measured, and what that says of a batch
+    judge     Plan + Measurement -> Verdict
     ledger    what is remembered of batches, decisions, outputs and reviews
     breaker   the state machine
+    snapshot  what is read before a decision, and what is written after it
     route     what a consumer reads
     events    what the world is told
 """
