@@ -38,7 +38,8 @@ from dagster_contracts.core.ledger import (
     StepKey,
     batch_id,
 )
-from dagster_contracts.core.plan import Metric, Plan
+from dagster_contracts.core.metrics import Metric
+from dagster_contracts.core.plan import Plan
 from dagster_contracts.core.snapshot import Change, Snapshot
 from dagster_contracts.core.verdict import Measurement, Outcome, Sample, Unmeasured, Verdict
 from dagster_contracts.ports import MetricEngine, Store

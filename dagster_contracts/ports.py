@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Protocol
 
 from dagster_contracts.core.breaker import Breaker, Transition
 from dagster_contracts.core.contract import Attached
 from dagster_contracts.core.events import Event
 from dagster_contracts.core.ledger import Batch, Output, Partition, Review, Route, StepKey
-from dagster_contracts.core.plan import Metric
+from dagster_contracts.core.metrics import Metric
 from dagster_contracts.core.snapshot import Change, Snapshot
 from dagster_contracts.core.verdict import Measurement, Sample, Unmeasured
 
@@ -40,10 +41,14 @@ class FixedClock:
         return self.at
 
 
+Related = Mapping[str, Callable[[], object]]  # other objects of the contract, by name, loaded when a relationship asks for them
+NO_OTHERS: Related = MappingProxyType({})
+
+
 class MetricEngine(Protocol):
     """Measures; never compares with a threshold, never changes the caller's data, never raises for data it cannot measure."""
 
-    def measure(self, data: object, metrics: Sequence[Metric]) -> Measurement | Unmeasured: ...
+    def measure(self, data: object, metrics: Sequence[Metric], related: Related = NO_OTHERS) -> Measurement | Unmeasured: ...
 
     def samples(self, data: object, metrics: Sequence[Metric], limit: int = 20) -> Mapping[Metric, Sample]: ...
 

@@ -11,7 +11,7 @@ from dagster_contracts import stored
 from dagster_contracts.core.breaker import Breaker, Refused
 from dagster_contracts.core.contract import Attached, BreakerPolicy, Confidence, Contract, Property, SchemaObject
 from dagster_contracts.core.ledger import UNPARTITIONED, Batch, Output, Partition, Route, StepKey
-from dagster_contracts.core.plan import Metric, NotIn, RowCount
+from dagster_contracts.core.metrics import Metric, NotIn, RowCount
 from dagster_contracts.core.verdict import Column, Count, Measured, Measurement, Sample, Unmeasured
 from dagster_contracts.gate import Delivery, Gate, Judgement, Probe, Terms
 from dagster_contracts.ports import FixedClock, Store

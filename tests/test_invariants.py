@@ -40,7 +40,7 @@ from dagster_contracts.core.errors import StoreUnavailable, UsageError
 from dagster_contracts.core.events import Event
 from dagster_contracts.core.judge import judge
 from dagster_contracts.core.ledger import UNPARTITIONED, Batch, OutputStatus, Partition, Route, RouteKind, Status, StepKey
-from dagster_contracts.core.plan import Newest
+from dagster_contracts.core.metrics import Newest
 from dagster_contracts.core.snapshot import Change
 from dagster_contracts.core.verdict import Column, Count, Instant, Measurement, Outcome, Unmeasured
 from dagster_contracts.gate import Delivery, Gate, Judgement, Probe

@@ -18,22 +18,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from dagster_contracts.core.contract import Clause, Contract, Operator, Property, QualityRule, SchemaObject, Severity
+from dagster_contracts.core.metrics import Duplicates, NotIn, Nulls, RowCount, TimeText, TypeBreaches
 from dagster_contracts.core.options import NotMeasurable, foreign_format, option_metrics
-from dagster_contracts.core.plan import (
-    Check,
-    Closed,
-    Duplicates,
-    NotExecuted,
-    NotIn,
-    Nulls,
-    Plan,
-    Present,
-    RowCount,
-    Rule,
-    Threshold,
-    TypeBreaches,
-    Within,
-)
+from dagster_contracts.core.plan import Check, Closed, NotExecuted, Plan, Present, Rule, Threshold, Within
 from dagster_contracts.core.quality import CLAUSES, metrics_of, threshold_of
 from dagster_contracts.core.service_levels import promises
 
@@ -160,7 +147,8 @@ def _type(draft: _Draft, prop: Property) -> None:
     if prop.logical_type is None:
         return
     if prop.logical_type in _FLAT:
-        check = Within(TypeBreaches(prop.name, prop.logical_type, foreign_format(prop)))
+        form = foreign_format(prop)
+        check = Within(TypeBreaches(prop.name, prop.logical_type, TimeText(form) if form else None))
         draft.rule(f"{prop.name}.type", Clause.SCHEMA, Severity.CRITICAL, check, prop.name)
     else:
         draft.skip(f"{prop.name}.type", f"type {prop.logical_type}: {_NESTED}", Severity.CRITICAL, Clause.SCHEMA)

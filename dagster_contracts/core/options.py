@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from datetime import date, datetime
 
 from dagster_contracts.core.contract import Property
+from dagster_contracts.core.metrics import LengthOutside, Metric, NotMatching, OutOfRange
 from dagster_contracts.core.patterns import pattern_problem
-from dagster_contracts.core.plan import LengthOutside, Metric, NotMatching, OutOfRange
 
 CLOCKED = ("date", "timestamp", "time")
 

@@ -1,144 +1,19 @@
-"""A plan is data: what to measure, and what the measured value must be. Building one has no side effects.
+"""A plan is data: what must hold of a batch. Building one has no side effects.
 
-A `Rule` joins a `Check` (what must hold) to its identity (id, clause, severity). Checks over the shape of the data
-(`Present`, `Closed`) need only the observed columns; the others name a `Metric`, which an engine measures without knowing
-any threshold. Equal metrics are measured once, however many rules use them.
+A `Rule` joins a `Check` (what must hold) to its identity (id, clause, severity). Some checks need only the observed columns
+(`Present`, `Closed`, `Stored`, `Gone`) or when deliveries came (`Cadence`, `Due`, `InForce`); the others name a `Metric` (metrics.py),
+which an engine measures without knowing any threshold. Equal metrics are measured once, however many rules use them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, datetime, time, timedelta
+from enum import StrEnum
 
-from dagster_contracts.core.contract import Clause, Operator, Scalar, Severity
-
-# --- metrics: what an engine counts --------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class RowCount:
-    """Rows of the batch. Measured as `Measurement.rows`."""
-
-    columns: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class TypeBreaches:
-    """Non-null values of `column` that are not of the ODCS logical type.
-
-    A column whose own type fits counts 0; one whose type cannot fit counts every non-null value; text is parsed value by value
-    (dates and timestamps as ISO 8601), and floats count as integers where they are integral (pandas turns integers with nulls
-    into floats). A timestamp at midnight is a date (pandas has no date type). Where the contract gives another text `format`
-    for dates and times, text values are not judged: they count 0, and the plan lists the format as not executed.
-    """
-
-    column: str
-    logical_type: str
-    format: str | None = None
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return (self.column,)
-
-
-@dataclass(frozen=True, slots=True)
-class Nulls:
-    """Rows where `column` is null. NaN counts as null."""
-
-    column: str
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return (self.column,)
-
-
-@dataclass(frozen=True, slots=True)
-class Missing:
-    """Rows where `column` is one of `values`; None among them stands for null."""
-
-    column: str
-    values: tuple[Scalar | None, ...]
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return (self.column,)
-
-
-@dataclass(frozen=True, slots=True)
-class NotIn:
-    """Non-null values of `column` outside `values`. Numbers compare as numbers (1 equals 1.0 and "1" in text), text as text."""
-
-    column: str
-    values: tuple[Scalar, ...]
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return (self.column,)
-
-
-@dataclass(frozen=True, slots=True)
-class NotMatching:
-    """Non-null values of `column` in which the regular expression finds no match (search; anchors are the pattern's own)."""
-
-    column: str
-    pattern: str
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return (self.column,)
-
-
-@dataclass(frozen=True, slots=True)
-class OutOfRange:
-    """Non-null values of `column` outside the bounds. A value that cannot be compared (text in a numeric range) is outside.
-
-    Bounds are numbers, or ISO 8601 dates and timestamps as text for date, timestamp and text columns.
-    """
-
-    column: str
-    minimum: int | float | str | None = None
-    maximum: int | float | str | None = None
-    exclusive_minimum: bool = False
-    exclusive_maximum: bool = False
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return (self.column,)
-
-
-@dataclass(frozen=True, slots=True)
-class LengthOutside:
-    """Non-null values of `column` whose text has fewer than `minimum` or more than `maximum` characters (code points)."""
-
-    column: str
-    minimum: int | None = None
-    maximum: int | None = None
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return (self.column,)
-
-
-@dataclass(frozen=True, slots=True)
-class Duplicates:
-    """Rows beyond the first of each distinct combination of `columns`; rows with a null in any of them are left out."""
-
-    columns: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Newest:
-    """The newest instant of `column` (date, timestamp, or ISO 8601 text), as an aware UTC datetime; naive values are UTC."""
-
-    column: str
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return (self.column,)
-
-
-Metric = RowCount | TypeBreaches | Nulls | Missing | NotIn | NotMatching | OutOfRange | LengthOutside | Duplicates | Newest
+from dagster_contracts.core.contract import Clause, Operator, Severity
+from dagster_contracts.core.metrics import Expectation, Histogram, Metric, Newest, Oldest, ProfileOf
 
 # --- checks: what must hold ----------------------------------------------------------------------------------------
 
@@ -163,6 +38,14 @@ class Present:
 
 
 @dataclass(frozen=True, slots=True)
+class Gone:
+    """A deprecated column does not exist any more from `after` on; until then its presence is told and breaks nothing."""
+
+    column: str
+    after: date | None
+
+
+@dataclass(frozen=True, slots=True)
 class Closed:
     """No column beyond `columns`."""
 
@@ -170,8 +53,16 @@ class Closed:
 
 
 @dataclass(frozen=True, slots=True)
+class Stored:
+    """The column has this type in its source. Only tables of a database and typed files have one to compare."""
+
+    column: str
+    physical_type: str
+
+
+@dataclass(frozen=True, slots=True)
 class Within:
-    """A measured count meets a threshold."""
+    """A measured count or number meets a threshold."""
 
     metric: Metric
     threshold: Threshold = ZERO
@@ -185,7 +76,96 @@ class Fresh:
     maximum_age: timedelta
 
 
-Check = Present | Closed | Within | Fresh
+@dataclass(frozen=True, slots=True)
+class Retained:
+    """The oldest instant is at most `maximum_age` before arrival: nothing is kept for longer than promised."""
+
+    metric: Oldest
+    maximum_age: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Cadence:
+    """One head batch in every `interval` since the one before, give or take `tolerance`. Judged from the ledger's arrivals."""
+
+    interval: timedelta
+    tolerance: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A batch arrives by `at` (local time in `zone`), on the day its partition ends or, unpartitioned, on the day it arrives."""
+
+    at: time
+    zone: str = "UTC"
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """A batch arrives not before `start` and before `end`: general availability, end of support, end of life."""
+
+    start: datetime | None = None
+    end: datetime | None = None
+
+
+class DriftKind(StrEnum):
+    """How two distributions are compared; each is defined in core/drift.py."""
+
+    PSI = "psi"
+    JENSEN_SHANNON = "jensenShannon"
+    KOLMOGOROV_SMIRNOV = "kolmogorovSmirnov"
+    WASSERSTEIN = "wasserstein"
+    CHI_SQUARE = "chiSquare"
+    TOTAL_VARIATION = "totalVariation"
+    NEW_VALUES = "newValues"  # values (or rows of them, by the unit) that the reference does not hold
+    BELOW_REFERENCE = "belowReference"  # share of values below a part of the reference's median
+
+
+@dataclass(frozen=True, slots=True)
+class LastGood:
+    """The batches before this one that were published on their own merit, the newest `batches` of them together."""
+
+    batches: int
+
+
+@dataclass(frozen=True, slots=True)
+class GoodPartition:
+    """What is published of one partition."""
+
+    partition: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredProfile:
+    """A profile that came with the contract, as the JSON text of a file."""
+
+    file: str
+    profile: str
+
+
+Reference = LastGood | GoodPartition | StoredProfile
+
+
+@dataclass(frozen=True, slots=True)
+class Drifted:
+    """How far the distribution of a column is from that of a reference meets a threshold."""
+
+    metric: ProfileOf | Histogram
+    kind: DriftKind
+    reference: Reference
+    threshold: Threshold
+    bins: int = 10
+    factor: float | None = None  # of BELOW_REFERENCE: the part of the median, 0..1
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """Great Expectations says that the expectation is met."""
+
+    metric: Expectation
+
+
+Check = Present | Gone | Closed | Stored | Within | Fresh | Retained | Cadence | Due | InForce | Drifted | Expected
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,5 +210,5 @@ class Plan:
 
 def _metrics(rules: tuple[Rule, ...]) -> Iterator[Metric]:
     for rule in rules:
-        if isinstance(rule.check, Within | Fresh):
+        if isinstance(rule.check, Within | Fresh | Retained | Drifted | Expected):
             yield rule.check.metric

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from datetime import date
 
 from dagster_contracts.core.contract import Clause, Operator, QualityRule, Scalar
+from dagster_contracts.core.metrics import Duplicates, Metric, Missing, NotIn, NotMatching, Nulls, RowCount
 from dagster_contracts.core.options import NotMeasurable, checked_pattern, is_number, shown
-from dagster_contracts.core.plan import Duplicates, Metric, Missing, NotIn, NotMatching, Nulls, RowCount, Threshold
+from dagster_contracts.core.plan import Threshold
 
 LIBRARY = ("nullValues", "missingValues", "invalidValues", "duplicateValues", "rowCount")
 

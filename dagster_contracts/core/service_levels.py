@@ -7,8 +7,9 @@ from datetime import timedelta
 
 from dagster_contracts.core.contract import Clause, Contract, Property, SchemaObject, ServiceLevel, Severity
 from dagster_contracts.core.durations import parse_duration
+from dagster_contracts.core.metrics import Newest
 from dagster_contracts.core.options import foreign_format, foreign_zone
-from dagster_contracts.core.plan import Fresh, Newest, NotExecuted, Rule
+from dagster_contracts.core.plan import Fresh, NotExecuted, Rule
 
 _AGE = ("latency", "ly", "freshness")
 _SCHEDULE = ("frequency", "fy", "timeofavailability", "ta")

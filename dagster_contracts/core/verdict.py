@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from dagster_contracts.core.contract import Clause, Severity
-from dagster_contracts.core.plan import Metric, NotExecuted
+from dagster_contracts.core.metrics import Metric, ProfileOf
+from dagster_contracts.core.plan import NotExecuted, Reference
+from dagster_contracts.core.profile import Profile
 
 
 class Outcome(StrEnum):
@@ -58,7 +60,39 @@ class Unmeasured:
     detail: str = ""
 
 
-Measured = Count | Instant | Unmeasured
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A number that is no count of rows; None where there was no value to take it of."""
+
+    value: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Bins:
+    """Values in each bin of a Histogram, and nulls."""
+
+    counts: tuple[int, ...]
+    nulls: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What Great Expectations says of one expectation: met or not, in words, and the rows it counts against it where it counts."""
+
+    met: bool
+    observed: str
+    failing_rows: int | None = None
+    sample: tuple[Mapping[str, object], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NotApplicable:
+    """A metric that has nothing to be measured on here, and why: its rule is listed as not executed."""
+
+    reason: str
+
+
+Measured = Count | Instant | Figure | Bins | Profile | Answer | Unmeasured | NotApplicable
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +102,40 @@ class Measurement:
     rows: int
     columns: tuple[Column, ...]
     values: Mapping[Metric, Measured]
+    typed_source: bool = False  # the types of `columns` are those of a database: physicalType can be compared with them
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Failing rows of one metric: up to the limit, and the most frequent offending values with their counts."""
+    """Failing rows of one metric: up to the limit, and the most frequent offending values with their counts.
+
+    `reading` tells what failing dates and times look like, where that is known: "epoch milliseconds". It quotes no value.
+    """
 
     rows: tuple[Mapping[str, object], ...] = ()
     values: tuple[tuple[object, int], ...] = ()
+    reading: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """An earlier head batch, for cadence: when it arrived, and the end of its time window where it has one (both aware UTC)."""
+
+    at: datetime
+    window_end: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What the ledger knows that bears on a batch: reference profiles, and the newest head arrivals before it, newest first.
+
+    `profiles` maps a reference and a metric to the profile; what is missing there has no profile yet. `window_end` is the end of the
+    batch's own time window.
+    """
+
+    profiles: Mapping[tuple[Reference, ProfileOf], Profile] = field(default_factory=dict)
+    arrivals: tuple[Arrival, ...] = ()
+    window_end: datetime | None = None
 
 
 # --- what core makes of it -----------------------------------------------------------------------------------------

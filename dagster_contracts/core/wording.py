@@ -9,20 +9,34 @@ from fractions import Fraction
 from typing import assert_never
 
 from dagster_contracts.core.contract import Operator
-from dagster_contracts.core.plan import (
+from dagster_contracts.core.metrics import (
+    Absent,
+    Compared,
     Duplicates,
+    Expectation,
+    Histogram,
+    Kind,
     LengthOutside,
     Metric,
     Missing,
+    Nested,
     Newest,
     NotIn,
     NotMatching,
+    NotMultiple,
     Nulls,
+    Oldest,
+    Orphans,
     OutOfRange,
+    ProfileOf,
+    Query,
+    Repeating,
     RowCount,
-    Threshold,
+    SizeOutside,
+    Statistic,
     TypeBreaches,
 )
+from dagster_contracts.core.plan import Threshold
 from dagster_contracts.core.verdict import Sample
 
 MASK = "***"
@@ -40,14 +54,16 @@ _MANY = 20  # contract values listed in a sentence
 def expected_count(metric: Metric, threshold: Threshold) -> str:
     """What a threshold on a count asks for: "one of A, B", "at most 2% of rows null", "more than 0 rows"."""
     if isinstance(metric, RowCount):
-        return f"{_bounds(threshold)} rows"
+        return f"{bounds(threshold)} rows"
+    if isinstance(metric, Statistic | Query):
+        return f"{_name(metric)} {bounds(threshold)}"
     wanted, counted = _meaning(metric)
     none_allowed = threshold.value == 0 and threshold.operator in (Operator.MUST_BE, Operator.LESS_OR_EQUAL)
-    return wanted if none_allowed else f"{_bounds(threshold)} {'of ' if threshold.percent else ''}rows {counted}"
+    return wanted if none_allowed else f"{bounds(threshold)} {'of ' if threshold.percent else ''}rows {counted}"
 
 
-def expected_age(maximum: timedelta) -> str:
-    return f"newest data at most {duration(maximum)} old"
+def expected_age(maximum: timedelta, which: str = "newest") -> str:
+    return f"{which} data at most {duration(maximum)} old"
 
 
 def _meaning(metric: Metric) -> tuple[str, str]:
@@ -61,20 +77,55 @@ def _meaning(metric: Metric) -> tuple[str, str]:
             return f"none of {_listed(values)}", f"one of {_listed(values)}"
         case NotIn(values=values):
             return f"one of {_listed(values)}", f"outside {_listed(values)}"
+        case NotMatching(format=str(name)):
+            return f"{_article(name)} {name}", f"not {_article(name)} {name}"
         case NotMatching(pattern=pattern):
             return f"matching {clipped(pattern)}", f"not matching {clipped(pattern)}"
         case OutOfRange():
             return _range(metric), f"not {_range(metric)}"
         case LengthOutside(minimum=low, maximum=high):
-            limits = ((word, limit) for word, limit in (("at least", low), ("at most", high)) if limit is not None)
-            span = " and ".join(f"{word} {limit:,}" for word, limit in limits)
-            return f"{span} characters", f"not of {span} characters"
+            return f"{_limits(low, high)} characters", f"not of {_limits(low, high)} characters"
         case Duplicates(columns=columns):
             return f"no duplicates of {', '.join(columns)}", f"repeating {', '.join(columns)}"
-        case RowCount() | Newest():
+        case NotMultiple(of=of):
+            return f"multiples of {number(of)}", f"not multiples of {number(of)}"
+        case SizeOutside(minimum=low, maximum=high):
+            return f"{_limits(low, high)} elements", f"not of {_limits(low, high)} elements"
+        case Repeating():
+            return "no element twice", "with an element that stands twice"
+        case Absent(field=field):
+            return f"a field {field}", f"without a field {field}"
+        case Nested(metric=inner):
+            return _meaning(inner)
+        case Compared(left=left, operator=operator, right=right):
+            return f"{left} {operator} {right}", f"in which {left} {operator} {right} does not hold"
+        case Orphans(object=other, targets=targets):
+            return f"every one among {other} ({', '.join(targets)})", f"not among {other} ({', '.join(targets)})"
+        case Query() | Statistic():
+            return _name(metric), _name(metric)
+        case RowCount() | Newest() | Oldest() | Histogram() | ProfileOf() | Expectation():
             return "", ""
         case _:
             assert_never(metric)
+
+
+def _name(metric: Statistic | Query) -> str:
+    if isinstance(metric, Query):
+        return f"{clipped(' '.join(metric.sql.split()), 200)} is"
+    words = {
+        Kind.MEAN: "mean",
+        Kind.STANDARD_DEVIATION: "standard deviation",
+        Kind.MINIMUM: "minimum",
+        Kind.MAXIMUM: "maximum",
+        Kind.SUM: "sum",
+        Kind.DISTINCT_COUNT: "distinct values",
+        Kind.DISTINCT_SHARE: "share of distinct values",
+    }
+    return f"quantile {number(metric.at or 0)}" if metric.kind is Kind.QUANTILE else words[metric.kind]
+
+
+def _limits(low: int | None, high: int | None) -> str:
+    return " and ".join(f"{word} {limit:,}" for word, limit in (("at least", low), ("at most", high)) if limit is not None)
 
 
 def _article(kind: str) -> str:
@@ -99,7 +150,8 @@ def _listed(values: Sequence[object]) -> str:
     return shown + (f", ... ({len(values):,} values)" if len(values) > _MANY else "")
 
 
-def _bounds(threshold: Threshold) -> str:
+def bounds(threshold: Threshold) -> str:
+    """A threshold in words: "at most 2%"."""
     unit = "%" if threshold.percent else ""
     if isinstance(threshold.value, tuple):
         low, high = (number(value) + unit for value in threshold.value)
@@ -126,6 +178,8 @@ def observed_count(metric: Metric, count: int, rows: int, sample: Sample | None,
     told += f" {_counted(metric)}"
     if not count or isinstance(metric, Nulls):
         return told
+    if sample is not None and sample.reading:
+        told += f"; they look like {sample.reading}"
     if masked:
         return f"{told} ({MASKED})"
     values = sample.values if sample else ()
@@ -147,14 +201,16 @@ def _counted(metric: Metric) -> str:
             return "too short or too long"
         case Duplicates():
             return "repeated"
+        case Nested(metric=inner):
+            return _counted(inner)
         case _:
             return _meaning(metric)[1]
 
 
-def observed_age(newest: datetime, as_of: datetime) -> str:
-    age = as_of - newest
+def observed_age(moment: datetime, as_of: datetime, which: str = "newest") -> str:
+    age = as_of - moment
     told = f"{duration(age)} old" if age > timedelta(0) else "not older than its arrival"
-    return f"newest data is of {rfc3339(newest)}: {told} at {rfc3339(as_of)}"
+    return f"{which} data is of {rfc3339(moment)}: {told} at {rfc3339(as_of)}"
 
 
 # --- numbers, times, text ------------------------------------------------------------------------------------------
@@ -172,6 +228,13 @@ def percent(count: int, rows: int) -> str:
     value = float(share)
     digits = 2 if value < 1 or value > 99.9 else 1
     return f"{value:.{digits}f}".rstrip("0").rstrip(".") + "%"
+
+
+def figure(value: float) -> str:
+    """A measured number in six significant digits."""
+    if not math.isfinite(value):
+        return str(value)
+    return number(float(f"{value:.6g}")) if abs(value) < 1e15 else f"{value:.6g}"
 
 
 def number(value: float) -> str:

@@ -8,10 +8,23 @@ from datetime import UTC, datetime
 
 import polars as pl
 
-from dagster_contracts.core.plan import Duplicates, Metric, Missing, Newest, Nulls, RowCount, TypeBreaches
+from dagster_contracts.core.metrics import (
+    Duplicates,
+    LengthOutside,
+    Metric,
+    Missing,
+    Newest,
+    NotIn,
+    NotMatching,
+    Nulls,
+    OutOfRange,
+    RowCount,
+    TypeBreaches,
+)
 from dagster_contracts.core.verdict import Count, Instant, Measured, Measurement, Sample, Unmeasured
 from dagster_contracts.engines import predicates
 from dagster_contracts.engines.frames import FAILURES, Frame, UnsupportedFrame, read
+from dagster_contracts.ports import NO_OTHERS, Related
 
 _ROW = "\x00row"
 _ROWS = "\x00rows"
@@ -20,7 +33,7 @@ _ROWS = "\x00rows"
 class PolarsEngine:
     """Measures pandas, Polars and Arrow frames. Holds no state; one instance may be shared by threads."""
 
-    def measure(self, data: object, metrics: Sequence[Metric]) -> Measurement | Unmeasured:
+    def measure(self, data: object, metrics: Sequence[Metric], related: Related = NO_OTHERS) -> Measurement | Unmeasured:
         """Rows, columns and every metric whose columns exist once, in one pass over `data`.
 
         Data that cannot be read is Unmeasured as a whole. A metric that cannot be measured is Unmeasured alone: when the one pass
@@ -128,12 +141,14 @@ def _selected(frame: Frame, metric: Metric) -> pl.Expr | Measured:
                 return Instant(None)
             point = predicates.instant(_value(frame, column), frame.schema[column])
             return Unmeasured(f"a {frame.schema[column]} column holds no dates or timestamps") if point is None else point.max()
-        case _:
+        case TypeBreaches() | NotIn() | NotMatching() | OutOfRange() | LengthOutside():
             found = _fits(frame, metric)
             if found is True:
                 return Count(0)
             present = _value(frame, metric.column).count()
             return present if found is False else present - found.sum()
+        case _:
+            return Unmeasured(f"the Polars engine does not measure {type(metric).__name__}")
 
 
 def _value(frame: Frame, column: str) -> pl.Expr:
@@ -194,10 +209,10 @@ def _breaks(frame: Frame, metric: Metric) -> pl.Expr:
         case Duplicates(columns):
             complete = pl.all_horizontal(_value(frame, column).is_not_null() for column in columns)
             return complete & pl.struct(_value(frame, column) for column in columns).is_first_distinct().not_()
-        case RowCount() | Newest():
-            raise predicates.NotComparable(f"{type(metric).__name__} counts no rows of its own")
-        case _:
+        case TypeBreaches() | NotIn() | NotMatching() | OutOfRange() | LengthOutside():
             return _value(frame, metric.column).is_not_null() & _certain(_fits(frame, metric)).not_()
+        case _:
+            raise predicates.NotComparable(f"{type(metric).__name__} counts no rows of its own")
 
 
 def _certain(found: predicates.Fits) -> pl.Expr:

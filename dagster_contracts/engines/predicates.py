@@ -16,13 +16,7 @@ import polars as pl
 from polars import selectors
 
 from dagster_contracts.core.contract import Scalar
-from dagster_contracts.core.plan import (
-    LengthOutside,
-    NotIn,
-    NotMatching,
-    OutOfRange,
-    TypeBreaches,
-)
+from dagster_contracts.core.metrics import LengthOutside, NotIn, NotMatching, OutOfRange, TypeBreaches
 
 Fits = pl.Expr | bool
 ValueMetric = TypeBreaches | NotIn | NotMatching | OutOfRange | LengthOutside
@@ -67,7 +61,7 @@ def fits(metric: ValueMetric, dtype: pl.DataType) -> Fits:
     found = value(metric.column, dtype)
     match metric:
         case TypeBreaches():
-            return True if metric.format is not None and is_text(dtype) else _of_type(metric.logical_type, found, dtype)
+            return True if metric.text is not None and is_text(dtype) else _of_type(metric.logical_type, found, dtype)
         case NotIn():
             return among(found, dtype, metric.values)
         case NotMatching():

@@ -13,29 +13,21 @@ from hypothesis import strategies as st
 from dagster_contracts.core.compile import compile_plan, severity_of
 from dagster_contracts.core.contract import Clause, Contract, Operator, Property, QualityRule, SchemaObject, ServiceLevel, Severity
 from dagster_contracts.core.errors import ContractError
-from dagster_contracts.core.odcs import parse
-from dagster_contracts.core.plan import (
-    ZERO,
-    Check,
-    Closed,
+from dagster_contracts.core.metrics import (
     Duplicates,
-    Fresh,
     LengthOutside,
     Missing,
     Newest,
-    NotExecuted,
     NotIn,
     NotMatching,
     Nulls,
     OutOfRange,
-    Plan,
-    Present,
     RowCount,
-    Rule,
-    Threshold,
+    TimeText,
     TypeBreaches,
-    Within,
 )
+from dagster_contracts.core.odcs import parse
+from dagster_contracts.core.plan import ZERO, Check, Closed, Fresh, NotExecuted, Plan, Present, Rule, Threshold, Within
 from tests.shared_cases import CASES, needs_cases
 
 
@@ -212,7 +204,7 @@ def test_dates_have_iso_bounds() -> None:
 def test_a_foreign_date_format_takes_the_judgement_of_text_with_it() -> None:
     column = Property("c", "date", options={"format": "dd/MM/yyyy", "minimum": "2020-01-01"})
     plan = plan_of(column, levels=(ServiceLevel("latency", 1, unit="d", element="feed.c"),))
-    assert rule(plan, "c.type").check == Within(TypeBreaches("c", "date", "dd/MM/yyyy"))
+    assert rule(plan, "c.type").check == Within(TypeBreaches("c", "date", TimeText("dd/MM/yyyy")))
     assert {entry.rule for entry in plan.not_executed} == {"c.format", "c.minimum", "sla.latency"}
 
 

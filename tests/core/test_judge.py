@@ -15,28 +15,20 @@ from hypothesis import strategies as st
 
 from dagster_contracts.core.contract import Clause, Operator, Severity
 from dagster_contracts.core.judge import digest, failing, judge
-from dagster_contracts.core.plan import (
-    Check,
-    Closed,
+from dagster_contracts.core.metrics import (
     Duplicates,
-    Fresh,
     LengthOutside,
     Metric,
     Missing,
     Newest,
-    NotExecuted,
     NotIn,
     NotMatching,
     Nulls,
     OutOfRange,
-    Plan,
-    Present,
     RowCount,
-    Rule,
-    Threshold,
     TypeBreaches,
-    Within,
 )
+from dagster_contracts.core.plan import Check, Closed, Fresh, NotExecuted, Plan, Present, Rule, Threshold, Within
 from dagster_contracts.core.verdict import (
     Column,
     Count,

@@ -18,7 +18,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dagster_contracts.core.contract import Scalar
-from dagster_contracts.core.plan import (
+from dagster_contracts.core.metrics import (
     Duplicates,
     LengthOutside,
     Metric,
@@ -29,6 +29,7 @@ from dagster_contracts.core.plan import (
     Nulls,
     OutOfRange,
     RowCount,
+    TimeText,
     TypeBreaches,
 )
 from dagster_contracts.core.verdict import Count, Instant, Measured, Measurement, Unmeasured
@@ -354,7 +355,7 @@ def test_timestamps_at_midnight_are_dates_in_their_own_zone() -> None:
 
 
 def test_text_of_another_format_is_not_judged_but_other_types_are() -> None:
-    metric = TypeBreaches("day", "date", "dd/MM/yyyy")
+    metric = TypeBreaches("day", "date", TimeText("dd/MM/yyyy"))
     assert measured(pl.DataFrame({"day": ["29/02/2024", "?"]}), metric) == [0]
     assert measured(pl.DataFrame({"day": [20240229]}), metric) == [1]
 

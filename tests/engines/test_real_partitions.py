@@ -14,8 +14,9 @@ import pytest
 from dagster_contracts.core.compile import compile_plan
 from dagster_contracts.core.contract import Severity
 from dagster_contracts.core.judge import failing, judge
+from dagster_contracts.core.metrics import Duplicates, Missing
 from dagster_contracts.core.odcs import parse
-from dagster_contracts.core.plan import Duplicates, Missing, Plan
+from dagster_contracts.core.plan import Plan
 from dagster_contracts.core.verdict import Count, Finding, Measurement, Outcome, Verdict, verdict_from_json, verdict_to_json
 from dagster_contracts.engines.files import scan
 from dagster_contracts.engines.polars import PolarsEngine

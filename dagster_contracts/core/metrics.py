@@ -1,0 +1,362 @@
+"""What an engine counts, without knowing any threshold. Metrics are values: equal ones are measured once.
+
+    rows       RowCount
+    values     TypeBreaches, Nulls, Missing, NotIn, NotMatching, OutOfRange, LengthOutside, NotMultiple, SizeOutside, Repeating, Absent
+    nested     Nested: one of those, at a path within a column
+    rows       Compared: two columns of one row
+    keys       Duplicates, Orphans
+    times      Newest, Oldest
+    numbers    Statistic
+    shapes     Histogram, ProfileOf
+    others     Query (SQL), Expectation (Great Expectations)
+
+Each is measured as one kind of value (see verdict.py): counts as Count, times as Instant, Statistic and Query as Figure, Histogram as
+Bins, ProfileOf as a profile, Expectation as Answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from dagster_contracts.core.contract import Scalar
+
+
+@dataclass(frozen=True, slots=True)
+class TimeText:
+    """How dates and times are written as text, where that is not ISO 8601 in UTC.
+
+    `format` is the contract's own word for it (JDK DateTimeFormatter), None for ISO 8601; `pattern` a regular expression that every
+    such text matches, `directives` the same for a strptime parser; `zone` the IANA time zone of times that carry none.
+    """
+
+    format: str | None = None
+    pattern: str | None = None
+    directives: str | None = None
+    zone: str = "UTC"
+
+
+@dataclass(frozen=True, slots=True)
+class RowCount:
+    """Rows of the batch. Measured as `Measurement.rows`."""
+
+    columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TypeBreaches:
+    """Non-null values of `column` that are not of the ODCS logical type.
+
+    A column whose own type fits counts 0; one whose type cannot fit counts every non-null value; text is parsed value by value
+    (dates and timestamps as ISO 8601), and floats count as integers where they are integral (pandas turns integers with nulls
+    into floats). A timestamp at midnight is a date (pandas has no date type). `text` says how dates and times are written where
+    that is not ISO 8601. `zoned` asks of text and of typed timestamps that they carry a time zone (True) or none (False).
+    """
+
+    column: str
+    logical_type: str
+    text: TimeText | None = None
+    zoned: bool | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.column,)
+
+
+@dataclass(frozen=True, slots=True)
+class Nulls:
+    """Rows where `column` is null. NaN counts as null."""
+
+    column: str
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.column,)
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Rows where `column` is one of `values`; None among them stands for null."""
+
+    column: str
+    values: tuple[Scalar | None, ...]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.column,)
+
+
+@dataclass(frozen=True, slots=True)
+class NotIn:
+    """Non-null values of `column` outside `values`. Numbers compare as numbers (1 equals 1.0 and "1" in text), text as text."""
+
+    column: str
+    values: tuple[Scalar, ...]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.column,)
+
+
+@dataclass(frozen=True, slots=True)
+class NotMatching:
+    """Non-null values of `column` in which the regular expression finds no match (search; anchors are the pattern's own).
+
+    `format` is what the pattern stands for, in words ("uuid"), where the contract names a format and no pattern.
+    """
+
+    column: str
+    pattern: str
+    format: str | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.column,)
+
+
+@dataclass(frozen=True, slots=True)
+class OutOfRange:
+    """Non-null values of `column` outside the bounds. A value that cannot be compared (text in a numeric range) is outside.
+
+    Bounds are numbers, or ISO 8601 dates and timestamps as text for date, timestamp and text columns.
+    """
+
+    column: str
+    minimum: int | float | str | None = None
+    maximum: int | float | str | None = None
+    exclusive_minimum: bool = False
+    exclusive_maximum: bool = False
+    text: TimeText | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.column,)
+
+
+@dataclass(frozen=True, slots=True)
+class LengthOutside:
+    """Non-null values of `column` whose text has fewer than `minimum` or more than `maximum` characters (code points)."""
+
+    column: str
+    minimum: int | None = None
+    maximum: int | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.column,)
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicates:
+    """Rows beyond the first of each distinct combination of `columns`; rows with a null in any of them are left out."""
+
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """The newest instant of `column` (date, timestamp, or text), as an aware UTC datetime; naive values are UTC, or of `text.zone`."""
+
+    column: str
+    text: TimeText | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.column,)
+
+
+@dataclass(frozen=True, slots=True)
+class NotMultiple:
+    """Non-null values of `column` that are no whole multiple of `of` (a number above 0). Decimal: 0.3 is a multiple of 0.1."""
+
+    column: str
+    of: int | float
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.column,)
+
+
+@dataclass(frozen=True, slots=True)
+class SizeOutside:
+    """Non-null arrays (or maps) of `column` with fewer than `minimum` or more than `maximum` elements (objects: non-null fields)."""
+
+    column: str
+    minimum: int | None = None
+    maximum: int | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.column,)
+
+
+@dataclass(frozen=True, slots=True)
+class Repeating:
+    """Non-null arrays of `column` in which an element stands twice."""
+
+    column: str
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.column,)
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """Non-null objects of `column` (or batches, for a column itself) that have no field `field` at all; a null field is there."""
+
+    column: str
+    field: str
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.column,)
+
+
+EACH = "[]"  # the elements of an array, in a path
+KEYS, VALUES = "{keys}", "{values}"  # of a map
+
+ValueMetric = (
+    TypeBreaches
+    | Nulls
+    | Missing
+    | NotIn
+    | NotMatching
+    | OutOfRange
+    | LengthOutside
+    | NotMultiple
+    | SizeOutside
+    | Repeating
+    | Absent
+    | Duplicates
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Nested:
+    """`metric`, of the values at `path` within `column`; its own column name is the path in words ("items[].sku").
+
+    A step of `path` is the name of a field, EACH, KEYS or VALUES. Values below a null parent are not there: they are no nulls.
+    """
+
+    column: str
+    path: tuple[str, ...]
+    metric: ValueMetric
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.column,)
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Rows in which `left` `operator` `right` does not hold; rows with a null on either side are left out.
+
+    `operator` is one of ==, !=, <, <=, >, >=. Instants compare with instants, numbers (and text of numbers) with numbers, text with text.
+    """
+
+    left: str
+    operator: str
+    right: str
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.left, self.right)
+
+
+@dataclass(frozen=True, slots=True)
+class Orphans:
+    """Rows whose `columns` (none of them null) are not among the `targets` of the contract's object `object`."""
+
+    columns: tuple[str, ...]
+    object: str
+    targets: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Oldest:
+    """The oldest instant of `column`, as Newest gives the newest."""
+
+    column: str
+    text: TimeText | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.column,)
+
+
+class Kind(StrEnum):
+    """Of a Statistic. Nulls and NaN are left out; text is read as a number where the column is text."""
+
+    MEAN = "mean"
+    STANDARD_DEVIATION = "standardDeviation"  # of a sample: divided by n - 1
+    MINIMUM = "minimum"
+    MAXIMUM = "maximum"
+    SUM = "sum"
+    QUANTILE = "quantile"  # linear interpolation between the two nearest ranks
+    DISTINCT_COUNT = "distinctCount"
+    DISTINCT_SHARE = "distinctShare"  # distinct values by values, 0..1
+
+
+@dataclass(frozen=True, slots=True)
+class Statistic:
+    """One number about the non-null values of `column`; `at` is the rank of a quantile, 0..1."""
+
+    column: str
+    kind: Kind
+    at: float | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.column,)
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Non-null values of `column` in each bin. `edges` are the inner ones, ascending; a bin holds its left edge (numpy.histogram)."""
+
+    column: str
+    edges: tuple[float, ...]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.column,)
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileOf:
+    """The distribution of `column`: of numbers, or of categories where `categorical`. See core/profile.py."""
+
+    column: str
+    categorical: bool = False
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.column,)
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """The one number that a SQL query over the batch answers. Placeholders are filled in: the batch is the table `name`."""
+
+    sql: str
+    name: str
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """A Great Expectations expectation: its type in snake case, and its arguments as canonical JSON."""
+
+    type: str
+    arguments: str = "{}"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return ()
+
+
+Metric = ValueMetric | RowCount | Nested | Compared | Orphans | Newest | Oldest | Statistic | Histogram | ProfileOf | Query | Expectation
