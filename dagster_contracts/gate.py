@@ -12,19 +12,19 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
 from dagster_contracts.core import breaker as machine
-from dagster_contracts.core import events, route
+from dagster_contracts.core import events, references, route
 from dagster_contracts.core.breaker import Breaker, Judged, Refused, Step, asset_of
 from dagster_contracts.core.compile import compile_plan
 from dagster_contracts.core.contract import Attached, BreakerPolicy, Confidence, least
+from dagster_contracts.core.deliveries import is_new
 from dagster_contracts.core.errors import LostRace, StoreUnavailable
 from dagster_contracts.core.events import Draft
-from dagster_contracts.core.judge import digest, failing, judge
 from dagster_contracts.core.ledger import (
     Batch,
     Output,
@@ -38,11 +38,12 @@ from dagster_contracts.core.ledger import (
     StepKey,
     batch_id,
 )
-from dagster_contracts.core.metrics import Metric
-from dagster_contracts.core.plan import Plan
+from dagster_contracts.core.metrics import ProfileOf
+from dagster_contracts.core.plan import Plan, Reference
 from dagster_contracts.core.snapshot import Change, Snapshot
-from dagster_contracts.core.verdict import Measurement, Outcome, Sample, Unmeasured, Verdict
-from dagster_contracts.ports import MetricEngine, Store
+from dagster_contracts.core.verdict import Arrival, Outcome, Remembered, Verdict
+from dagster_contracts.measuring import Taken, take
+from dagster_contracts.ports import NO_OTHERS, Division, MetricEngine, Related, Store
 
 T = TypeVar("T")
 
@@ -96,6 +97,7 @@ class Judgement:
     verdict: Verdict
     batch: Batch
     breaker: Breaker
+    division: Division | None = None  # what to publish of the delivery, and what to set aside of it
 
     @property
     def publish(self) -> bool:
@@ -114,22 +116,33 @@ class Probe:
 class Gate:
     """Runs the chain for one store and one engine. Holds no state of its own."""
 
-    def __init__(self, store: Store, engine: MetricEngine, is_intact: Callable[[Batch], bool] = lambda batch: True):
-        """`is_intact` says whether a published batch still stands in the live place as it was written there."""
+    def __init__(
+        self,
+        store: Store,
+        engine: MetricEngine,
+        is_intact: Callable[[Batch], bool] = lambda batch: True,
+        related: Callable[[Terms, Partition], Related] = lambda terms, partition: NO_OTHERS,
+    ):
+        """`is_intact` says whether a published batch still stands in the live place as it was written there; `related` what there is to
+        read of the other objects of a contract, beside a batch of one partition."""
         self.store = store
         self.engine = engine
         self.is_intact = is_intact
+        self.related = related
 
     # --- judge -----------------------------------------------------------------------------------------------------
 
-    def judge(self, terms: Terms, delivery: Delivery, data: object) -> Judgement:
+    def judge(self, terms: Terms, delivery: Delivery, data: object, *, made: Related = NO_OTHERS, divisible: bool = True) -> Judgement:
         """Measure a batch and decide what becomes of it.
+
+        `made` are other objects of its contract that were made with it and are not published yet. `divisible`: the caller can publish a
+        part of `data`, where the contract lets failing rows be set aside; the judgement then has a `division`.
 
         Raises StoreUnavailable where the verdict cannot be recorded, unless the policy admits a batch of this outcome: then the
         judgement says `publishing`, and its batch is in no ledger.
         """
-        measured, samples = self.measured(terms, data)
-        version = delivery.data_version or digest(measured)[:16]
+        taken = self.measured(terms, delivery.partition, data, made=made, divide=divisible)
+        version = delivery.data_version or taken.digest[:16]
         name = batch_id(terms.asset, delivery.partition, delivery.root_run_id, version)
         key = terms.breaker_key(delivery.partition)
 
@@ -139,7 +152,13 @@ class Gate:
             # Equal counts are not equal data: a release speaks of what was staged, unless the user's own version says it is that again.
             released = known.released if known is not None and delivery.data_version is not None else None
             arrived = known.arrived_at if known else snapshot.now
-            verdict = judge(terms.plan, measured, samples, as_of=arrived, head=head)
+            arrivals = self.arrivals(terms, key, delivery.partition, known)
+            verdict = taken.verdict(delivery.partition, as_of=arrived, head=head, arrivals=arrivals)
+            division = None
+            if taken.divided is not None and verdict.outcome is Outcome.FAIL:
+                whole = verdict
+                verdict = taken.divided.verdict(whole, delivery.partition, as_of=arrived, head=head, arrivals=arrivals)
+                division = taken.divided.division if verdict is not whole else None
             adopted = self._adopted(terms, key, snapshot)
             judged = Judged.of(
                 name,
@@ -148,6 +167,7 @@ class Gate:
                 confidence=delivery.confidence,
                 repeated=known is not None and known.counted and known.contract_version == terms.version,
                 released=released is not None,
+                delivers=known is None and head and is_new(delivery.partition.end, arrivals),
             )
             arrival = machine.arrive(adopted.breaker, judged, snapshot.now)
             batch = replace(
@@ -163,12 +183,14 @@ class Gate:
             step = Step(arrival.step.breaker, adopted.transitions + arrival.step.transitions)
             change = change_of(step, snapshot.now, drafts, row, *self._perhaps_overwritten(known, row))
             assert change.breaker is not None
-            return change, Judgement(verdict, row, change.breaker)
+            profiles = references.kept(terms.plan, taken.published(division).measurement, row)
+            return replace(change, profiles=profiles), Judgement(verdict, row, change.breaker, division)
 
         try:
+            taken = self.remembering(taken, terms, key, delivery.partition, name)
             return self.transact(key, terms.asset, delivery.partition, name, decide)
         except StoreUnavailable:
-            verdict = judge(terms.plan, measured, samples, as_of=_EPOCH, head=False)
+            verdict = taken.verdict(delivery.partition, as_of=_EPOCH, head=False)
             if not _admitted(terms.policy, verdict.outcome):
                 raise
             return _unrecorded(terms, delivery, version, verdict)
@@ -181,12 +203,35 @@ class Gate:
         note = f"perhaps overwritten by {row.id}, whose writer died"
         return [replace(batch, status=Status.DISCARDED, note=note, updated_at=row.updated_at) for batch in standing]
 
-    def measured(self, terms: Terms, data: object) -> tuple[Measurement | Unmeasured, Mapping[Metric, Sample]]:
+    def arrivals(self, terms: Terms, key: str, partition: Partition, batch: Batch | None) -> tuple[Arrival, ...]:
+        """When the newest batches before `batch` (None: before one that is arriving) came; nothing where no rule asks for it.
+
+        Read while a change of the breaker is being decided: whatever arrives in between changes it too, and the decision is made anew.
+        """
+        if not terms.plan.promised:
+            return ()
+        return tuple(self.store.arrivals(key, partition, before=batch.sequence if batch is not None else None))
+
+    def remembering(self, taken: Taken, terms: Terms, key: str, partition: Partition, batch: str) -> Taken:
+        """What was measured, with the profiles of good batches that rules compare it with. `batch` is its own id: it is none of them.
+
+        Read once, before anything is decided: a batch that is published meanwhile is a reference of the next one.
+        """
+        found: dict[tuple[Reference, ProfileOf], Remembered] = {}
+        for reference, metric in references.asked(terms.plan):
+            good = self.store.profiles(reference, metric, key=key, asset=terms.asset, partition=partition, batch_id=batch)
+            if (known := references.remembered(reference, good)) is not None:
+                found[reference, metric] = known
+        return taken.beside(found) if found else taken
+
+    def measured(self, terms: Terms, partition: Partition, data: object, *, made: Related = NO_OTHERS, divide: bool = False) -> Taken:
         """One pass over the data, and failing rows where something fails."""
-        found = self.engine.measure(data, terms.plan.metrics)
-        if isinstance(found, Unmeasured) or not (metrics := failing(terms.plan, found)):
-            return found, {}
-        return found, self.engine.samples(data, metrics)
+        try:
+            others = self.related(terms, partition)
+        except StoreUnavailable:  # rules that read them are not executed, and the verdict meets the same store
+            others = NO_OTHERS
+        related = {**others, **made, terms.attached.object.name: lambda: data}
+        return take(self.engine, terms.plan, terms.policy, data, related=related, divide=divide)
 
     def _adopted(self, terms: Terms, key: str, snapshot: Snapshot) -> Step:
         if snapshot.breaker is None:
@@ -286,12 +331,13 @@ class Gate:
         A late result changes the batch only; one that could not be measured leaves the batch as it was; neither touches a batch that
         has been published or discarded in between.
         """
-        measured, samples = self.measured(terms, data)
         batch = probe.batch
+        taken = self.remembering(self.measured(terms, batch.partition, data), terms, batch.breaker_key, batch.partition, batch.id)
 
         def decide(snapshot: Snapshot) -> tuple[Change, Judgement]:
             assert snapshot.breaker is not None
-            verdict = judge(terms.plan, measured, samples, as_of=batch.arrived_at, head=batch.head)
+            arrivals = self.arrivals(terms, batch.breaker_key, batch.partition, snapshot.batch or batch)
+            verdict = taken.verdict(batch.partition, as_of=batch.arrived_at, head=batch.head, arrivals=arrivals)
             judged = Judged.of(batch.id, verdict)
             settled = machine.settle(snapshot.breaker, probe.lease_id, judged, snapshot.now)
             inconclusive = machine.inconclusive(snapshot.breaker, judged)
@@ -300,7 +346,8 @@ class Gate:
             drafts = (events.of_inconclusive_probe(batch),) if inconclusive else ()
             change = change_of(Step(snapshot.breaker) if isinstance(settled, Refused) else settled, snapshot.now, drafts, row)
             assert change.breaker is not None
-            return change, Judgement(verdict, row, change.breaker)
+            profiles = references.kept(terms.plan, taken.measurement, row)
+            return replace(change, profiles=profiles), Judgement(verdict, row, change.breaker)
 
         return self.transact(batch.breaker_key, terms.asset, batch.partition, batch.id, decide)
 

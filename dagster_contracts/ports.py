@@ -12,9 +12,11 @@ from dagster_contracts.core.breaker import Breaker, Transition
 from dagster_contracts.core.contract import Attached
 from dagster_contracts.core.events import Event
 from dagster_contracts.core.ledger import Batch, Output, Partition, Review, Route, StepKey
-from dagster_contracts.core.metrics import Metric
+from dagster_contracts.core.metrics import Metric, ProfileOf
+from dagster_contracts.core.plan import GoodPartition, LastGood
+from dagster_contracts.core.references import GoodProfile
 from dagster_contracts.core.snapshot import Change, Snapshot
-from dagster_contracts.core.verdict import Measurement, Sample, Unmeasured
+from dagster_contracts.core.verdict import Arrival, Measurement, Sample, Unmeasured
 
 
 class Clock(Protocol):
@@ -45,12 +47,44 @@ Related = Mapping[str, Callable[[], object]]  # other objects of the contract, b
 NO_OTHERS: Related = MappingProxyType({})
 
 
+@dataclass(frozen=True, slots=True)
+class FileSet:
+    """Data of which each file is a row, as the contract says (`physicalType: files`): the files are measured, not what stands in them.
+
+    `place` is what the asset gave: the path of a folder or file, a list of paths, an s3:// address. Anything else (a table of files
+    that somebody measured already) is taken as it is.
+    """
+
+    place: object
+
+
+@dataclass(frozen=True, slots=True)
+class Division:
+    """A batch in two: `kept`, and the `rows` rows of `refused`, which has one column more, REASONS: the ids of the rules each row breaks.
+
+    Both are frames of the kind that was divided.
+    """
+
+    kept: object
+    refused: object
+    rows: int
+
+
+REASONS = "contract_rules_broken"
+
+
 class MetricEngine(Protocol):
     """Measures; never compares with a threshold, never changes the caller's data, never raises for data it cannot measure."""
 
     def measure(self, data: object, metrics: Sequence[Metric], related: Related = NO_OTHERS) -> Measurement | Unmeasured: ...
 
-    def samples(self, data: object, metrics: Sequence[Metric], limit: int = 20) -> Mapping[Metric, Sample]: ...
+    def samples(
+        self, data: object, metrics: Sequence[Metric], limit: int = 20, related: Related = NO_OTHERS
+    ) -> Mapping[Metric, Sample]: ...
+
+    def divide(self, data: object, rules: Mapping[str, Metric], related: Related = NO_OTHERS) -> Division | None:
+        """Part the rows that break a rule (id -> metric) from those that break none; None where rows cannot be told apart."""
+        ...
 
 
 class BreakerStore(Protocol):
@@ -84,6 +118,30 @@ class Ledger(Protocol):
         self, *, asset: str | None = None, partition: str | None = None, statuses: Sequence[str] = (), limit: int = 1000
     ) -> Sequence[Batch]:
         """Newest arrival first. `partition` is a key."""
+        ...
+
+    def arrivals(self, key: str, partition: Partition | None, *, before: int | None = None, limit: int = 10) -> Sequence[Arrival]:
+        """When head batches of a breaker arrived, newest first; those of a sequence below `before`, if given.
+
+        With a `partition`, of its kind: the same other dimensions where it has a time window, else the same key.
+        """
+        ...
+
+    def profiles(
+        self,
+        reference: LastGood | GoodPartition,
+        metric: ProfileOf,
+        *,
+        key: str,
+        asset: str,
+        partition: Partition,
+        batch_id: str | None = None,
+    ) -> Sequence[GoodProfile]:
+        """The kept profiles that a batch of `partition` is compared with, newest first; its own (`batch_id`) is none of them.
+
+        LastGood: of batches published on their own merit: those of earlier time windows in the scope of the breaker `key`; without a
+        time window, those that arrived earlier in the same place, replaced since or not. GoodPartition: of what is published there.
+        """
         ...
 
     def decide(self, step: StepKey, consumer: str, route: Route) -> Route:

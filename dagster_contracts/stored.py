@@ -6,10 +6,9 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from dagster_contracts.core import events
+from dagster_contracts.core import events, references
 from dagster_contracts.core.breaker import Breaker, Step
 from dagster_contracts.core.errors import UsageError
-from dagster_contracts.core.judge import digest, judge
 from dagster_contracts.core.ledger import Batch, Status, batch_id
 from dagster_contracts.core.snapshot import Change, Snapshot, may_be_released
 from dagster_contracts.core.verdict import Outcome
@@ -18,13 +17,14 @@ from dagster_contracts.gate import Delivery, Gate, Judgement, Terms, batch_of, c
 
 def baseline(gate: Gate, terms: Terms, delivery: Delivery, data: object) -> Judgement:
     """Judge what already stands in the live place. PASS and WARN are recorded as published; nothing else is, and no breaker moves."""
-    measured, samples = gate.measured(terms, data)
-    version = delivery.data_version or digest(measured)[:16]
+    taken = gate.measured(terms, delivery.partition, data)
+    version = delivery.data_version or taken.digest[:16]
     name = batch_id(terms.asset, delivery.partition, delivery.root_run_id, version)
     key = terms.breaker_key(delivery.partition)
+    taken = gate.remembering(taken, terms, key, delivery.partition, name)
 
     def decide(snapshot: Snapshot) -> tuple[Change, Judgement]:
-        verdict = judge(terms.plan, measured, samples, as_of=snapshot.now, head=False)
+        verdict = taken.verdict(delivery.partition, as_of=snapshot.now, head=False)
         breaker = snapshot.breaker or Breaker(key, terms.policy, terms.version)
         known = snapshot.batch
         standing = known or snapshot.published  # the same data, perhaps under the name that another contract gave it
@@ -39,7 +39,8 @@ def baseline(gate: Gate, terms: Terms, delivery: Delivery, data: object) -> Judg
             note="baseline",
         )
         if verdict.outcome in (Outcome.PASS, Outcome.WARN):
-            return Change(breaker=breaker, batches=(batch,)), Judgement(verdict, batch, breaker)
+            profiles = references.kept(terms.plan, taken.measurement, batch)
+            return Change(breaker=breaker, batches=(batch,), profiles=profiles), Judgement(verdict, batch, breaker)
         return Change(), Judgement(verdict, batch, breaker)
 
     return gate.transact(key, terms.asset, delivery.partition, name, decide)
@@ -47,7 +48,7 @@ def baseline(gate: Gate, terms: Terms, delivery: Delivery, data: object) -> Judg
 
 def rejudge(gate: Gate, terms: Terms, batch: Batch, data: object, *, actor: str, reason: str) -> Judgement:
     """Judge a stored batch again under the present contract. Moves no breaker; what passes is released once the breaker is closed."""
-    measured, samples = gate.measured(terms, data)
+    taken = gate.remembering(gate.measured(terms, batch.partition, data), terms, batch.breaker_key, batch.partition, batch.id)
 
     def decide(snapshot: Snapshot) -> tuple[Change, Judgement]:
         row = snapshot.batch
@@ -55,11 +56,13 @@ def rejudge(gate: Gate, terms: Terms, batch: Batch, data: object, *, actor: str,
             raise UsageError(
                 f"{batch.id} is {row.status if row else 'not in the ledger'}; only a quarantined or held batch is judged again"
             )
-        verdict = judge(terms.plan, measured, samples, as_of=row.arrived_at, head=row.head)
+        arrivals = gate.arrivals(terms, row.breaker_key, row.partition, row)
+        verdict = taken.verdict(row.partition, as_of=row.arrived_at, head=row.head, arrivals=arrivals)
         judged = replace(judged_anew(row, verdict, snapshot.now, counted=False), note=f"judged again by {actor}: {reason}")
         change = change_of(Step(snapshot.breaker), snapshot.now, events.of_batch(judged), judged)
         assert change.breaker is not None
-        return change, Judgement(verdict, judged, change.breaker)
+        profiles = references.kept(terms.plan, taken.measurement, judged)
+        return replace(change, profiles=profiles), Judgement(verdict, judged, change.breaker)
 
     return gate.transact(batch.breaker_key, terms.asset, batch.partition, batch.id, decide)
 
@@ -90,7 +93,7 @@ def settle_publishing(gate: Gate, terms: Terms, batch: Batch, data: object | Non
     """What became of a batch whose writer died between verdict and confirmation. `data` is what stands in the live place now, None
     where nothing does: it is the batch (published), or it is not (whatever stood there before still does): then it is refused again
     where it lies beside the live data still, else discarded. Stays `publishing` where the contract has changed since."""
-    found = digest(gate.engine.measure(data, terms.plan.metrics)) if data is not None else None
+    found = gate.measured(terms, batch.partition, data).digest if data is not None else None
     there = batch.verdict is not None and found == batch.verdict.digest
 
     changed = data is not None and batch.contract_version != terms.version  # measurements under different contracts cannot be compared

@@ -14,7 +14,7 @@ from dagster_contracts.core.ledger import UNPARTITIONED, Batch, Output, Partitio
 from dagster_contracts.core.metrics import Metric, NotIn, RowCount
 from dagster_contracts.core.verdict import Column, Count, Measured, Measurement, Sample, Unmeasured
 from dagster_contracts.gate import Delivery, Gate, Judgement, Probe, Terms
-from dagster_contracts.ports import FixedClock, Store
+from dagster_contracts.ports import NO_OTHERS, Division, FixedClock, Related, Store
 from dagster_contracts.recovery import DueProbe, due_probes
 from dagster_contracts.store.memory import MemoryStore
 
@@ -34,7 +34,7 @@ POLICY = BreakerPolicy(cooldown=30 * HOUR, backoff_multiplier=1.2, backoff_maxim
 class Counts:
     """A MetricEngine for data that is its own measurement: `rows`, and `outside` of the allowed values. Without rows: not to be read."""
 
-    def measure(self, data: object, metrics: Sequence[Metric]) -> Measurement | Unmeasured:
+    def measure(self, data: object, metrics: Sequence[Metric], related: Related = NO_OTHERS) -> Measurement | Unmeasured:
         assert isinstance(data, Mapping)
         if "rows" not in data:
             return Unmeasured("the file is truncated")
@@ -46,8 +46,11 @@ class Counts:
         columns = (Column("risk", "String"),) if data.get("columns", 1) else ()
         return Measurement(data["rows"], columns, values if columns else {})
 
-    def samples(self, data: object, metrics: Sequence[Metric], limit: int = 20) -> Mapping[Metric, Sample]:
+    def samples(self, data: object, metrics: Sequence[Metric], limit: int = 20, related: Related = NO_OTHERS) -> Mapping[Metric, Sample]:
         return {metric: Sample(rows=({"risk": "57"},), values=(("57", 88),)) for metric in metrics}
+
+    def divide(self, data: object, rules: Mapping[str, Metric], related: Related = NO_OTHERS) -> Division | None:
+        return None
 
 
 def day(number: int, hour: float = 0) -> datetime:

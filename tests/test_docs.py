@@ -247,7 +247,7 @@ def test_the_schema_of_test_describes_what_it_prints(reader: Reader):
         if block.attributes.get("title", "").endswith(".odcs.yaml"):
             reader.do(block, str)
     (contract,) = reader.folder.rglob("*.odcs.yaml")
-    rule = "      - {type: sql, query: SELECT 1, mustBe: 1}\n"
+    rule = "      - {type: custom, engine: soda, implementation: none}\n"
     contract.write_text(contract.read_text().replace("    - type: library\n", rule.replace("      ", "    ") + "    - type: library\n", 1))
     (reader.folder / "bad.csv").write_text("payment_id,currency,amount\np1,eur,1\n")
     command = f"dagster-contracts test {contract} --data bad.csv --format json # exit 1"
@@ -284,11 +284,11 @@ def eventful(folder: Path) -> Path:
 
     from dagster_contracts.core.contract import Confidence, Contract, Property, SchemaObject, attach
     from dagster_contracts.core.ledger import Partition, StepKey
-    from dagster_contracts.engines.polars import PolarsEngine
+    from dagster_contracts.engines.local import LocalEngine
     from dagster_contracts.gate import Delivery, Gate, Terms
     from dagster_contracts.store.sql import SqlStore
 
-    gate = Gate(SqlStore(f"sqlite:///{folder}/contracts.db"), PolarsEngine())
+    gate = Gate(SqlStore(f"sqlite:///{folder}/contracts.db"), LocalEngine())
     feed = SchemaObject("feed", properties=(Property("kind", enum=("a", "b")),))
     terms = Terms.of(attach([Contract("feed", "1.0.0", "v3.1.0", "active", (feed,))], ["feed"])["feed"])
     for key, kind in (("1", "a"), ("2", "z"), ("3", "b")):

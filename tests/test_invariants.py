@@ -409,8 +409,9 @@ class Everything(RuleBasedStateMachine):
         data = self.storage.beside[batch.staged]
         if batch.contract_version != self.terms.version and batch.released is None:
             batch = stored.rejudge(self.gate, self.terms, batch, data, actor="release run", reason="contract").batch
-        newer = self.steady.load("feed", asset="feed", partition=batch.partition).publishing
-        if newer is not None or (batch.outcome is Outcome.FAIL and batch.released is None):
+        begun = self.steady.load("feed", asset="feed", partition=batch.partition).publishing
+        newer = begun is not None and begun.sequence > batch.sequence
+        if newer or (batch.outcome is Outcome.FAIL and batch.released is None):
             with pytest.raises(UsageError):
                 stored.publishing(self.gate, batch, self.run())
             return

@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from dagster_contracts import __version__
-from dagster_contracts.cli import batches, breakers, contracts, dagster, database, status
+from dagster_contracts.cli import batches, breakers, contracts, dagster, database, expectations, profiles, status
 from dagster_contracts.cli.printing import say, say_error
 from dagster_contracts.core.errors import DagsterContractsError
 
@@ -52,6 +52,8 @@ app = typer.Typer(
 )
 app.command("lint")(contracts.lint)
 app.command("test")(contracts.judge_file)
+app.command("profile")(profiles.profile)
+app.command("docs")(expectations.docs)
 app.command("status")(status.status)
 app.command("baseline")(dagster.baseline)
 app.command("reconcile")(dagster.reconcile)
@@ -59,6 +61,7 @@ app.command("demo")(dagster.demo)
 app.add_typer(breakers.app, name="breaker")
 app.add_typer(batches.app, name="batch")
 app.add_typer(database.app, name="db")
+app.add_typer(expectations.app, name="export")
 
 
 def _show_version(wanted: bool) -> None:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Annotated
 
 import typer
 
 from dagster_contracts.cli import options
 from dagster_contracts.cli.options import FormatOption
+from dagster_contracts.cli.outside import notes, refused_rules
 from dagster_contracts.cli.printing import Format, print_json, print_text, styled
 from dagster_contracts.cli.report import print_verdict
 from dagster_contracts.core.compile import compile_plan
 from dagster_contracts.core.contract import Contract, SchemaObject
 from dagster_contracts.core.errors import Problem, UsageError, did_you_mean
 from dagster_contracts.core.judge import failing, judge
+from dagster_contracts.core.metrics import may_read
 from dagster_contracts.core.verdict import Outcome, Unmeasured, Verdict, verdict_to_json
+from dagster_contracts.ports import FileSet
 
 
 def lint(
@@ -31,6 +34,7 @@ def lint(
     from dagster_contracts.store.files import survey_contracts
 
     contracts, problems = survey_contracts(*paths)
+    problems = [*problems, *refused_rules(contracts)]
     if format is Format.JSON:
         print_json({"contracts": [_linted(contract) for contract in contracts], "problems": [_problem(problem) for problem in problems]})
     else:
@@ -41,7 +45,12 @@ def lint(
 
 def judge_file(
     contract: Annotated[Path, typer.Argument(metavar="CONTRACT", help="The contract file.", show_default=False)],
-    data: Annotated[Path, typer.Option("--data", metavar="FILE", help="CSV, Parquet or JSON lines.", show_default=False)],
+    data: Annotated[
+        list[str],
+        typer.Option(
+            "--data", metavar="PLACE", help="A file, a folder, a glob or an s3:// address; may be given several times.", show_default=False
+        ),
+    ],
     object_name: Annotated[
         str | None,
         typer.Option("--object", metavar="NAME", help="The schema object, where the contract has several.", show_default=False),
@@ -52,7 +61,7 @@ def judge_file(
     ] = None,
     format: FormatOption = Format.TEXT,
 ) -> None:
-    """Judge a data file by a contract.
+    """Judge data by a contract: a table (CSV, Parquet, JSON lines, a folder of Parquet), or a set of files.
 
     Exit code 0: it passes (pass or warn). 1: it fails. 2: it could not be measured, or bad usage.
     """
@@ -61,32 +70,34 @@ def judge_file(
     if format is Format.JSON:
         print_json(verdict_to_json(verdict))
     else:
-        print_verdict(verdict, str(data))
+        print_verdict(verdict, data[0] if len(data) == 1 else f"{data[0]} and {len(data) - 1:,} more")
     raise typer.Exit({Outcome.FAIL: 1, Outcome.INCONCLUSIVE: 2}.get(verdict.outcome, 0))
 
 
-def _judge(contract_path: Path, object_name: str | None, data: Path, as_of: datetime) -> Verdict:
-    from dagster_contracts.engines.files import scan
-    from dagster_contracts.engines.polars import PolarsEngine
+def _judge(contract_path: Path, object_name: str | None, data: Sequence[str], as_of: datetime) -> Verdict:
+    from dagster_contracts.engines.local import LocalEngine
+    from dagster_contracts.engines.sources import FilesEngine, opened
     from dagster_contracts.store.files import load_contracts
 
-    contract = _only(load_contracts(contract_path), contract_path)
-    plan = compile_plan(contract, _object(contract, object_name))
-    frame, engine = scan(data), PolarsEngine()
-    measured = engine.measure(frame, plan.metrics)
-    broken = () if isinstance(measured, Unmeasured) else failing(plan, measured)
-    samples = engine.samples(frame, broken) if broken else {}
+    contract = only(load_contracts(contract_path), contract_path)
+    plan = compile_plan(contract, object_of(contract, object_name))
+    places: list[PurePath | str] = [place if place.startswith("s3://") else Path(place) for place in data]
+    found, engine = places if len(places) > 1 else places[0], FilesEngine(LocalEngine())
+    with opened(FileSet(found) if plan.files else found, may_read(plan.metrics)) as source:
+        measured = engine.measure(source, plan.metrics)
+        broken = () if isinstance(measured, Unmeasured) else failing(plan, measured)
+        samples = engine.samples(source, broken) if broken else {}
     return judge(plan, measured, samples, as_of=as_of, head=True)
 
 
-def _only(contracts: Sequence[Contract], path: Path) -> Contract:
+def only(contracts: Sequence[Contract], path: Path) -> Contract:
     if len(contracts) == 1:
         return contracts[0]
     listed = ", ".join(str(contract.source) for contract in contracts)
     raise UsageError(f"{path} holds {len(contracts)} contracts; name the file of one: {listed}")
 
 
-def _object(contract: Contract, name: str | None) -> SchemaObject:
+def object_of(contract: Contract, name: str | None) -> SchemaObject:
     names = [found.name for found in contract.objects]
     place = f"{contract.source}: contract {contract.id} {contract.version}"
     if not names:
@@ -117,7 +128,7 @@ def _linted(contract: Contract) -> dict[str, object]:
         "id": contract.id,
         "version": contract.version,
         "source": contract.source,
-        "notes": list(contract.notes),
+        "notes": notes(contract),
         "objects": objects,
     }
 
@@ -135,7 +146,7 @@ def _print_linted(contracts: Sequence[Contract], problems: Sequence[Problem]) ->
             print_text(f"  {found.name}: {_count(len(plan.rules), 'rule')} executed{left}")
             for item in plan.not_executed:
                 print_text(f"    {item.rule}: {item.reason}")
-        for note in contract.notes:
+        for note in notes(contract):
             print_text(f"  note: {note}")
     for problem in problems:
         print_text(styled(problem, "red"))

@@ -33,6 +33,7 @@ def of_breaker(breaker: Breaker, now: datetime) -> dict[str, object]:
         "next_probe_at": time(machine.next_probe_at(breaker, now)),
         "probe_due": machine.probe_due(breaker, now),
         "override": _override(breaker.override),
+        "overdue": [{"rule": each.rule, "since": time(each.since), "due": time(each.due)} for each in breaker.overdue],
         "contract_version": breaker.contract_version,
         "generation": breaker.generation,
     }
@@ -65,6 +66,8 @@ def of_policy(policy: BreakerPolicy) -> dict[str, object]:
         "backoff": {"multiplier": policy.backoff_multiplier, "maximum": format_duration(policy.backoff_maximum)},
         "halfOpen": {"probes": policy.probes, "lease": format_duration(policy.lease), "sample": {"rows": policy.sample_rows}},
         "scope": policy.scope,
+        "onFailure": "quarantine" if policy.maximum_failing_share is None else "quarantine_rows",
+        "maximumFailingShare": policy.maximum_failing_share,
         "onInconclusive": "admit" if policy.admit_inconclusive else "hold",
         "onStoreUnavailable": "admit" if policy.admit_when_unavailable else "halt",
         "heal": "auto" if policy.heal else "ask",

@@ -15,7 +15,9 @@ WAITING = (Status.HELD, Status.QUARANTINED, Status.PUBLISHING)  # of a batch tha
 
 def outlook(breaker: Breaker, now: datetime) -> str:
     """What happens next of itself."""
-    parts = []
+    parts = [f"overdue since {clock(each.since)} ({each.rule})" for each in breaker.overdue]
+    if machine.awaits_delivery(breaker):
+        parts.append("waits for that delivery")
     if breaker.override is not None:
         end = breaker.override.expires_at
         parts.append(f"override until {clock(end)}" if end else "override until reset")

@@ -19,6 +19,8 @@
 - The generation counts everything that makes earlier knowledge stale: each transition, override and contract version.
 - Overrides stand beside the state. While observe_only is on the machine runs on, its transitions are marked `shadow`, and
   nothing is enforced; it ends closed with an empty window.
+- A delivery that never comes opens the breaker if its service level is of a `tripOn` severity (`missed`). It is no batch: it enters no
+  window and no probe. Only what arrives afterwards can be the probe then; it ends the overdue with its arrival, whatever its verdict.
 - Batches that are older than what is published (backfill), made from fallback data, judged before, or inconclusive move nothing.
 """
 
@@ -80,6 +82,19 @@ class Counted:
 
 
 @dataclass(frozen=True, slots=True)
+class Overdue:
+    """Deliveries that a service level promised and that have not come: the first was due at `since`, the latest told of at `due`.
+
+    `tripped`: the breaker is open for it, so that only what is delivered from here on can be its probe.
+    """
+
+    rule: str
+    since: datetime
+    due: datetime
+    tripped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Breaker:
     """Everything the machine knows. `version` is the store's compare-and-set token, `event_sequence` the last event's number."""
 
@@ -91,7 +106,7 @@ class Breaker:
     since: datetime | None = None  # of the present state; None before the first transition
     opened_at: datetime | None = None  # of the present incident; kept while it re-opens
     cause: str = ""
-    findings: tuple[str, ...] = ()  # of the batch that tripped or failed the last probe, one line each
+    findings: tuple[str, ...] = ()  # of what tripped, or of the batch that failed the last probe, one line each
     failed_rules: frozenset[str] = frozenset()  # a probe passes only if all of these were executed
     window: tuple[Counted, ...] = ()
     reopened: int = 0  # failed probes since the trip
@@ -100,6 +115,7 @@ class Breaker:
     probed: tuple[str, ...] = ()  # batches already used as a probe in this incident
     passed: tuple[str, ...] = ()  # of those, the ones that passed since the last failure
     override: Override | None = None
+    overdue: tuple[Overdue, ...] = ()  # by rule; until the next delivery arrives
     event_sequence: int = 0
     version: int = 0
 
@@ -142,7 +158,8 @@ class Judged:
     """What the machine needs to know of a judged batch.
 
     `head`: unpartitioned, or not older than the newest published partition in scope. `repeated`: judged before under the same
-    contract version. `released`: a named person lets it through whatever the verdict.
+    contract version. `released`: a named person lets it through whatever the verdict. `delivers`: it is the delivery that was waited
+    for, and not an older partition, one that had come before, or the same batch again.
     """
 
     batch_id: str
@@ -155,6 +172,7 @@ class Judged:
     confidence: Confidence = Confidence.FULL
     repeated: bool = False
     released: bool = False
+    delivers: bool = False
 
     @classmethod
     def of(
@@ -166,6 +184,7 @@ class Judged:
         confidence: Confidence = Confidence.FULL,
         repeated: bool = False,
         released: bool = False,
+        delivers: bool = False,
     ) -> Judged:
         failed = [finding for finding in verdict.findings if finding.outcome is Outcome.FAIL]
         return cls(
@@ -179,6 +198,7 @@ class Judged:
             confidence=confidence,
             repeated=repeated,
             released=released,
+            delivers=delivers,
         )
 
     @property
@@ -234,9 +254,10 @@ def probe_due(breaker: Breaker, now: datetime) -> bool:
 
 
 def next_probe_at(breaker: Breaker, now: datetime) -> datetime | None:
-    """When a probe may be claimed at the earliest; None where none will be (closed, or held by an override without end)."""
+    """When a probe may be claimed at the earliest; None where none will be (closed, waiting for a delivery that is missing, or held by
+    an override without end)."""
     breaker = current(breaker, now)
-    if breaker.state is State.CLOSED:
+    if breaker.state is State.CLOSED or awaits_delivery(breaker):
         return None
     moments = [breaker.retry_at or now]
     if lease_is_live(breaker, now) and breaker.lease is not None:
@@ -263,6 +284,8 @@ class Arrival:
 def arrive(breaker: Breaker, judged: Judged, now: datetime) -> Arrival:
     """Decide on a judged batch that has just been delivered: publish, hold or quarantine, and what it does to the breaker."""
     lapsed = _lapse(breaker, now)
+    if judged.delivers and lapsed.breaker.overdue:
+        lapsed = replace(lapsed, breaker=replace(lapsed.breaker, overdue=()))
     breaker = lapsed.breaker
     kind = breaker.override.kind if breaker.override else None
     if judged.released:
@@ -322,6 +345,53 @@ def threshold_reached(window: tuple[Counted, ...], policy: BreakerPolicy) -> boo
     if policy.failure_rate_threshold is None:
         return failures >= policy.failures
     return len(window) >= policy.minimum_batches and failures / len(window) >= policy.failure_rate_threshold
+
+
+# --- a delivery does not arrive ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """Deliveries that a service level (`rule`, of `severity`) promised and that have not come: the first was due at `since`, the latest
+    at `due`. `told` says so to people."""
+
+    rule: str
+    severity: Severity
+    since: datetime
+    due: datetime
+    told: str
+
+
+def is_news(breaker: Breaker, missed: Missed) -> bool:
+    """Whether it has not been recorded yet: each missed delivery is, once."""
+    return all(known.rule != missed.rule or known.due < missed.due for known in breaker.overdue)
+
+
+def miss(breaker: Breaker, missed: Missed, now: datetime) -> Step | Refused:
+    """Record that a delivery is overdue. Opens a closed breaker where its severity is one of `tripOn` that refuses batches.
+
+    While the breaker is open or forced, it is recorded and moves nothing: what is missing later is told again, and may open then.
+    """
+    lapsed = _lapse(breaker, now)
+    breaker = lapsed.breaker
+    if not is_news(breaker, missed):
+        return Refused(f"{missed.rule}: that the delivery due at {missed.due.isoformat()} is missing has been recorded already")
+    known = next((each for each in breaker.overdue if each.rule == missed.rule), None)
+    forced = breaker.override is not None and breaker.override.kind is not OverrideKind.OBSERVE_ONLY
+    trips = missed.severity.refuses and missed.severity in breaker.policy.trip_on and breaker.state is State.CLOSED and not forced
+    since = missed.since if known is None else min(known.since, missed.since)
+    entry = Overdue(missed.rule, since, missed.due, trips or (known is not None and known.tripped))
+    others = tuple(each for each in breaker.overdue if each.rule != missed.rule)
+    recorded = replace(breaker, overdue=(*others, entry))
+    if not trips:
+        return _after(lapsed, Step(recorded))
+    nothing = Judged("", Outcome.FAIL, failed_rules=frozenset({missed.rule}), findings=(missed.told,))
+    return _after(lapsed, _open(recorded, nothing, now, reopened=0, cause=f"{missed.rule}: a delivery is missing"))
+
+
+def awaits_delivery(breaker: Breaker) -> bool:
+    """Whether it is open for a delivery that is missing: nothing that is stored already can close it."""
+    return breaker.state is not State.CLOSED and any(each.tripped for each in breaker.overdue)
 
 
 # --- probes --------------------------------------------------------------------------------------------------------
@@ -385,6 +455,8 @@ def _refusal(breaker: Breaker, now: datetime) -> str | None:
         return f"a probe is running, leased to {breaker.lease.holder}"
     if breaker.retry_at is not None and now < breaker.retry_at:
         return "the cooldown is not over"
+    if awaits_delivery(breaker):
+        return "a delivery is missing, and only one that arrives from now on can prove anything"
     return None
 
 
@@ -421,6 +493,7 @@ def adopt(breaker: Breaker, contract_version: str, policy: BreakerPolicy, now: d
         probed=(),
         passed=(),
         failed_rules=frozenset(),
+        overdue=_told(breaker),
         retry_at=None if breaker.state is State.CLOSED else now,
     )
     return _after(before, _note(updated, f"contract version {breaker.contract_version} -> {contract_version}", now, None))
@@ -457,7 +530,7 @@ def _open(breaker: Breaker, judged: Judged, now: datetime, *, reopened: int, cau
         lease=None,
         passed=(),
     )
-    return _enter(opened, State.OPEN, cause, now, batch_id=judged.batch_id)
+    return _enter(opened, State.OPEN, cause, now, batch_id=judged.batch_id or None)
 
 
 def _close(breaker: Breaker, cause: str, now: datetime, *, batch_id: str | None = None, actor: str | None = None) -> Step:
@@ -479,7 +552,7 @@ def _enter(breaker: Breaker, state: State, cause: str, now: datetime, *, batch_i
 
 
 def _fresh(breaker: Breaker) -> Breaker:
-    """Without any memory of an incident."""
+    """Without any memory of an incident, but for what is overdue: that has been told, and is told once."""
     return replace(
         breaker,
         window=(),
@@ -491,7 +564,12 @@ def _fresh(breaker: Breaker) -> Breaker:
         failed_rules=frozenset(),
         probed=(),
         passed=(),
+        overdue=_told(breaker),
     )
+
+
+def _told(breaker: Breaker) -> tuple[Overdue, ...]:
+    return tuple(replace(each, tripped=False) for each in breaker.overdue)
 
 
 def _note(breaker: Breaker, cause: str, now: datetime, actor: str | None) -> Step:

@@ -9,18 +9,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
+from operator import eq
 from typing import Any, TypeGuard
 
-from dagster_contracts.core.document import Flaw, Path, shown
 from dagster_contracts.core.errors import did_you_mean
+from dagster_contracts.core.flaws import Flaw, Path, shown
 
 _ANNOTATIONS = frozenset({"$schema", "$id", "$comment", "title", "description", "examples", "default", "deprecated", "format"})
 _APPLIED = frozenset(
-    {"$ref", "type", "enum", "const", "pattern", "minimum", "exclusiveMinimum", "items", "minItems", "maxItems", "uniqueItems"}
+    {"$ref", "type", "enum", "const", "pattern", "minimum", "maximum", "exclusiveMinimum", "items", "minItems", "maxItems", "uniqueItems"}
     | {"required", "properties", "additionalProperties", "unevaluatedProperties", "allOf", "anyOf", "oneOf", "not", "if", "then", "$defs"}
 )
 _CONDITION = frozenset({"const", "type", "required", "properties", "anyOf"})
+_OF_VALUES = frozenset({"enum", "const", "pattern", "minimum", "maximum", "exclusiveMinimum"})
+
+Test = Callable[[object], bool]
 
 
 def _is_number(value: object) -> TypeGuard[int | float]:
@@ -31,7 +36,7 @@ def _is_whole(value: object) -> bool:
     return value.is_integer() if isinstance(value, float) else _is_number(value)
 
 
-_TYPES: dict[str, tuple[str, Callable[[object], bool]]] = {
+_TYPES: dict[str, tuple[str, Test]] = {
     "string": ("text", lambda value: isinstance(value, str)),
     "integer": ("a whole number", _is_whole),
     "number": ("a number", _is_number),
@@ -59,22 +64,26 @@ class Schema:
     def __init__(self, root: Mapping[str, Any]):
         self._root = _pruned(root, _APPLIED)
         self._known: dict[int, tuple[str, ...]] = {}
-        self._resolved: dict[str, Mapping[str, Any]] = {}
+        self._parts: dict[str, _Part] = {}
 
     def breaches(self, value: object) -> list[Breach]:
         """Every breach, once; empty for a valid document. A key that is missing because it is misspelt is told as misspelt."""
         found: list[Breach] = []
-        _Check(self).apply(self._root, value, (), found)
+        _Check(self).apply(self.resolve("#"), value, (), found)
         misspelt = {(breach.path[:-1], breach.expected) for breach in found if breach.keyword == "unknown" and breach.expected}
         return [breach for breach in dict.fromkeys(found) if breach.keyword != "required" or (breach.path, breach.expected) not in misspelt]
 
-    def resolve(self, ref: str) -> Mapping[str, Any]:
-        if ref not in self._resolved:
-            schema: Mapping[str, Any] = self._root
-            for part in ref.removeprefix("#/").split("/"):
-                schema = schema[part]
-            self._resolved[ref] = schema
-        return self._resolved[ref]
+    def resolve(self, ref: str) -> _Part:
+        """The part that a reference names, made ready when it is first asked for."""
+        if ref not in self._parts:
+            self._parts[ref] = _ready(self._at(ref))
+        return self._parts[ref]
+
+    def _at(self, ref: str) -> Mapping[str, Any]:
+        schema: Mapping[str, Any] = self._root
+        for step in ref.split("/")[1:]:
+            schema = schema[step]
+        return schema
 
     def known_keys(self, schema: Mapping[str, Any]) -> tuple[str, ...]:
         """Every key that `schema` speaks of, whatever its conditions."""
@@ -85,12 +94,54 @@ class Schema:
     def _collect(self, schema: Mapping[str, Any]) -> Iterable[str]:
         yield from schema.get("properties", ())
         if ref := schema.get("$ref"):
-            yield from self._collect(self.resolve(ref))
+            yield from self._collect(self._at(ref))
         for keyword in ("allOf", "anyOf", "oneOf"):
             for part in schema.get(keyword, ()):
                 yield from self._collect(part)
         if "then" in schema:
             yield from self._collect(schema["then"])
+
+
+@dataclass(slots=True)
+class _Part:
+    """A schema made ready to be applied: its text is looked at once, and not for every value."""
+
+    schema: Mapping[str, Any]
+    ref: str | None = None
+    kinds: str | list[str] | None = None
+    of_values: bool = False
+    items: _Part | None = None
+    properties: dict[str, _Part] = field(default_factory=dict)
+    required: tuple[str, ...] = ()
+    closed: bool = False
+    all_of: list[tuple[Test | None, _Part]] = field(default_factory=list)  # most are conditions, and most do not hold
+    forbidden: Test | None = None
+    alternatives: list[tuple[str, list[_Part]]] = field(default_factory=list)
+    accounts: bool = False  # for every key, whatever part of it knows the key
+
+
+def _ready(schema: Mapping[str, Any]) -> _Part:
+    conditions = [_conditional(part) for part in schema.get("allOf", ())]
+    if "if" in schema:
+        conditions.append(_conditional({"if": schema["if"], "then": schema["then"]}))
+    return _Part(
+        schema,
+        schema.get("$ref"),
+        schema.get("type"),
+        not _OF_VALUES.isdisjoint(schema),
+        _ready(schema["items"]) if "items" in schema else None,
+        {key: _ready(part) for key, part in schema.get("properties", {}).items()},
+        tuple(schema.get("required", ())),
+        schema.get("additionalProperties") is False,
+        conditions,
+        _test(schema["not"]) if "not" in schema else None,
+        [(keyword, [_ready(part) for part in schema[keyword]]) for keyword in ("anyOf", "oneOf") if keyword in schema],
+        schema.get("unevaluatedProperties") is False,
+    )
+
+
+def _conditional(schema: Mapping[str, Any]) -> tuple[Test | None, _Part]:
+    return (_test(schema["if"]), _ready(schema["then"])) if schema.keys() == {"if", "then"} else (None, _ready(schema))
 
 
 class _Check:
@@ -101,24 +152,20 @@ class _Check:
         self._hints = 200  # near misses looked up per document: each costs about a millisecond
         self._seen: dict[tuple[str, Path], tuple[list[Breach], set[str]]] = {}
 
-    def apply(self, schema: Mapping[str, Any], value: object, path: Path, found: list[Breach]) -> set[str]:
-        evaluated: set[str] = set()
-        if (ref := schema.get("$ref")) is not None:
-            evaluated |= self._ref(ref, value, path, found)
-        if (kinds := schema.get("type")) is not None:
-            if not _is_of(value, kinds):
-                found.append(_wrong_type(kinds, value, path))
-                return evaluated
-            if len(schema) == 1:
-                return evaluated
-        self._values(schema, value, path, found)
+    def apply(self, part: _Part, value: object, path: Path, found: list[Breach]) -> set[str]:
+        evaluated = set() if part.ref is None else set(self._ref(part.ref, value, path, found))
+        if part.kinds is not None and not _is_of(value, part.kinds):
+            found.append(_wrong_type(part.kinds, value, path))
+            return evaluated
+        if part.of_values:
+            self._values(part.schema, value, path, found)
         if isinstance(value, list):
-            self._list(schema, value, path, found)
+            self._list(part, value, path, found)
         elif isinstance(value, dict):
-            self._keys(schema, value, path, found, evaluated)
-        self._combinations(schema, value, path, found, evaluated)
-        if isinstance(value, dict) and schema.get("unevaluatedProperties") is False:
-            self._unknown(schema, value, path, found, evaluated)
+            self._keys(part, value, path, found, evaluated)
+        self._combinations(part, value, path, found, evaluated)
+        if part.accounts and isinstance(value, dict):
+            self._unknown(part.schema, value, path, found, evaluated)
         return evaluated
 
     def _ref(self, ref: str, value: object, path: Path, found: list[Breach]) -> set[str]:
@@ -134,7 +181,7 @@ class _Check:
         return evaluated
 
     def _values(self, schema: Mapping[str, Any], value: object, path: Path, found: list[Breach]) -> None:
-        if (allowed := schema.get("enum")) is not None and not any(_same(value, other) for other in allowed):
+        if (allowed := schema.get("enum")) is not None and not _among(value, allowed):
             hint = self._near(value, map(str, allowed)) if isinstance(value, str) else ""
             found.append(Breach(path, f"{shown(value)} is not allowed here{hint or ';'} allowed: {', '.join(map(str, allowed))}", "enum"))
         if "const" in schema and not _same(value, schema["const"]):
@@ -145,13 +192,16 @@ class _Check:
         elif _is_number(value):
             if (least := schema.get("minimum")) is not None and value < least:
                 found.append(Breach(path, f"expected at least {least}, found {shown(value)}", "minimum"))
+            if (most := schema.get("maximum")) is not None and value > most:
+                found.append(Breach(path, f"expected at most {most}, found {shown(value)}", "maximum"))
             if (bound := schema.get("exclusiveMinimum")) is not None and value <= bound:
                 found.append(Breach(path, f"expected more than {bound}, found {shown(value)}", "exclusiveMinimum"))
 
-    def _list(self, schema: Mapping[str, Any], value: list[object], path: Path, found: list[Breach]) -> None:
-        if (items := schema.get("items")) is not None:
+    def _list(self, part: _Part, value: list[object], path: Path, found: list[Breach]) -> None:
+        if part.items is not None:
             for index, item in enumerate(value):
-                self.apply(items, item, (*path, index), found)
+                self.apply(part.items, item, (*path, index), found)
+        schema = part.schema
         if len(value) < schema.get("minItems", 0):
             found.append(Breach(path, f"expected at least {schema['minItems']} entries, found {len(value)}", "minItems"))
         if len(value) > schema.get("maxItems", len(value)):
@@ -159,17 +209,17 @@ class _Check:
         if schema.get("uniqueItems") and len({_canonical(item) for item in value}) < len(value):
             found.append(Breach(path, "an entry stands twice in this list; keep one of them", "uniqueItems"))
 
-    def _keys(self, schema: Mapping[str, Any], value: dict[str, object], path: Path, found: list[Breach], evaluated: set[str]) -> None:
-        properties = schema.get("properties", {})
-        if properties:
+    def _keys(self, part: _Part, value: dict[str, object], path: Path, found: list[Breach], evaluated: set[str]) -> None:
+        if part.properties:
             for key, item in value.items():
-                if key in properties:
+                known = part.properties.get(key)
+                if known is not None:
                     evaluated.add(key)
-                    self.apply(properties[key], item, (*path, key), found)
-        missing = [key for key in schema.get("required", ()) if key not in value]
+                    self.apply(known, item, (*path, key), found)
+        missing = [key for key in part.required if key not in value] if part.required else []
         found += [Breach(path, f'the key "{key}" is missing', "required", key) for key in missing]
-        if schema.get("additionalProperties") is False:
-            self._unknown(schema, value, path, found, evaluated & properties.keys())
+        if part.closed:
+            self._unknown(part.schema, value, path, found, evaluated & part.properties.keys())
             evaluated |= value.keys()
 
     def _unknown(self, schema: Mapping[str, Any], value: dict[str, object], path: Path, found: list[Breach], evaluated: set[str]) -> None:
@@ -191,20 +241,17 @@ class _Check:
         self._hints -= 1
         return did_you_mean(word[:80], known) if self._hints >= 0 else ""
 
-    def _combinations(self, schema: Mapping[str, Any], value: object, path: Path, found: list[Breach], evaluated: set[str]) -> None:
-        for part in schema.get("allOf", ()):
-            if "if" not in part or len(part) > 2 or _holds(part["if"], value):  # most are conditions, and most do not hold
-                evaluated |= self.apply(part, value, path, found)
-        if "if" in schema and _holds(schema["if"], value):
-            evaluated |= self.apply(schema["then"], value, path, found)
-        if "not" in schema and _holds(schema["not"], value):
-            names = ", ".join(f'"{key}"' for key in schema["not"]["required"])
+    def _combinations(self, part: _Part, value: object, path: Path, found: list[Breach], evaluated: set[str]) -> None:
+        for condition, then in part.all_of:
+            if condition is None or condition(value):
+                evaluated |= self.apply(then, value, path, found)
+        if part.forbidden is not None and part.forbidden(value):
+            names = ", ".join(f'"{key}"' for key in part.schema["not"]["required"])
             found.append(Breach(path, f"the key {names} is not allowed here", "not"))
-        for keyword in ("anyOf", "oneOf"):
-            if keyword in schema:
-                evaluated |= self._alternatives(keyword, schema[keyword], value, path, found)
+        for keyword, parts in part.alternatives:
+            evaluated |= self._alternatives(keyword, parts, value, path, found)
 
-    def _alternatives(self, keyword: str, parts: list[Mapping[str, Any]], value: object, path: Path, found: list[Breach]) -> set[str]:
+    def _alternatives(self, keyword: str, parts: list[_Part], value: object, path: Path, found: list[Breach]) -> set[str]:
         tried: list[tuple[list[Breach], set[str]]] = []
         for part in parts:
             breaches: list[Breach] = []
@@ -257,18 +304,33 @@ def _pruned_content(keyword: str, content: Any, supported: frozenset[str]) -> An
     return _pruned(content, _CONDITION) if keyword in ("if", "not") else content
 
 
-def _holds(condition: Mapping[str, Any], value: object) -> bool:
-    """Whether the schema of an `if` or a `not` accepts `value`. Its keys need no accounting for: the schemas list them elsewhere too."""
-    if "const" in condition and not _same(value, condition["const"]):
-        return False
-    if "type" in condition and not _is_of(value, condition["type"]):
-        return False
-    if isinstance(value, dict):
-        if any(key not in value for key in condition.get("required", ())):
+def _test(condition: Mapping[str, Any]) -> Test:
+    """Whether the schema of an `if` or a `not` accepts a value. Its keys need no accounting for: the schemas list them elsewhere too."""
+    if condition.keys() == {"const"} and isinstance(condition["const"], str):
+        return partial(eq, condition["const"])
+    required = tuple(condition.get("required", ()))
+    parts = [(key, _test(part)) for key, part in condition.get("properties", {}).items()]
+    tests = [_test(part) for part in condition.get("anyOf", ())]
+
+    def keys_hold(value: Mapping[str, object]) -> bool:
+        for key in required:
+            if key not in value:
+                return False
+        for key, test in parts:  # noqa: SIM110 - twice as fast as all(), and this is most of the time that a document takes
+            if key in value and not test(value[key]):
+                return False
+        return True
+
+    def holds(value: object) -> bool:
+        if isinstance(value, dict) and not keys_hold(value):
             return False
-        if not all(_holds(part, value[key]) for key, part in condition.get("properties", {}).items() if key in value):
+        if "const" in condition and not _same(value, condition["const"]):
             return False
-    return "anyOf" not in condition or any(_holds(part, value) for part in condition["anyOf"])
+        if "type" in condition and not _is_of(value, condition["type"]):
+            return False
+        return not tests or any(test(value) for test in tests)
+
+    return holds
 
 
 def _is_of(value: object, kinds: str | list[str]) -> bool:
@@ -285,6 +347,10 @@ def _same(one: object, other: object) -> bool:
     if isinstance(one, str) or isinstance(other, str):
         return one == other
     return _canonical(one) == _canonical(other)
+
+
+def _among(value: object, allowed: list[object]) -> bool:
+    return value in allowed if isinstance(value, str) else any(_same(value, other) for other in allowed)
 
 
 def _canonical(value: object) -> object:

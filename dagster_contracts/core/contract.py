@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 from enum import StrEnum
 
 from dagster_contracts.core.errors import ContractInvalid, Problem, did_you_mean
@@ -111,11 +111,30 @@ class QualityRule:
 
 
 @dataclass(frozen=True, slots=True)
+class Relationship:
+    """What stands in `columns` stands in the `targets` of the contract's object `object`. Columns are named as the data names them."""
+
+    to: str  # as written
+    columns: tuple[str, ...]
+    object: str
+    targets: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unrelated:
+    """A relationship that cannot be judged, and why; `wrong` where the contract itself is wrong."""
+
+    to: str
+    reason: str
+    wrong: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Property:
     """A column (or nested field). `name` is the column in the data: `physicalName` where one is given, else the ODCS name."""
 
     name: str
-    logical_type: str | None = None  # string date timestamp time number integer object array boolean map
+    logical_type: str | None = None  # string date timestamp time number integer object array boolean map vector
     physical_type: str | None = None
     options: Mapping[str, object] = field(default_factory=dict)  # logicalTypeOptions as written
     required: bool = False
@@ -125,13 +144,22 @@ class Property:
     enum: tuple[Scalar, ...] = ()
     classification: str | None = None
     deprecated: bool = False
+    deprecated_until: date | None = None  # customProperty deprecatedUntil: the last day on which the column may be there
+    computed: bool = False  # a measure or dimension (semanticType) without a physicalName: no column of the data
     description: str | None = None
     tags: tuple[str, ...] = ()
     quality: tuple[QualityRule, ...] = ()
     properties: tuple[Property, ...] = ()
-    items: Property | None = None
-    relationships: tuple[str, ...] = ()  # referenced targets, as written
+    items: Property | None = None  # of an array
+    keys: Property | None = None  # of a map
+    values: Property | None = None  # of a map
+    relationships: tuple[Relationship | Unrelated, ...] = ()
     path: str = ""
+
+    @property
+    def within(self) -> tuple[Property, ...]:
+        """The properties directly below this one."""
+        return (*self.properties, *(part for part in (self.items, self.keys, self.values) if part is not None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,13 +168,20 @@ class SchemaObject:
 
     name: str
     physical_name: str | None = None
+    physical_type: str | None = None  # table, view, topic, files ...
     asset: str | None = None  # customProperty dagsterAsset, as "vendor/feed"
     closed: bool = False  # customProperty closedSchema: columns that are not listed break the schema
     description: str | None = None
     properties: tuple[Property, ...] = ()
     quality: tuple[QualityRule, ...] = ()
-    relationships: tuple[str, ...] = ()
+    relationships: tuple[Relationship | Unrelated, ...] = ()
+    profiles: Mapping[str, str] = field(default_factory=dict)  # text of the profile files that its rules name, by the name written there
     path: str = ""
+
+    @property
+    def table(self) -> str:
+        """The last part of its physical name, else its name: what SQL may call it."""
+        return (self.physical_name or "").rpartition(".")[2] or self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +195,9 @@ class ServiceLevel:
     element: str | None = None  # "object.property"
     driver: str | None = None
     schedule: str | None = None
+    severity: str | None = None  # customProperty of the entry, as is `tolerance`, an ISO 8601 duration
+    tolerance: str | None = None
+    description: str | None = None
     path: str = ""
 
 
@@ -189,6 +227,7 @@ class BreakerPolicy:
     lease: timedelta = timedelta(minutes=15)
     sample_rows: int = 10_000
     scope: str = "asset"  # or the name of a partition dimension
+    maximum_failing_share: float | None = None  # onFailure: quarantine_rows; None: a batch that fails is refused as a whole
     admit_inconclusive: bool = False  # onInconclusive: admit
     admit_when_unavailable: bool = False  # onStoreUnavailable: admit
     heal: bool = True  # heal: auto

@@ -7,14 +7,12 @@ and not a base-60 number, and `1e5` is a number (as in JSON). Keys are always te
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import yaml
 
 from dagster_contracts.core.errors import ContractSyntaxError, Problem
-
-Path = tuple[str | int, ...]
+from dagster_contracts.core.flaws import Flaw, Path, path_text, shown
 
 MAX_DEPTH = 64
 MAX_ALIASED_NODES = 20_000  # nodes that aliases may add to what is written; a real contract stays far below
@@ -32,14 +30,6 @@ _WORDS: dict[str, object] = {
     **{form: float("nan") for form in (".nan", ".NaN", ".NAN")},
 }
 _TAG = "tag:yaml.org,2002:"
-
-
-@dataclass(frozen=True, slots=True)
-class Flaw:
-    """Something wrong at one place of a document."""
-
-    path: Path
-    message: str
 
 
 @dataclass(slots=True)
@@ -80,31 +70,6 @@ class Document:
 
     def problem(self, flaw: Flaw) -> Problem:
         return Problem(path_text(flaw.path), flaw.message, line=self.line(flaw.path), source=self.source)
-
-
-def path_text(path: Path) -> str:
-    """`("schema", 0, "name")` as "schema[0].name"."""
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
-
-
-def maps(value: object) -> Iterator[tuple[int, dict[str, object]]]:
-    """The mappings of a list with their index. Nothing where it is no list: the JSON schema reports that."""
-    if isinstance(value, list):
-        yield from ((index, item) for index, item in enumerate(value) if isinstance(item, dict))
-
-
-def shown(value: object) -> str:
-    """A found value for a message, cut to a readable length."""
-    if value is None:
-        return "nothing"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, dict):
-        return "a mapping"
-    if isinstance(value, list):
-        return "a list"
-    text = f'"{value}"' if isinstance(value, str) else repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def read(text: str, *, source: str | None = None) -> Document:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 
-from dagster_contracts.core.breaker import Breaker, State, Transition
+from dagster_contracts.core.breaker import Breaker, Missed, State, Transition
 from dagster_contracts.core.ledger import Batch, Output, Route, RouteKind, Status
 from dagster_contracts.core.verdict import Outcome
 
@@ -27,6 +27,7 @@ class EventType(StrEnum):
     BATCH_PUBLISHED = "batch.published"
     BATCH_RELEASED = "batch.released"
     BATCH_DISCARDED = "batch.discarded"
+    DELIVERY_MISSED = "delivery.missed"
     PROBE_INCONCLUSIVE = "probe.inconclusive"
     ROUTE_SERVED_FALLBACK = "route.served_fallback"
     OUTPUT_HEALED = "output.healed"
@@ -118,6 +119,25 @@ def of_batch(batch: Batch) -> tuple[Draft, ...]:
     elif batch.outcome is Outcome.INCONCLUSIVE:
         drafts.append(Draft(EventType.BATCH_PUBLISHED, f"{place} is published unjudged ({batch.outcome})", payload))
     return tuple(drafts)
+
+
+def of_missed(asset: str, missed: Missed, last: datetime, breaker: Breaker) -> Draft:
+    """Deliveries have not come, the last of all at `last`; `breaker` is the breaker that knows."""
+    payload: dict[str, object] = {
+        "asset": asset,
+        "rule": missed.rule,
+        "severity": str(missed.severity),
+        "since": _time(missed.since),
+        "due": _time(missed.due),
+        "last": _time(last),
+        "state": str(breaker.state),
+        "contract_version": breaker.contract_version,
+    }
+    return Draft(EventType.DELIVERY_MISSED, f"{breaker.key}: {missed.rule}: {missed.told}", payload)
+
+
+def _time(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def of_inconclusive_probe(batch: Batch) -> Draft:

@@ -19,9 +19,9 @@ from dataclasses import replace
 from datetime import datetime
 
 from dagster_contracts.core.contract import Severity
-from dagster_contracts.core.metrics import Metric
-from dagster_contracts.core.plan import NotExecuted, Plan, Present, Within
-from dagster_contracts.core.rules import MeasuredBatch, has_failing_rows, inconclusive, judge_rule
+from dagster_contracts.core.metrics import Expectation, Metric, Orphans, Query
+from dagster_contracts.core.plan import Fresh, Gone, NotExecuted, Plan, Present, Retained, Within
+from dagster_contracts.core.rules import MeasuredBatch, has_failing_rows, has_no_time, inconclusive, judge_rule
 from dagster_contracts.core.verdict import Finding, Measured, Measurement, Outcome, Past, Sample, Unmeasured, Verdict
 
 NOTHING = Past()
@@ -45,7 +45,9 @@ def judge(
     if isinstance(measurement, Unmeasured):
         findings = [inconclusive(rule, measurement, plan.masked) for rule in plan.rules]
         return _verdict(plan, None, findings, [], digest(measurement))
-    batch = MeasuredBatch(measurement, samples if plan.samples else {}, _masked(plan, measurement), plan.samples, as_of, head, past)
+    deprecated = frozenset(rule.check.column for rule in plan.rules if isinstance(rule.check, Gone))
+    shown = samples if plan.samples else {}
+    batch = MeasuredBatch(measurement, shown, _masked(plan, measurement), plan.samples, as_of, head, past, deprecated)
     judged = [judge_rule(rule, batch) for rule in plan.rules]
     findings = [entry for entry in judged if isinstance(entry, Finding)]
     missed = [entry for entry in judged if isinstance(entry, NotExecuted)]
@@ -57,16 +59,31 @@ def failing(plan: Plan, measurement: Measurement) -> tuple[Metric, ...]:
     if not plan.samples:
         return ()
     broken = (rule.check for rule in plan.rules if isinstance(rule.check, Within) and has_failing_rows(rule.check, measurement))
-    return tuple(dict.fromkeys(check.metric for check in broken))
+    timeless = (check for rule in plan.rules if isinstance(check := rule.check, Fresh | Retained) and has_no_time(check, measurement))
+    return tuple(dict.fromkeys(check.metric for check in (*broken, *timeless)))
+
+
+def refusing_rows(plan: Plan, measurement: Measurement) -> dict[str, Metric]:
+    """The broken rules that refuse the batch and name the rows that break them: rule id -> metric."""
+    return {
+        rule.id: rule.check.metric
+        for rule in plan.rules
+        if rule.severity.refuses and isinstance(rule.check, Within) and has_failing_rows(rule.check, measurement)
+    }
 
 
 def digest(measurement: Measurement | Unmeasured) -> str:
-    """SHA-256 (hex) of a measurement, whatever the order of its values and the words of a library that failed."""
+    """SHA-256 (hex) of a measurement, whatever the order of its values and the words of a library that failed.
+
+    What looks beyond the batch (relationships, queries) or speaks in another tool's words (expectations) is left out: the same data
+    measures the same, whatever stands beside it.
+    """
     if isinstance(measurement, Unmeasured):
         parts: list[object] = ["unmeasured", measurement.reason]
     else:
+        own = [each for each in measurement.values.items() if not isinstance(each[0], Orphans | Query | Expectation)]
         columns = [[column.name, column.type] for column in measurement.columns]
-        parts = ["measured", measurement.rows, columns, sorted(map(_named, measurement.values.items()))]
+        parts = ["measured", measurement.rows, columns, sorted(map(_named, own))]
     return hashlib.sha256(json.dumps(parts, ensure_ascii=True, separators=(",", ":")).encode()).hexdigest()
 
 
@@ -79,7 +96,7 @@ def _masked(plan: Plan, measurement: Measurement) -> frozenset[str]:
     """Classified columns, and where there are any, those the contract does not know: one may be a classified column renamed."""
     if not plan.masked:
         return plan.masked
-    known = {rule.check.column for rule in plan.rules if isinstance(rule.check, Present)}
+    known = {rule.check.column for rule in plan.rules if isinstance(rule.check, Present | Gone)}
     return plan.masked | {column.name for column in measurement.columns if column.name not in known}
 
 

@@ -16,6 +16,8 @@ Bins, ProfileOf as a profile, Expectation as Answer.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -84,6 +86,11 @@ class Missing:
     @property
     def columns(self) -> tuple[str, ...]:
         return (self.column,)
+
+
+@dataclass(frozen=True, slots=True)
+class Among(Missing):
+    """The same rows where their share is what matters: to be among them is no fault."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +254,11 @@ class Nested:
     def columns(self) -> tuple[str, ...]:
         return (self.column,)
 
+    @property
+    def of_many(self) -> bool:
+        """Whether a row may have several values at the path."""
+        return not {EACH, KEYS, VALUES}.isdisjoint(self.path)
+
 
 @dataclass(frozen=True, slots=True)
 class Compared:
@@ -337,10 +349,14 @@ class ProfileOf:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """The one number that a SQL query over the batch answers. Placeholders are filled in: the batch is the table `name`."""
+    """The one number that a SQL query over the batch answers. Placeholders are filled in: the batch is the table `name`.
+
+    `types` are columns with their ODCS logical types: where the data has them as text, the query reads them as what they stand for.
+    """
 
     sql: str
     name: str
+    types: tuple[tuple[str, str], ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -349,10 +365,11 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """A Great Expectations expectation: its type in snake case, and its arguments as canonical JSON."""
+    """A Great Expectations expectation: its type in snake case, its arguments as canonical JSON, and `types` as Query has them."""
 
     type: str
     arguments: str = "{}"
+    types: tuple[tuple[str, str], ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -360,3 +377,20 @@ class Expectation:
 
 
 Metric = ValueMetric | RowCount | Nested | Compared | Orphans | Newest | Oldest | Statistic | Histogram | ProfileOf | Query | Expectation
+
+
+def may_read(metrics: Iterable[Metric]) -> frozenset[str]:
+    """Names that columns must have to be looked at: of a query or an expectation, every word and every text in it."""
+    found: set[str] = set()
+    for metric in metrics:
+        found.update(metric.columns)
+        if isinstance(metric, Query | Expectation):
+            found.update(re.findall(r"\w+", metric.sql if isinstance(metric, Query) else metric.arguments))
+    return frozenset(found)
+
+
+def reads_object(metric: Metric, name: str) -> bool:
+    """Whether a metric looks at the contract's object `name`; a query at every one whose name stands in it."""
+    if isinstance(metric, Query):
+        return name.lower() in re.findall(r"\w+", metric.sql.lower()) or f'"{name.lower()}"' in metric.sql.lower()
+    return isinstance(metric, Orphans) and metric.object == name

@@ -10,8 +10,9 @@ from hashlib import sha256
 
 from dagster_contracts.core.conformance import Breach
 from dagster_contracts.core.contract import BreakerPolicy, Contract, Operator
-from dagster_contracts.core.document import Document, Flaw, Path, maps, read, shown
+from dagster_contracts.core.document import Document, read
 from dagster_contracts.core.errors import ContractInvalid, Problem
+from dagster_contracts.core.flaws import Flaw, Path, maps, shown
 from dagster_contracts.core.odcs_read import read_contract
 from dagster_contracts.core.odcs_rules import own_flaws
 from dagster_contracts.core.policy import read_policy

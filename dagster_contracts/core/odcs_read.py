@@ -5,12 +5,25 @@ A column is called by `physicalName` where one is given, else by `name`; column 
 
 from __future__ import annotations
 
-from dagster_contracts.core.contract import BreakerPolicy, Contract, Operator, Property, QualityRule, Scalar, SchemaObject, ServiceLevel
-from dagster_contracts.core.document import Path, maps, path_text
-from dagster_contracts.core.odcs_rules import is_library
+from dataclasses import replace
+from datetime import date
+
+from dagster_contracts.core.contract import (
+    BreakerPolicy,
+    Contract,
+    Operator,
+    Property,
+    QualityRule,
+    Scalar,
+    SchemaObject,
+    ServiceLevel,
+    Unrelated,
+)
+from dagster_contracts.core.flaws import Path, maps, path_text
+from dagster_contracts.core.odcs_quality import FORMER_METRICS, OURS, is_library, read_implementation
+from dagster_contracts.core.odcs_references import column_of, object_name, of_object, of_property
 
 _Map = dict[str, object]
-_FORMER_METRICS = {"duplicateCount": "duplicateValues", "validValues": "invalidValues"}  # ODCS 3.0 `rule` -> `metric`
 
 
 def read_contract(root: _Map, policy: BreakerPolicy, *, source: str | None, content_hash: str, notes: tuple[str, ...]) -> Contract:
@@ -19,7 +32,7 @@ def read_contract(root: _Map, policy: BreakerPolicy, *, source: str | None, cont
         version=str(root["version"]),
         api_version=str(root["apiVersion"]),
         status=_text(root.get("status")) or "",
-        objects=tuple(_object(obj, ("schema", index)) for index, obj in maps(root.get("schema"))),
+        objects=tuple(_object(root, obj, ("schema", index)) for index, obj in maps(root.get("schema"))),
         name=_text(root.get("name")),
         description=_description(root.get("description")),
         owner=_owner(root),
@@ -39,19 +52,28 @@ def custom_property(owner: _Map, name: str) -> object | None:
     return next((entry.get("value") for _, entry in maps(owner.get("customProperties")) if entry.get("property") == name), None)
 
 
-def _object(obj: _Map, path: Path) -> SchemaObject:
-    columns = {str(prop.get("name")): _column(prop) for _, prop in maps(obj.get("properties"))}
+def _object(root: _Map, obj: _Map, path: Path) -> SchemaObject:
+    columns = {str(prop.get("name")): column_of(prop) for _, prop in maps(obj.get("properties"))}
     return SchemaObject(
-        name=_text(obj.get("name")) or _text(obj.get("physicalName")) or "",
+        name=object_name(obj),
         physical_name=_text(obj.get("physicalName")),
+        physical_type=_text(obj.get("physicalType")),
         asset=_text(custom_property(obj, "dagsterAsset")),
         closed=custom_property(obj, "closedSchema") is True,
         description=_text(obj.get("description")),
-        properties=_properties(obj, path),
+        properties=tuple(_column(root, obj, prop, (*path, "properties", index), columns) for index, prop in maps(obj.get("properties"))),
         quality=_rules(obj, path, columns),
-        relationships=_relationships(obj),
+        relationships=tuple(of_object(root, obj, entry) for _, entry in maps(obj.get("relationships"))),
         path=path_text(path),
     )
+
+
+def _column(root: _Map, obj: _Map, prop: _Map, path: Path, columns: dict[str, str]) -> Property:
+    column = _property(prop, path)
+    if column.quality:  # its rules may name other columns
+        column = replace(column, quality=_rules(prop, path, columns))
+    related = tuple(of_property(root, obj, column.name, entry) for _, entry in maps(prop.get("relationships")))
+    return replace(column, relationships=related) if related else column
 
 
 def _properties(owner: _Map, path: Path) -> tuple[Property, ...]:
@@ -59,13 +81,12 @@ def _properties(owner: _Map, path: Path) -> tuple[Property, ...]:
 
 
 def _property(prop: _Map, path: Path) -> Property:
-    items = prop.get("items")
     position = prop.get("primaryKeyPosition", -1)
     return Property(
-        name=_column(prop),
+        name=column_of(prop),
         logical_type=_text(prop.get("logicalType")),
         physical_type=_text(prop.get("physicalType")),
-        options=_map(prop.get("logicalTypeOptions")),
+        options=_options(prop),
         required=prop.get("required") is True,
         unique=prop.get("unique") is True,
         primary_key=prop.get("primaryKey") is True,
@@ -73,18 +94,41 @@ def _property(prop: _Map, path: Path) -> Property:
         enum=_scalars([entry.get("value") for _, entry in maps(prop.get("enum"))]),
         classification=_text(prop.get("classification")),
         deprecated=prop.get("deprecated") is True,
+        deprecated_until=_day(custom_property(prop, "deprecatedUntil")),
+        computed=prop.get("semanticType") in ("measure", "dimension") and not prop.get("physicalName"),
         description=_text(prop.get("description")),
         tags=_texts(prop.get("tags")),
         quality=_rules(prop, path, {}),
         properties=_properties(prop, path),
-        items=_property(items, (*path, "items")) if isinstance(items, dict) else None,
-        relationships=_relationships(prop),
+        items=_part(prop, "items", path),
+        keys=_part(_map(prop.get("map")), "key", (*path, "map")),
+        values=_part(_map(prop.get("map")), "value", (*path, "map")),
+        relationships=tuple(
+            Unrelated(_text(entry.get("to")) or "", "keys within a column are not compared") for _, entry in maps(prop.get("relationships"))
+        ),
         path=path_text(path),
     )
 
 
-def _column(prop: _Map) -> str:
-    return _text(prop.get("physicalName")) or _text(prop.get("name")) or ""
+def _part(owner: _Map, key: str, path: Path) -> Property | None:
+    found = owner.get(key)
+    return _property(found, (*path, key)) if isinstance(found, dict) else None
+
+
+def _options(prop: _Map) -> _Map:
+    """`required` of an object names its fields; they are called as the data calls them."""
+    options = _map(prop.get("logicalTypeOptions"))
+    if not isinstance(named := options.get("required"), list):
+        return options
+    columns = {inner.get("name"): column_of(inner) for _, inner in maps(prop.get("properties"))}
+    return {**options, "required": [columns.get(name, name) for name in named]}
+
+
+def _day(value: object) -> date | None:
+    try:
+        return date.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
 
 
 def _rules(owner: _Map, path: Path, columns: dict[str, str]) -> tuple[QualityRule, ...]:
@@ -95,7 +139,7 @@ def _rule(rule: _Map, path: Path, columns: dict[str, str]) -> QualityRule:
     former = _text(rule.get("rule"))
     return QualityRule(
         type=_type(rule),
-        metric=_text(rule.get("metric")) or (_FORMER_METRICS.get(former, former) if former else None),
+        metric=_text(rule.get("metric")) or (FORMER_METRICS.get(former, former) if former else None),
         operators=_operators(rule),
         unit=_text(rule.get("unit")),
         severity=_text(rule.get("severity")),
@@ -105,9 +149,18 @@ def _rule(rule: _Map, path: Path, columns: dict[str, str]) -> QualityRule:
         arguments=_arguments(rule, columns),
         query=_text(rule.get("query")),
         engine=_text(rule.get("engine")),
-        implementation=rule.get("implementation"),
+        implementation=_implementation(rule, columns),
         path=path_text(path),
     )
+
+
+def _implementation(rule: _Map, columns: dict[str, str]) -> object | None:
+    """Columns that a rule of ours names are called as the data calls them."""
+    given = read_implementation(rule)[0]
+    if not isinstance(given, dict) or rule.get("engine") != OURS:
+        return given
+    named = {key: columns.get(given[key], given[key]) for key in ("column", "other") if isinstance(given.get(key), str)}
+    return {**given, **named}
 
 
 def _type(rule: _Map) -> str:
@@ -143,8 +196,8 @@ def _service_levels(root: _Map) -> tuple[ServiceLevel, ...]:
     columns: dict[str, str] = {}
     for _, obj in maps(root.get("schema")):
         for _, prop in maps(obj.get("properties")):
-            columns.setdefault(str(prop.get("name")), _column(prop))
-            columns[f"{obj.get('name')}.{prop.get('name')}"] = f"{obj.get('name')}.{_column(prop)}"
+            columns.setdefault(str(prop.get("name")), column_of(prop))
+            columns[f"{obj.get('name')}.{prop.get('name')}"] = f"{obj.get('name')}.{column_of(prop)}"
     default = _text(root.get("slaDefaultElement"))
     return tuple(_service_level(level, ("slaProperties", index), default, columns) for index, level in maps(root.get("slaProperties")))
 
@@ -159,13 +212,11 @@ def _service_level(level: _Map, path: Path, default: str | None, columns: dict[s
         element=", ".join(columns.get(element, element) for element in elements) or None,
         driver=_text(level.get("driver")),
         schedule=_text(level.get("schedule")),
+        severity=_text(custom_property(level, "severity")),
+        tolerance=_text(custom_property(level, "tolerance")),
+        description=_text(level.get("description")),
         path=path_text(path),
     )
-
-
-def _relationships(owner: _Map) -> tuple[str, ...]:
-    targets = [relationship.get("to") for _, relationship in maps(owner.get("relationships"))]
-    return tuple(str(name) for target in targets for name in (target if isinstance(target, list) else [target]))
 
 
 def _description(value: object) -> str | None:

@@ -7,21 +7,27 @@ here, because the schema reports it.
 from __future__ import annotations
 
 import difflib
-import math
 from collections.abc import Iterator
-from datetime import datetime
-from typing import TypeGuard
+from datetime import date
 
-from dagster_contracts.core.contract import Operator
-from dagster_contracts.core.document import Document, Flaw, Path, maps, path_text, shown
+from dagster_contracts.core.contract import Relationship, Severity, Unrelated
+from dagster_contracts.core.document import Document
+from dagster_contracts.core.durations import parse_duration
 from dagster_contracts.core.errors import did_you_mean
-from dagster_contracts.core.patterns import pattern_problem
+from dagster_contracts.core.flaws import Flaw, Path, maps, path_text, shown
+from dagster_contracts.core.odcs_options import option_flaws
+from dagster_contracts.core.odcs_quality import quality_flaws, scalar_flaws
+from dagster_contracts.core.odcs_references import column_of, of_object, of_property
 
 CONTRACT_KEYS = ("circuitBreaker", "samples")
 OBJECT_KEYS = ("dagsterAsset", "closedSchema")
-_OPERATORS = tuple(Operator)
-_BETWEEN = (Operator.BETWEEN, Operator.NOT_BETWEEN)
-_LENGTHS = (("minLength", "maxLength"), ("minItems", "maxItems"), ("minProperties", "maxProperties"))
+PROPERTY_KEYS = ("deprecatedUntil",)
+SERVICE_LEVEL_KEYS = ("severity", "tolerance")
+_LEVELS = {
+    **dict.fromkeys(CONTRACT_KEYS, "the contract"),
+    **dict.fromkeys(OBJECT_KEYS, "a schema object"),
+    **dict.fromkeys(PROPERTY_KEYS, "a property"),
+}
 
 
 def own_flaws(document: Document) -> Iterator[Flaw]:
@@ -29,18 +35,17 @@ def own_flaws(document: Document) -> Iterator[Flaw]:
     root = document.value
     if not isinstance(root, dict):
         return
-    yield from _custom_properties(root, (), CONTRACT_KEYS, OBJECT_KEYS)
+    yield from _custom_properties(root, (), CONTRACT_KEYS, (*OBJECT_KEYS, *PROPERTY_KEYS))
     objects: list[tuple[Path, dict[str, object]]] = [(("schema", index), obj) for index, obj in maps(root.get("schema"))]
     yield from _duplicates(document, objects, "name", "schema object")
     for path, obj in objects:
-        yield from _custom_properties(obj, path, OBJECT_KEYS, CONTRACT_KEYS)
-        yield from _quality(obj, path)
+        columns = {name for _, prop in maps(obj.get("properties")) for name in (prop.get("name"), column_of(prop)) if isinstance(name, str)}
+        yield from _custom_properties(obj, path, OBJECT_KEYS, (*CONTRACT_KEYS, *PROPERTY_KEYS))
+        yield from quality_flaws(obj, path, columns)
         yield from _properties(document, obj, path)
-
-
-def is_library(rule: dict[str, object]) -> bool:
-    """Whether a quality rule counts something: `type: library`, which may be left out beside `metric` (formerly `rule`)."""
-    return rule.get("type", "library" if "metric" in rule or "rule" in rule else None) == "library"
+        yield from _relationships(root, obj, path)
+    for index, level in maps(root.get("slaProperties")):
+        yield from _service_level(level, ("slaProperties", index))
 
 
 # --- custom properties ---------------------------------------------------------------------------------------------
@@ -59,8 +64,7 @@ def _custom_properties(owner: dict[str, object], path: Path, ours: tuple[str, ..
             seen[name] = here
             yield from _our_value(name, value, (*here, "value"))
         elif name in elsewhere:
-            level = "a schema object" if name in OBJECT_KEYS else "the contract"
-            yield Flaw((*here, "property"), f'the customProperty "{name}" is read from {level} only; move it there')
+            yield Flaw((*here, "property"), f'the customProperty "{name}" is read from {_LEVELS[name]} only; move it there')
         elif near := _near_miss(name, value, (*ours, *elsewhere)):
             yield Flaw((*here, "property"), f'the customProperty "{name}" is not read, did you mean "{near}"?')
 
@@ -82,6 +86,43 @@ def _our_value(name: str, value: object, path: Path) -> Iterator[Flaw]:
         yield Flaw(path, f"{name}: expected true or false, found {shown(value)}")
     if name == "dagsterAsset" and not (isinstance(value, str) and value and all(part.strip() for part in value.split("/"))):
         yield Flaw(path, f'dagsterAsset: expected an asset key such as "vendor/feed", found {shown(value)}')
+    if name == "deprecatedUntil" and not _is_day(value):
+        yield Flaw(path, f"deprecatedUntil: expected the last day of the column, such as 2027-06-30, found {shown(value)}")
+
+
+def _is_day(value: object) -> bool:
+    try:
+        return isinstance(value, str) and bool(date.fromisoformat(value))
+    except ValueError:
+        return False
+
+
+# --- service levels ------------------------------------------------------------------------------------------------
+
+
+def _service_level(level: dict[str, object], path: Path) -> Iterator[Flaw]:
+    elsewhere = (*CONTRACT_KEYS, *OBJECT_KEYS, *PROPERTY_KEYS)
+    yield from _custom_properties(level, path, SERVICE_LEVEL_KEYS, elsewhere)
+    for index, entry in maps(level.get("customProperties")):
+        name, value, here = entry.get("property"), entry.get("value"), (*path, "customProperties", index)
+        if name == "severity" and not (isinstance(value, str) and value.lower() in tuple(Severity)):
+            near = did_you_mean(value[:80], Severity) if isinstance(value, str) else ""
+            yield Flaw((*here, "value"), f"severity: expected one of {', '.join(Severity)}, found {shown(value)}{near}")
+        elif name == "tolerance" and not _is_duration(value):
+            yield Flaw((*here, "value"), f"tolerance: expected an ISO 8601 duration such as PT2H, found {shown(value)}")
+        elif isinstance(name, str) and name not in (*SERVICE_LEVEL_KEYS, *elsewhere) and (near := _near_level_key(name)):
+            yield Flaw((*here, "property"), f'the customProperty "{name}" is not read{near}')
+
+
+def _near_level_key(name: str) -> str:
+    return did_you_mean(name[:80].lower(), SERVICE_LEVEL_KEYS)
+
+
+def _is_duration(value: object) -> bool:
+    try:
+        return isinstance(value, str) and parse_duration(value) is not None
+    except ValueError:
+        return False
 
 
 # --- schema --------------------------------------------------------------------------------------------------------
@@ -99,14 +140,25 @@ def _properties(document: Document, owner: dict[str, object], path: Path) -> Ite
 
 
 def _property(document: Document, prop: dict[str, object], path: Path) -> Iterator[Flaw]:
-    options = prop.get("logicalTypeOptions")
-    if isinstance(options, dict):
-        yield from _options(options, (*path, "logicalTypeOptions"))
-    yield from _scalars([entry.get("value") for _, entry in maps(prop.get("enum"))], (*path, "enum"), "enum")
-    yield from _quality(prop, path)
+    yield from _custom_properties(prop, path, PROPERTY_KEYS, ())
+    yield from option_flaws(prop, path)
+    yield from scalar_flaws([entry.get("value") for _, entry in maps(prop.get("enum"))], (*path, "enum"), "enum")
+    yield from quality_flaws(prop, path)
     yield from _properties(document, prop, path)
-    if isinstance(items := prop.get("items"), dict):
-        yield from _property(document, items, (*path, "items"))
+    parts = prop.get("map")
+    for key, owner, at in (("items", prop, path), ("key", parts, (*path, "map")), ("value", parts, (*path, "map"))):
+        if isinstance(owner, dict) and isinstance(inner := owner.get(key), dict):
+            yield from _property(document, inner, (*at, key))
+
+
+def _relationships(root: dict[str, object], obj: dict[str, object], path: Path) -> Iterator[Flaw]:
+    related: list[tuple[Path, Relationship | Unrelated]] = [
+        ((*path, "relationships", index), of_object(root, obj, entry)) for index, entry in maps(obj.get("relationships"))
+    ]
+    for at, prop in maps(obj.get("properties")):
+        for index, entry in maps(prop.get("relationships")):
+            related.append(((*path, "properties", at, "relationships", index), of_property(root, obj, column_of(prop), entry)))
+    yield from (Flaw(at, found.reason) for at, found in related if isinstance(found, Unrelated) and found.wrong)
 
 
 def _duplicates(document: Document, entries: list[tuple[Path, dict[str, object]]], key: str, what: str) -> Iterator[Flaw]:
@@ -120,97 +172,3 @@ def _duplicates(document: Document, entries: list[tuple[Path, dict[str, object]]
             yield Flaw(path, f'the {what} "{name}" stands twice, on {lines}; rename or remove one of them')
         else:
             first[name] = path
-
-
-def _options(options: dict[str, object], path: Path) -> Iterator[Flaw]:
-    yield from _pattern(options.get("pattern"), (*path, "pattern"))
-    for low, high in _LENGTHS:
-        least, most = options.get(low), options.get(high)
-        if _number(least) and _number(most) and least > most:
-            yield Flaw((*path, low), f"{low} {shown(least)} is above {high} {shown(most)}: no value fits")
-    for low in ("minimum", "exclusiveMinimum"):
-        for high in ("maximum", "exclusiveMaximum"):
-            touching = low == "minimum" and high == "maximum"
-            if _crossed(options.get(low), options.get(high), touching):
-                yield Flaw((*path, low), f"{low} {shown(options[low])} and {high} {shown(options[high])} leave no value that fits")
-
-
-def _crossed(low: object, high: object, touching: bool) -> bool:
-    """Whether bounds (numbers, or ISO dates as text) exclude everything. Bounds of other kinds are passed over."""
-    if isinstance(low, str) and isinstance(high, str):
-        try:
-            start, end = datetime.fromisoformat(low), datetime.fromisoformat(high)
-        except ValueError:
-            return False
-        if (start.tzinfo is None) != (end.tzinfo is None):
-            return False
-        return start > end or (start == end and not touching)
-    if not (_number(low) and _number(high)):
-        return False
-    return low > high or (low == high and not touching)
-
-
-# --- quality -------------------------------------------------------------------------------------------------------
-
-
-def _quality(owner: dict[str, object], path: Path) -> Iterator[Flaw]:
-    for index, rule in maps(owner.get("quality")):
-        here = (*path, "quality", index)
-        if is_library(rule):
-            yield from _operators(rule, here)
-        for operator in _BETWEEN:
-            if operator in rule:
-                yield from _between(rule[operator], (*here, operator))
-        arguments = rule.get("arguments")
-        yield from _arguments(arguments if isinstance(arguments, dict) else {}, (*here, "arguments"))
-        if is_library(rule):
-            yield from _arguments({key: rule[key] for key in ("validValues", "pattern") if key in rule}, here)  # as ODCS 3.0 wrote them
-
-
-def _operators(rule: dict[str, object], path: Path) -> Iterator[Flaw]:
-    given = [operator for operator in _OPERATORS if operator in rule]
-    if not given and rule.get("rule") != "validValues":  # ODCS 3.0 wrote that one without an operator: none may be invalid
-        near = [(key, hint) for key in rule if (hint := did_you_mean(key[:80], _OPERATORS))]
-        hint = f' ("{near[0][0][:60]}"{near[0][1]})' if near else ""
-        yield Flaw(path, f"this rule has no operator{hint}; give it one of {', '.join(_OPERATORS)}")
-    for operator in given:
-        if operator not in _BETWEEN and not _number(rule[operator]):
-            yield Flaw((*path, operator), f"{operator}: expected a number, found {shown(rule[operator])}")
-
-
-def _between(bounds: object, path: Path) -> Iterator[Flaw]:
-    if not (isinstance(bounds, list) and len(bounds) == 2 and all(_number(bound) for bound in bounds)):
-        found = f"[{', '.join(shown(item) for item in bounds[:4])}]" if isinstance(bounds, list) else shown(bounds)
-        yield Flaw(path, f"{path[-1]}: expected two numbers, the smaller first, found {found}")
-    elif bounds[0] > bounds[1]:
-        yield Flaw(path, f"{path[-1]}: the smaller number comes first; found {bounds[0]} before {bounds[1]}")
-
-
-def _arguments(arguments: dict[str, object], path: Path) -> Iterator[Flaw]:
-    yield from _pattern(arguments.get("pattern"), (*path, "pattern"), known="pattern" in arguments)
-    for key in ("validValues", "missingValues"):
-        if key not in arguments:
-            continue
-        values = arguments[key]
-        if isinstance(values, list) and values:
-            yield from _scalars(values, (*path, key), key)
-        else:
-            yield Flaw((*path, key), f"{key}: expected a list of values, found {'an empty list' if values == [] else shown(values)}")
-
-
-def _scalars(values: list[object], path: Path, what: str) -> Iterator[Flaw]:
-    for index, value in enumerate(values):
-        if isinstance(value, dict | list) or (isinstance(value, float) and not math.isfinite(value)):
-            yield Flaw((*path, index), f"{what}: expected text, a number, true or false, found {shown(value)}")
-
-
-def _pattern(pattern: object, path: Path, known: bool = False) -> Iterator[Flaw]:
-    if isinstance(pattern, str):
-        if problem := pattern_problem(pattern):
-            yield Flaw(path, problem)
-    elif known:
-        yield Flaw(path, f"expected a regular expression, found {shown(pattern)}")
-
-
-def _number(value: object) -> TypeGuard[int | float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -86,15 +86,20 @@ class Retained:
 
 @dataclass(frozen=True, slots=True)
 class Cadence:
-    """One head batch in every `interval` since the one before, give or take `tolerance`. Judged from the ledger's arrivals."""
+    """One head batch in every `interval` since the one before, or at each moment of the cron `schedule` (UTC), give or take `tolerance`.
+
+    Judged from the ledger's arrivals. `interval` of a schedule is its shortest.
+    """
 
     interval: timedelta
     tolerance: timedelta
+    schedule: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A batch arrives by `at` (local time in `zone`), on the day its partition ends or, unpartitioned, on the day it arrives."""
+    """A batch arrives by `at` (local time in `zone`, a name or an offset): the first one after the end of its time window or, without
+    one, on each day."""
 
     at: time
     zone: str = "UTC"
@@ -114,10 +119,12 @@ class DriftKind(StrEnum):
     PSI = "psi"
     JENSEN_SHANNON = "jensenShannon"
     KOLMOGOROV_SMIRNOV = "kolmogorovSmirnov"
+    KOLMOGOROV_SMIRNOV_P = "kolmogorovSmirnovPValue"
     WASSERSTEIN = "wasserstein"
     CHI_SQUARE = "chiSquare"
+    CHI_SQUARE_P = "chiSquarePValue"
     TOTAL_VARIATION = "totalVariation"
-    NEW_VALUES = "newValues"  # values (or rows of them, by the unit) that the reference does not hold
+    NEW_VALUES = "newValues"  # values that the reference does not hold; in percent: of the rows
     BELOW_REFERENCE = "belowReference"  # share of values below a part of the reference's median
 
 
@@ -201,11 +208,17 @@ class Plan:
     not_executed: tuple[NotExecuted, ...] = ()
     masked: frozenset[str] = frozenset()  # classified columns: their values never leave `core`
     samples: bool = True
+    files: bool = False  # each file of the data is a row: the files themselves are measured, not what stands in them
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
         """Every metric to measure, once, in the order of the rules."""
         return tuple(dict.fromkeys(_metrics(self.rules)))
+
+    @property
+    def promised(self) -> tuple[tuple[Rule, Cadence | Due], ...]:
+        """The rules that say when batches come, each with its check."""
+        return tuple((rule, rule.check) for rule in self.rules if isinstance(rule.check, Cadence | Due))
 
 
 def _metrics(rules: tuple[Rule, ...]) -> Iterator[Metric]:

@@ -1,7 +1,8 @@
 """The customProperty `circuitBreaker` of a contract -> BreakerPolicy. Every key is optional; an unknown one, at any depth, is a flaw.
 
 Decisions where the block leaves something open: without `window`, the last `failures` batches count; without `backoff.maximum`, the
-cooldown grows up to 12 hours, or stays at a longer `cooldown`; `failureRateThreshold` and `minimumBatches` stand inside `window`.
+cooldown grows up to 12 hours, or stays at a longer `cooldown`; `failureRateThreshold` and `minimumBatches` stand inside `window`;
+`onFailure: quarantine_rows` needs `maximumFailingShare`.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ from enum import StrEnum
 from typing import TypeVar
 
 from dagster_contracts.core.contract import BreakerPolicy, Fallback, Severity, Window
-from dagster_contracts.core.document import Flaw, Path, shown
 from dagster_contracts.core.durations import format_duration, parse_duration
 from dagster_contracts.core.errors import did_you_mean
+from dagster_contracts.core.flaws import Flaw, Path, shown
 
 _Word = TypeVar("_Word", bound=StrEnum)
 _DEFAULT = BreakerPolicy()
 _KEYS = ["fallback", "maxStaleness", "tripOn", "failures", "window", "cooldown", "backoff", "halfOpen", "scope"]
-_KEYS += ["onInconclusive", "onStoreUnavailable", "heal", "consumers"]
+_KEYS += ["onFailure", "maximumFailingShare", "onInconclusive", "onStoreUnavailable", "heal", "consumers"]
 
 
 def read_policy(value: object, path: Path) -> tuple[BreakerPolicy, list[Flaw]]:
@@ -46,6 +47,7 @@ def read_policy(value: object, path: Path) -> tuple[BreakerPolicy, list[Flaw]]:
         lease=half_open.duration("lease", _DEFAULT.lease),
         sample_rows=half_open.block("sample", ["rows"]).whole("rows", _DEFAULT.sample_rows),
         scope=block.text("scope", _DEFAULT.scope),
+        maximum_failing_share=_failing_share(block),
         admit_inconclusive=block.choice("onInconclusive", ["hold", "admit"]) == "admit",
         admit_when_unavailable=block.choice("onStoreUnavailable", ["halt", "admit"]) == "admit",
         heal=block.choice("heal", ["auto", "ask"]) == "auto",
@@ -163,13 +165,27 @@ def _counting(block: _Block) -> tuple[int, float | None, int, Window]:
 
 
 def _rate(block: _Block) -> float | None:
-    found = block.values.get("failureRateThreshold")
-    if "failureRateThreshold" not in block.values:
-        return None
+    return _share(block, "failureRateThreshold") if "failureRateThreshold" in block.values else None
+
+
+def _share(block: _Block, key: str) -> float | None:
+    found = block.values.get(key)
     if isinstance(found, int | float) and not isinstance(found, bool) and math.isfinite(found) and 0 < found <= 1:
         return float(found)
-    block.wrong(("failureRateThreshold",), f"expected a share above 0 and up to 1, found {shown(found)}")
+    block.wrong((key,), f"expected a share above 0 and up to 1, found {shown(found)}")
     return None
+
+
+def _failing_share(block: _Block) -> float | None:
+    """The limit has no default: how many rows may be left out of what consumers read is for the contract to say."""
+    by_rows = block.choice("onFailure", ["quarantine", "quarantine_rows"]) == "quarantine_rows"
+    if by_rows != ("maximumFailingShare" in block.values):
+        missing, there = (
+            ("maximumFailingShare", "onFailure: quarantine_rows") if by_rows else ("onFailure: quarantine_rows", "maximumFailingShare")
+        )
+        block.wrong((), f"{there} goes with {missing}, which is missing")
+        return None
+    return _share(block, "maximumFailingShare") if by_rows else None
 
 
 def _trip_on(block: _Block) -> frozenset[Severity]:

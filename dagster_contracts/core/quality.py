@@ -1,14 +1,18 @@
-"""ODCS `quality` rules of type library -> metrics and thresholds, or why a rule is not measured. Pure."""
+"""ODCS `quality` rules -> checks, or why a rule is not measured. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date
 
-from dagster_contracts.core.contract import Clause, Operator, QualityRule, Scalar
-from dagster_contracts.core.metrics import Duplicates, Metric, Missing, NotIn, NotMatching, Nulls, RowCount
+from dagster_contracts.core import extension
+from dagster_contracts.core.contract import Clause, Operator, QualityRule, Scalar, SchemaObject
+from dagster_contracts.core.errors import did_you_mean
+from dagster_contracts.core.metrics import Duplicates, Metric, Missing, NotIn, NotMatching, Nulls, Query, RowCount
+from dagster_contracts.core.odcs_quality import ARGUMENTS, is_great_expectations
 from dagster_contracts.core.options import NotMeasurable, checked_pattern, is_number, shown
-from dagster_contracts.core.plan import Threshold
+from dagster_contracts.core.plan import Check, Expected, Threshold, Within
+from dagster_contracts.core.queries import expectation_of, query_of
 
 LIBRARY = ("nullValues", "missingValues", "invalidValues", "duplicateValues", "rowCount")
 
@@ -22,28 +26,58 @@ CLAUSES = {
 _BETWEEN = (Operator.BETWEEN, Operator.NOT_BETWEEN)
 
 
-def metrics_of(quality: QualityRule, column: str | None) -> list[Metric]:
-    """What a quality rule measures: at least one metric. Raises NotMeasurable."""
+def checks_of(quality: QualityRule, obj: SchemaObject, column: str | None, sql: str | None) -> Iterator[Check | NotMeasurable]:
+    """What a quality rule asks for: one check for each metric and operator, or why there is none. At least one.
+
+    `column` is the property that it belongs to, and `sql` what a query calls that; both None where it speaks of the whole object.
+    """
+    if extension.is_ours(quality):
+        yield from extension.checks_of(quality, obj, column)
+        return
+    try:
+        if quality.type == "custom" and is_great_expectations(quality.engine):
+            yield Expected(expectation_of(quality, obj, column))
+            return
+        measured = _measured(quality, obj, column, sql)
+    except NotMeasurable as why:
+        yield why
+        return
+    for metric in measured:
+        for operator, value in quality.operators:
+            try:
+                yield Within(metric, threshold_of(metric, operator, value, quality.unit))
+            except NotMeasurable as why:
+                yield why
+
+
+def _measured(quality: QualityRule, obj: SchemaObject, column: str | None, sql: str | None) -> list[Metric]:
+    """What a rule with operators measures: at least one metric. Raises NotMeasurable."""
     if quality.type == "text":
         raise NotMeasurable("text rules are for people")
-    if quality.type == "sql":
-        raise NotMeasurable("sql rules are not executed by this engine yet")
     if quality.type == "custom":
         raise NotMeasurable(f"engine {quality.engine or '(none named)'} is not available")
-    if quality.metric not in LIBRARY:
-        raise NotMeasurable(f"metric {quality.metric} is not known; known are {', '.join(LIBRARY)}")
+    if quality.type == "library" and quality.metric not in LIBRARY:
+        near = did_you_mean(quality.metric or "", LIBRARY)
+        raise NotMeasurable(f"metric {quality.metric} is not known{near}; known are {', '.join(LIBRARY)}")
     if not quality.operators:
         raise NotMeasurable(f"no operator says what the measured value must be; one of {', '.join(Operator)}")
-    if quality.metric == "rowCount":
+    return [query_of(quality, obj, sql)] if quality.type == "sql" else _library(quality, column)
+
+
+def _library(quality: QualityRule, column: str | None) -> list[Metric]:
+    metric = quality.metric or ""
+    if unknown := [name for name in quality.arguments if name not in ARGUMENTS[metric]]:
+        raise NotMeasurable(f"{metric} knows no argument {', '.join(unknown)}{did_you_mean(unknown[0], ARGUMENTS[metric])}")
+    if metric == "rowCount":
         return [RowCount()]
-    if quality.metric == "duplicateValues":
+    if metric == "duplicateValues":
         return [Duplicates(_duplicate_columns(quality.arguments, column))]
     if column is None:
-        raise NotMeasurable(f"{quality.metric} belongs to a property, and this rule to the whole object")
-    if quality.metric == "nullValues":
+        raise NotMeasurable(f"{metric} belongs to a property, and this rule to the whole object")
+    if metric == "nullValues":
         return [Nulls(column)]
-    if quality.metric == "missingValues":
-        return [Missing(column, _values(quality.arguments, "missingValues", null=True))]
+    if metric == "missingValues":
+        return [Missing(column, _values(quality.arguments, "missingValues"))]
     return _invalid(quality.arguments, column)
 
 
@@ -60,7 +94,7 @@ def _invalid(arguments: Mapping[str, object], column: str) -> list[Metric]:
     """Valid values and a pattern are two promises: a value has to keep both."""
     found: list[Metric] = []
     if arguments.get("validValues") is not None:
-        found.append(NotIn(column, tuple(v for v in _values(arguments, "validValues", null=True) if v is not None)))
+        found.append(NotIn(column, tuple(v for v in _values(arguments, "validValues") if v is not None)))
     if arguments.get("pattern") is not None:
         found.append(NotMatching(column, checked_pattern(arguments["pattern"])))
     if not found:
@@ -68,7 +102,7 @@ def _invalid(arguments: Mapping[str, object], column: str) -> list[Metric]:
     return found
 
 
-def _values(arguments: Mapping[str, object], name: str, *, null: bool) -> tuple[Scalar | None, ...]:
+def _values(arguments: Mapping[str, object], name: str) -> tuple[Scalar | None, ...]:
     given = arguments.get(name)
     if not isinstance(given, list | tuple) or not given:
         raise NotMeasurable(f"arguments.{name} is {shown(given)}; expected a list of values")
@@ -84,7 +118,11 @@ def _scalar(name: str, value: object) -> Scalar | None:
 
 
 def threshold_of(metric: Metric, operator: Operator, value: object, unit: str | None) -> Threshold:
-    percent = _percent(unit)
+    """Raises NotMeasurable. The unit of a query says what its number is, and changes nothing."""
+    if isinstance(metric, Query):
+        value, percent = (int(value) if isinstance(value, bool) else value), False
+    else:
+        percent = _percent(unit)
     if percent and isinstance(metric, RowCount):
         raise NotMeasurable("a row count in percent has no whole to be a part of; use unit rows")
     if operator not in _BETWEEN:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from fractions import Fraction
 from functools import cached_property
@@ -14,7 +15,7 @@ from typing import assert_never
 from dagster_contracts.core import deliveries, drift, physical
 from dagster_contracts.core.contract import Operator, Severity
 from dagster_contracts.core.errors import did_you_mean
-from dagster_contracts.core.metrics import Expectation, Metric, Newest, Oldest, RowCount, Statistic
+from dagster_contracts.core.metrics import Among, Expectation, Metric, Newest, Oldest, Query, RowCount, Statistic
 from dagster_contracts.core.plan import (
     Cadence,
     Closed,
@@ -32,6 +33,7 @@ from dagster_contracts.core.plan import (
     Threshold,
     Within,
 )
+from dagster_contracts.core.readings import age_reading
 from dagster_contracts.core.verdict import (
     Answer,
     Count,
@@ -69,6 +71,7 @@ class MeasuredBatch:
     as_of: datetime
     head: bool
     past: Past
+    deprecated: frozenset[str] = frozenset()  # columns that may have gone
 
     @cached_property
     def times(self) -> Counter[str]:
@@ -86,12 +89,20 @@ class MeasuredBatch:
                 return f"column {column} is missing" if not self.times[column] else f"column {column} appears {self.times[column]} times"
         return None
 
+    def without(self, rule: Rule) -> str | None:
+        """The deprecated column that `rule` speaks of, where it has gone."""
+        metric = getattr(rule.check, "metric", None)
+        named = (rule.column, *(metric.columns if metric is not None else ()))
+        return next((column for column in named if column in self.deprecated and not self.times[column]), None)
+
     def hides(self, metric: Metric) -> bool:
         """Whether values of `metric` may not be quoted. What is not bound to columns (a query, an expectation) may touch any of them."""
-        return bool(self.masked) and (isinstance(metric, Expectation) or not self.masked.isdisjoint(metric.columns))
+        return bool(self.masked) and (isinstance(metric, Query | Expectation) or not self.masked.isdisjoint(metric.columns))
 
 
 def judge_rule(rule: Rule, batch: MeasuredBatch) -> Finding | NotExecuted:
+    if not isinstance(rule.check, Gone) and (column := batch.without(rule)) is not None:
+        return NotExecuted(rule.id, f"column {column} is deprecated, and has gone", Severity.INFO, rule.clause)
     match rule.check:
         case Present(column):
             return _present(rule, column, batch)
@@ -112,8 +123,7 @@ def judge_rule(rule: Rule, batch: MeasuredBatch) -> Finding | NotExecuted:
         case Expected(metric):
             return _measured(rule, metric, batch) or _expected_of_gx(rule, metric, batch)
         case Cadence() | Due() | InForce():
-            told = deliveries.observed(rule.check, as_of=batch.as_of, head=batch.head, past=batch.past)
-            return told if isinstance(told, NotExecuted) else finding(rule, told.held, told.observed)
+            return _delivered(rule, rule.check, batch)
         case _:
             assert_never(rule.check)
 
@@ -177,7 +187,7 @@ def _within(rule: Rule, metric: Metric, threshold: Threshold, batch: MeasuredBat
     if threshold.percent and rows == 0:
         return _not_executed(rule, "a percentage of 0 rows says nothing")
     count = measured.value
-    held = meets(threshold, Fraction(100 * count, rows) if threshold.percent else Fraction(count))
+    held = meets(threshold, Fraction(100 * count, rows) if threshold.percent else count)
     sample = None if held else batch.samples.get(metric)
     return finding(
         rule,
@@ -192,7 +202,7 @@ def _within(rule: Rule, metric: Metric, threshold: Threshold, batch: MeasuredBat
 def _figure(rule: Rule, threshold: Threshold, measured: Figure, *, hidden: bool) -> Finding | NotExecuted:
     if measured.value is None:
         return _not_executed(rule, "there is no value to take it of")
-    held = math.isfinite(measured.value) and meets(threshold, Fraction(measured.value))
+    held = math.isfinite(measured.value) and meets(threshold, Fraction(str(measured.value)))
     return finding(rule, held, f"{'held' if held else 'not held'} ({MASKED})" if hidden else figure(measured.value))
 
 
@@ -204,10 +214,12 @@ def _fresh(rule: Rule, check: Fresh, batch: MeasuredBatch) -> Finding | NotExecu
         return _unlike(rule, measured, "an instant", batch)
     newest = measured.value
     if newest is None:  # data that cannot show that it is fresh is not
-        return finding(rule, False, "no value that is a time")
+        sample = batch.samples.get(check.metric)
+        return finding(rule, False, "no value that is a time" + (f"; they look like {sample.reading}" if sample and sample.reading else ""))
     held = batch.as_of - newest <= check.maximum_age
-    hidden = f"{'new enough' if held else 'too old'} ({MASKED})"
-    return finding(rule, held, hidden if batch.hides(check.metric) else observed_age(newest, batch.as_of))
+    hint = age_reading(newest, batch.as_of, check.maximum_age)
+    told = f"{'new enough' if held else 'too old'} ({MASKED})" if batch.hides(check.metric) else observed_age(newest, batch.as_of)
+    return finding(rule, held, f"{told}; {hint}" if hint else told)
 
 
 def _retained(rule: Rule, metric: Oldest, maximum_age: timedelta, batch: MeasuredBatch) -> Finding | NotExecuted:
@@ -227,9 +239,9 @@ def _drifted(rule: Rule, check: Drifted, batch: MeasuredBatch) -> Finding | NotE
         return _not_executed(rule, told)
     if isinstance(told, Unmeasured):
         return inconclusive(rule, told, batch.masked)
-    held = math.isfinite(told.value) and meets(check.threshold, Fraction(told.value))
+    held = math.isfinite(told.value) and meets(check.threshold, Fraction(str(told.value)))
     hidden = batch.hides(check.metric)
-    return finding(rule, held, f"{figure(told.value)} ({MASKED})" if hidden else told.observed)
+    return finding(rule, held, f"{figure(float(told.value))} ({MASKED})" if hidden else told.observed)
 
 
 def _expected_of_gx(rule: Rule, metric: Expectation, batch: MeasuredBatch) -> Finding | NotExecuted:
@@ -237,28 +249,45 @@ def _expected_of_gx(rule: Rule, metric: Expectation, batch: MeasuredBatch) -> Fi
     if not isinstance(measured, Answer):
         return _unlike(rule, measured, "an answer", batch)
     hidden = batch.hides(metric)
-    rows = measured.sample if not measured.met and batch.show_samples and not hidden else ()
-    told = f"{'met' if measured.met else 'not met'} ({MASKED})" if hidden else measured.observed
+    shown = not measured.met and batch.show_samples and not hidden
+    rows = measured.sample if shown else ()
+    observed = f"{measured.observed}: {measured.examples}" if shown and measured.examples else measured.observed
+    told = f"{'met' if measured.met else 'not met'} ({MASKED})" if hidden else observed
     return finding(rule, measured.met, told, failing_rows=measured.failing_rows, sample=rows, masked=batch.masked)
 
 
-def meets(threshold: Threshold, observed: Fraction) -> bool:
-    """Exact, also in percent: 0.1 means one tenth, and a third is not 33.3."""
+def _delivered(rule: Rule, check: Cadence | Due | InForce, batch: MeasuredBatch) -> Finding | NotExecuted:
+    told = deliveries.observed(check, as_of=batch.as_of, head=batch.head, past=batch.past)
+    if isinstance(told, str):
+        return NotExecuted(rule.id, told, Severity.INFO, rule.clause)
+    if told.late and rule.severity.refuses:  # refusing what is late would make it later: the severity is that of what never comes
+        rule = replace(rule, severity=Severity.WARNING)
+    return finding(rule, told.held, told.observed)
+
+
+_HOLDS: Mapping[Operator, Callable[[Fraction | int, Fraction | int], bool]] = {
+    Operator.MUST_BE: operator.eq,
+    Operator.MUST_NOT_BE: operator.ne,
+    Operator.GREATER_THAN: operator.gt,
+    Operator.GREATER_OR_EQUAL: operator.ge,
+    Operator.LESS_THAN: operator.lt,
+    Operator.LESS_OR_EQUAL: operator.le,
+}
+
+
+def meets(threshold: Threshold, observed: Fraction | int) -> bool:
+    """Exact, also in percent: 0.1 means one tenth, and a third is not 33.3. A float is the number it is written as."""
     if isinstance(threshold.value, tuple):
-        low, high = (Fraction(str(value)) for value in threshold.value)
+        low, high = map(_exact, threshold.value)
         return (low <= observed <= high) == (threshold.operator is Operator.BETWEEN)
-    wanted = Fraction(str(threshold.value))
-    return {
-        Operator.MUST_BE: observed == wanted,
-        Operator.MUST_NOT_BE: observed != wanted,
-        Operator.GREATER_THAN: observed > wanted,
-        Operator.GREATER_OR_EQUAL: observed >= wanted,
-        Operator.LESS_THAN: observed < wanted,
-        Operator.LESS_OR_EQUAL: observed <= wanted,
-    }[threshold.operator]
+    return _HOLDS[threshold.operator](observed, _exact(threshold.value))
 
 
-_NO_ROWS_OF_THEIR_OWN = (RowCount, Newest, Oldest, Statistic)
+def _exact(value: float) -> Fraction | int:
+    return value if isinstance(value, int) else Fraction(str(value))
+
+
+_NO_ROWS_OF_THEIR_OWN = (Among, RowCount, Newest, Oldest, Statistic)
 
 
 def has_failing_rows(check: Within, measurement: Measurement) -> bool:
@@ -268,7 +297,12 @@ def has_failing_rows(check: Within, measurement: Measurement) -> bool:
         return False
     if check.threshold.percent:
         return bool(rows) and not meets(check.threshold, Fraction(100 * measured.value, rows))
-    return not meets(check.threshold, Fraction(measured.value))
+    return not meets(check.threshold, measured.value)
+
+
+def has_no_time(check: Fresh | Retained, measurement: Measurement) -> bool:
+    """Whether the values of a column of times are no times at all: they may be something else that can be told."""
+    return measurement.rows > 0 and measurement.values.get(check.metric) == Instant(None)
 
 
 # --- findings ------------------------------------------------------------------------------------------------------

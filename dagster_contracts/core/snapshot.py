@@ -8,6 +8,7 @@ from datetime import datetime
 from dagster_contracts.core.breaker import Breaker, Transition, enforced_open
 from dagster_contracts.core.events import Event
 from dagster_contracts.core.ledger import Batch, Output, Partition, Review, Status
+from dagster_contracts.core.references import KeptProfile
 from dagster_contracts.core.verdict import Outcome
 
 
@@ -63,3 +64,4 @@ class Change:
     outputs: tuple[Output, ...] = ()
     reviews: tuple[Review, ...] = ()
     events: tuple[Event, ...] = ()
+    profiles: tuple[KeptProfile, ...] = ()

@@ -8,8 +8,8 @@ from functools import cache
 from importlib.resources import files
 
 from dagster_contracts.core.conformance import Breach, Schema
-from dagster_contracts.core.document import Flaw, path_text, shown
 from dagster_contracts.core.errors import did_you_mean
+from dagster_contracts.core.flaws import Flaw, path_text, shown
 
 VERSIONS = ("v3.0.0", "v3.0.1", "v3.0.2", "v3.1.0", "v3.2.0")
 NEWEST = VERSIONS[-1]

@@ -77,12 +77,16 @@ class Bins:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What Great Expectations says of one expectation: met or not, in words, and the rows it counts against it where it counts."""
+    """What Great Expectations says of one expectation: met or not, in words, and the rows it counts against it where it counts.
+
+    `observed` quotes no value of the data, figures aside; `examples` does.
+    """
 
     met: bool
     observed: str
     failing_rows: int | None = None
     sample: tuple[Mapping[str, object], ...] = ()
+    examples: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +130,14 @@ class Arrival:
 
 
 @dataclass(frozen=True, slots=True)
+class Remembered:
+    """A reference profile, and where it is from in words: "7 good batches, newest 2026-11-01"."""
+
+    profile: Profile
+    told: str
+
+
+@dataclass(frozen=True, slots=True)
 class Past:
     """What the ledger knows that bears on a batch: reference profiles, and the newest head arrivals before it, newest first.
 
@@ -133,7 +145,7 @@ class Past:
     batch's own time window.
     """
 
-    profiles: Mapping[tuple[Reference, ProfileOf], Profile] = field(default_factory=dict)
+    profiles: Mapping[tuple[Reference, ProfileOf], Remembered] = field(default_factory=dict)
     arrivals: tuple[Arrival, ...] = ()
     window_end: datetime | None = None
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from fractions import Fraction
 from typing import assert_never
 
 from dagster_contracts.core.contract import Operator
 from dagster_contracts.core.metrics import (
     Absent,
+    Among,
     Compared,
     Duplicates,
     Expectation,
@@ -59,7 +59,8 @@ def expected_count(metric: Metric, threshold: Threshold) -> str:
         return f"{_name(metric)} {bounds(threshold)}"
     wanted, counted = _meaning(metric)
     none_allowed = threshold.value == 0 and threshold.operator in (Operator.MUST_BE, Operator.LESS_OR_EQUAL)
-    return wanted if none_allowed else f"{bounds(threshold)} {'of ' if threshold.percent else ''}rows {counted}"
+    unit = "values" if isinstance(metric, Nested) and metric.of_many else "rows"
+    return wanted if none_allowed else f"{bounds(threshold)} {'of ' if threshold.percent else ''}{unit} {counted}"
 
 
 def expected_age(maximum: timedelta, which: str = "newest") -> str:
@@ -69,8 +70,8 @@ def expected_age(maximum: timedelta, which: str = "newest") -> str:
 def _meaning(metric: Metric) -> tuple[str, str]:
     """What holds when nothing is counted, and what the counted rows are."""
     match metric:
-        case TypeBreaches(logical_type=kind):
-            return f"every value {_article(kind)} {kind}", f"not {_article(kind)} {kind}"
+        case TypeBreaches():
+            return f"every value {_typed(metric)}", f"not {_typed(metric)}"
         case Nulls():
             return "no nulls", "null"
         case Missing(values=values):
@@ -84,13 +85,13 @@ def _meaning(metric: Metric) -> tuple[str, str]:
         case OutOfRange():
             return _range(metric), f"not {_range(metric)}"
         case LengthOutside(minimum=low, maximum=high):
-            return f"{_limits(low, high)} characters", f"not of {_limits(low, high)} characters"
+            return _sized(low, high, "character"), f"not of {_sized(low, high, 'character')}"
         case Duplicates(columns=columns):
             return f"no duplicates of {', '.join(columns)}", f"repeating {', '.join(columns)}"
         case NotMultiple(of=of):
             return f"multiples of {number(of)}", f"not multiples of {number(of)}"
         case SizeOutside(minimum=low, maximum=high):
-            return f"{_limits(low, high)} elements", f"not of {_limits(low, high)} elements"
+            return _sized(low, high, "element"), f"not of {_sized(low, high, 'element')}"
         case Repeating():
             return "no element twice", "with an element that stands twice"
         case Absent(field=field):
@@ -124,8 +125,18 @@ def _name(metric: Statistic | Query) -> str:
     return f"quantile {number(metric.at or 0)}" if metric.kind is Kind.QUANTILE else words[metric.kind]
 
 
-def _limits(low: int | None, high: int | None) -> str:
-    return " and ".join(f"{word} {limit:,}" for word, limit in (("at least", low), ("at most", high)) if limit is not None)
+def _typed(metric: TypeBreaches) -> str:
+    kind = f"{_article(metric.logical_type)} {metric.logical_type}"
+    written = f" written as {metric.text.format}" if metric.text and metric.text.format else ""
+    zone = "" if metric.zoned is None else f" with{'' if metric.zoned else 'out'} a time zone"
+    return kind + written + zone
+
+
+def _sized(low: int | None, high: int | None, unit: str) -> str:
+    """Limits with their unit: "at least 1 element", "exactly 3 characters"."""
+    limits = (("exactly", low),) if low == high else (("at least", low), ("at most", high))
+    told = " and ".join(f"{word} {limit:,}" for word, limit in limits if limit is not None)
+    return f"{told} {unit}{'' if (low if high is None else high) == 1 else 's'}"
 
 
 def _article(kind: str) -> str:
@@ -174,9 +185,12 @@ def observed_count(metric: Metric, count: int, rows: int, sample: Sample | None,
     """How many rows, what part of all, and the most frequent values: "12 of 1,000 rows (1.2%) outside: 37 (9), 12 (3)"."""
     if isinstance(metric, RowCount):
         return f"{count:,} rows"
-    told = f"{count:,} of {rows:,} rows" + (f" ({percent(count, rows)})" if rows else "")
+    if isinstance(metric, Nested) and metric.of_many:
+        told = f"{count:,} value{'' if count == 1 else 's'} in {rows:,} rows"
+    else:
+        told = f"{count:,} of {rows:,} rows" + (f" ({percent(count, rows)})" if rows else "")
     told += f" {_counted(metric)}"
-    if not count or isinstance(metric, Nulls):
+    if not count or isinstance(metric, Nulls) or (isinstance(metric, Nested) and isinstance(metric.metric, Nulls)):
         return told
     if sample is not None and sample.reading:
         told += f"; they look like {sample.reading}"
@@ -193,7 +207,7 @@ def _counted(metric: Metric) -> str:
     match metric:
         case NotIn() | OutOfRange():
             return "outside"
-        case Missing():
+        case Missing() if not isinstance(metric, Among):
             return "missing"
         case NotMatching():
             return "not matching"
@@ -218,14 +232,14 @@ def observed_age(moment: datetime, as_of: datetime, which: str = "newest") -> st
 
 def percent(count: int, rows: int) -> str:
     """Three significant digits; never "0%" of something, nor "100%" of less than all."""
-    share = Fraction(100 * count, rows)
-    if share.denominator == 1:
-        return f"{share.numerator}%"
-    if share < Fraction(1, 100):
+    whole, part = divmod(100 * count, rows)
+    if not part:
+        return f"{whole}%"
+    if 10_000 * count < rows:
         return "less than 0.01%"
-    if share > Fraction(9999, 100):
+    if 10_000 * count > 9_999 * rows:
         return "more than 99.99%"
-    value = float(share)
+    value = 100 * count / rows
     digits = 2 if value < 1 or value > 99.9 else 1
     return f"{value:.{digits}f}".rstrip("0").rstrip(".") + "%"
 
@@ -271,7 +285,7 @@ def plain(value: object) -> str:
 def clipped(text: str, longest: int = _LONGEST) -> str:
     """At most `longest` characters, control characters and lone surrogates escaped."""
     cut = text if len(text) <= longest else f"{text[: longest - 3]}..."
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in cut)
+    return cut if cut.isprintable() else "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in cut)
 
 
 def as_json(value: object) -> object:

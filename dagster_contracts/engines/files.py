@@ -2,110 +2,177 @@
 
 A CSV is read as text, without guessing types: the contract decides what a value must be. An empty field is null, "" is empty text;
 blank lines are no rows (unless the file has one column); a byte order mark and CRLF are no part of the data.
+
+Several Parquet files are one table of the same columns; folders named key=value between the set and a file are columns of text.
 """
 
 from __future__ import annotations
 
-import csv
 import gzip
 import io
 import json
 import re
+import shutil
 from collections import Counter
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+from typing import IO, cast
+from urllib.parse import unquote
 
 import polars as pl
 
-from dagster_contracts.core.errors import MeasurementError
+from dagster_contracts.engines import csv_lines, s3
+from dagster_contracts.engines.json_depth import DEEPEST, depth
+from dagster_contracts.engines.places import File, Unreadable, files_of
 
 FORMATS = (".csv", ".csv.gz", ".parquet", ".jsonl", ".ndjson", ".json")
 
-_FIRST_ROWS = 100
-_BLANK_LINE = re.compile(rb"\n\r?\n")
 _QUOTED_OR_BLANK = re.compile(rb'("(?:[^"]|"")*")|(\n)(?:\r?\n)+')
+_NO_VALUE = "__HIVE_DEFAULT_PARTITION__"  # how Hive and Spark write null in the name of a folder
+_PATH = "\x00path"
+_FAILURES = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, EOFError, ValueError, RecursionError)
+
+
+def is_tabular(name: str) -> bool:
+    """Whether a file of this name is read as a table."""
+    return _suffix(name) in FORMATS
+
+
+def is_parquet(name: str) -> bool:
+    return _suffix(name) == ".parquet"
 
 
 def scan(path: str | Path) -> pl.LazyFrame:
-    """The file as a LazyFrame whose first rows have been read.
+    """One local file as a LazyFrame; its header, footer or lines have been checked.
 
-    Raises MeasurementError, naming the path, what was found and what to do: the file is missing, a folder, empty, of no known
-    format, damaged, or names a column twice.
+    Raises Unreadable (a MeasurementError), naming the path, what was found and what to do: the file is missing, a folder, empty, of
+    no known format, damaged, or names a column twice.
     """
     place = Path(path)
-    reader = _READERS.get(_suffix(place))
-    if reader is None:
-        raise MeasurementError(f'{place}: a file named "*{_suffix(place)}" is not read; expected one of {", ".join(FORMATS)}')
-    if not place.is_file():
-        raise MeasurementError(f"{place}: {'is not a file' if place.exists() else 'no such file'}; give the path of one data file")
+    require_tabular(place.name, str(place))
+    if place.is_dir():
+        raise Unreadable(f"{place}: is not a file; give the path of one data file")
+    return table(files_of(place), ExitStack())  # nothing of a local file is left to close
+
+
+def require_tabular(name: str, place: str) -> None:
+    """Raises Unreadable where a file of this name is not read as a table."""
+    if not is_tabular(name):
+        raise Unreadable(
+            f'{place}: a file named "*{_suffix(name)}" is not read; expected one of {", ".join(FORMATS)}; '
+            "where the contract is about the file itself, let it say `physicalType: files`"
+        )
+
+
+def table(files: Sequence[File], stack: ExitStack) -> pl.LazyFrame:
+    """One file of any format, or several of Parquet, as a LazyFrame that can be collected until `stack` closes. Raises Unreadable."""
+    for file in files:
+        if file.problem is not None:
+            raise Unreadable(f"{file.address}: {file.problem}; is not a file that can be read")
+        if file.size == 0:
+            raise Unreadable(
+                f"{file.address}: the file is empty (0 bytes); expected data, or at least a header; was it written completely?"
+            )
+    place, form = files[0].address, _suffix(files[0].name)
     try:
-        if place.stat().st_size == 0:
-            raise MeasurementError(f"{place}: the file is empty (0 bytes); expected data, or at least a header; was it written completely?")
-        frame = reader(place)
-        frame.head(_FIRST_ROWS).collect()
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, EOFError, ValueError) as error:
+        return _parquet(files) if form == ".parquet" else _READERS[form](place, _local(files[0], stack))
+    except _FAILURES as error:
+        if isinstance(error, Unreadable):
+            raise
         reason = str(error).strip().partition("\n")[0]
-        raise MeasurementError(f"{place}: cannot be read as {_suffix(place)[1:]}: {reason}; write it again, or check its format") from error
-    return frame
+        raise Unreadable(f"{place}: cannot be read as {form[1:]}; write it again, or check its format", reason) from error
 
 
-def _suffix(path: Path) -> str:
-    return "".join(path.suffixes[-2:] if path.suffix == ".gz" else path.suffixes[-1:]).lower()
+def _suffix(name: str) -> str:
+    path = PurePosixPath(name)
+    return "".join(path.suffixes[-2:] if path.suffix.lower() == ".gz" else path.suffixes[-1:]).lower()
+
+
+def _local(file: File, stack: ExitStack) -> Path:
+    """Where the file lies on this machine: an object of S3 is copied to a temporary folder first."""
+    if file.local is not None:
+        return file.local
+    folder = stack.enter_context(TemporaryDirectory(prefix="dagster-contracts-"))
+    copy = Path(folder, f"object{_suffix(file.name)}")
+    with file.open() as source, copy.open("wb") as target:
+        shutil.copyfileobj(source, target, 1 << 20)
+    return copy
 
 
 # --- CSV -----------------------------------------------------------------------------------------------------------
 
 
-def _csv(path: Path) -> pl.LazyFrame:
+def _csv(place: str, path: Path) -> pl.LazyFrame:
     with _opened(path) as file:
-        names = _header(path, file.readline(1_000_000))
+        names = csv_lines.header(place, file)
+        if not names:
+            raise Unreadable(f"{place}: has no header (the first line is blank); expected the column names; was it written completely?")
         repeated = [f'"{name}" ({times} times)' for name, times in Counter(names).items() if times > 1]
         if repeated:
-            raise MeasurementError(f"{path}: the header names a column more than once: {', '.join(repeated)}; give each column one name")
+            raise Unreadable(f"{place}: the header names a column more than once: {', '.join(repeated)}; give each column one name")
+        file.seek(0)
         source: Path | bytes = path
-        if len(names) > 1 and _has_blank_lines(file):
+        if csv_lines.survey(place, file, len(names)) and len(names) > 1:
             file.seek(0)
             source = _QUOTED_OR_BLANK.sub(lambda found: found[1] or found[2], file.read())
     return pl.scan_csv(source, infer_schema=False, glob=False)
 
 
-def _opened(path: Path) -> io.BufferedIOBase:
-    return gzip.GzipFile(path) if path.suffix.lower() == ".gz" else path.open("rb")
+def _opened(path: Path) -> IO[bytes]:
+    return cast("IO[bytes]", gzip.GzipFile(path)) if path.suffix.lower() == ".gz" else path.open("rb")
 
 
-def _header(path: Path, line: bytes) -> list[str]:
-    if b"\x00" in line:
-        raise MeasurementError(f"{path}: the first line holds NUL bytes: a binary or UTF-16 file; expected CSV in UTF-8; convert it")
-    return next(csv.reader([line.decode("utf-8-sig")]), [])
+# --- Parquet -------------------------------------------------------------------------------------------------------
 
 
-def _has_blank_lines(file: io.BufferedIOBase) -> bool:
-    # Each chunk is read as if a line had ended before it: a blank line is seen wherever it is cut, and seeing one too many costs nothing.
-    while chunk := file.read(1 << 20):
-        if _BLANK_LINE.search(b"\n" + chunk):
-            return True
-    return False
+def _parquet(files: Sequence[File]) -> pl.LazyFrame:
+    sources = [str(file.local or file.address) for file in files]
+    options = None if files[0].local is not None else s3.storage_options()
+    keys = _partition_keys(files)
+    frame = pl.scan_parquet(
+        sources, glob=False, hive_partitioning=False, storage_options=options, include_file_paths=_PATH if keys else None
+    )
+    frame.collect_schema()  # reads the footer: what is no Parquet is told before anything is measured
+    values = [_partition(file) for file in files]
+    columns = [_column_of(key, dict(zip(sources, values, strict=True))) for key in keys]
+    return frame.with_columns(columns).drop(_PATH) if keys else frame
 
 
-# --- Parquet and JSON ----------------------------------------------------------------------------------------------
+def _partition_keys(files: Sequence[File]) -> list[str]:
+    return list(dict.fromkeys(key for file in files for key in _partition(file)))
 
 
-def _parquet(path: Path) -> pl.LazyFrame:
-    return pl.scan_parquet(path, glob=False)
+def _partition(file: File) -> dict[str, str | None]:
+    """The values in the names of the folders above a file: year=2026/month=01."""
+    parts = [folder.partition("=") for folder in PurePosixPath(file.name).parts[:-1] if "=" in folder]
+    return {unquote(key): None if value == _NO_VALUE else unquote(value) for key, _, value in parts}
 
 
-def _json(path: Path) -> pl.LazyFrame:
+def _column_of(key: str, partitions: dict[str, dict[str, str | None]]) -> pl.Expr:
+    values = [found.get(key) for found in partitions.values()]
+    return pl.col(_PATH).replace_strict(list(partitions), values, return_dtype=pl.String).alias(key)
+
+
+# --- JSON ----------------------------------------------------------------------------------------------------------
+
+
+def _json(place: str, path: Path) -> pl.LazyFrame:
     """JSON lines, or one array of objects. Polars reads them where every field has one type; else the mixed fields become text."""
-    text = path.read_bytes().decode("utf-8-sig")
+    content = path.read_bytes()
+    text = content.decode("utf-8-sig")
+    if (levels := depth(content)) > DEEPEST:
+        raise Unreadable(f"{place}: is nested {levels:,} levels deep, more than {DEEPEST} are not read; is a bracket left open?")
     try:
         if text.lstrip().startswith("["):
             return pl.read_json(io.StringIO(text), infer_schema_length=None).lazy()
         return pl.read_ndjson(io.StringIO(text), infer_schema_length=None).lazy()
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
-        return _one_type_per_field(_records(path, text)).lazy()
+        return _one_type_per_field(_records(place, text)).lazy()
 
 
-def _records(path: Path, text: str) -> list[dict[str, object]]:
+def _records(place: str, text: str) -> list[dict[str, object]]:
     if text.lstrip().startswith("["):
         records: list[dict[str, object]] = json.loads(text)
     else:
@@ -114,9 +181,9 @@ def _records(path: Path, text: str) -> list[dict[str, object]]:
             try:
                 records += [json.loads(line)] if line.strip() else []
             except ValueError as error:
-                raise MeasurementError(f"{path}:{number}: is not JSON ({error}); expected one JSON object on each line") from error
+                raise Unreadable(f"{place}:{number}: is not JSON; expected one JSON object on each line", str(error)) from error
     if not all(isinstance(record, dict) for record in records):
-        raise MeasurementError(f"{path}: expected JSON objects, one for each row; found other values among them")
+        raise Unreadable(f"{place}: expected JSON objects, one for each row; found other values among them")
     return records
 
 
@@ -132,10 +199,9 @@ def _field(name: str, values: list[object]) -> pl.Series:
     return pl.Series(name, [v if v is None or isinstance(v, str) else json.dumps(v) for v in values], dtype=pl.String)
 
 
-_READERS: dict[str, Callable[[Path], pl.LazyFrame]] = {
+_READERS: dict[str, Callable[[str, Path], pl.LazyFrame]] = {
     ".csv": _csv,
     ".csv.gz": _csv,
-    ".parquet": _parquet,
     ".json": _json,
     ".jsonl": _json,
     ".ndjson": _json,

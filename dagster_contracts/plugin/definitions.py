@@ -12,6 +12,7 @@ from dagster_contracts.core.contract import Contract, attach
 from dagster_contracts.core.errors import ContractError
 from dagster_contracts.gate import Terms
 from dagster_contracts.plugin import checks, private, sensors
+from dagster_contracts.plugin.deliveries import with_freshness
 from dagster_contracts.plugin.resource import BreakerResource
 from dagster_contracts.plugin.routing import GATED, routing_around
 from dagster_contracts.plugin.site import RESOURCE, Site
@@ -30,8 +31,8 @@ def with_contracts(
 
     `contracts` is a folder, a file, or several of them (or parsed contracts). Every schema object is attached to one asset: that
     asset's output is judged before it is stored, and everything downstream of it reads what the breaker says. Adds checks, IO manager
-    routing, and the sensors `contracts_probe`, `contracts_heal` and `contracts_relay`. The given `defs` is left as it was; loading reads
-    the contract files and nothing else.
+    routing, and the sensors `contracts_probe`, `contracts_heal` and `contracts_relay`; where a contract says when batches come, also
+    `contracts_deliveries` and a freshness policy. The given `defs` is left as it was; loading reads the contract files and nothing else.
 
     Raises ContractError (all problems at once) where a contract is wrong, matches no or several assets, or an asset cannot be governed.
     """
@@ -43,7 +44,7 @@ def with_contracts(
     specs += [item for item in assets if isinstance(item, dg.AssetSpec)]
     attached = attach(_loaded(contracts), [spec.key.to_user_string() for spec in specs])
     made_here = [spec for item in private.iterate_assets(assets) if item.is_executable for spec in item.specs]
-    site = Site.of(made_here, attached, breakers or BreakerResource(), clock or StoreClock())
+    site = Site.of(defs, made_here, attached, breakers or BreakerResource(), clock or StoreClock())
     _refuse_resolved_jobs(defs, site)
     seen: dict[int, Any] = {}
     wrapped = [_governed(item, site, seen) if isinstance(item, dg.AssetsDefinition) else item for item in assets]
@@ -123,6 +124,7 @@ def _governed(assets: dg.AssetsDefinition, site: Site, seen: dict[int, Any]) -> 
         )
     specs = _specs(assets, governed)
     rebuilt = private.rebuilt_assets(assets, private.rebuilt_node(node, lambda op: _wrapped(op, site, specs, bool(governed)), seen), specs)
+    rebuilt = with_freshness(rebuilt, governed)
     return rebuilt if not assets.resource_defs else _with_routed_resources(rebuilt, site)
 
 

@@ -12,6 +12,7 @@ from dagster_contracts.core.contract import least
 from dagster_contracts.core.ledger import Route, RouteKind, Status
 from dagster_contracts.core.verdict import Outcome, Verdict
 from dagster_contracts.gate import Judgement, Terms
+from dagster_contracts.ports import Division
 
 CONFIDENCE = "contracts/confidence"
 OutputT = TypeVar("OutputT", dg.Output[Any], dg.MaterializeResult[Any])
@@ -38,6 +39,16 @@ def with_routes(event: OutputT, routes: Sequence[Route]) -> OutputT:
 
 def with_judgement(event: dg.Output[Any], judgement: Judgement, extra: Mapping[str, Any]) -> dg.Output[Any]:
     return _extended(event, {**of_judgement(judgement), **extra}, {})
+
+
+def with_rows_set_aside(event: dg.Output[Any], division: Division, place: dg.AssetKey) -> dg.Output[Any]:
+    """The output without the rows that were set aside, with their number and where they are."""
+    told = {"contracts/quarantined_rows": division.rows, "contracts/quarantined_rows_location": "/".join(place.path)}
+    return _extended(with_value(event, division.kept), told, {})
+
+
+def with_value(event: dg.Output[Any], value: object) -> dg.Output[Any]:
+    return dg.Output(value, output_name=event.output_name, metadata=event.metadata, data_version=event.data_version, tags=event.tags)
 
 
 def of_judgement(judgement: Judgement) -> dict[str, Any]:

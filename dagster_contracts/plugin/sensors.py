@@ -1,8 +1,9 @@
 """The sensors: they read state and ask for runs, and never measure anything.
 
-    contracts_probe   a breaker's cooldown is over and there is a batch to judge: a run that selects only the asset's checks
-    contracts_heal    held batches may be published, and outputs made from fallback data can be made anew
-    contracts_relay   events in the outbox are delivered, and the breaker check of the asset shows the present state
+    contracts_probe       a breaker's cooldown is over and there is a batch to judge: a run that selects only the asset's checks
+    contracts_heal        held batches may be published, and outputs made from fallback data can be made anew
+    contracts_deliveries  promised deliveries that do not come are told of (deliveries.py); only where a contract says when they come
+    contracts_relay       events in the outbox are delivered, and the breaker check of the asset shows the present state
 
 Run keys are made of ids and generations, so asking twice starts one run; every tick is bounded.
 """
@@ -18,6 +19,7 @@ from dagster_contracts import recovery
 from dagster_contracts.core.breaker import asset_of
 from dagster_contracts.core.events import Event
 from dagster_contracts.plugin import checks
+from dagster_contracts.plugin.deliveries import deliveries_sensor
 from dagster_contracts.plugin.site import Site
 from dagster_contracts.plugin.step import PROBED, RELEASE
 from dagster_contracts.ports import EventSink
@@ -37,7 +39,15 @@ def all_sensors(site: Site, assets: Sequence[object]) -> list[dg.SensorDefinitio
     check_keys = [
         check for item in assets if isinstance(item, dg.AssetsDefinition) for check in item.check_keys if check.asset_key in governed
     ]
-    return [_probe(site, check_keys), _heal(site, concerned), _relay(site, governed, [LogSink()])]
+    sensors = [_probe(site, check_keys), _heal(site, concerned), _relay(site, governed, [LogSink()])]
+    partitions = {
+        key.to_user_string(): item.specs_by_key[key].partitions_def
+        for item in assets
+        if isinstance(item, dg.AssetsDefinition)
+        for key in item.keys
+        if key in governed and site.terms[key.to_user_string()].plan.promised
+    }
+    return [*sensors, deliveries_sensor(site, partitions)] if partitions else sensors
 
 
 def _probe(site: Site, check_keys: Sequence[dg.AssetCheckKey]) -> dg.SensorDefinition:

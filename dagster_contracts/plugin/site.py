@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import dagster as dg
 
 from dagster_contracts.core.contract import Attached, Confidence
 from dagster_contracts.core.errors import ContractError, did_you_mean
+from dagster_contracts.core.ledger import Partition, Status
+from dagster_contracts.core.metrics import reads_object
 from dagster_contracts.gate import Gate, Terms
 from dagster_contracts.plugin.resource import BreakerResource
 from dagster_contracts.plugin.storage import is_intact
@@ -28,10 +31,18 @@ class Site:
     stated: Mapping[str, Confidence]  # what consumers say in their metadata
     breakers: BreakerResource
     clock: Clock
+    given: dg.Definitions  # what is governed, as it was: reads the live place of an asset with the user's own IO manager
     _stores: dict[str, Store] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
-    def of(cls, assets: Sequence[dg.AssetSpec], attached: Mapping[str, Attached], breakers: BreakerResource, clock: Clock) -> Site:
+    def of(
+        cls,
+        given: dg.Definitions,
+        assets: Sequence[dg.AssetSpec],
+        attached: Mapping[str, Attached],
+        breakers: BreakerResource,
+        clock: Clock,
+    ) -> Site:
         stated = {spec.key.to_user_string(): _stated(spec) for spec in assets if ACCEPTS in spec.metadata}
         return cls(
             terms={key: Terms.of(item) for key, item in attached.items()},
@@ -39,15 +50,34 @@ class Site:
             stated=stated,
             breakers=breakers,
             clock=clock,
+            given=given,
         )
 
     def gate(self, instance: dg.DagsterInstance) -> Gate:
-        from dagster_contracts.engines.polars import PolarsEngine
+        from dagster_contracts.engines.local import LocalEngine
+        from dagster_contracts.engines.sources import FilesEngine
 
         key = f"ephemeral:{id(instance)}" if instance.is_ephemeral else instance.root_directory
         if key not in self._stores:
             self._stores[key] = self.breakers.store(instance, self.clock)
-        return Gate(self._stores[key], PolarsEngine(), is_intact)
+        return Gate(
+            self._stores[key], FilesEngine(LocalEngine()), is_intact, lambda terms, place: self._related(key, instance, terms, place)
+        )
+
+    def _related(self, store: str, instance: dg.DagsterInstance, terms: Terms, place: Partition) -> dict[str, Callable[[], object]]:
+        """The objects of the contract that its rules read: what is published of them, of the same partition where they are partitioned."""
+        contract = terms.attached.contract.id
+        found: dict[str, Callable[[], object]] = {}
+        for asset, each in self.terms.items():
+            name = each.attached.object.name
+            if each.attached.contract.id != contract or not any(reads_object(metric, name) for metric in terms.plan.metrics):
+                continue
+            if self._stores[store].batches(asset=asset, partition=place.key, statuses=(Status.PUBLISHED,), limit=1):
+                found[name] = partial(self._standing, dg.AssetKey.from_user_string(asset), instance, place.key)
+        return found
+
+    def _standing(self, key: dg.AssetKey, instance: dg.DagsterInstance, partition: str | None) -> object:
+        return self.given.load_asset_value(key, instance=instance, partition_key=partition)
 
     def concerns(self, key: str) -> bool:
         """Whether an asset is governed, or reads (at any distance) from one that is, or from one that is not defined here."""

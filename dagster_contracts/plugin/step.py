@@ -9,7 +9,7 @@ probe    a run that selects only the checks: judge the newest stored batch under
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from dagster_contracts.core.breaker import Refused, asset_of
 from dagster_contracts.core.contract import Confidence, least
 from dagster_contracts.core.errors import DagsterContractsError, Halted, StoreUnavailable
 from dagster_contracts.core.ledger import UNPARTITIONED, Batch, Partition, Route, RouteKind, Status
+from dagster_contracts.core.metrics import reads_object
 from dagster_contracts.core.route import strictest
 from dagster_contracts.gate import Delivery, Judgement, Terms
 from dagster_contracts.plugin import checks, metadata, private
@@ -46,6 +47,7 @@ class GatedStep:
         self.assets = assets
         self.consumers = sorted(key.to_user_string() for key in assets.keys)  # none in a probe run: only checks are selected
         self.routes: list[Route] = []  # what this op was given; the ledger has those of the other ops of a graph too
+        self.made: dict[tuple[str, str], Callable[[], object]] = {}  # (contract, object): what rules of later outputs of this step read
         self.output_names = {key.to_user_string(): name for name, key in assets.node_keys_by_output_name.items()}
 
     # --- in front ----------------------------------------------------------------------------------------------------
@@ -195,8 +197,16 @@ class GatedStep:
 
     def _judged(self, terms: Terms, key: dg.AssetKey, event: dg.Output[Any], confidence: Confidence) -> Iterator[Any]:
         places = self.partitions(key)
+        if one_shot := _is_read_once(event.value):
+            event = metadata.with_value(event, event.value.read_all())
         values = event.value if len(places) > 1 and isinstance(event.value, dict) else {place.key: event.value for place in places}
-        judgements = [self._judge(terms, place, values.get(place.key), event, confidence) for place in places]
+        judgements = [self._judge(terms, place, values.get(place.key), event, confidence, divisible=len(places) == 1) for place in places]
+        event = self._without_refused_rows(event, judgements[0])
+        if len(places) == 1 and judgements[0].publish and self._is_read_beside(terms):
+            value = event.value
+            self.made[terms.attached.contract.id, terms.attached.object.name] = lambda: value
+        if one_shot:
+            event = metadata.with_value(event, event.value.to_reader())
         refused = [judgement for judgement in judgements if not judgement.publish]
         if refused and len(places) > 1:
             for judgement in judgements:
@@ -214,7 +224,9 @@ class GatedStep:
             yield metadata.with_judgement(event, judgements[0], {BATCH: batches, STATUS: "publishing"})
         yield from checks.evaluations(self.context, terms, judgements)
 
-    def _judge(self, terms: Terms, place: Partition, value: object, event: dg.Output[Any], confidence: Confidence) -> Judgement:
+    def _judge(
+        self, terms: Terms, place: Partition, value: object, event: dg.Output[Any], confidence: Confidence, *, divisible: bool
+    ) -> Judgement:
         if (batch := self.stored_batch()) is not None and batch.asset == terms.asset:
             if batch.contract_version != terms.version and batch.released is None:
                 reason = f"contract {batch.contract_version} -> {terms.version} since it was held"
@@ -228,11 +240,27 @@ class GatedStep:
             data_version=event.data_version.value if event.data_version else None,
             confidence=confidence,
         )
-        return self.gate.judge(terms, delivery, value)
+        made = {name: source for (contract, name), source in self.made.items() if contract == terms.attached.contract.id}
+        return self.gate.judge(terms, delivery, value, made=made, divisible=divisible)
+
+    def _is_read_beside(self, terms: Terms) -> bool:
+        """Whether a rule of another asset of this step reads this one."""
+        others = (self.site.terms[key] for key in self.output_names if key in self.site.terms and key != terms.asset)
+        name = terms.attached.object.name
+        return any(reads_object(metric, name) for other in others for metric in other.plan.metrics)
+
+    def _without_refused_rows(self, event: dg.Output[Any], judgement: Judgement) -> dg.Output[Any]:
+        """What is left to publish (or to hold) once failing rows are written beside the live data."""
+        if (division := judgement.division) is None:
+            return event
+        place = staging_key(judgement.batch.asset, f"{_fingerprint(judgement.batch)}-rows")
+        private.set_aside(self.step, event.output_name, place, division.refused)
+        self.context.log.warning(f"{division.rows:,} rows of {judgement.batch.id} were set aside at {'/'.join(place.path)}")
+        return metadata.with_rows_set_aside(event, division, place)
 
     def _refuse(self, terms: Terms, event: dg.Output[Any], judgement: Judgement) -> Iterator[Any]:
         batch = judgement.batch
-        fingerprint = hashlib.sha256(batch.id.encode()).hexdigest()[:12]
+        fingerprint = _fingerprint(batch)
         private.set_aside(self.step, event.output_name, staging_key(batch.asset, fingerprint), event.value)
         self.gate.staged(batch, fingerprint)
         story = metadata.refusal(terms, judgement)
@@ -308,6 +336,15 @@ class GatedStep:
     def no_run_retries(self) -> None:
         """The data will not be better in a minute: keep Dagster from retrying the whole run."""
         self.step.instance.add_run_tags(self.context.run_id, {"dagster/max_retries": "0"})
+
+
+def _is_read_once(value: object) -> bool:
+    """Whether judging a value would leave nothing of it to publish: an Arrow stream, which is held in memory meanwhile."""
+    return any(kind.__module__.startswith("pyarrow") and kind.__name__ == "RecordBatchReader" for kind in type(value).__mro__)
+
+
+def _fingerprint(batch: Batch) -> str:
+    return hashlib.sha256(batch.id.encode()).hexdigest()[:12]
 
 
 def _whole(routes: list[Route]) -> list[Route]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from dagster_contracts.core.contract import Contract
 from dagster_contracts.core.errors import ContractError, ContractInvalid, ContractSyntaxError, Problem
 from dagster_contracts.core.odcs import parse
+from dagster_contracts.store.references import with_profiles
 
 MAX_BYTES = 5_000_000
 _SUFFIXES = (".yaml", ".yml", ".json")
@@ -23,15 +24,18 @@ _SAYS_CONTRACT = re.compile(
 )
 
 
-def load_contracts(*paths: str | Path) -> list[Contract]:
+def load_contracts(*paths: str | Path, profiles: bool = True) -> list[Contract]:
     """Every contract of the given files and folders, in the order of their paths; the same file named twice is read once.
 
     In a folder (searched through all levels, hidden ones left out) a contract is a file named *.odcs.yaml, .yml or .json, or another
     YAML or JSON file that says `kind: DataContract` or an ODCS `apiVersion`; what else lies there is skipped. A file that is named
     directly is never skipped. Raises ContractError for a missing path and for a folder without a contract, and ContractInvalid
     with the problems of all files; a single file that is not readable YAML raises ContractSyntaxError.
+
+    Profile files that rules name are read with the contract (see references.py), unless `profiles` is False: such rules cannot be
+    executed then.
     """
-    found = _read(paths)
+    found = _read(paths, profiles)
     if len(found.syntax) == 1 and len(found.problems) == 1:
         raise found.syntax[0]
     if found.problems:
@@ -44,12 +48,12 @@ def survey_contracts(*paths: str | Path) -> tuple[list[Contract], list[Problem]]
 
     Raises ContractError for a missing path and for a folder without a contract only.
     """
-    found = _read(paths)
+    found = _read(paths, True)
     return found.contracts, found.problems
 
 
-def _read(paths: Iterable[str | Path]) -> _Found:
-    found = _Found()
+def _read(paths: Iterable[str | Path], profiles: bool) -> _Found:
+    found = _Found(profiles)
     for file in dict.fromkeys(_files(paths)):
         found.read(file)
     return found
@@ -57,13 +61,18 @@ def _read(paths: Iterable[str | Path]) -> _Found:
 
 @dataclass(slots=True)
 class _Found:
+    profiles: bool
     contracts: list[Contract] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     syntax: list[ContractSyntaxError] = field(default_factory=list)
 
     def read(self, file: Path) -> None:
         try:
-            self._add(parse(_text(file), source=str(file)))
+            contract = parse(_text(file), source=str(file))
+            contract, problems = with_profiles(contract) if self.profiles else (contract, [])
+            self.problems += problems
+            if not problems:
+                self._add(contract)
         except ContractSyntaxError as broken:
             self.syntax.append(broken)
             self.problems.append(Problem("", broken.message, line=broken.line, source=broken.source))

@@ -12,12 +12,18 @@ from dagster_contracts.core.breaker import Breaker, Transition
 from dagster_contracts.core.errors import LostRace, StoreError
 from dagster_contracts.core.events import Event
 from dagster_contracts.core.ledger import Batch, Output, Partition, Review, ReviewStatus, Route, Status, StepKey
+from dagster_contracts.core.metrics import ProfileOf
+from dagster_contracts.core.plan import GoodPartition, LastGood
+from dagster_contracts.core.profile import Profile
+from dagster_contracts.core.references import GoodProfile
 from dagster_contracts.core.snapshot import Change, Snapshot
+from dagster_contracts.core.verdict import Arrival
 from dagster_contracts.ports import Clock, StoreClock
 from dagster_contracts.store.succession import ALIVE, CURRENT, Place, ended_as, lost_race, place_of, replaced_by, replacement_note
 
 T = TypeVar("T")
 _SYSTEM_CLOCK = StoreClock()
+_ALWAYS = datetime.min.replace(tzinfo=UTC)
 
 
 class MemoryStore:
@@ -29,6 +35,8 @@ class MemoryStore:
         self._breakers: dict[str, Breaker] = {}
         self._transitions: list[Transition] = []
         self._batches: dict[str, Batch] = {}
+        self._profiles: dict[tuple[str, ProfileOf], Profile] = {}
+        self._good: set[str] = set()  # batches that were published on their own merit, replaced since or not
         self._decisions: dict[tuple[StepKey, str, str, str | None], Route] = {}
         self._outputs: dict[str, Output] = {}  # in order of first recording, as are reviews
         self._reviews: dict[str, Review] = {}
@@ -83,6 +91,8 @@ class MemoryStore:
     def save(self, change: Change) -> None:
         with self._lock:
             self._refuse(change)
+            for kept in change.profiles:
+                self._profiles[kept.batch_id, kept.metric] = kept.profile
             if change.breaker is not None:
                 self._breakers[change.breaker.key] = replace(change.breaker, version=change.breaker.version + 1)
             self._transitions.extend(change.transitions)
@@ -107,6 +117,8 @@ class MemoryStore:
         newest = max((stored.sequence for stored in self._batches.values()), default=0)
         batch = replace(batch, sequence=batch.sequence or newest + 1)
         self._batches[batch.id] = batch
+        if batch.status is not Status.DISCARDED:
+            (self._good.add if batch.last_good else self._good.discard)(batch.id)
         for other in list(self._batches.values()):
             same_place = other.asset == batch.asset and other.partition.key == batch.partition.key
             if same_place and other.sequence < batch.sequence and other.status in replaced_by(batch):
@@ -147,6 +159,45 @@ class MemoryStore:
 
         with self._lock:
             return _newest(sorted(self._batches.values(), key=lambda batch: batch.sequence), wanted, limit)
+
+    def arrivals(self, key: str, partition: Partition | None, *, before: int | None = None, limit: int = 10) -> Sequence[Arrival]:
+        def wanted(batch: Batch) -> bool:
+            if not batch.head or batch.breaker_key != key or (before is not None and batch.sequence >= before):
+                return False
+            if partition is None or partition.end is None:
+                return partition is None or batch.partition.key == partition.key
+            return batch.partition.end is not None and batch.partition.dimensions == partition.dimensions
+
+        with self._lock:
+            found = _newest(sorted(self._batches.values(), key=lambda batch: batch.sequence), wanted, limit)
+        return [Arrival(batch.arrived_at, batch.partition.end) for batch in found]
+
+    def profiles(
+        self,
+        reference: LastGood | GoodPartition,
+        metric: ProfileOf,
+        *,
+        key: str,
+        asset: str,
+        partition: Partition,
+        batch_id: str | None = None,
+    ) -> Sequence[GoodProfile]:
+        with self._lock:
+            own = self._batches.get(batch_id or "")
+            found = [each for each in self._batches.values() if each.id != batch_id and (each.id, metric) in self._profiles]
+            end = partition.end
+            if isinstance(reference, GoodPartition):
+                found = [each for each in found if each.last_good and (each.asset, each.partition.key) == (asset, reference.partition)]
+            elif end is not None:
+                found = [each for each in found if each.last_good and each.breaker_key == key and each.partition.end is not None]
+                found = [each for each in found if each.partition.end is not None and each.partition.end < end]
+            else:
+                found = [each for each in found if each.id in self._good and (each.asset, each.partition.key) == (asset, partition.key)]
+                found = [each for each in found if own is None or each.sequence < own.sequence]
+            limit, timed = (reference.batches, end is not None) if isinstance(reference, LastGood) else (1, False)
+            found.sort(key=lambda each: ((timed and each.partition.end) or _ALWAYS, each.sequence))
+            newest = list(reversed(found))[:limit]
+            return [GoodProfile(self._profiles[each.id, metric], each.partition, each.arrived_at) for each in newest]
 
     def decide(self, step: StepKey, consumer: str, route: Route) -> Route:
         with self._lock:

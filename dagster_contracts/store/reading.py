@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, exists, func, literal_column, select, union_all
+from sqlalchemy import ColumnElement, Connection, Select, exists, func, literal_column, select, union_all
 
-from dagster_contracts.core.breaker import Breaker, Transition
+from dagster_contracts.core.breaker import Breaker, Transition, asset_of
 from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.events import Event
 from dagster_contracts.core.ledger import Batch, Output, Partition, Review, Route, Status, StepKey
 from dagster_contracts.core.snapshot import Snapshot
-from dagster_contracts.core.verdict import Outcome
+from dagster_contracts.core.verdict import Arrival, Outcome
 from dagster_contracts.store import tables
 from dagster_contracts.store.rows import dimensions, from_json, from_row, place
 from dagster_contracts.store.succession import ALIVE, CURRENT, place_of
@@ -63,8 +63,18 @@ def _bearing(connection: Connection, asset: str, partition: Partition, batch_id:
     return [(row["role"], from_row(Batch, row)) for row in rows]
 
 
+def published_on_merit() -> tuple[ColumnElement[bool], ...]:
+    """`Batch.last_good`, in SQL."""
+    return (
+        _batches.status == Status.PUBLISHED.value,
+        _batches.outcome.in_([Outcome.PASS.value, Outcome.WARN.value]),
+        _batches.confidence == Confidence.FULL.value,
+        _batches.released.is_(None),
+    )
+
+
 def _last_good_before(asset: str, partition: Partition) -> Select[Any]:
-    """`Batch.last_good`, in SQL, of the newest earlier window over which nothing newer is being published."""
+    """The last good batch: the newest earlier window over which nothing newer is being published."""
     newer = tables.batches.alias("newer")
     overwritten = exists().where(
         newer.c.asset == _batches.asset,
@@ -77,11 +87,8 @@ def _last_good_before(asset: str, partition: Partition) -> Select[Any]:
         .where(
             _batches.asset == asset,
             _batches.dimensions == dimensions(partition),
-            _batches.status == Status.PUBLISHED.value,
             _batches.ends_at < partition.end,
-            _batches.outcome.in_([Outcome.PASS.value, Outcome.WARN.value]),
-            _batches.confidence == Confidence.FULL.value,
-            _batches.released.is_(None),
+            *published_on_merit(),
             ~overwritten,
         )
         .order_by(_batches.ends_at.desc(), _batches.sequence.desc())
@@ -116,6 +123,18 @@ def batches(connection: Connection, asset: str | None, partition: str | None, st
     if statuses:
         query = query.where(_batches.status.in_([str(status) for status in statuses]))
     return [from_row(Batch, row) for row in connection.execute(query).mappings()]
+
+
+def arrivals(connection: Connection, key: str, partition: Partition | None, before: int | None, limit: int) -> list[Arrival]:
+    query = select(_batches.arrived_at, _batches.ends_at).order_by(_batches.sequence.desc()).limit(limit)
+    query = query.where(_batches.asset == asset_of(key), _batches.breaker_key == key, _batches.head)
+    if partition is not None and partition.end is None:
+        query = query.where(_batches.place == place(partition.key))
+    elif partition is not None:
+        query = query.where(_batches.dimensions == dimensions(partition), _batches.ends_at.is_not(None))
+    if before is not None:
+        query = query.where(_batches.sequence < before)
+    return [Arrival(at, ends_at) for at, ends_at in connection.execute(query)]
 
 
 def decisions(

@@ -14,9 +14,13 @@ from sqlalchemy import Connection, StaticPool, create_engine
 from dagster_contracts.core.breaker import Breaker, Transition
 from dagster_contracts.core.events import Event
 from dagster_contracts.core.ledger import Batch, Output, Partition, Review, Route, StepKey
+from dagster_contracts.core.metrics import ProfileOf
+from dagster_contracts.core.plan import GoodPartition, LastGood
+from dagster_contracts.core.references import GoodProfile
 from dagster_contracts.core.snapshot import Change, Snapshot
+from dagster_contracts.core.verdict import Arrival
 from dagster_contracts.ports import Clock, StoreClock
-from dagster_contracts.store import reading, succession, writing
+from dagster_contracts.store import profiles, reading, succession, writing
 from dagster_contracts.store.connect import WRITES, Address, engine_of, parse, translated
 from dagster_contracts.store.tables import metadata
 from dagster_contracts.store.upgrade import require, revision, upgrade_at
@@ -146,6 +150,23 @@ class SqlStore:
     ) -> Sequence[Batch]:
         with self._database.reading() as connection:
             return reading.batches(connection, asset, partition, statuses, limit)
+
+    def arrivals(self, key: str, partition: Partition | None, *, before: int | None = None, limit: int = 10) -> Sequence[Arrival]:
+        with self._database.reading() as connection:
+            return reading.arrivals(connection, key, partition, before, limit)
+
+    def profiles(
+        self,
+        reference: LastGood | GoodPartition,
+        metric: ProfileOf,
+        *,
+        key: str,
+        asset: str,
+        partition: Partition,
+        batch_id: str | None = None,
+    ) -> Sequence[GoodProfile]:
+        with self._database.reading() as connection:
+            return profiles.good(connection, reference, metric, key, asset, partition, batch_id)
 
     def decide(self, step: StepKey, consumer: str, route: Route) -> Route:
         with self._database.writing() as connection:

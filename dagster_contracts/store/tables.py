@@ -18,6 +18,7 @@ from sqlalchemy import (
     Dialect,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Sequence,
     String,
@@ -87,6 +88,7 @@ breakers = Table(
     Column("passed", Document, nullable=False),
     Column("lease", Document),
     Column("override", Document),
+    Column("overdue", Document, nullable=False, server_default=text("'[]'")),
     Column("policy", Document, nullable=False),
     Index("contracts_breakers_due", "state", "retry_at"),
 )
@@ -181,6 +183,17 @@ outputs = Table(
     Index("contracts_outputs_of_place", "asset", "place", "status", "number"),
     Index("contracts_outputs_of_asset", "asset", "number"),
     Index("contracts_outputs_of_status", "status", "number"),
+)
+
+# `of_column` is the column's name as JSON; `good` that the batch was published on its own merit, also once it has been replaced.
+profiles = Table(
+    "contracts_profiles",
+    metadata,
+    Column("batch_id", Key, primary_key=True),
+    Column("of_column", Key, primary_key=True),
+    Column("categorical", Boolean, primary_key=True),
+    Column("good", Boolean, nullable=False),
+    Column("profile", LargeBinary, nullable=False),
 )
 
 reviews = Table(

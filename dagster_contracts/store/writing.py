@@ -19,7 +19,7 @@ from dagster_contracts.core.errors import LostRace
 from dagster_contracts.core.events import Event
 from dagster_contracts.core.ledger import Batch, Output, OutputStatus, ReviewStatus, Route, Status, StepKey
 from dagster_contracts.core.snapshot import Change
-from dagster_contracts.store import reading, tables
+from dagster_contracts.store import profiles, reading, tables
 from dagster_contracts.store.rows import Row, dimensions, place, to_json, to_row
 from dagster_contracts.store.succession import CURRENT, ended_as, lost_race, replaced_by, replacement_note
 
@@ -33,8 +33,11 @@ def save(connection: Connection, change: Change) -> None:
         _compare_and_set(connection, change.breaker)
     for transition in change.transitions:
         connection.execute(insert(tables.transitions).values(to_row(tables.transitions, transition)))
+    for kept in change.profiles:
+        profiles.save(connection, kept)
     for batch in change.batches:
         _save_batch(connection, batch)
+        profiles.judge(connection, batch)
     for output in change.outputs:
         _save_output(connection, output)
     for review in change.reviews:

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from dagster_contracts.cli.app import app
 from dagster_contracts.core.contract import Confidence, attach
 from dagster_contracts.core.ledger import Partition, Route, StepKey
-from dagster_contracts.engines.polars import PolarsEngine
+from dagster_contracts.engines.local import LocalEngine
 from dagster_contracts.gate import Delivery, Gate, Terms
 from dagster_contracts.ports import FixedClock, Store
 from dagster_contracts.store.files import load_contracts
@@ -153,7 +153,7 @@ def _past(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "feed.odcs.yaml").write_text(CONTRACT)
     clock = FixedClock(FIRST)
     store: Store = SqlStore(f"sqlite:///{folder}/contracts.db", clock=clock)
-    gate = Gate(store, PolarsEngine())
+    gate = Gate(store, LocalEngine())
     terms = Terms.of(attach(load_contracts(folder / "feed.odcs.yaml"), ["vendor/feed"])["vendor/feed"])
 
     def deliver(number: int, at: datetime, indicator: str) -> None:

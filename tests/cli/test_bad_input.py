@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from dagster_contracts.store.upgrade import REQUIRED_REVISION
 from tests.cli.conftest import CONTRACT, GOOD, Ran
 
 ESCAPES = "\\e[2J\\e]0;owned\\a\\u202E\\u009B31m"  # as YAML writes them
@@ -158,8 +159,8 @@ def test_tables_that_were_never_made(run: Callable[..., Ran], postgres_url: str)
     ran = run("status", "--database-url", postgres_url)
     assert (ran.code, ran.out) == (2, "")
     assert "run `dagster-contracts db upgrade`" in ran.err
-    assert run("db", "upgrade", "--database-url", postgres_url).out == "upgraded from no tables to revision 0001\n"
-    assert run("db", "upgrade", "--database-url", postgres_url).out == "the tables are at revision 0001 already\n"
+    assert run("db", "upgrade", "--database-url", postgres_url).out == f"upgraded from no tables to revision {REQUIRED_REVISION}\n"
+    assert run("db", "upgrade", "--database-url", postgres_url).out == f"the tables are at revision {REQUIRED_REVISION} already\n"
     assert run("status", "--database-url", postgres_url).code == 0
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from dagster_contracts import recovery
-from dagster_contracts.core.breaker import OverrideKind
-from dagster_contracts.engines.polars import PolarsEngine
+from dagster_contracts.core.breaker import Overdue, OverrideKind
+from dagster_contracts.core.snapshot import Change
+from dagster_contracts.engines.local import LocalEngine
 from dagster_contracts.gate import Gate
 from dagster_contracts.ports import FixedClock
 from dagster_contracts.store.sql import SqlStore
@@ -63,7 +65,7 @@ def test_an_override_stands_in_the_table_with_who_and_why(run: Callable[..., Ran
 
 def test_an_override_that_has_expired_is_gone(run: Callable[..., Ran], past: str):
     at = FIRST + timedelta(days=2)
-    gate = Gate(SqlStore(past, clock=FixedClock(at)), PolarsEngine())
+    gate = Gate(SqlStore(past, clock=FixedClock(at)), LocalEngine())
     recovery.override(gate, "vendor/feed", OverrideKind.FORCE_CLOSED, actor="bo", reason="x", expires_at=at + timedelta(hours=1))
     found = run("status", "--format", "json").json["breakers"][0]
     assert (found["override"], found["routed"]) == (None, True)
@@ -77,3 +79,15 @@ def test_an_empty_store_is_said_to_be_empty_and_stays_absent(run: Callable[..., 
     assert ran.out.startswith("no breakers yet")
     assert not (tmp_path / "none.db").exists()
     assert run("status", "--format", "json", "--database-url", f"sqlite:///{tmp_path}/none.db").json["breakers"] == []
+
+
+@pytest.mark.parametrize(("tripped", "says"), [(True, "waits for that delivery"), (False, "probe due")])
+def test_what_is_overdue_is_said(run: Callable[..., Ran], past: str, tripped: bool, says: str):
+    store = SqlStore(past)
+    (breaker,) = store.breakers()
+    store.save(Change(breaker=replace(breaker, overdue=(Overdue("sla.frequency", FIRST, FIRST + timedelta(days=1), tripped),))))
+    line = next(line for line in run("status").out.splitlines() if line.startswith("breaker"))
+    assert f"overdue since 2026-01-01 06:00Z (sla.frequency); {says.split()[0]}" in line
+    (found,) = run("status", "--format", "json").json["breakers"]
+    assert found["overdue"] == [{"rule": "sla.frequency", "since": "2026-01-01T06:00:00Z", "due": "2026-01-02T06:00:00Z"}]
+    assert "overdue since" in run("breaker", "show", "vendor/feed").out

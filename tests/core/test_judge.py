@@ -67,7 +67,7 @@ def verdict_of(
 
 
 def the_finding(check: Check, measurement: Measurement, sample: Sample | None = None, **rest: object) -> Finding:
-    samples = {check.metric: sample} if sample and isinstance(check, Within) else {}
+    samples = {check.metric: sample} if sample and isinstance(check, Within | Fresh) else {}
     (found,) = verdict_of(plan_of(rule(check), **rest), measurement, samples).findings
     return found
 
@@ -379,6 +379,26 @@ def test_rows_become_json_values() -> None:
 # --- samples and masks -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("newest", "told"),
+    [
+        (NOW + timedelta(hours=2), "times look shifted by 2 h or more"),
+        (datetime(2026, 12, 11, 5, tzinfo=UTC), ""),
+        (NOW, ""),
+    ],
+)
+def test_a_newest_instant_that_cannot_be_right_is_told(newest: datetime, told: str) -> None:
+    found = the_finding(Fresh(Newest("t"), timedelta(days=1)), batch({Newest("t"): Instant(newest)}))
+    assert found.observed.partition("; ")[2] == told
+
+
+def test_what_a_column_of_times_holds_instead_is_told() -> None:
+    sample = Sample(reading="epoch milliseconds")
+    found = the_finding(Fresh(Newest("t"), timedelta(days=1)), batch({Newest("t"): Instant(None)}), sample)
+    assert found.outcome is Outcome.FAIL
+    assert found.observed == "no value that is a time; they look like epoch milliseconds"
+
+
 def test_failing_names_the_metrics_of_broken_rules_that_have_rows() -> None:
     few = Threshold(Operator.LESS_THAN, 5)
     rules = (
@@ -399,7 +419,7 @@ def test_failing_names_the_metrics_of_broken_rules_that_have_rows() -> None:
         Nulls("y"): Unmeasured(""),
     }
     measurement = batch({**values, Newest("t"): Instant(None), RowCount(): Count(1000)}, columns=("risk", "t", "x", "y"))
-    assert failing(plan_of(*rules), measurement) == (RISK, Nulls("x"))
+    assert failing(plan_of(*rules), measurement) == (RISK, Nulls("x"), Newest("t"))  # of what is no time, what it looks like
     assert failing(plan_of(*rules, samples=False), measurement) == ()
 
 

@@ -539,6 +539,122 @@ WRONG = {
         "customProperties[1]",
         "stands twice, also at customProperties[0]",
     ),
+    # rules that could not be executed as they are written
+    "argument misspelt": (
+        with_schema(Q + "{metric: invalidValues, mustBe: 0, arguments: {validValue: [1]}}\n"),
+        11,
+        "schema[0].properties[0].quality[0].arguments.validValue",
+        'invalidValues knows no argument "validValue", did you mean "validValues"?',
+    ),
+    "argument of another metric": (
+        with_schema(Q + "{metric: nullValues, mustBe: 0, arguments: {properties: [a]}}\n"),
+        11,
+        "schema[0].properties[0].quality[0].arguments.properties",
+        "it takes none",
+    ),
+    "unknown column of a key": (
+        HEAD + "schema:\n- name: feed\n  properties: [{name: alpha}, {name: beta, physicalName: b}]\n  quality:\n"
+        "  - {metric: duplicateValues, mustBe: 0, arguments: {properties: [alpha, b, betta]}}\n",
+        10,
+        "schema[0].quality[0].arguments.properties[2]",
+        'the object has no property "betta", did you mean "beta"?',
+    ),
+    "expectation without a type": (
+        with_schema(Q + "{type: custom, engine: greatExpectations, implementation: {kwargs: {}}}\n"),
+        11,
+        "schema[0].properties[0].quality[0].implementation",
+        'names no expectation: expected the key "type"',
+    ),
+    "expectation with an unknown key": (
+        with_schema(Q + "{type: custom, engine: gx, implementation: {type: expect_x, kwarg: {}}}\n"),
+        11,
+        "schema[0].properties[0].quality[0].implementation.kwarg",
+        'did you mean "kwargs"?',
+    ),
+    "expectation that is no mapping": (
+        with_schema(Q + "{type: custom, engine: gx, implementation: expect_x}\n"),
+        11,
+        "schema[0].properties[0].quality[0].implementation",
+        "no mapping of keys to values",
+    ),
+    "expectation that is no YAML": (
+        with_schema(Q + "{type: custom, engine: gx, implementation: '{'}\n"),
+        11,
+        "schema[0].properties[0].quality[0].implementation",
+        "cannot be read",
+    ),
+    "arguments of an expectation": (
+        with_schema(Q + "{type: custom, engine: gx, implementation: {type: expect_x, kwargs: [1]}}\n"),
+        11,
+        "schema[0].properties[0].quality[0].implementation.kwargs",
+        "expected a mapping of arguments, found a list",
+    ),
+    "bound of a date": (
+        with_schema("- {name: a, logicalType: date, logicalTypeOptions: {format: dd/MM/yyyy, minimum: 31/02/2020}}\n"),
+        9,
+        "schema[0].properties[0].logicalTypeOptions.minimum",
+        'minimum: "31/02/2020" is no date in ISO 8601 or dd/MM/yyyy',
+    ),
+    "bounds of dates that cross": (
+        with_schema("- {name: a, logicalType: date, logicalTypeOptions: {format: dd/MM/yyyy, minimum: 01/02/2020, maximum: 02/01/2020}}\n"),
+        9,
+        "schema[0].properties[0].logicalTypeOptions.minimum",
+        "leave no value that fits",
+    ),
+    "bounds of times that cross": (
+        with_schema("- {name: a, logicalType: time, logicalTypeOptions: {minimum: '10:00', maximum: '09:00'}}\n"),
+        9,
+        "schema[0].properties[0].logicalTypeOptions.minimum",
+        "leave no value that fits",
+    ),
+    "time zone": (
+        with_schema("- {name: a, logicalType: timestamp, logicalTypeOptions: {defaultTimezone: Europe/Berln}}\n"),
+        9,
+        "schema[0].properties[0].logicalTypeOptions.defaultTimezone",
+        'did you mean "Europe/Berlin"?',
+    ),
+    "options within a map": (
+        with_schema(
+            "- name: a\n  logicalType: map\n  map:\n    key: {logicalType: string, logicalTypeOptions: {pattern: '('}}\n    value: {}\n"
+        )
+        .replace("v3.1.0", "v3.2.0")
+        .replace("value: {}", "value: {logicalType: string}"),
+        12,
+        "schema[0].properties[0].map.key.logicalTypeOptions.pattern",
+        "is not a regular expression",
+    ),
+    "last day of a deprecated column": (
+        with_schema("- {name: a, logicalType: string, customProperties: [{property: deprecatedUntil, value: soon}]}\n"),
+        9,
+        "schema[0].properties[0].customProperties[0].value",
+        "expected the last day of the column, such as 2027-06-30",
+    ),
+    "deprecatedUntil misspelt": (
+        with_schema("- {name: a, logicalType: string, customProperties: [{property: deprecated_until, value: '2027-06-30'}]}\n"),
+        9,
+        "schema[0].properties[0].customProperties[0].property",
+        'did you mean "deprecatedUntil"?',
+    ),
+    "target of a relationship": (
+        HEAD + "schema:\n- name: o\n  properties:\n  - {name: c, logicalType: string, relationships: [{to: p.idd}]}\n"
+        "- {name: p, properties: [{name: id}]}\n",
+        9,
+        "schema[0].properties[0].relationships[0]",
+        '"p.idd": p has no property "idd", did you mean "id"?',
+    ),
+    "source of a relationship": (
+        HEAD + "schema:\n- name: o\n  relationships:\n  - {from: p.id, to: p.id}\n  properties: [{name: c}]\n"
+        "- {name: p, properties: [{name: id}]}\n",
+        9,
+        "schema[0].relationships[0]",
+        '"from" names properties of another object than o',
+    ),
+    "relationship to an object": (
+        HEAD + "schema:\n- name: o\n  properties: [{name: c, relationships: [{to: schema/o}]}]\n",
+        8,
+        "schema[0].properties[0].relationships[0]",
+        "names an object; name a property of it",
+    ),
 }
 
 

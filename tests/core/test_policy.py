@@ -43,6 +43,8 @@ def test_without_the_block_the_policy_is_the_default() -> None:
         ("cooldown: P2D", {"cooldown": timedelta(days=2), "backoff_maximum": timedelta(days=2)}),
         ("halfOpen: {probes: 3}", {"probes": 3, "sample_rows": 10_000}),
         ("tripOn: []", {"trip_on": frozenset()}),
+        ("{onFailure: quarantine_rows, maximumFailingShare: 0.05}", {"maximum_failing_share": 0.05}),
+        ("onFailure: quarantine", {"maximum_failing_share": None}),
     ],
 )
 def test_policy_keys(block: str, expected: dict[str, object]) -> None:
@@ -59,6 +61,10 @@ WRONG_POLICY = {
     "[a]": ("", "expected a mapping with the keys fallback"),
     "fallback: last_god": ("fallback", 'did you mean "last_good"?'),
     "fallback: 5": ("fallback", "expected one of last_good, low_confidence, halt, found 5"),
+    "onFailure: quarantine_rows": ("", "onFailure: quarantine_rows goes with maximumFailingShare, which is missing"),
+    "maximumFailingShare: 0.1": ("", "goes with onFailure: quarantine_rows, which is missing"),
+    "{onFailure: quarantine_rows, maximumFailingShare: 5}": ("maximumFailingShare", "above 0 and up to 1, found 5"),
+    "onFailure: quarantine_row": ("onFailure", 'did you mean "quarantine_rows"?'),
     "onInconclusive: admitt": ("onInconclusive", 'did you mean "admit"?'),
     "onStoreUnavailable: hold": ("onStoreUnavailable", "expected one of halt, admit"),
     "heal: true": ("heal", "expected one of auto, ask, found true"),

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
+import io
+import json
+import os
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dagster_contracts.core.errors import MeasurementError
+from dagster_contracts.core.metrics import Duplicates, RowCount
+from dagster_contracts.core.verdict import Unmeasured
+from dagster_contracts.engines import csv_lines, json_depth
 from dagster_contracts.engines.files import scan
+from dagster_contracts.engines.local import LocalEngine
+from dagster_contracts.engines.sources import FilesEngine
+
+ENGINE = FilesEngine(LocalEngine())
 
 ROWS = [{"a": "1", "b": None}, {"a": "02", "b": "x"}]
 
@@ -88,13 +102,30 @@ def test_json(tmp_path: Path, name: str, content: bytes, rows: list[dict[str, ob
         ("f.csv", b"", "empty (0 bytes)"),
         ("f.csv.gz", b"a,b\n1,2\n", "cannot be read as csv.gz"),
         ("f.csv.gz", gzip.compress(b"a,b\n" + b"1,2\n" * 9999, mtime=0)[:-30], "cannot be read as csv.gz"),
-        ("f.csv.gz", gzip.compress(b"", mtime=0), "cannot be read as csv.gz"),
+        ("f.csv.gz", gzip.compress(b"", mtime=0), "has no header"),
         ("f.csv", "a,b\n1,2\n".encode("utf-16"), "UTF-16"),
         ("f.csv", "a,b\n1,2\n".encode("utf-16-le"), "UTF-16"),
-        ("f.csv", b"a,b\n\xe9,2\n", "utf-8"),
-        ("f.csv", b"a,b\n1,2,3\n", "more fields"),
+        ("f.csv", b"a,b\n\xe9,2\n", "not UTF-8"),
+        ("f.csv", b"a,b\n1,2,3\n", "line 2 has 3 fields, the header 2"),
         ("f.csv", b"a,b,a\n1,2,3\n", '"a" (2 times)'),
+        ("f.csv", b"a,b\n1,2\n3\n4,5\n", "line 3 has 1 fields, the header 2"),
+        ("f.csv", b"a,b\n1,2\n3", "line 3 has 1 fields, the header 2"),
+        ("f.csv", b"a,b\n1,2\n" * 200_000 + b"3,4,5\n", "line 400,001 has 3 fields"),
+        ("f.csv", b"a,b\n1,\x002\n", "holds NUL bytes"),
+        ("f.csv", b"a,b\n" + b"1,2\n" * 500_000 + b"1,\xff\n", "not UTF-8"),
+        ("f.csv", b"a,b\n1,caf\xc3", "not UTF-8"),
+        ("f.csv", b'a,b\n1,"x\n2,3\n', "a quote that is opened after line 1 is never closed"),
+        ("f.csv", b"a,b\r1,2\r3,4\r", "the header cannot be read as CSV"),
+        ("f.csv", b"\na,b\n", "has no header"),
+        ("f.csv", b"a," * 3_000_000, "the header is longer than 1 MiB"),
+        ("f.csv", bytes(range(1, 256)) * 20, "not UTF-8"),
         ("f.parquet", b"PAR1 is not all", "cannot be read as parquet"),
+        ("f.parquet", b"a,b\n1,2\n", "cannot be read as parquet"),
+        ("f.json", b'{"a":' * 100_000, "is nested 100,000 levels deep"),
+        ("f.jsonl", b'{"a":' * 1000 + b"1" + b"}" * 1000, "is nested 1,000 levels deep"),
+        ("f.jsonl", b'{"a": "\xff"}', "cannot be read as jsonl"),
+        ("f.jsonl", '{"a": 1}'.encode("utf-16"), "cannot be read as jsonl"),
+        ("f.json", b'[{"a": 1}, {"a"', "cannot be read as json"),
         ("f.jsonl", b'{"a": 1}\n{"a": \n', ":2: is not JSON"),
         ("f.json", b"[1, 2]", "expected JSON objects"),
         ("f.xlsx", b"PK", 'named "*.xlsx"'),
@@ -107,6 +138,94 @@ def test_what_cannot_be_read_says_where_what_and_why(tmp_path: Path, name: str, 
         scan(path)
     assert str(caught.value).startswith(str(path))
     assert told in str(caught.value)
+
+
+def test_a_line_that_never_ends_is_refused_within_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(csv_lines, "LONGEST", 5 << 20)
+    path = write(tmp_path, "f.csv", b'a,b\n1,2\n"' + b"x\n" * (4 << 20))
+    with pytest.raises(MeasurementError, match="the line after line 2 is longer than 5 MiB; is a quote left open"):
+        scan(path)
+
+
+CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=5) | st.sampled_from(
+    ["", ",", '"', "\n", "\r\n", '","', "é"]
+)
+
+
+@given(rows=st.lists(st.lists(CELLS, min_size=3, max_size=3), max_size=6), block=st.integers(1, 40), ends=st.sampled_from(["\n", "\r\n"]))
+def test_every_csv_that_is_written_well_is_accepted_however_it_is_cut(rows: list[list[str]], block: int, ends: str) -> None:
+    text = io.StringIO()
+    csv.writer(text, lineterminator=ends, quoting=csv.QUOTE_MINIMAL).writerows([["a", "b", "c"], *rows])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(csv_lines, "_BLOCK", block)
+        assert csv_lines.survey("f.csv", io.BytesIO(text.getvalue().encode()), 3) is False
+
+
+@given(
+    before=st.lists(st.lists(CELLS, min_size=3, max_size=3), max_size=4),
+    odd=st.lists(CELLS, min_size=1, max_size=5).filter(lambda row: len(row) != 3 and any(row)),
+    block=st.integers(1, 40),
+)
+def test_a_line_of_another_length_is_told_with_its_number(before: list[list[str]], odd: list[str], block: int) -> None:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([["a", "b", "c"], *before, odd, ["1", "2", "3"]])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(csv_lines, "_BLOCK", block)
+        with pytest.raises(MeasurementError, match=f"line {len(before) + 2} has {len(odd)} fields, the header 3"):
+            csv_lines.survey("f.csv", io.BytesIO(text.getvalue().encode()), 3)
+
+
+def _nested(value: object) -> int:
+    below = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return 0 if below is None else 1 + max(map(_nested, below), default=0)
+
+
+@given(
+    st.recursive(
+        st.text(st.sampled_from('\\"[]{}é'), max_size=6) | st.none(),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(st.sampled_from('\\"[{'), max_size=3), inner, max_size=3),
+    )
+)
+def test_the_depth_of_json_counts_no_brackets_in_text(value: object) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json_depth, "_BLOCK", 5)
+        assert json_depth.depth(json.dumps(value, ensure_ascii=False).encode()) == _nested(value)
+
+
+def test_a_parquet_file_that_is_cut_anywhere_is_not_measured(tmp_path: Path) -> None:
+    path = tmp_path / "f.parquet"
+    pl.DataFrame({"a": list(range(5000)), "b": [str(n % 7) for n in range(5000)]}).write_parquet(path, row_group_size=1000)
+    whole = path.read_bytes()
+    for part in range(1, 40):
+        path.write_bytes(whole[: len(whole) * part // 40])
+        assert isinstance(ENGINE.measure(path, [RowCount()]), Unmeasured)
+
+
+@pytest.mark.parametrize("compression", ["zstd", "snappy", "uncompressed"])
+def test_a_parquet_file_with_a_hole_is_not_measured_where_a_rule_looks(tmp_path: Path, compression: Any) -> None:
+    path = tmp_path / "f.parquet"
+    pl.DataFrame({"a": [f"{n * 7919 % 5000}" for n in range(5000)]}).write_parquet(path, compression=compression, statistics=False)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:4] + bytes(200) + whole[204:])  # where the first page begins
+    found = ENGINE.measure(path, [Duplicates(("a",))])
+    assert isinstance(found, Unmeasured) or isinstance(found.values[Duplicates(("a",))], Unmeasured)
+
+
+def test_special_files_and_what_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.mkfifo(tmp_path / "pipe.csv")
+    with pytest.raises(MeasurementError, match="named pipe"):
+        scan(tmp_path / "pipe.csv")
+    (tmp_path / "loop.csv").symlink_to("loop.csv")
+    with pytest.raises(MeasurementError, match=r"loop\.csv"):
+        scan(tmp_path / "loop.csv")
+    path = write(tmp_path, "f.csv", b"a\n1\n")
+
+    def refused(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refused)
+    with pytest.raises(MeasurementError, match="Permission denied"):
+        scan(path)
 
 
 def test_missing_files_and_folders(tmp_path: Path) -> None:

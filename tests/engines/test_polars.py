@@ -584,7 +584,7 @@ def test_what_is_no_frame_is_unmeasured(data: object) -> None:
 
 def test_one_metric_that_fails_takes_no_other_with_it() -> None:
     frame = pl.DataFrame({"a": ["x", None], "n": [1, 2]})
-    broken, nested = NotMatching("a", "(?=look-around)"), TypeBreaches("n", "vector")
+    broken, nested = NotMatching("a", "(?=look-around)"), TypeBreaches("n", "tensor")
     values = measured(frame, Nulls("a"), broken, nested, NotIn("a", ("x",)))
     assert values[0] == 1
     assert values[3] == 0

@@ -21,7 +21,7 @@ from dagster_contracts.core.judge import failing, judge
 from dagster_contracts.core.ledger import Batch, Output, Partition, Status
 from dagster_contracts.core.odcs import parse
 from dagster_contracts.core.verdict import Measurement, Outcome, Verdict
-from dagster_contracts.engines.polars import PolarsEngine
+from dagster_contracts.engines.local import LocalEngine
 from dagster_contracts.gate import Gate, Terms
 from dagster_contracts.plugin import private
 from dagster_contracts.plugin.operations import BaselineRow, baseline, site_of
@@ -96,7 +96,7 @@ FEEDS = {
 @cache
 def verdict_alone(dataset: str, key: str) -> Verdict:
     """What the contract says of one partition, without Dagster and without a breaker."""
-    feed, engine = FEEDS[dataset], PolarsEngine()
+    feed, engine = FEEDS[dataset], LocalEngine()
     plan = _terms(dataset).plan
     frame = feed.read(key)
     measured = engine.measure(frame, plan.metrics)

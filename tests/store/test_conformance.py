@@ -25,8 +25,12 @@ from dagster_contracts.core.ledger import (
     Status,
     StepKey,
 )
+from dagster_contracts.core.metrics import ProfileOf
+from dagster_contracts.core.plan import GoodPartition, LastGood
+from dagster_contracts.core.profile import CategoryProfile, NumericProfile, Profile
+from dagster_contracts.core.references import GoodProfile, KeptProfile
 from dagster_contracts.core.snapshot import Change, Snapshot
-from dagster_contracts.core.verdict import Outcome
+from dagster_contracts.core.verdict import Arrival, Outcome
 from dagster_contracts.ports import FixedClock, Store
 from tests.store.values import DAY, T0, batch, breaker, day, numbered, output, review, route, transition
 
@@ -62,6 +66,7 @@ def test_an_empty_store_has_nothing(store: Store) -> None:
     snapshot = look(store, day(1), batch_id="b")
     assert snapshot == Snapshot(now=snapshot.now)
     assert (list(store.breakers()), list(store.transitions("feed")), store.batch("b"), list(store.batches())) == ([], [], None, [])
+    assert list(store.arrivals("feed", day(1))) == []
     assert (store.output("scores", None), list(store.outputs()), list(store.reviews()), list(store.pending())) == (None, [], [], [])
     assert (store.decided(StepKey("run", "step"), "feed", None), list(store.decisions(StepKey("run", "step")))) == (None, [])
 
@@ -144,6 +149,36 @@ def test_transitions_come_newest_first(store: Store) -> None:
     store.save(Change(transitions=(transition(generation=3),)))
     assert [found.generation for found in store.transitions("feed")] == [3, 2, 1]
     assert [found.generation for found in store.transitions("feed", limit=2)] == [3, 2]
+
+
+# --- arrivals --------------------------------------------------------------------------------------------------------
+
+
+def ends(found: Sequence[Arrival]) -> list[datetime | None]:
+    return [arrival.window_end for arrival in found]
+
+
+def test_arrivals_are_those_of_head_batches_whatever_became_of_them(store: Store) -> None:
+    for number, state in enumerate(Status, start=1):
+        save(store, batch(f"{number}", day(number), state, arrived_at=T0 + number * DAY))
+    save(store, batch("old", day(1), head=False))
+    found = store.arrivals("feed", day(9))
+    assert list(found) == [Arrival(T0 + number * DAY, day(number).end) for number in (5, 4, 3, 2, 1)]
+    assert list(store.arrivals("feed", day(9), limit=2)) == list(found[:2])
+    third = store.batch("3")
+    assert third is not None
+    assert ends(store.arrivals("feed", day(9), before=third.sequence)) == [day(2).end, day(1).end]
+
+
+def test_arrivals_are_of_one_kind(store: Store) -> None:
+    save(store, batch("de", day(1, country="DE")), batch("fr", day(2, country="FR")), batch("static", STATIC), batch("plain"))
+    save(store, batch("other", day(3, country="DE"), asset="elsewhere", breaker_key="elsewhere"))
+    save(store, batch("scoped", day(4, country="DE"), breaker_key="feed[country=DE]"))
+    assert ends(store.arrivals("feed", day(9, country="DE"))) == [day(1).end]
+    assert ends(store.arrivals("feed", STATIC)) == ends(store.arrivals("feed", UNPARTITIONED)) == [None]
+    assert ends(store.arrivals("feed", Partition("another"))) == []
+    assert ends(store.arrivals("feed", None)) == [None, None, day(2).end, day(1).end]
+    assert ends(store.arrivals("feed[country=DE]", day(9, country="DE"))) == [day(4).end]
 
 
 # --- batches: arrival ----------------------------------------------------------------------------------------------
@@ -512,3 +547,120 @@ def test_an_event_is_recorded_once(store: Store) -> None:
         store.save(Change(breaker=replace(changed, version=1), batches=(batch("b"),), events=events))
     assert type(caught.value) is StoreError
     assert (look(store).breaker, store.batch("b"), list(store.pending())) == (replace(changed, version=1), None, list(events))
+
+
+# --- profiles ------------------------------------------------------------------------------------------------------
+
+NUMBERS = ProfileOf("amount")
+
+
+def deliver(
+    store: Store, name: str, partition: Partition, status: Status = Status.PUBLISHED, *, value: float = 1.0, **fields: object
+) -> None:
+    kept = KeptProfile(name, NUMBERS, NumericProfile((value,), (1,)))
+    store.save(Change(batches=(batch(name, partition, status, **fields),), profiles=(kept,)))
+
+
+def compared(
+    store: Store,
+    partition: Partition,
+    reference: LastGood | GoodPartition = LastGood(9),  # noqa: B008
+    *,
+    metric: ProfileOf = NUMBERS,
+    batch_id: str | None = None,
+    key: str = "feed",
+) -> list[float]:
+    found = store.profiles(reference, metric, key=key, asset="feed", partition=partition, batch_id=batch_id)
+    assert all(isinstance(each, GoodProfile) for each in found)
+    return [each.profile.values[0] for each in found if isinstance(each.profile, NumericProfile)]
+
+
+def test_the_newest_good_windows_before_a_partition_are_compared_with(store: Store) -> None:
+    for number in (3, 1, 4, 2):
+        deliver(store, f"b{number}", day(number), value=number)
+    assert compared(store, day(4)) == [3, 2, 1]
+    assert compared(store, day(4), LastGood(2)) == [3, 2]
+    assert compared(store, day(1)) == []
+    assert compared(store, day(4), key="feed[vendor=x]") == []
+    assert compared(store, day(4), metric=ProfileOf("amount", categorical=True)) == []
+    assert compared(store, day(4), metric=ProfileOf("other")) == []
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"status": Status.QUARANTINED},
+        {"status": Status.HELD},
+        {"status": Status.PUBLISHING},
+        {"outcome": Outcome.INCONCLUSIVE},
+        {"confidence": Confidence.STALE},
+        {"released": Release("ana", "looked at", T0)},
+    ],
+)
+@pytest.mark.parametrize("partition", [day(1), UNPARTITIONED])
+def test_only_what_was_published_on_its_merit_is_compared_with(store: Store, partition: Partition, fields: dict[str, object]) -> None:
+    deliver(store, "b", partition, **fields)  # type: ignore[arg-type]
+    later = day(2) if partition.end else UNPARTITIONED
+    assert compared(store, later) == []
+    assert compared(store, later, GoodPartition(partition.key or "")) == []
+
+
+def test_a_batch_is_compared_with_once_it_is_published(store: Store) -> None:
+    deliver(store, "b", day(1), Status.PUBLISHING)
+    deliver(store, "u", STATIC, Status.PUBLISHING)
+    save(store, batch("b", day(1)), batch("u", STATIC))
+    assert (compared(store, day(2)), compared(store, STATIC)) == ([1], [1])
+    save(store, batch("b", day(1), Status.QUARANTINED), batch("u", STATIC, Status.QUARANTINED))
+    assert (compared(store, day(2)), compared(store, STATIC)) == ([], [])
+
+
+def test_without_windows_what_was_replaced_is_compared_with_too(store: Store) -> None:
+    for number in (1, 2, 3):
+        deliver(store, f"b{number}", STATIC, value=number)
+    deliver(store, "elsewhere", Partition("other"), value=9)
+    assert status(store, "b1") is Status.DISCARDED
+    assert compared(store, STATIC) == [3, 2, 1]
+    assert compared(store, STATIC, LastGood(2)) == [3, 2]
+    assert compared(store, STATIC, batch_id="b2") == [1]  # judged again: what came after it is no reference
+    assert compared(store, STATIC, batch_id="b4") == [3, 2, 1]
+
+
+def test_of_a_window_that_was_delivered_again_the_last_delivery_counts(store: Store) -> None:
+    deliver(store, "first", day(1), value=1)
+    deliver(store, "again", day(1), value=2)
+    assert compared(store, day(2)) == [2]
+
+
+def test_a_named_partition_is_compared_with_as_it_is_published(store: Store) -> None:
+    deliver(store, "b1", day(1), value=1)
+    deliver(store, "b2", day(2), value=2)
+    wanted = GoodPartition(str(day(1).key))
+    assert (compared(store, day(2), wanted), compared(store, day(1), wanted)) == ([1], [1])
+    assert compared(store, day(1), wanted, batch_id="b1") == []  # never with itself
+    found = store.profiles(wanted, NUMBERS, key="feed", asset="feed", partition=day(2))
+    assert [(each.partition, each.arrived_at) for each in found] == [(day(1), T0)]
+
+
+def test_a_profile_is_kept_as_it_is(store: Store) -> None:
+    numbers = NumericProfile((float("-inf"), -0.1, 1e300, float("inf")), (1, 2, 3, 4), 5, 1 / 2048)
+    categories = CategoryProfile((("\x00\ud800", 3), ("é", 1)), 1, 7, veiled=True)
+    kinds: list[tuple[ProfileOf, Profile]] = [(ProfileOf("c\x00"), numbers), (ProfileOf("c\x00", True), categories)]
+    store.save(Change(batches=(batch("b", day(1)),), profiles=tuple(KeptProfile("b", metric, profile) for metric, profile in kinds)))
+    for metric, profile in kinds:
+        (found,) = store.profiles(LastGood(1), metric, key="feed", asset="feed", partition=day(2))
+        assert found.profile == profile
+
+
+def test_a_profile_is_replaced_by_that_of_the_same_batch(store: Store) -> None:
+    deliver(store, "b", day(1), value=1)
+    deliver(store, "b", day(1), value=2)
+    assert compared(store, day(2)) == [2]
+
+
+def test_profiles_are_part_of_the_change(store: Store) -> None:
+    store.save(Change(breaker=breaker()))
+    kept = KeptProfile("b", NUMBERS, NumericProfile((1.0,), (1,)))
+    with pytest.raises(LostRace):
+        store.save(Change(breaker=breaker(), batches=(batch("b", day(1)),), profiles=(kept,)))
+    save(store, batch("b", day(1)))
+    assert compared(store, day(2)) == []

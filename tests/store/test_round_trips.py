@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dagster_contracts.core.breaker import Breaker, Counted, Lease, Override, OverrideKind, State, Transition
+from dagster_contracts.core.breaker import Breaker, Counted, Lease, Overdue, Override, OverrideKind, State, Transition
 from dagster_contracts.core.contract import BreakerPolicy, Clause, Confidence, Fallback, Severity, Window
 from dagster_contracts.core.events import Event, EventType
 from dagster_contracts.core.ledger import (
@@ -72,6 +72,7 @@ policies = st.builds(
     backoff_maximum=durations,
     lease=durations,
     scope=keys,
+    maximum_failing_share=st.none() | st.floats(0.001, 1),
     admit_inconclusive=st.booleans(),
     consumers=st.dictionaries(keys, st.sampled_from(Fallback), max_size=3),
 )
@@ -94,6 +95,7 @@ breakers = st.builds(
     probed=tuples(prose),
     passed=tuples(prose),
     override=perhaps(st.builds(Override, st.sampled_from(OverrideKind), prose, prose, instants, perhaps(instants))),
+    overdue=tuples(st.builds(Overdue, prose, instants, instants, st.booleans())),
     event_sequence=counts,
 )
 transitions = st.builds(

@@ -21,7 +21,7 @@ from dagster_contracts.core.snapshot import Change
 from dagster_contracts.store import connect, writing
 from dagster_contracts.store.connect import meaning_of, parse
 from dagster_contracts.store.sql import SqlStore
-from dagster_contracts.store.upgrade import current_revision, upgrade
+from dagster_contracts.store.upgrade import REQUIRED_REVISION, current_revision, upgrade
 from tests.store.values import batch, breaker, day
 
 SECRET = "hunter2-p@ss/word"
@@ -387,7 +387,8 @@ def test_tables_made_while_a_process_runs_are_found(postgres_url: str) -> None:
 @both
 def test_tables_of_a_newer_version(url: str, use: Use) -> None:
     set_revision(url, "9999")
-    with pytest.raises(SchemaOutOfDate, match=r"revision 9999, which this version of dagster-contracts does not know \(it needs 0001\)"):
+    unknown = rf"revision 9999, which this version of dagster-contracts does not know \(it needs {REQUIRED_REVISION}\)"
+    with pytest.raises(SchemaOutOfDate, match=unknown):
         use(SqlStore(url))
     with pytest.raises(SchemaOutOfDate, match="db upgrade"):
         upgrade(url)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
@@ -11,15 +12,21 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, inspect, text
+from sqlalchemy import JSON, create_engine, inspect, text
 
 import dagster_contracts.store
+from dagster_contracts.core.metrics import ProfileOf
+from dagster_contracts.core.plan import LastGood
+from dagster_contracts.core.profile import NumericProfile
+from dagster_contracts.core.references import KeptProfile
 from dagster_contracts.core.snapshot import Change
+from dagster_contracts.store import tables
+from dagster_contracts.store.rows import dimensions, to_row
 from dagster_contracts.store.sql import SqlStore
 from dagster_contracts.store.tables import VERSION_TABLE, metadata
 from dagster_contracts.store.upgrade import REQUIRED_REVISION, REVISIONS, current_revision, upgrade
 from tests.store.racing import append, race
-from tests.store.values import batch, day
+from tests.store.values import batch, breaker, day
 
 
 def test_the_known_revisions_are_those_of_the_migrations() -> None:
@@ -72,6 +79,51 @@ def test_dagsters_own_version_table_is_left_alone(url: str) -> None:
     with engine.connect() as connection:
         assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one() == "dagsters"
     engine.dispose()
+
+
+def test_breakers_of_the_first_tables_are_kept(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Revision 0002 adds what is overdue."""
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text(f"DROP TABLE IF EXISTS {VERSION_TABLE}"))
+        metadata.drop_all(connection)
+    monkeypatch.setattr("dagster_contracts.store.upgrade.REQUIRED_REVISION", "0001")
+    upgrade(url)
+    monkeypatch.undo()
+    row = to_row(tables.breakers, breaker("kept", version=1))
+    del row["overdue"]
+    names = ", ".join(f'"{name}"' for name in row)
+    values = [json.dumps(value) if isinstance(tables.breakers.c[name].type, JSON) else value for name, value in row.items()]
+    with engine.begin() as connection:
+        marks = ", ".join(f":v{number}" for number in range(len(values)))
+        first = {f"v{number}": value for number, value in enumerate(values)}
+        connection.execute(text(f"INSERT INTO contracts_breakers ({names}) VALUES ({marks})"), first)
+    engine.dispose()
+    assert upgrade(url) == REQUIRED_REVISION
+    assert list(SqlStore(url).breakers()) == [breaker("kept", version=1)]
+
+
+def test_batches_of_earlier_tables_are_kept(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Revision 0003 adds profiles: what was judged before has none, and is compared with from its next delivery on."""
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text(f"DROP TABLE IF EXISTS {VERSION_TABLE}"))
+        metadata.drop_all(connection)
+    monkeypatch.setattr("dagster_contracts.store.upgrade.REQUIRED_REVISION", "0002")
+    upgrade(url)
+    monkeypatch.undo()
+    at = dimensions(day(1))
+    row = to_row(tables.batches, batch("before", day(1), sequence=1), place=str(day(1).key), ends_at=day(1).end, dimensions=at)
+    with engine.begin() as connection:
+        connection.execute(tables.batches.insert().values(row))
+    engine.dispose()
+    assert upgrade(url) == REQUIRED_REVISION
+    store = SqlStore(url)
+    assert store.batch("before") == batch("before", day(1), sequence=1)
+    kept = KeptProfile("before", ProfileOf("amount"), NumericProfile((1.0,), (2,)))
+    store.save(Change(batches=(batch("before", day(1), sequence=1),), profiles=(kept,)))
+    (found,) = store.profiles(LastGood(1), ProfileOf("amount"), key="feed", asset="feed", partition=day(2))
+    assert found.profile == kept.profile
 
 
 # --- at once -------------------------------------------------------------------------------------------------------

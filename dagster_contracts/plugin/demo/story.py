@@ -288,9 +288,9 @@ def run_demo(directory: str | Path, database_url: str | None, on_event: Callable
 
 
 def _gate(breakers: BreakerResource, instance: dg.DagsterInstance, clock: FixedClock) -> Gate:
-    from dagster_contracts.engines.polars import PolarsEngine
+    from dagster_contracts.engines.local import LocalEngine
 
-    return Gate(breakers.store(instance, clock), PolarsEngine())
+    return Gate(breakers.store(instance, clock), LocalEngine())
 
 
 def _prepare(place: Path) -> None:

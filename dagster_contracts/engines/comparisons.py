@@ -1,0 +1,85 @@
+"""Two columns of one row, compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import polars as pl
+
+from dagster_contracts.engines.instants import clock, instant
+from dagster_contracts.engines.values import NotComparable, Values, is_text, number
+
+_ORDERINGS = ("<", "<=", ">", ">=")
+
+
+def unlike(left: Values, operator: str, right: Values) -> pl.Expr:
+    """Which rows hold a value on either side that do not compare as `operator` says; values that cannot be compared do not."""
+    if pl.Null in (left.dtype, right.dtype):
+        return pl.lit(value=False)
+    return left.present & right.present & _holds(left, operator, right).fill_null(value=False).not_()
+
+
+def _holds(left: Values, operator: str, right: Values) -> pl.Expr:
+    if is_text(left.dtype) and is_text(right.dtype):
+        return _texts(left, operator, right)
+    for reading in (_as_numbers, _as_instants, _as_times):
+        pair = reading(left, right)
+        if pair is not None:
+            return _compared(pair[0], operator, pair[1])
+    if left.dtype != right.dtype:
+        return pl.lit(value=False)
+    if left.dtype.is_nested() or left.dtype == pl.Object:
+        raise NotComparable(f"{left.dtype} values are not compared")
+    return _compared(left.found, operator, right.found)
+
+
+def _texts(left: Values, operator: str, right: Values) -> pl.Expr:
+    """Text is equal as text. It is in order as numbers or instants where both sides are such (files hold all values as text)."""
+    as_text = _compared(left.plain, operator, right.plain)
+    if operator not in _ORDERINGS:
+        return as_text
+    found = as_text
+    for one, other in ((instant(left), instant(right)), (number(left.plain), number(right.plain))):
+        assert one is not None
+        assert other is not None
+        found = pl.when(one.is_not_null() & other.is_not_null()).then(_compared(one, operator, other)).otherwise(found)
+    return found
+
+
+def _as_numbers(left: Values, right: Values) -> tuple[pl.Expr, pl.Expr] | None:
+    if not (left.dtype.is_numeric() or right.dtype.is_numeric()):
+        return None
+    sides = [number(each.plain) if is_text(each.dtype) else each.plain if each.dtype.is_numeric() else None for each in (left, right)]
+    if left.dtype.is_integer() and right.dtype.is_integer() and left.dtype != right.dtype:
+        sides = [each.found.cast(pl.Int128) for each in (left, right)]  # Int64 and UInt64 would meet as floats
+    return _both(sides, left, right)
+
+
+def _as_instants(left: Values, right: Values) -> tuple[pl.Expr, pl.Expr] | None:
+    if not any(isinstance(each.dtype, pl.Datetime | pl.Date) for each in (left, right)):
+        return None
+    return _both([instant(each) for each in (left, right)], left, right)
+
+
+def _as_times(left: Values, right: Values) -> tuple[pl.Expr, pl.Expr] | None:
+    if pl.Time not in (left.dtype, right.dtype):
+        return None
+    return _both([clock(each) for each in (left, right)], left, right)
+
+
+def _both(sides: list[pl.Expr | None], left: Values, right: Values) -> tuple[pl.Expr, pl.Expr] | None:
+    return None if sides[0] is None or sides[1] is None else (sides[0], sides[1])
+
+
+def _compared(left: pl.Expr, operator: str, right: pl.Expr) -> pl.Expr:
+    compare: dict[str, Callable[[pl.Expr], pl.Expr]] = {
+        "==": left.eq,
+        "!=": left.ne,
+        "<": left.lt,
+        "<=": left.le,
+        ">": left.gt,
+        ">=": left.ge,
+    }
+    if operator not in compare:
+        raise NotComparable(f'operator "{operator}" compares no columns')
+    return compare[operator](right)

@@ -1,0 +1,104 @@
+"""Uniqueness.
+
+Values whose hashes differ are different values. So hashes are compared first (sorted: several times faster than a set of the values,
+and small), and only rows whose hash stands twice are compared by value: the count is exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import polars as pl
+
+from dagster_contracts.core.metrics import Duplicates, Metric
+from dagster_contracts.core.verdict import Count, Measured
+from dagster_contracts.engines.asked import Answers, Asked
+from dagster_contracts.engines.values import Values
+
+
+def duplicates(columns: tuple[str, ...], values: Sequence[Values], asked: Collection[Metric]) -> Asked | Count:
+    """Rows beyond the first of each key. A key is not looked at where one of its columns, asked for by itself, repeats nothing."""
+    if any(each.dtype == pl.Null for each in values):
+        return Count(0)
+    for column, each in zip(columns, values, strict=True):
+        if len(columns) > 1 and Duplicates((column,)) in asked:
+            return _implied(columns, values, column, each)
+    return _by_hash(columns, values)
+
+
+def _implied(columns: tuple[str, ...], values: Sequence[Values], column: str, single: Values) -> Asked:
+    name = _name((column,))
+
+    def read(answers: Answers) -> Measured | Asked:
+        return Count(0) if not len(answers[name]) else _by_hash(columns, values)
+
+    return Asked({name: _repeated_hashes([single])}, read, whole=True)
+
+
+def _by_hash(columns: tuple[str, ...], values: Sequence[Values]) -> Asked:
+    name = _name(columns)
+
+    def read(answers: Answers) -> Measured | Asked:
+        return Count(0) if not len(answers[name]) else _by_value(columns, values, answers[name])
+
+    return Asked({name: _repeated_hashes(values)}, read, whole=True)
+
+
+def _by_value(columns: tuple[str, ...], values: Sequence[Values], repeated: pl.Series) -> Asked:
+    name = f"{_name(columns)} by value"
+    suspects = _key(values).filter(complete(values) & _hash(values).is_in(repeated.implode()))
+    return Asked({name: suspects.len() - suspects.n_unique()}, lambda answers: Count(answers[name]), whole=True)
+
+
+def repeats(values: Sequence[Values]) -> pl.Expr:
+    """Which rows stand beyond the first of their key."""
+    if any(each.dtype == pl.Null for each in values):
+        return pl.lit(value=False)
+    hashed = pl.when(complete(values)).then(_hash(values)).alias("hash")  # Series methods read names like "*" as patterns
+    return pl.map_batches([hashed, _key(values).alias("key")], _beyond_the_first, return_dtype=pl.Boolean)
+
+
+def _name(columns: tuple[str, ...]) -> str:
+    return f"{columns} repeated"
+
+
+def _key(values: Sequence[Values]) -> pl.Expr:
+    return values[0].plain if len(values) == 1 else pl.struct(each.plain.alias(f"{n}") for n, each in enumerate(values))
+
+
+def complete(values: Sequence[Values]) -> pl.Expr:
+    """Which rows have a null in none of `values`."""
+    return pl.all_horizontal(each.present for each in values)
+
+
+def _hash(values: Sequence[Values]) -> pl.Expr:
+    found = values[0].plain.hash()
+    for seed, each in enumerate(values[1:], start=1):
+        found = found ^ each.plain.hash(seed)
+    return found
+
+
+def _hash_of_one(values: Values) -> pl.Expr:
+    return values.plain.drop_nulls().hash()
+
+
+def _repeated_hashes(values: Sequence[Values]) -> pl.Expr:
+    """The hashes that stand twice or more, as one list."""
+    hashes = _hash_of_one(values[0]) if len(values) == 1 else _hash(values).filter(complete(values))
+    return hashes.map_batches(_repeated, return_dtype=pl.UInt64).implode()
+
+
+def _repeated(hashes: pl.Series) -> pl.Series:
+    import numpy as np
+
+    ordered = np.sort(hashes.to_numpy())
+    return pl.Series(hashes.name, np.unique(ordered[1:][ordered[1:] == ordered[:-1]]), dtype=pl.UInt64)
+
+
+def _beyond_the_first(columns: Sequence[pl.Series]) -> pl.Series:
+    import numpy as np
+
+    hashes, keys = columns
+    suspects = hashes.is_in(_repeated(hashes.drop_nulls()).implode()).arg_true()
+    beyond = suspects.filter(keys.gather(suspects).is_first_distinct().not_())
+    return pl.Series(hashes.name, np.zeros(len(hashes), dtype=bool)).scatter(beyond, True)

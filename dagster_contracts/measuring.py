@@ -1,0 +1,104 @@
+"""What is found out about a delivery before anything is decided: one pass over it, failing rows where something fails, the part of it
+that passes where the contract lets failing rows be set aside.
+
+The verdict is made of this inside the store's transaction, where the time and place of the delivery are known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from dagster_contracts.core.contract import BreakerPolicy
+from dagster_contracts.core.judge import digest, failing, judge, refusing_rows
+from dagster_contracts.core.ledger import Partition
+from dagster_contracts.core.metrics import Metric, ProfileOf
+from dagster_contracts.core.plan import Plan, Reference
+from dagster_contracts.core.verdict import Arrival, Measurement, Outcome, Past, Remembered, Sample, Unmeasured, Verdict
+from dagster_contracts.core.wording import percent
+from dagster_contracts.ports import NO_OTHERS, Division, FileSet, MetricEngine, Related
+
+References = Mapping[tuple[Reference, ProfileOf], Remembered]
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A delivery, measured. `divided` is set where some rows fail and the rest would pass on their own."""
+
+    plan: Plan
+    measurement: Measurement | Unmeasured
+    samples: Mapping[Metric, Sample] = field(default_factory=dict)
+    references: References = field(default_factory=dict)
+    divided: Divided | None = None
+
+    @property
+    def digest(self) -> str:
+        return digest(self.measurement)
+
+    def beside(self, references: References) -> Taken:
+        """The same, to be compared with `references`."""
+        divided = self.divided and replace(self.divided, kept=self.divided.kept.beside(references))
+        return replace(self, references=references, divided=divided)
+
+    def published(self, division: Division | None) -> Taken:
+        """What was measured of the part that goes to the live place: the rows that pass, where the others are set aside."""
+        return self.divided.kept if division is not None and self.divided is not None else self
+
+    def verdict(self, partition: Partition, *, as_of: datetime, head: bool, arrivals: tuple[Arrival, ...] = ()) -> Verdict:
+        """What the whole delivery is worth, arriving at `as_of`. See core.judge."""
+        past = Past(self.references, arrivals, partition.end)
+        return judge(self.plan, self.measurement, self.samples, as_of=as_of, head=head, past=past)
+
+
+@dataclass(frozen=True, slots=True)
+class Divided:
+    """The rows that pass (`division.kept`), measured, and those that are set aside."""
+
+    division: Division
+    kept: Taken
+    rows: int  # of the whole delivery
+
+    def verdict(self, whole: Verdict, partition: Partition, *, as_of: datetime, head: bool, arrivals: tuple[Arrival, ...] = ()) -> Verdict:
+        """WARN where the rest passes; each rule that failed tells what was set aside. `whole` where the rest fails too."""
+        rest = self.kept.verdict(partition, as_of=as_of, head=head, arrivals=arrivals)
+        if rest.outcome not in (Outcome.PASS, Outcome.WARN):
+            return whole
+        broken = {finding.rule: finding for finding in whole.findings if finding.outcome is Outcome.FAIL}
+        told = f"; set aside with {self.division.rows:,} of {self.rows:,} rows ({percent(self.division.rows, self.rows)})"
+        findings = (
+            replace(found, outcome=Outcome.WARN, observed=found.observed + told) if (found := broken.get(each.rule)) else each
+            for each in rest.findings
+        )
+        return replace(rest, outcome=Outcome.WARN, findings=tuple(findings))
+
+
+def subject(plan: Plan, data: object) -> object:
+    """What is measured of `data`: what stands in it, or the files themselves."""
+    return FileSet(data) if plan.files else data
+
+
+def take(
+    engine: MetricEngine,
+    plan: Plan,
+    policy: BreakerPolicy,
+    data: object,
+    *,
+    related: Related = NO_OTHERS,
+    divide: bool = False,
+) -> Taken:
+    """Measure `data`. With `divide`, and a policy that sets failing rows aside, also the part of it that passes."""
+    data = subject(plan, data)
+    found = engine.measure(data, plan.metrics, related)
+    if isinstance(found, Unmeasured):
+        return Taken(plan, found)
+    broken = failing(plan, found)
+    taken = Taken(plan, found, engine.samples(data, broken, related=related) if broken else {})
+    if not divide or policy.maximum_failing_share is None:
+        return taken
+    rules = refusing_rows(plan, found)
+    division = engine.divide(data, rules, related) if rules else None
+    if division is None or not 0 < division.rows <= policy.maximum_failing_share * found.rows or division.rows == found.rows:
+        return taken
+    kept = engine.measure(division.kept, plan.metrics, related)
+    return replace(taken, divided=Divided(division, Taken(plan, kept), found.rows))

@@ -1,0 +1,74 @@
+"""Deliveries that never come: a promise that no batch can break, because there is none. The sensor contracts_deliveries asks.
+
+Each missed delivery is told once, in the transaction that records it; whether it opens the breaker is the machine's word (`miss`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from dagster_contracts.core import breaker as machine
+from dagster_contracts.core import events
+from dagster_contracts.core.breaker import Breaker, Missed, Refused, Step, asset_of
+from dagster_contracts.core.deliveries import Gap, missing
+from dagster_contracts.core.ledger import Partition
+from dagster_contracts.core.plan import Cadence, Due, Rule
+from dagster_contracts.core.snapshot import Change, Snapshot
+from dagster_contracts.gate import Gate, Terms, change_of
+
+Windows = Callable[[str, datetime], Sequence[datetime]]  # asset, now -> the ends of its time windows that are over, newest first
+
+
+@dataclass(frozen=True, slots=True)
+class MissedDelivery:
+    """What was recorded now: the deliveries that are missing, and the breaker with that knowledge."""
+
+    asset: str
+    missed: Missed
+    breaker: Breaker
+
+
+def record_missed(gate: Gate, terms: Mapping[str, Terms], windows: Windows) -> list[MissedDelivery]:
+    """Record every delivery that is overdue and was not told of yet, for each breaker of the assets of `terms`."""
+    found: list[MissedDelivery] = []
+    for breaker in gate.store.breakers():
+        asset = asset_of(breaker.key)
+        for rule, check in terms[asset].plan.promised if asset in terms and _in_scope(terms[asset], breaker.key) else ():
+            if (recorded := _record(gate, terms[asset], breaker, rule, check, windows)) is not None:
+                found.append(recorded)
+    return found
+
+
+def _in_scope(terms: Terms, key: str) -> bool:
+    """A breaker that another `scope` has left behind waits for nothing."""
+    scope = terms.policy.scope
+    return key == terms.asset if scope == "asset" else key.startswith(f"{terms.asset}[{scope}=")
+
+
+def _record(gate: Gate, terms: Terms, known: Breaker, rule: Rule, check: Cadence | Due, windows: Windows) -> MissedDelivery | None:
+    def missed(now: datetime) -> tuple[Missed, Gap] | None:
+        arrivals = gate.store.arrivals(known.key, None)
+        gap = missing(check, arrivals=arrivals, windows=windows(terms.asset, now), now=now)
+        return None if gap is None else (Missed(rule.id, rule.severity, gap.since, gap.due, str(gap)), gap)
+
+    def decide(snapshot: Snapshot) -> tuple[Change, MissedDelivery | None]:
+        found = missed(snapshot.now)
+        if snapshot.breaker is None or found is None:
+            return Change(), None
+        adopted = machine.adopt(snapshot.breaker, terms.version, terms.policy, snapshot.now)
+        step = machine.miss(adopted.breaker, found[0], snapshot.now)
+        if isinstance(step, Refused):
+            return Change(), None
+        both = Step(step.breaker, adopted.transitions + step.transitions)
+        draft = events.of_missed(terms.asset, found[0], found[1].last, step.breaker)
+        change = change_of(both, snapshot.now, (draft,))
+        assert change.breaker is not None
+        return change, MissedDelivery(terms.asset, found[0], change.breaker)
+
+    # Most ticks end here, with nothing written and no transaction but this look.
+    found = missed(gate.store.now())
+    if found is None or not machine.is_news(known, found[0]):
+        return None
+    return gate.transact(known.key, terms.asset, Partition(), None, decide)

@@ -1,0 +1,121 @@
+"""A relationship between two objects of one contract, wherever the other one was made."""
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+import pytest
+
+from dagster_contracts.core.ledger import Status
+from dagster_contracts.core.verdict import Finding, Outcome, Verdict
+from tests.plugin.lab import World, governed
+
+CONTRACT = """\
+apiVersion: v3.1.0
+kind: DataContract
+id: shop
+version: 1.0.0
+status: active
+schema:
+- name: customers
+  properties:
+  - {name: id, logicalType: integer, required: true, unique: true}
+- name: orders
+  properties:
+  - {name: id, logicalType: integer, required: true, unique: true}
+  - name: customer
+    logicalType: integer
+    relationships:
+    - {type: foreignKey, to: customers.id}
+  - name: replaces
+    logicalType: integer
+    relationships:
+    - {type: foreignKey, to: orders.id}
+"""
+CUSTOMERS = pd.DataFrame({"id": [1, 2, 3]})
+ORDERS = pd.DataFrame({"id": [10, 11], "customer": [1, 3], "replaces": pd.array([None, 10], "Int64")})
+STRAY = ORDERS.assign(customer=[1, 9])
+
+
+def _alone(orders: pd.DataFrame) -> dg.Definitions:
+    @dg.asset(name="customers")
+    def customers() -> pd.DataFrame:
+        return CUSTOMERS
+
+    @dg.asset(name="orders")
+    def made() -> pd.DataFrame:
+        return orders
+
+    return dg.Definitions(assets=[customers, made])
+
+
+def _together(orders: pd.DataFrame) -> dg.Definitions:
+    @dg.multi_asset(outs={"customers": dg.AssetOut(), "orders": dg.AssetOut()})
+    def shop() -> Any:
+        yield dg.Output(CUSTOMERS, "customers")
+        yield dg.Output(orders, "orders")
+
+    return dg.Definitions(assets=[shop])
+
+
+def _verdict(world: World) -> Verdict:
+    verdict = world.ledger().batches(asset="orders")[0].verdict
+    assert verdict is not None
+    return verdict
+
+
+def _finding(world: World, rule: str) -> Finding:
+    return next(finding for finding in _verdict(world).findings if finding.rule == rule)
+
+
+@pytest.mark.parametrize("made", ["alone", "together"])
+def test_rows_that_refer_to_nothing_refuse_the_batch(tmp_path: Path, made: str) -> None:
+    definitions = {"alone": _alone, "together": _together}[made]
+    for number, (orders, outcome) in enumerate([(ORDERS, Outcome.PASS), (STRAY, Outcome.FAIL)]):
+        with governed(tmp_path / f"{number}", lambda orders=orders: definitions(orders), CONTRACT) as world:  # type: ignore[misc]
+            if made == "alone":
+                world.run("customers")
+                world.run("orders")
+            else:
+                world.run()
+            assert _verdict(world).outcome is outcome, "\n".join(item.observed for item in _verdict(world).findings)
+            found = _finding(world, "customer.relationship")
+            assert found.failing_rows == (1 if outcome is Outcome.FAIL else 0)
+            assert _finding(world, "replaces.relationship").outcome is Outcome.PASS
+
+
+def test_what_was_never_published_is_not_at_hand(tmp_path: Path) -> None:
+    with governed(tmp_path, lambda: _alone(ORDERS), CONTRACT) as world:
+        world.run("orders")
+        (batch,) = world.ledger().batches(asset="orders")
+        assert (batch.outcome, batch.status) == (Outcome.WARN, Status.PUBLISHED)
+        missed = {item.rule: item.reason for item in _verdict(world).not_executed}
+        assert "customers" in missed["customer.relationship"]
+
+
+def test_a_quarantined_batch_is_probed_with_what_it_refers_to(tmp_path: Path) -> None:
+    """The customer that an order named before it came is there at the probe: the breaker closes, and the order is released."""
+    customers = [CUSTOMERS]
+
+    @dg.asset(name="customers")
+    def made() -> pd.DataFrame:
+        return customers[0]
+
+    @dg.asset(name="orders")
+    def orders() -> pd.DataFrame:
+        return STRAY
+
+    policy = "customProperties: [{property: circuitBreaker, value: {tripOn: [error], cooldown: PT1H}}]\n"
+    with governed(tmp_path, lambda: dg.Definitions(assets=[made, orders]), CONTRACT + policy) as world:
+        world.run("customers")
+        world.run("orders")
+        assert [str(each.state) for each in world.ledger().breakers(["orders"])] == ["open"]
+        customers[0] = pd.DataFrame({"id": [1, 9]})
+        world.run("customers")
+        world.at(2, 12)
+        for sensor in ("contracts_probe", "contracts_heal"):
+            for request in world.tick(sensor):
+                world.launch(request)
+        (batch,) = world.ledger().batches(asset="orders")
+        assert (batch.outcome, batch.status) == (Outcome.PASS, Status.PUBLISHED)
