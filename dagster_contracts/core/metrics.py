@@ -125,7 +125,7 @@ class NotMatching:
 class OutOfRange:
     """Non-null values of `column` outside the bounds. A value that cannot be compared (text in a numeric range) is outside.
 
-    Bounds are numbers, or ISO 8601 dates and timestamps as text for date, timestamp and text columns.
+    Bounds are numbers, or as text ISO 8601 dates and timestamps (without a time zone: in that of `text`) or times of day.
     """
 
     column: str
@@ -265,6 +265,7 @@ class Compared:
     """Rows in which `left` `operator` `right` does not hold; rows with a null on either side are left out.
 
     `operator` is one of ==, !=, <, <=, >, >=. Instants compare with instants, numbers (and text of numbers) with numbers, text with text.
+    Two texts are in order as numbers or as instants where both are such, and equal as text. What cannot be compared does not hold.
     """
 
     left: str

@@ -12,8 +12,10 @@ import polars as pl
 
 from dagster_contracts.core.metrics import Duplicates, Metric
 from dagster_contracts.core.verdict import Count, Measured
-from dagster_contracts.engines.asked import Answers, Asked
+from dagster_contracts.engines.asked import ROWS, Answers, Asked
 from dagster_contracts.engines.values import Values
+
+_FEW = 10  # suspects below a tenth of all rows are compared by value at once
 
 
 def duplicates(columns: tuple[str, ...], values: Sequence[Values], asked: Collection[Metric]) -> Asked | Count:
@@ -30,7 +32,11 @@ def _implied(columns: tuple[str, ...], values: Sequence[Values], column: str, si
     name = _name((column,))
 
     def read(answers: Answers) -> Measured | Asked:
-        return Count(0) if not len(answers[name]) else _by_hash(columns, values)
+        suspects = answers[name]
+        if not len(suspects):
+            return Count(0)
+        few = len(suspects) * _FEW < answers[ROWS]  # a key repeats only where each of its columns does
+        return _by_value(columns, values, suspects, [single]) if few else _by_hash(columns, values)
 
     return Asked({name: _repeated_hashes([single])}, read, whole=True)
 
@@ -39,15 +45,17 @@ def _by_hash(columns: tuple[str, ...], values: Sequence[Values]) -> Asked:
     name = _name(columns)
 
     def read(answers: Answers) -> Measured | Asked:
-        return Count(0) if not len(answers[name]) else _by_value(columns, values, answers[name])
+        suspects = answers[name]
+        return Count(0) if not len(suspects) else _by_value(columns, values, suspects, values)
 
     return Asked({name: _repeated_hashes(values)}, read, whole=True)
 
 
-def _by_value(columns: tuple[str, ...], values: Sequence[Values], repeated: pl.Series) -> Asked:
+def _by_value(columns: tuple[str, ...], values: Sequence[Values], suspects: pl.Series, hashed: Sequence[Values]) -> Asked:
+    """Counted exactly, among the rows whose hash (of `hashed`) is one of `suspects`."""
     name = f"{_name(columns)} by value"
-    suspects = _key(values).filter(complete(values) & _hash(values).is_in(repeated.implode()))
-    return Asked({name: suspects.len() - suspects.n_unique()}, lambda answers: Count(answers[name]), whole=True)
+    kept = _key(values).filter(complete(values) & _hash(hashed).is_in(suspects.unique().implode()))
+    return Asked({name: kept.len() - kept.n_unique()}, lambda answers: Count(answers[name]), whole=True)
 
 
 def repeats(values: Sequence[Values]) -> pl.Expr:
@@ -83,7 +91,7 @@ def _hash_of_one(values: Values) -> pl.Expr:
 
 
 def _repeated_hashes(values: Sequence[Values]) -> pl.Expr:
-    """The hashes that stand twice or more, as one list."""
+    """Each hash as often as it stands after itself, as one list."""
     hashes = _hash_of_one(values[0]) if len(values) == 1 else _hash(values).filter(complete(values))
     return hashes.map_batches(_repeated, return_dtype=pl.UInt64).implode()
 
@@ -92,13 +100,13 @@ def _repeated(hashes: pl.Series) -> pl.Series:
     import numpy as np
 
     ordered = np.sort(hashes.to_numpy())
-    return pl.Series(hashes.name, np.unique(ordered[1:][ordered[1:] == ordered[:-1]]), dtype=pl.UInt64)
+    return pl.Series(hashes.name, ordered[1:][ordered[1:] == ordered[:-1]], dtype=pl.UInt64)
 
 
 def _beyond_the_first(columns: Sequence[pl.Series]) -> pl.Series:
     import numpy as np
 
     hashes, keys = columns
-    suspects = hashes.is_in(_repeated(hashes.drop_nulls()).implode()).arg_true()
+    suspects = hashes.is_in(_repeated(hashes.drop_nulls()).unique().implode()).arg_true()
     beyond = suspects.filter(keys.gather(suspects).is_first_distinct().not_())
     return pl.Series(hashes.name, np.zeros(len(hashes), dtype=bool)).scatter(beyond, True)

@@ -85,6 +85,21 @@ def test_duplicates_are_counted_and_shown(asked: list[Duplicates], lazy: bool, f
         assert [row["n"] for row in samples[metric].rows] == repeated(frame, metric.columns)[:3]
 
 
+@pytest.mark.parametrize("lazy", [False, True])
+@settings(max_examples=40, deadline=None)
+@given(
+    again=st.lists(st.tuples(st.integers(0, 99), st.booleans()), max_size=6),
+    nulls=st.lists(st.integers(0, 105), max_size=3),
+)
+def test_few_repeated_rows_among_many(lazy: bool, again: list[tuple[int, bool]], nulls: list[int]) -> None:
+    numbers = [*range(100), *(number for number, _ in again)]
+    texts = [*(f"text {number}" for number in range(100)), *(f"text {number}" if whole else "other" for number, whole in again)]
+    kept = [None if row in nulls else text for row, text in enumerate(texts)]
+    frame = pl.DataFrame({"a": numbers, "b": kept}, schema={"a": pl.Int64, "b": pl.String})
+    wanted = [Count(len(repeated(frame, metric.columns))) for metric in KEYS]
+    assert measured(frame.lazy() if lazy else frame, *KEYS) == wanted
+
+
 @settings(max_examples=50, deadline=None)
 @given(frame=keyed())
 def test_equal_hashes_are_no_equal_values(frame: pl.DataFrame) -> None:
