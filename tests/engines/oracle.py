@@ -312,6 +312,8 @@ def _holds(left: object, operator: str, right: object) -> bool:
                     break
     elif number_of(left) is not None or number_of(right) is not None:
         one, other = number_of(left), number_of(right)
+        if one is not None and other is not None and isinstance(left, float) != isinstance(right, float):
+            one, other = float(one), float(other)  # a float meets other numbers as a float
     elif instant(left) is not None or instant(right) is not None:
         one, other = instant(left), instant(right)
     if one is None or other is None:
