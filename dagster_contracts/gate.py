@@ -13,15 +13,14 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import datetime
 from typing import TypeVar
 
 from dagster_contracts.core import breaker as machine
 from dagster_contracts.core import events, references, route
 from dagster_contracts.core.breaker import Breaker, Judged, Refused, Step, asset_of
-from dagster_contracts.core.compile import compile_plan
-from dagster_contracts.core.contract import Attached, BreakerPolicy, Confidence, least
+from dagster_contracts.core.contract import Confidence, least
 from dagster_contracts.core.deliveries import is_new
 from dagster_contracts.core.errors import LostRace, StoreUnavailable
 from dagster_contracts.core.events import Draft
@@ -39,78 +38,29 @@ from dagster_contracts.core.ledger import (
     batch_id,
 )
 from dagster_contracts.core.metrics import ProfileOf
-from dagster_contracts.core.plan import Plan, Reference
+from dagster_contracts.core.plan import Reference
 from dagster_contracts.core.snapshot import Change, Snapshot
-from dagster_contracts.core.verdict import Arrival, Outcome, Remembered, Verdict
+from dagster_contracts.core.verdict import Arrival, Outcome, Remembered
+from dagster_contracts.judgement import (
+    EPOCH,
+    Delivery,
+    Judgement,
+    Probe,
+    Terms,
+    admitted,
+    batch_of,
+    change_of,
+    judged_anew,
+    still_published,
+    unrecorded,
+)
 from dagster_contracts.measuring import Taken, take
-from dagster_contracts.ports import NO_OTHERS, Division, MetricEngine, Related, Store
+from dagster_contracts.ports import NO_OTHERS, MetricEngine, Related, Store
 
 T = TypeVar("T")
 
 logger = logging.getLogger("dagster_contracts.gate")
 RACES = 200  # a change that loses this often is not losing to peers: something is wrong
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """A contract as it applies to one asset: what to measure, and the policy of its breaker. Built once per contract version."""
-
-    asset: str
-    attached: Attached
-    plan: Plan
-
-    @classmethod
-    def of(cls, attached: Attached) -> Terms:
-        return cls(attached.asset, attached, compile_plan(attached.contract, attached.object))
-
-    @property
-    def policy(self) -> BreakerPolicy:
-        return self.attached.contract.policy
-
-    @property
-    def version(self) -> str:
-        return self.attached.contract.version
-
-    def breaker_key(self, partition: Partition) -> str:
-        """The asset's key; with `scope`, one breaker per value of that partition dimension."""
-        for name, value in partition.dimensions:
-            if name == self.policy.scope:
-                return f"{self.asset}[{name}={value}]"
-        return self.asset
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """Who brings a batch: the run, the partition, the user's data version if there is one, and how trustworthy its inputs were."""
-
-    partition: Partition
-    run_id: str
-    root_run_id: str
-    data_version: str | None = None
-    confidence: Confidence = Confidence.FULL
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """What came of judging a batch. `batch.status` says what to do with the data."""
-
-    verdict: Verdict
-    batch: Batch
-    breaker: Breaker
-    division: Division | None = None  # what to publish of the delivery, and what to set aside of it
-
-    @property
-    def publish(self) -> bool:
-        return self.batch.status is Status.PUBLISHING
-
-
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """A claimed lease, and the stored batch to judge under it."""
-
-    lease_id: str
-    batch: Batch
-    breaker: Breaker
 
 
 class Gate:
@@ -179,7 +129,7 @@ class Gate:
                 released=released,
             )
             drafts = () if judged.repeated and known is not None and known.status is batch.status else events.of_batch(batch)
-            row = _still_published(known, batch)
+            row = still_published(known, batch)
             step = Step(arrival.step.breaker, adopted.transitions + arrival.step.transitions)
             change = change_of(step, snapshot.now, drafts, row, *self._perhaps_overwritten(known, row))
             assert change.breaker is not None
@@ -190,10 +140,10 @@ class Gate:
             taken = self.remembering(taken, terms, key, delivery.partition, name)
             return self.transact(key, terms.asset, delivery.partition, name, decide)
         except StoreUnavailable:
-            verdict = taken.verdict(delivery.partition, as_of=_EPOCH, head=False)
-            if not _admitted(terms.policy, verdict.outcome):
+            verdict = taken.verdict(delivery.partition, as_of=EPOCH, head=False)
+            if not admitted(terms.policy, verdict.outcome):
                 raise
-            return _unrecorded(terms, delivery, version, verdict)
+            return unrecorded(terms, delivery, version, verdict)
 
     def _perhaps_overwritten(self, known: Batch | None, row: Batch) -> list[Batch]:
         """What a delivery that is refused now was once allowed to replace: its writer never told whether it did, so it is not served."""
@@ -438,74 +388,6 @@ class Gate:
             return change_of(Step(snapshot.breaker), snapshot.now, drafts), None
 
         self.transact(key, asset, partition, None, decide)
-
-
-_EPOCH = datetime.fromtimestamp(0, UTC)  # stands for arrival where no store can tell the time: freshness is not judged then
-
-
-def change_of(step: Step, now: datetime, drafts: Sequence[Draft] = (), *batches: Batch) -> Change:
-    told = [events.of_transition(transition, step.breaker) for transition in step.transitions]
-    breaker, numbered = events.number(step.breaker, [*told, *drafts], now)
-    return Change(breaker=breaker, transitions=step.transitions, batches=batches, events=numbered)
-
-
-def batch_of(terms: Terms, delivery: Delivery, version: str, verdict: Verdict, status: Status, now: datetime) -> Batch:
-    """The ledger's row of a delivery judged `now`; `version` is its data version."""
-    return Batch(
-        id=batch_id(terms.asset, delivery.partition, delivery.root_run_id, version),
-        asset=terms.asset,
-        breaker_key=terms.breaker_key(delivery.partition),
-        partition=delivery.partition,
-        data_version=version,
-        run_id=delivery.run_id,
-        contract_id=verdict.contract_id,
-        contract_version=verdict.contract_version,
-        outcome=verdict.outcome,
-        status=status,
-        arrived_at=now,
-        updated_at=now,
-        confidence=delivery.confidence,
-        verdict=verdict,
-    )
-
-
-def _unrecorded(terms: Terms, delivery: Delivery, version: str, verdict: Verdict) -> Judgement:
-    note = "the breaker store was out of reach; admitted by onStoreUnavailable: admit"
-    batch = replace(batch_of(terms, delivery, version, verdict, Status.PUBLISHING, _EPOCH), note=note)
-    return Judgement(verdict, batch, Breaker(batch.breaker_key, terms.policy, terms.version))
-
-
-def _admitted(policy: BreakerPolicy, outcome: Outcome) -> bool:
-    """Whether a batch is let through while no store can record it."""
-    if outcome is Outcome.INCONCLUSIVE and not policy.admit_inconclusive:
-        return False
-    return policy.admit_when_unavailable and outcome is not Outcome.FAIL
-
-
-def _still_published(known: Batch | None, batch: Batch) -> Batch:
-    """What the ledger keeps of a delivery that is refused though the same batch is published: it stands in the live place unchanged.
-
-    Only a FAIL takes that back: under another contract version, or of what was let in though it failed.
-    """
-    if known is None or known.status is not Status.PUBLISHED or batch.status is Status.PUBLISHING:
-        return batch
-    taken_back = batch.contract_version != known.contract_version or known.outcome is Outcome.FAIL
-    return batch if batch.outcome is Outcome.FAIL and taken_back else known
-
-
-def judged_anew(row: Batch, verdict: Verdict, now: datetime, *, counted: bool) -> Batch:
-    """A stored batch under a new verdict; as it was where that proves nothing, or the batch is not stored any more."""
-    if verdict.outcome is Outcome.INCONCLUSIVE or row.status not in (Status.QUARANTINED, Status.HELD):
-        return row
-    return replace(
-        row,
-        outcome=verdict.outcome,
-        verdict=verdict,
-        status=Status.QUARANTINED if verdict.outcome is Outcome.FAIL else Status.HELD,
-        contract_version=verdict.contract_version,
-        counted=row.counted or counted,
-        updated_at=now,
-    )
 
 
 def _keys(inputs: Sequence[Route]) -> tuple[str, ...]:

@@ -17,7 +17,8 @@ from dagster_contracts.core.errors import UsageError, did_you_mean
 from dagster_contracts.core.events import Draft, EventType
 from dagster_contracts.core.ledger import Batch, Output, OutputStatus, Partition, Release, Route, RouteKind, Status
 from dagster_contracts.core.snapshot import Change, Snapshot, may_be_released
-from dagster_contracts.gate import Gate, Terms, change_of
+from dagster_contracts.gate import Gate
+from dagster_contracts.judgement import Terms, change_of
 
 # --- what is due ---------------------------------------------------------------------------------------------------
 

@@ -12,7 +12,8 @@ from dagster_contracts.core.errors import UsageError
 from dagster_contracts.core.ledger import Batch, Status, batch_id
 from dagster_contracts.core.snapshot import Change, Snapshot, may_be_released
 from dagster_contracts.core.verdict import Outcome
-from dagster_contracts.gate import Delivery, Gate, Judgement, Terms, batch_of, change_of, judged_anew
+from dagster_contracts.gate import Gate
+from dagster_contracts.judgement import Delivery, Judgement, Terms, batch_of, change_of, judged_anew
 
 
 def baseline(gate: Gate, terms: Terms, delivery: Delivery, data: object) -> Judgement:

@@ -16,7 +16,8 @@ from dagster_contracts.core.deliveries import Gap, missing
 from dagster_contracts.core.ledger import Partition
 from dagster_contracts.core.plan import Cadence, Due, Rule
 from dagster_contracts.core.snapshot import Change, Snapshot
-from dagster_contracts.gate import Gate, Terms, change_of
+from dagster_contracts.gate import Gate
+from dagster_contracts.judgement import Terms, change_of
 
 Windows = Callable[[str, datetime], Sequence[datetime]]  # asset, now -> the ends of its time windows that are over, newest first
 

@@ -18,7 +18,8 @@ from dagster_contracts.core.breaker import Breaker, State
 from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.events import Event
 from dagster_contracts.core.ledger import Output, Status, StepKey
-from dagster_contracts.gate import Delivery, Gate, Probe
+from dagster_contracts.gate import Gate
+from dagster_contracts.judgement import Delivery, Probe
 from dagster_contracts.ports import FixedClock, Store
 from dagster_contracts.store.sql import SqlStore
 from tests.gate_world import Counts, Data, daily, day, terms

@@ -13,7 +13,8 @@ from dagster_contracts.core.contract import Attached, BreakerPolicy, Confidence,
 from dagster_contracts.core.ledger import UNPARTITIONED, Batch, Output, Partition, Route, StepKey
 from dagster_contracts.core.metrics import Metric, NotIn, RowCount
 from dagster_contracts.core.verdict import Column, Count, Measured, Measurement, Sample, Unmeasured
-from dagster_contracts.gate import Delivery, Gate, Judgement, Probe, Terms
+from dagster_contracts.gate import Gate
+from dagster_contracts.judgement import Delivery, Judgement, Probe, Terms
 from dagster_contracts.ports import NO_OTHERS, Division, FixedClock, Related, Store
 from dagster_contracts.recovery import DueProbe, due_probes
 from dagster_contracts.store.memory import MemoryStore

@@ -12,7 +12,7 @@ from dagster_contracts.core.errors import StoreUnavailable
 from dagster_contracts.core.events import Event
 from dagster_contracts.core.ledger import Batch
 from dagster_contracts.core.snapshot import Change
-from dagster_contracts.gate import Terms
+from dagster_contracts.judgement import Terms
 from dagster_contracts.ports import Store
 from dagster_contracts.store.memory import MemoryStore
 

@@ -285,7 +285,8 @@ def eventful(folder: Path) -> Path:
     from dagster_contracts.core.contract import Confidence, Contract, Property, SchemaObject, attach
     from dagster_contracts.core.ledger import Partition, StepKey
     from dagster_contracts.engines.local import LocalEngine
-    from dagster_contracts.gate import Delivery, Gate, Terms
+    from dagster_contracts.gate import Gate
+    from dagster_contracts.judgement import Delivery, Terms
     from dagster_contracts.store.sql import SqlStore
 
     gate = Gate(SqlStore(f"sqlite:///{folder}/contracts.db"), LocalEngine())

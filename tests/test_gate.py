@@ -17,7 +17,8 @@ from dagster_contracts.core.errors import LostRace, StoreUnavailable, UsageError
 from dagster_contracts.core.ledger import UNPARTITIONED, OutputStatus, Partition, ReviewStatus, Route, RouteKind, Status, StepKey
 from dagster_contracts.core.snapshot import Change, Snapshot
 from dagster_contracts.core.verdict import Outcome
-from dagster_contracts.gate import RACES, Delivery, Gate, Probe
+from dagster_contracts.gate import RACES, Gate
+from dagster_contracts.judgement import Delivery, Probe
 from dagster_contracts.ports import FixedClock
 from dagster_contracts.store.memory import MemoryStore
 from tests.gate_world import BAD, GOOD, POLICY, UNREADABLE, Counts, World, daily, day, terms

@@ -43,7 +43,8 @@ from dagster_contracts.core.ledger import UNPARTITIONED, Batch, OutputStatus, Pa
 from dagster_contracts.core.metrics import Newest
 from dagster_contracts.core.snapshot import Change
 from dagster_contracts.core.verdict import Column, Count, Instant, Measurement, Outcome, Unmeasured
-from dagster_contracts.gate import Delivery, Gate, Judgement, Probe
+from dagster_contracts.gate import Gate
+from dagster_contracts.judgement import Delivery, Judgement, Probe
 from dagster_contracts.ports import FixedClock, Store
 from dagster_contracts.store.memory import MemoryStore
 from dagster_contracts.store.sql import SqlStore

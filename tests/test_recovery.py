@@ -13,7 +13,7 @@ from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.errors import UsageError
 from dagster_contracts.core.ledger import Batch, OutputStatus, Release, RouteKind, Status, StepKey
 from dagster_contracts.core.verdict import Outcome
-from dagster_contracts.gate import Judgement, Probe
+from dagster_contracts.judgement import Judgement, Probe
 from tests.gate_world import BAD, GOOD, HOUR, POLICY, UNREADABLE, Data, World, daily, day, terms
 
 FULL, STALE, LOW = Confidence.FULL, Confidence.STALE, Confidence.LOW

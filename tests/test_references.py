@@ -19,7 +19,8 @@ from dagster_contracts.core.plan import LastGood
 from dagster_contracts.core.profile import CategoryProfile, digest
 from dagster_contracts.core.verdict import Finding, NotExecuted, Outcome
 from dagster_contracts.engines.polars import PolarsEngine
-from dagster_contracts.gate import Delivery, Gate, Judgement, Probe, Terms
+from dagster_contracts.gate import Gate
+from dagster_contracts.judgement import Delivery, Judgement, Probe, Terms
 from dagster_contracts.ports import FixedClock
 from dagster_contracts.store.memory import MemoryStore
 

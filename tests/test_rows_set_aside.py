@@ -13,7 +13,8 @@ from dagster_contracts.core.events import EventType
 from dagster_contracts.core.ledger import Status
 from dagster_contracts.core.verdict import Outcome
 from dagster_contracts.engines.polars import PolarsEngine
-from dagster_contracts.gate import Delivery, Gate, Judgement, Terms
+from dagster_contracts.gate import Gate
+from dagster_contracts.judgement import Delivery, Judgement, Terms
 from dagster_contracts.ports import FixedClock
 from dagster_contracts.store.memory import MemoryStore
 from tests.gate_world import daily, day

@@ -14,7 +14,8 @@ from dagster_contracts.core.contract import Attached, Confidence, Contract, Prop
 from dagster_contracts.core.errors import StoreUnavailable
 from dagster_contracts.core.ledger import Partition, RouteKind, Status
 from dagster_contracts.core.verdict import Outcome
-from dagster_contracts.gate import Delivery, Gate, Terms
+from dagster_contracts.gate import Gate
+from dagster_contracts.judgement import Delivery, Terms
 from dagster_contracts.watching import MissedDelivery, record_missed
 from tests.gate_world import BAD, GOOD, POLICY, UNREADABLE, Counts, Data, World, daily, day
 from tests.invariant_model import Unsteady

@@ -50,24 +50,22 @@ def _as_numbers(left: Values, right: Values) -> tuple[pl.Expr, pl.Expr] | None:
     if not (left.dtype.is_numeric() or right.dtype.is_numeric()):
         return None
     sides = [number(each.plain) if is_text(each.dtype) else each.plain if each.dtype.is_numeric() else None for each in (left, right)]
-    if left.dtype.is_integer() and right.dtype.is_integer() and left.dtype != right.dtype:
-        sides = [each.found.cast(pl.Int128) for each in (left, right)]  # Int64 and UInt64 would meet as floats
-    return _both(sides, left, right)
+    return _both(sides)
 
 
 def _as_instants(left: Values, right: Values) -> tuple[pl.Expr, pl.Expr] | None:
     if not any(isinstance(each.dtype, pl.Datetime | pl.Date) for each in (left, right)):
         return None
-    return _both([instant(each) for each in (left, right)], left, right)
+    return _both([instant(each) for each in (left, right)])
 
 
 def _as_times(left: Values, right: Values) -> tuple[pl.Expr, pl.Expr] | None:
     if pl.Time not in (left.dtype, right.dtype):
         return None
-    return _both([clock(each) for each in (left, right)], left, right)
+    return _both([clock(each) for each in (left, right)])
 
 
-def _both(sides: list[pl.Expr | None], left: Values, right: Values) -> tuple[pl.Expr, pl.Expr] | None:
+def _both(sides: list[pl.Expr | None]) -> tuple[pl.Expr, pl.Expr] | None:
     return None if sides[0] is None or sides[1] is None else (sides[0], sides[1])
 
 

@@ -15,7 +15,7 @@ import dagster as dg
 from dagster_contracts.core.breaker import Breaker, enforced_open
 from dagster_contracts.core.contract import Clause, Severity
 from dagster_contracts.core.verdict import Finding, Outcome, Verdict
-from dagster_contracts.gate import Judgement, Terms
+from dagster_contracts.judgement import Judgement, Terms
 from dagster_contracts.plugin import private
 from dagster_contracts.plugin.metadata import table_of_findings
 

@@ -10,7 +10,7 @@ import dagster as dg
 
 from dagster_contracts.core.contract import Contract, attach
 from dagster_contracts.core.errors import ContractError
-from dagster_contracts.gate import Terms
+from dagster_contracts.judgement import Terms
 from dagster_contracts.plugin import checks, private, sensors
 from dagster_contracts.plugin.deliveries import with_freshness
 from dagster_contracts.plugin.resource import BreakerResource

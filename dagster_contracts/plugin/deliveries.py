@@ -13,7 +13,7 @@ import dagster as dg
 
 from dagster_contracts.core.plan import Cadence, Due
 from dagster_contracts.core.schedule import read_cron, zone_of
-from dagster_contracts.gate import Terms
+from dagster_contracts.judgement import Terms
 from dagster_contracts.plugin.site import Site
 from dagster_contracts.watching import MissedDelivery, record_missed
 

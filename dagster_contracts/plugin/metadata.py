@@ -11,7 +11,7 @@ from dagster_contracts.core.breaker import enforced_open
 from dagster_contracts.core.contract import least
 from dagster_contracts.core.ledger import Route, RouteKind, Status
 from dagster_contracts.core.verdict import Outcome, Verdict
-from dagster_contracts.gate import Judgement, Terms
+from dagster_contracts.judgement import Judgement, Terms
 from dagster_contracts.ports import Division
 
 CONFIDENCE = "contracts/confidence"

@@ -18,7 +18,7 @@ from dagster_contracts import stored
 from dagster_contracts.core.errors import MeasurementError, UsageError, did_you_mean
 from dagster_contracts.core.ledger import UNPARTITIONED, Batch, Partition, Status
 from dagster_contracts.core.verdict import Outcome, Verdict
-from dagster_contracts.gate import Delivery, Judgement, Terms
+from dagster_contracts.judgement import Delivery, Judgement, Terms
 from dagster_contracts.plugin import private
 from dagster_contracts.plugin.partitions import partition_of
 from dagster_contracts.plugin.routing import RoutingIOManager, staging_key

@@ -13,7 +13,8 @@ from dagster_contracts.core.contract import Attached, Confidence
 from dagster_contracts.core.errors import ContractError, did_you_mean
 from dagster_contracts.core.ledger import Partition, Status
 from dagster_contracts.core.metrics import reads_object
-from dagster_contracts.gate import Gate, Terms
+from dagster_contracts.gate import Gate
+from dagster_contracts.judgement import Terms
 from dagster_contracts.plugin.resource import BreakerResource
 from dagster_contracts.plugin.storage import is_intact
 from dagster_contracts.ports import Clock, Store

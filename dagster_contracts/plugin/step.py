@@ -22,7 +22,7 @@ from dagster_contracts.core.errors import DagsterContractsError, Halted, StoreUn
 from dagster_contracts.core.ledger import UNPARTITIONED, Batch, Partition, Route, RouteKind, Status
 from dagster_contracts.core.metrics import reads_object
 from dagster_contracts.core.route import strictest
-from dagster_contracts.gate import Delivery, Judgement, Terms
+from dagster_contracts.judgement import Delivery, Judgement, Terms
 from dagster_contracts.plugin import checks, metadata, private
 from dagster_contracts.plugin.partitions import partition_of
 from dagster_contracts.plugin.routing import BATCH, STATUS, RoutedInput, decide, staging_key, step_key

@@ -20,7 +20,8 @@ from dagster_contracts.cli.app import app
 from dagster_contracts.core.contract import Confidence, attach
 from dagster_contracts.core.ledger import Partition, Route, StepKey
 from dagster_contracts.engines.local import LocalEngine
-from dagster_contracts.gate import Delivery, Gate, Terms
+from dagster_contracts.gate import Gate
+from dagster_contracts.judgement import Delivery, Terms
 from dagster_contracts.ports import FixedClock, Store
 from dagster_contracts.store.files import load_contracts
 from dagster_contracts.store.sql import SqlStore

@@ -87,7 +87,7 @@ def test_what_is_overdue_is_said(run: Callable[..., Ran], past: str, tripped: bo
     (breaker,) = store.breakers()
     store.save(Change(breaker=replace(breaker, overdue=(Overdue("sla.frequency", FIRST, FIRST + timedelta(days=1), tripped),))))
     line = next(line for line in run("status").out.splitlines() if line.startswith("breaker"))
-    assert f"overdue since 2026-01-01 06:00Z (sla.frequency); {says.split()[0]}" in line
+    assert f"overdue since 2026-01-01 06:00Z (sla.frequency); {says.split(maxsplit=1)[0]}" in line
     (found,) = run("status", "--format", "json").json["breakers"]
     assert found["overdue"] == [{"rule": "sla.frequency", "since": "2026-01-01T06:00:00Z", "due": "2026-01-02T06:00:00Z"}]
     assert "overdue since" in run("breaker", "show", "vendor/feed").out

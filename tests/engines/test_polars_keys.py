@@ -111,6 +111,12 @@ def test_equal_hashes_are_no_equal_values(frame: pl.DataFrame) -> None:
     expressions._questions.cache_clear()
 
 
+@pytest.mark.parametrize("metrics", [KEYS, KEYS[2:]])
+def test_rows_with_a_null_in_the_key_are_left_out(metrics: list[Duplicates]) -> None:
+    frame = pl.DataFrame({"a": [*range(100), 1, 1, 2], "b": [*map(str, range(100)), None, None, "2"]})
+    assert measured(frame, *metrics) == [Count(len(repeated(frame, metric.columns))) for metric in metrics]
+
+
 # --- relationships ---------------------------------------------------------------------------------------------------
 
 ORPHANS = Orphans(("k",), "customers", ("id",))

@@ -181,6 +181,7 @@ def test_histograms_are_those_of_numpy(kind: str, values: list[float | None], ed
 def test_histograms_of_other_types() -> None:
     integers = pl.DataFrame({"x": [2**53, 2**53 + 1, None]})
     assert measured(integers, Histogram("x", (float(2**53), float(2**53 + 2)))) == [Bins((0, 2, 0), 1)]
+    assert measured(pl.DataFrame({"x": [1, 2]}), Histogram("x", (1.5,)), Histogram("x", (math.inf,))) == [Bins((1, 1), 0), Bins((2, 0), 0)]
     assert measured(pl.DataFrame({"x": [Decimal("0.5"), Decimal("1.5")]}), Histogram("x", (1.0,))) == [Bins((1, 1), 0)]
     assert measured(pl.DataFrame({"x": pl.Series([None])}), Histogram("x", (1.0,))) == [Bins((0, 0), 1)]
     assert measured(pl.DataFrame({"x": ["1", "x", None]}), Histogram("x", (1.0,))) == [Bins((0, 1), 1)]

@@ -105,6 +105,13 @@ def test_a_format_whose_texts_are_no_whole_dates_is_judged_by_shape_alone() -> N
 # --- time zones ------------------------------------------------------------------------------------------------------
 
 
+def test_clocks_that_are_set_back_and_forth() -> None:
+    twice, never = "2024-10-27T02:30", "2024-03-31T02:30"
+    assert measured(pl.DataFrame({"t": [twice]}), Newest("t", ISO_IN_ROME)) == [Instant(datetime(2024, 10, 27, 0, 30, tzinfo=UTC))]
+    assert measured(pl.DataFrame({"t": [never]}), Newest("t", ISO_IN_ROME)) == [Instant(None)]
+    assert counts([twice, never], OutOfRange("t", "2000-01-01", text=ISO_IN_ROME)) == [1]
+
+
 def test_times_without_a_zone_are_those_of_the_contract() -> None:
     text = ["2024-07-01T00:30", "2024-07-01T00:30Z", "2024-07-01"]
     typed = pl.DataFrame({"t": [datetime(2024, 7, 1, 0, 30)]})

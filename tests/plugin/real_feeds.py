@@ -22,7 +22,8 @@ from dagster_contracts.core.ledger import Batch, Output, Partition, Status
 from dagster_contracts.core.odcs import parse
 from dagster_contracts.core.verdict import Measurement, Outcome, Verdict
 from dagster_contracts.engines.local import LocalEngine
-from dagster_contracts.gate import Gate, Terms
+from dagster_contracts.gate import Gate
+from dagster_contracts.judgement import Terms
 from dagster_contracts.plugin import private
 from dagster_contracts.plugin.operations import BaselineRow, baseline, site_of
 from dagster_contracts.plugin.partitions import partition_of

@@ -1,0 +1,152 @@
+"""What a delivery is, what came of judging it, and the rows of the ledger that tell of both. Pure, but for the plan it keeps compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from dagster_contracts.core import events
+from dagster_contracts.core.breaker import Breaker, Step
+from dagster_contracts.core.compile import compile_plan
+from dagster_contracts.core.contract import Attached, BreakerPolicy, Confidence
+from dagster_contracts.core.events import Draft
+from dagster_contracts.core.ledger import (
+    Batch,
+    Partition,
+    Status,
+    batch_id,
+)
+from dagster_contracts.core.plan import Plan
+from dagster_contracts.core.snapshot import Change
+from dagster_contracts.core.verdict import Outcome, Verdict
+from dagster_contracts.ports import Division
+
+EPOCH = datetime.fromtimestamp(0, UTC)  # stands for arrival where no store can tell the time: freshness is not judged then
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """A contract as it applies to one asset: what to measure, and the policy of its breaker. Built once per contract version."""
+
+    asset: str
+    attached: Attached
+    plan: Plan
+
+    @classmethod
+    def of(cls, attached: Attached) -> Terms:
+        return cls(attached.asset, attached, compile_plan(attached.contract, attached.object))
+
+    @property
+    def policy(self) -> BreakerPolicy:
+        return self.attached.contract.policy
+
+    @property
+    def version(self) -> str:
+        return self.attached.contract.version
+
+    def breaker_key(self, partition: Partition) -> str:
+        """The asset's key; with `scope`, one breaker per value of that partition dimension."""
+        for name, value in partition.dimensions:
+            if name == self.policy.scope:
+                return f"{self.asset}[{name}={value}]"
+        return self.asset
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Who brings a batch: the run, the partition, the user's data version if there is one, and how trustworthy its inputs were."""
+
+    partition: Partition
+    run_id: str
+    root_run_id: str
+    data_version: str | None = None
+    confidence: Confidence = Confidence.FULL
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What came of judging a batch. `batch.status` says what to do with the data."""
+
+    verdict: Verdict
+    batch: Batch
+    breaker: Breaker
+    division: Division | None = None  # what to publish of the delivery, and what to set aside of it
+
+    @property
+    def publish(self) -> bool:
+        return self.batch.status is Status.PUBLISHING
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A claimed lease, and the stored batch to judge under it."""
+
+    lease_id: str
+    batch: Batch
+    breaker: Breaker
+
+
+def change_of(step: Step, now: datetime, drafts: Sequence[Draft] = (), *batches: Batch) -> Change:
+    told = [events.of_transition(transition, step.breaker) for transition in step.transitions]
+    breaker, numbered = events.number(step.breaker, [*told, *drafts], now)
+    return Change(breaker=breaker, transitions=step.transitions, batches=batches, events=numbered)
+
+
+def batch_of(terms: Terms, delivery: Delivery, version: str, verdict: Verdict, status: Status, now: datetime) -> Batch:
+    """The ledger's row of a delivery judged `now`; `version` is its data version."""
+    return Batch(
+        id=batch_id(terms.asset, delivery.partition, delivery.root_run_id, version),
+        asset=terms.asset,
+        breaker_key=terms.breaker_key(delivery.partition),
+        partition=delivery.partition,
+        data_version=version,
+        run_id=delivery.run_id,
+        contract_id=verdict.contract_id,
+        contract_version=verdict.contract_version,
+        outcome=verdict.outcome,
+        status=status,
+        arrived_at=now,
+        updated_at=now,
+        confidence=delivery.confidence,
+        verdict=verdict,
+    )
+
+
+def unrecorded(terms: Terms, delivery: Delivery, version: str, verdict: Verdict) -> Judgement:
+    note = "the breaker store was out of reach; admitted by onStoreUnavailable: admit"
+    batch = replace(batch_of(terms, delivery, version, verdict, Status.PUBLISHING, EPOCH), note=note)
+    return Judgement(verdict, batch, Breaker(batch.breaker_key, terms.policy, terms.version))
+
+
+def admitted(policy: BreakerPolicy, outcome: Outcome) -> bool:
+    """Whether a batch is let through while no store can record it."""
+    if outcome is Outcome.INCONCLUSIVE and not policy.admit_inconclusive:
+        return False
+    return policy.admit_when_unavailable and outcome is not Outcome.FAIL
+
+
+def still_published(known: Batch | None, batch: Batch) -> Batch:
+    """What the ledger keeps of a delivery that is refused though the same batch is published: it stands in the live place unchanged.
+
+    Only a FAIL takes that back: under another contract version, or of what was let in though it failed.
+    """
+    if known is None or known.status is not Status.PUBLISHED or batch.status is Status.PUBLISHING:
+        return batch
+    taken_back = batch.contract_version != known.contract_version or known.outcome is Outcome.FAIL
+    return batch if batch.outcome is Outcome.FAIL and taken_back else known
+
+
+def judged_anew(row: Batch, verdict: Verdict, now: datetime, *, counted: bool) -> Batch:
+    """A stored batch under a new verdict; as it was where that proves nothing, or the batch is not stored any more."""
+    if verdict.outcome is Outcome.INCONCLUSIVE or row.status not in (Status.QUARANTINED, Status.HELD):
+        return row
+    return replace(
+        row,
+        outcome=verdict.outcome,
+        verdict=verdict,
+        status=Status.QUARANTINED if verdict.outcome is Outcome.FAIL else Status.HELD,
+        contract_version=verdict.contract_version,
+        counted=row.counted or counted,
+        updated_at=now,
+    )
