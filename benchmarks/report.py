@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from workers import Engine
+from typing import Any
 
 ONE_MORE_PASS = "one more pass"
 IN_PROPORTION = "growth in proportion"
@@ -39,7 +35,10 @@ class Result:
 
 @dataclass
 class Report:
-    """`absent`: engine -> why it was not measured; `wrong`: engine -> rules of which it says something else than is true."""
+    """`absent`: engine -> why it was not measured; `wrong`: engine -> rules of which it says something else than is true.
+
+    `versions`: engine -> what it runs on; `unequal`: engine -> rule, kind or form -> how it differs from ours there.
+    """
 
     name: str
     machine: Mapping[str, str | int]
@@ -47,6 +46,7 @@ class Report:
     absent: dict[str, str] = field(default_factory=dict)
     wrong: dict[str, set[str]] = field(default_factory=dict)
     versions: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    unequal: dict[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 def case(rows: int, form: str, kind: str) -> str:
@@ -82,7 +82,7 @@ def _figure(value: float, unit: str) -> str:
 # --- Markdown ------------------------------------------------------------------------------------------------------
 
 
-def as_markdown(found: Report, engines: Sequence[Engine]) -> str:
+def as_markdown(found: Report) -> str:
     parts = [
         "# Benchmarks",
         "Written by `python benchmarks/engines.py --markdown`; measured, not edited.",
@@ -90,7 +90,7 @@ def as_markdown(found: Report, engines: Sequence[Engine]) -> str:
         _WHAT,
         "\n\n".join(_tables(found.results)),
         "## Where rules are not equal",
-        "\n".join(_unequal(engines, found)),
+        differences(found),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -128,13 +128,16 @@ def _ratio(result: Result) -> str:
     return "" if result.ratio is None else f"{result.ratio:.2f}x" if result.ratio < 10 else f"{result.ratio:.1f}x"
 
 
-def _unequal(engines: Sequence[Engine], found: Report) -> Iterable[str]:
-    for engine in engines:
-        versions = ", ".join(f"{name} {version}" for name, version in found.versions.get(engine.name, {}).items())
-        module = import_module(f"peers.{engine.module}")
-        notes = [f"  - {rule}: {how}" for rule, how in module.UNEQUAL.items()]
-        if engine.name in found.absent:
-            notes.append(f"  - not measured: {found.absent[engine.name]}")
-        if engine.name in found.wrong:
-            notes.append(f"  - answers otherwise on: {', '.join(sorted(found.wrong[engine.name]))}")
-        yield "\n".join([f"- **{engine.name}**" + (f" ({versions})" if versions else ""), *notes])
+def differences(found: Report) -> str:
+    """Every engine with its versions, where its rules are not equal to ours, and why it is absent where it is."""
+    return "\n".join(_notes(name, found) for name in dict.fromkeys((*found.versions, *found.absent)))
+
+
+def _notes(name: str, found: Report) -> str:
+    versions = ", ".join(f"{package} {version}" for package, version in found.versions.get(name, {}).items())
+    notes = [f"  - {what}: {how}" for what, how in found.unequal.get(name, {}).items()]
+    if name in found.absent:
+        notes.append(f"  - not measured: {found.absent[name]}")
+    if name in found.wrong:
+        notes.append(f"  - answers otherwise on: {', '.join(sorted(found.wrong[name]))}")
+    return "\n".join([f"- **{name}**" + (f" ({versions})" if versions else ""), *notes])

@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,10 +91,12 @@ class Worker:
             text=True,
         )
         self.versions: dict[str, str] = {}
+        self.unequal: dict[str, str] = {}  # rule, kind or form -> how what this engine does differs from what ours does
 
     def load(self, form: str, path: Path, options: dict[str, Any]) -> None:
         """Hold the table from now on."""
-        self.versions = self._ask({"form": form, "path": str(path), "options": options})["versions"]
+        answer = self._ask({"form": form, "path": str(path), "options": options})
+        self.versions, self.unequal = answer["versions"], answer["unequal"]
 
     def run(self) -> dict[str, Any]:
         """{"wall", "cpu", "broken", "peak"} of one run over what is held."""
@@ -117,7 +120,8 @@ class Worker:
 
     def close(self) -> None:
         assert self._process.stdin is not None
-        self._process.stdin.close()
+        with suppress(BrokenPipeError):  # it has ended already
+            self._process.stdin.close()
         try:
             self._process.wait(30)
         except subprocess.TimeoutExpired:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 VERSIONS = ("dagster-contracts",)
+UNEQUAL: dict[str, str] = {}
 
 
 def load(form: str, path: str) -> Callable[[], list[str]]:

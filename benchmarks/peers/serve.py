@@ -52,7 +52,7 @@ def answered(engine: Any, request: dict[str, Any], run: Run | None) -> tuple[dic
     if "form" in request:
         loaded = engine.load(request["form"], request["path"], **request.get("options", {}))
         versions = {name: importlib.metadata.version(name) for name in engine.VERSIONS}
-        return {"versions": versions, "peak": peak()}, loaded
+        return {"versions": versions, "unequal": engine.UNEQUAL, "peak": peak()}, loaded
     if run is None:
         return {"error": "nothing is loaded"}, None
     return timed(run), run

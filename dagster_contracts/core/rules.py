@@ -59,6 +59,8 @@ from dagster_contracts.core.wording import (
     observed_count,
 )
 
+_NO_VALUE = Unmeasured("the engine gave no value")
+
 
 @dataclass(frozen=True)
 class MeasuredBatch:
@@ -81,7 +83,7 @@ class MeasuredBatch:
     def value(self, metric: Metric) -> Measured:
         if isinstance(metric, RowCount):
             return Count(self.measurement.rows)
-        return self.measurement.values.get(metric, Unmeasured("the engine gave no value"))
+        return self.measurement.values.get(metric, _NO_VALUE)
 
     def unusable(self, metric: Metric) -> str | None:
         for column in metric.columns:
@@ -91,6 +93,8 @@ class MeasuredBatch:
 
     def without(self, rule: Rule) -> str | None:
         """The deprecated column that `rule` speaks of, where it has gone."""
+        if not self.deprecated:
+            return None
         metric = getattr(rule.check, "metric", None)
         named = (rule.column, *(metric.columns if metric is not None else ()))
         return next((column for column in named if column in self.deprecated and not self.times[column]), None)

@@ -33,6 +33,8 @@ _AS_IT_IS = frozenset(
     + [f"{kind}64[{unit}]" for kind in ("datetime", "timedelta") for unit in ("ms", "us", "ns")]
 )
 
+_FEW = 1_000  # values that are not worth an extra step
+
 _IS_TEXT = "\x00is_text\x00"  # prefix of a companion column, which no data can be named like by accident
 
 
@@ -146,14 +148,13 @@ def _from_arrow(data: Any, wanted: Collection[str]) -> Frame:
 
 
 def _from_pandas(data: pd.DataFrame, wanted: Collection[str]) -> Frame:
-    columns = tuple(Column(str(name), str(dtype)) for name, dtype in zip(data.columns, data.dtypes, strict=True))
+    labels = data.columns.tolist()
+    columns = tuple(Column(str(name), str(dtype)) for name, dtype in zip(labels, data.dtypes.tolist(), strict=True))
 
     def rows(indices: Sequence[int]) -> list[dict[str, object]]:
         few = data.iloc[list(indices)]
         read_back = {column.name: _cells(few.iloc[:, i]) for i, column in enumerate(columns)}
         return [{name: cells[n] for name, cells in read_back.items()} for n in range(len(few))]
-
-    labels = list(data.columns)
 
     def column(index: int) -> Any:  # by name is half the time of by place; names that are no text may mean something else to pandas
         return data[labels[index]] if isinstance(labels[index], str) else data.iloc[:, index]
@@ -216,7 +217,7 @@ def _of_arrow(values: Any) -> pl.Series:
     """Text as views first: Polars holds it so, and takes twice as long as Arrow to come there."""
     import pyarrow as pa
 
-    if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+    if len(values) > _FEW and (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
         values = values.cast(pa.string_view())
     return pl.Series(values)
 

@@ -87,7 +87,7 @@ def expected(table: Table, metric: Metric, related: Mapping[str, Table] | None =
         case Nulls():
             return nulls
         case Missing(_, listed):
-            return sum(_member(value, listed) for value in present) + (nulls if None in listed else 0)
+            return sum(_member(value, listed, kind) for value in present) + (nulls if None in listed else 0)
         case Statistic(_, what, at):
             return _statistic(what, at, present)
         case Histogram(_, edges):
@@ -126,7 +126,7 @@ def fits(metric: Metric, value: object, kind: str) -> bool:
         case TypeBreaches(_, logical):
             return _of_type(value, logical)
         case NotIn(_, listed):
-            return _member(value, listed)
+            return _member(value, listed, kind)
         case NotMatching(_, pattern):
             return re.search(_as_python(pattern), str(value)) is not None
         case LengthOutside(_, low, high):
@@ -240,7 +240,7 @@ def _of_type(value: object, logical: str) -> bool:
     raise AssertionError(logical)
 
 
-def _member(value: object, listed: Sequence[object]) -> bool:
+def _member(value: object, listed: Sequence[object], kind: str) -> bool:
     texts = [each for each in listed if isinstance(each, str)]
     flags = [each for each in listed if isinstance(each, bool)]
     numbers = [each for each in listed if isinstance(each, int | float) and not isinstance(each, bool)]
@@ -253,6 +253,8 @@ def _member(value: object, listed: Sequence[object]) -> bool:
         return as_number or value in texts + large or value.lower() in [str(flag).lower() for flag in flags]
     if isinstance(value, Decimal):
         return any(value == Decimal(str(each)) for each in [*numbers, *_spelled(texts)])
+    if kind == SINGLE:
+        return any(value == _single(each) for each in [*numbers, *_spelled(texts)])
     if isinstance(value, int | float):
         return any(value == type(value)(each) if each == int(each) else value == each for each in [*numbers, *_spelled(texts)])
     point = instant(value)

@@ -65,7 +65,7 @@ from tests.shared_cases import needs_cases
 
 EXAMPLES = {"polars": 20, "duckdb": 5, "postgres": 5, "spark": 1}  # of the default run; 6 for the others
 SOAK = 40  # times as many
-LISTED = (1, 2.5, -0.0, "A", "1", "01", "true", 7, "1.0", "é", 100_000, "2024-02-29", 2**53 + 1, True)
+LISTED = (1, 0.1, 2.5, -0.0, "A", "1", "01", "true", 7, "1.0", "é", 100_000, "2024-02-29", 2**53 + 1, True)
 TYPES = ("string", "date", "timestamp", "time", "number", "integer", "boolean")
 PATTERNS = (r"^[0-9A]", r"\d", r"(?i)^(?:true|false)$", r"^\S+\s*$", r"é|^.{3}$", r"^[^0-9]*\z")
 
