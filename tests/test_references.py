@@ -18,7 +18,7 @@ from dagster_contracts.core.metrics import ProfileOf
 from dagster_contracts.core.plan import LastGood
 from dagster_contracts.core.profile import CategoryProfile, digest
 from dagster_contracts.core.verdict import Finding, NotExecuted, Outcome
-from dagster_contracts.engines.polars import PolarsEngine
+from dagster_contracts.engines.polars.engine import PolarsEngine
 from dagster_contracts.gate import Gate
 from dagster_contracts.judgement import Delivery, Judgement, Probe, Terms
 from dagster_contracts.ports import FixedClock

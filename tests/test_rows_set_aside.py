@@ -12,7 +12,7 @@ from dagster_contracts.core.contract import Attached, BreakerPolicy, Contract, P
 from dagster_contracts.core.events import EventType
 from dagster_contracts.core.ledger import Status
 from dagster_contracts.core.verdict import Outcome
-from dagster_contracts.engines.polars import PolarsEngine
+from dagster_contracts.engines.polars.engine import PolarsEngine
 from dagster_contracts.gate import Gate
 from dagster_contracts.judgement import Delivery, Judgement, Terms
 from dagster_contracts.ports import FixedClock

@@ -12,8 +12,8 @@ from dagster_contracts.core.contract import attach
 from dagster_contracts.core.ledger import Partition, Status
 from dagster_contracts.core.odcs import parse
 from dagster_contracts.core.verdict import Finding, Outcome
-from dagster_contracts.engines import duck
 from dagster_contracts.engines.local import LocalEngine
+from dagster_contracts.engines.sql import duck
 from dagster_contracts.gate import Gate
 from dagster_contracts.judgement import Delivery, Judgement, Terms
 from dagster_contracts.store.memory import MemoryStore

@@ -23,7 +23,7 @@ def load(form: str, path: str, *, samples: bool = False, unique: bool = True) ->
     from dagster_contracts.core.contract import BreakerPolicy
     from dagster_contracts.core.ledger import Partition
     from dagster_contracts.core.verdict import Outcome
-    from dagster_contracts.engines.polars import PolarsEngine
+    from dagster_contracts.engines.polars.engine import PolarsEngine
     from dagster_contracts.measuring import take
 
     whole = plan()
@@ -57,7 +57,7 @@ def plan() -> Any:
 def _source(form: str, path: str) -> Callable[[], Any]:
     import pyarrow.parquet as pq
 
-    from dagster_contracts.engines.files import scan
+    from dagster_contracts.engines.files.tables import scan
 
     if form == "parquet":
         return lambda: scan(path)

@@ -75,14 +75,14 @@ def judge_file(
 
 
 def _judge(contract_path: Path, object_name: str | None, data: Sequence[str], as_of: datetime) -> Verdict:
-    from dagster_contracts.engines.local import LocalEngine
-    from dagster_contracts.engines.sources import FilesEngine, opened
+    from dagster_contracts.engines.files.engine import opened
+    from dagster_contracts.engines.local import default_engine
     from dagster_contracts.store.files import load_contracts
 
     contract = only(load_contracts(contract_path), contract_path)
     plan = compile_plan(contract, object_of(contract, object_name))
     places: list[PurePath | str] = [place if place.startswith("s3://") else Path(place) for place in data]
-    found, engine = places if len(places) > 1 else places[0], FilesEngine(LocalEngine())
+    found, engine = places if len(places) > 1 else places[0], default_engine()
     with opened(FileSet(found) if plan.files else found, may_read(plan.metrics)) as source:
         measured = engine.measure(source, plan.metrics)
         broken = () if isinstance(measured, Unmeasured) else failing(plan, measured)

@@ -37,7 +37,7 @@ def export_gx(
 
     Rules that Great Expectations has no words for are listed on stderr, and in the suite's meta under left_out.
     """
-    from dagster_contracts.engines.gx_suite import suite_of
+    from dagster_contracts.engines.gx.suite import suite_of
     from dagster_contracts.store.files import load_contracts
 
     found = only(load_contracts(contract), contract)
@@ -61,8 +61,8 @@ def docs(
 
     What decides about data is `test`: rules that Great Expectations has no words for are not on these pages, and are listed.
     """
-    from dagster_contracts.engines.gx_docs import build_docs
-    from dagster_contracts.engines.sources import opened
+    from dagster_contracts.engines.files.engine import opened
+    from dagster_contracts.engines.gx.docs import build_docs
     from dagster_contracts.store.files import load_contracts
 
     found = only(load_contracts(contract), contract)

@@ -47,9 +47,9 @@ def store_at(url: str | None) -> Store:
 
 def gate_of(store: Store) -> Gate:
     """A gate for what people say of breakers and batches; nothing is measured through it."""
-    from dagster_contracts.engines.local import LocalEngine
+    from dagster_contracts.engines.local import default_engine
 
-    return Gate(store, LocalEngine())
+    return Gate(store, default_engine())
 
 
 def stated(reason: str) -> str:

@@ -9,7 +9,7 @@ from dagster_contracts.core.compile import compile_plan
 from dagster_contracts.core.contract import Contract, SchemaObject
 from dagster_contracts.core.errors import Problem
 from dagster_contracts.core.metrics import Expectation, Metric, Query
-from dagster_contracts.engines.gx_arguments import problem_of
+from dagster_contracts.engines.gx.arguments import problem_of
 
 
 def refused_rules(contracts: Sequence[Contract]) -> list[Problem]:
@@ -38,7 +38,7 @@ def _refused_queries(contract: Contract, obj: SchemaObject) -> list[Problem]:
     queries = {metric: rule for rule, metric in _metrics(contract, obj) if isinstance(metric, Query)}
     if not queries:
         return []
-    from dagster_contracts.engines.duck import refusals
+    from dagster_contracts.engines.sql.duck import refusals
 
     others = [name for each in contract.objects for name in (each.name, each.table)]
     refused = refusals(list(queries), list(dict.fromkeys(others))) or {}
@@ -55,7 +55,7 @@ def _refused_expectations(contract: Contract, obj: SchemaObject) -> list[Problem
 def _lacking(metrics: Sequence[Metric]) -> list[str]:
     if not any(isinstance(metric, Query) for metric in metrics):
         return []
-    from dagster_contracts.engines.duck import MISSING, refusals
+    from dagster_contracts.engines.sql.duck import MISSING, refusals
 
     return [MISSING] if refusals([], []) is None else []
 
@@ -64,7 +64,7 @@ def _unknown(metrics: Sequence[tuple[str, Metric]]) -> list[str]:
     expectations = [(rule, metric.type) for rule, metric in metrics if isinstance(metric, Expectation)]
     if not expectations:
         return []
-    from dagster_contracts.engines.gx import own_types, unknown_type
+    from dagster_contracts.engines.gx.engine import own_types, unknown_type
 
     known = own_types()
     return [f"{rule}: {unknown_type(kind, known)}" for rule, kind in expectations if kind not in known]

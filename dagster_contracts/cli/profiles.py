@@ -71,12 +71,12 @@ def _profiled(contract: Contract, obj: SchemaObject, data: str) -> str:
 
 
 def _measured(data: str, metrics: tuple[ProfileOf, ...], *, of_files: bool) -> Measurement:
-    from dagster_contracts.engines.local import LocalEngine
-    from dagster_contracts.engines.sources import FilesEngine, opened
+    from dagster_contracts.engines.files.engine import opened
+    from dagster_contracts.engines.local import default_engine
 
     place: PurePath | str = data if data.startswith("s3://") else Path(data)
     with opened(FileSet(place) if of_files else place, {metric.column for metric in metrics}) as source:
-        measured = FilesEngine(LocalEngine()).measure(source, metrics)
+        measured = default_engine().measure(source, metrics)
     if isinstance(measured, Unmeasured):
         raise MeasurementError(f"{data}: {measured.reason}{f': {measured.detail}' if measured.detail else ''}")
     return measured

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from dagster_contracts.core.metrics import Expectation, Metric, Query
 from dagster_contracts.core.verdict import Measured, Measurement, Sample, Unmeasured
-from dagster_contracts.engines.frames import FAILURES
-from dagster_contracts.engines.polars import PolarsEngine
-from dagster_contracts.ports import NO_OTHERS, Division, Related
+from dagster_contracts.engines.files.engine import FilesEngine
+from dagster_contracts.engines.polars.engine import PolarsEngine
+from dagster_contracts.engines.polars.frames import FAILURES
+from dagster_contracts.ports import NO_OTHERS, Division, MetricEngine, Related
 
 if TYPE_CHECKING:
     from dagster_contracts.engines.pushdown.engine import IbisEngine
@@ -51,6 +52,11 @@ class LocalEngine:
         return (_pushdown() if is_database_table(data) else self.frames).divide(data, rules, related)
 
 
+def default_engine() -> MetricEngine:
+    """What measures every kind of data that this package reads: frames, paths and addresses of files, ibis Tables."""
+    return FilesEngine(LocalEngine())
+
+
 def is_database_table(data: object) -> bool:
     """Whether it is an ibis Table, told without importing ibis."""
     return any(kind.__module__.startswith("ibis.") and kind.__name__ == "Table" for kind in type(data).__mro__)
@@ -74,7 +80,7 @@ def read_once(data: object) -> object:
 def _queried(data: object, queries: Sequence[Query], related: Related) -> Mapping[Any, Measured]:
     if not queries:
         return {}
-    from dagster_contracts.engines.duck import measure_queries
+    from dagster_contracts.engines.sql.duck import measure_queries
 
     return measure_queries(data, queries, related)
 
@@ -82,6 +88,6 @@ def _queried(data: object, queries: Sequence[Query], related: Related) -> Mappin
 def _expected(data: object, expectations: Sequence[Expectation]) -> Mapping[Any, Measured]:
     if not expectations:
         return {}
-    from dagster_contracts.engines.gx import measure_expectations
+    from dagster_contracts.engines.gx.engine import measure_expectations
 
     return measure_expectations(data, expectations)

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from dagster_contracts.engines.frames import Frame
-from dagster_contracts.engines.instants import instant
+from dagster_contracts.engines.polars.frames import Frame
+from dagster_contracts.engines.polars.instants import instant
+from dagster_contracts.engines.polars.values import is_text, number
 from dagster_contracts.engines.text_forms import TRUE_FALSE
-from dagster_contracts.engines.values import is_text, number
 
 
 def typed(frame: Frame, types: Mapping[str, str]) -> pl.LazyFrame:

@@ -55,15 +55,12 @@ class Site:
         )
 
     def gate(self, instance: dg.DagsterInstance) -> Gate:
-        from dagster_contracts.engines.local import LocalEngine
-        from dagster_contracts.engines.sources import FilesEngine
+        from dagster_contracts.engines.local import default_engine
 
         key = f"ephemeral:{id(instance)}" if instance.is_ephemeral else instance.root_directory
         if key not in self._stores:
             self._stores[key] = self.breakers.store(instance, self.clock)
-        return Gate(
-            self._stores[key], FilesEngine(LocalEngine()), is_intact, lambda terms, place: self._related(key, instance, terms, place)
-        )
+        return Gate(self._stores[key], default_engine(), is_intact, lambda terms, place: self._related(key, instance, terms, place))
 
     def _related(self, store: str, instance: dg.DagsterInstance, terms: Terms, place: Partition) -> dict[str, Callable[[], object]]:
         """The objects of the contract that its rules read: what is published of them, of the same partition where they are partitioned."""

@@ -153,7 +153,7 @@ def test_a_folder_of_several_contracts_is_no_contract(run: Callable[..., Ran], c
 def test_data_that_cannot_be_measured_is_not_bad_data(run: Callable[..., Ran], contract: Path, good: Path, monkeypatch: pytest.MonkeyPatch):
     from dagster_contracts.core.verdict import Unmeasured
 
-    monkeypatch.setattr("dagster_contracts.engines.polars.PolarsEngine.measure", lambda *_: Unmeasured("out of memory"))
+    monkeypatch.setattr("dagster_contracts.engines.polars.engine.PolarsEngine.measure", lambda *_: Unmeasured("out of memory"))
     ran = run("test", contract, "--data", good, "--format", "json")
     assert (ran.code, ran.json["outcome"], ran.json["rows"]) == (2, "inconclusive", None)
     assert "out of memory" in run("test", contract, "--data", good).out

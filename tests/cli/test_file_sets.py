@@ -59,7 +59,7 @@ def test_an_empty_folder_fails_and_an_absent_one_is_exit_2(run: Callable[..., Ra
 def test_a_bucket_out_of_reach_is_exit_2(run: Callable[..., Ran], images: Path, monkeypatch: pytest.MonkeyPatch):
     for name, value in {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr("dagster_contracts.engines.s3._PATIENCE", {"connect_timeout": 1, "retries": {"max_attempts": 0}})
+    monkeypatch.setattr("dagster_contracts.engines.files.s3._PATIENCE", {"connect_timeout": 1, "retries": {"max_attempts": 0}})
     ran = run("test", images, "--data", "s3://feeds/photos/")
     assert ran.code == 2
     assert ran.err.startswith("error: s3://feeds/photos/: cannot be read from S3 (EndpointConnectionError)")

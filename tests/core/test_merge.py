@@ -32,7 +32,7 @@ from dagster_contracts.core.metrics import (
 )
 from dagster_contracts.core.profile import EXACT, GROUPS, CategoryProfile, NumericProfile, pooled
 from dagster_contracts.core.verdict import Bins, Column, Count, Figure, Instant, Measured, Measurement, NotApplicable, Unmeasured
-from dagster_contracts.engines.polars import PolarsEngine
+from dagster_contracts.engines.polars.engine import PolarsEngine
 
 METRICS: tuple[Metric, ...] = (
     Nulls("x"),

@@ -21,7 +21,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 
-from dagster_contracts.engines.files import scan
+from dagster_contracts.engines.files.tables import scan
 from tests.engines.oracle import BOOL, DATE, DECIMAL, FLOAT, INSTANT, INT, SINGLE, TEXT, ZONED, Table, null
 
 POLARS = {

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from dagster_contracts.core.metrics import Duplicates, Metric, NotIn, Nulls, OutOfRange
 from dagster_contracts.core.verdict import Count, Measurement
-from dagster_contracts.engines.polars import PolarsEngine
+from dagster_contracts.engines.polars.engine import PolarsEngine
 from dagster_contracts.ports import REASONS, Division
 
 ENGINE = PolarsEngine()

@@ -13,11 +13,11 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from dagster_contracts.engines import documents, images
-from dagster_contracts.engines.documents import COLUMNS, FileTable
-from dagster_contracts.engines.places import files_of
-from dagster_contracts.engines.sniffing import mime_type, promised_type
-from dagster_contracts.engines.texts import language
+from dagster_contracts.engines.files import documents, images
+from dagster_contracts.engines.files.documents import COLUMNS, FileTable
+from dagster_contracts.engines.files.places import files_of
+from dagster_contracts.engines.files.sniffing import mime_type, promised_type
+from dagster_contracts.engines.files.texts import language
 from tests.engines.sets import ENGLISH, GERMAN, JAPANESE, POLISH, RUSSIAN, picture, write
 
 

@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 
 from dagster_contracts.core.metrics import Query
 from dagster_contracts.core.verdict import Figure, Measured, NotApplicable, Unmeasured
-from dagster_contracts.engines import duck
-from dagster_contracts.engines.duck import measure_queries
+from dagster_contracts.engines.sql import duck
+from dagster_contracts.engines.sql.duck import measure_queries
 
 FRAME = pl.DataFrame(
     {

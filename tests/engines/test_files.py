@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from dagster_contracts.core.errors import MeasurementError
 from dagster_contracts.core.metrics import Duplicates, RowCount
 from dagster_contracts.core.verdict import Unmeasured
-from dagster_contracts.engines import csv_lines, json_depth
-from dagster_contracts.engines.files import scan
+from dagster_contracts.engines.files import csv_lines, json_depth
+from dagster_contracts.engines.files.engine import FilesEngine
+from dagster_contracts.engines.files.tables import scan
 from dagster_contracts.engines.local import LocalEngine
-from dagster_contracts.engines.sources import FilesEngine
 
 ENGINE = FilesEngine(LocalEngine())
 

@@ -11,8 +11,8 @@ import pytest
 
 from dagster_contracts.core.metrics import Expectation
 from dagster_contracts.core.verdict import Answer, Measured, Unmeasured
-from dagster_contracts.engines.gx import measure_expectations
-from dagster_contracts.engines.gx_arguments import problem_of
+from dagster_contracts.engines.gx.arguments import problem_of
+from dagster_contracts.engines.gx.engine import measure_expectations
 
 FRAME = pl.DataFrame({"a": [1, 2, 3], "line items": ["x", "y", "y"]})
 

@@ -17,7 +17,7 @@ from dagster_contracts.core.judge import judge
 from dagster_contracts.core.metrics import Expectation
 from dagster_contracts.core.plan import Plan, Rule
 from dagster_contracts.core.verdict import Answer, Measured, Unmeasured
-from dagster_contracts.engines.gx import measure_expectations
+from dagster_contracts.engines.gx.engine import measure_expectations
 from dagster_contracts.engines.local import LocalEngine
 from tests.engines.gx_mapping import TABLE, Checks, native
 from tests.shared_cases import CASES, needs_cases

@@ -30,8 +30,8 @@ from dagster_contracts.core.metrics import (
 )
 from dagster_contracts.core.plan import Check, Closed, Expected, Fresh, NotExecuted, Plan, Present, Rule, Threshold, Within
 from dagster_contracts.core.verdict import Answer, NotApplicable, Outcome
-from dagster_contracts.engines.gx import measure_expectations
-from dagster_contracts.engines.gx_suite import suite_of
+from dagster_contracts.engines.gx.engine import measure_expectations
+from dagster_contracts.engines.gx.suite import suite_of
 from dagster_contracts.engines.local import LocalEngine
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -11,7 +11,7 @@ import pytest
 from dagster_contracts.core.metrics import Expectation, Metric, NotIn, Nulls, Query, RowCount
 from dagster_contracts.core.verdict import Answer, Count, Figure, Measurement, Unmeasured
 from dagster_contracts.engines.local import LocalEngine
-from dagster_contracts.engines.polars import PolarsEngine
+from dagster_contracts.engines.polars.engine import PolarsEngine
 
 FRAME = pl.DataFrame({"a": [1, 2, None], "b": ["x", "y", "z"]})
 QUERY = Query("SELECT count(*) FROM t WHERE a > 1", "t")

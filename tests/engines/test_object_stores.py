@@ -14,8 +14,8 @@ from moto.server import ThreadedMotoServer
 
 from dagster_contracts.core.metrics import Duplicates, Metric, NotIn, Nulls, RowCount
 from dagster_contracts.core.verdict import Count, Measurement, Unmeasured
+from dagster_contracts.engines.files.engine import FilesEngine
 from dagster_contracts.engines.local import LocalEngine
-from dagster_contracts.engines.sources import FilesEngine
 from dagster_contracts.ports import FileSet
 from tests.engines.sets import picture
 from tests.engines.test_sources import Meddled
@@ -64,7 +64,7 @@ def measured(data: object, *metrics: Metric) -> Measurement:
     [
         ("a/b c.parquet", parquet(id=[1, 1], name=["x", None])),
         ("a.csv", b"id,name\n1,x\n1,\n"),
-        ("a.csv.gz", gzip.compress(b"id,name\n1,x\n1,\n")),
+        ("a.csv.gz", gzip.compress(b"id,name\n1,x\n1,\n", mtime=0)),
         ("a.jsonl", b'{"id": 1, "name": "x"}\n{"id": 1}\n'),
     ],
 )
@@ -110,7 +110,7 @@ def test_what_cannot_be_reached_says_so(bucket: Any, monkeypatch: pytest.MonkeyP
     assert "s3://absent/a.csv" in unmeasured("s3://absent/a.csv")
     assert "names no bucket" in unmeasured("s3://")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    monkeypatch.setattr("dagster_contracts.engines.s3._PATIENCE", {"connect_timeout": 1, "retries": {"max_attempts": 0}})
+    monkeypatch.setattr("dagster_contracts.engines.files.s3._PATIENCE", {"connect_timeout": 1, "retries": {"max_attempts": 0}})
     assert "cannot be read from S3 (EndpointConnectionError)" in unmeasured("s3://feeds/a.csv")
 
 
@@ -129,7 +129,7 @@ def test_an_object_that_changes_while_it_is_read_says_nothing(bucket: Any, key: 
 
 
 @pytest.mark.parametrize(
-    ("key", "content"), [("torn.parquet", parquet(a=[1])[:-9]), ("torn.csv.gz", gzip.compress(b"a\n1\n")[:-9]), ("e.csv", b"")]
+    ("key", "content"), [("torn.parquet", parquet(a=[1])[:-9]), ("torn.csv.gz", gzip.compress(b"a\n1\n", mtime=0)[:-9]), ("e.csv", b"")]
 )
 def test_damaged_objects_are_not_measured(bucket: Any, key: str, content: bytes):
     bucket.put_object(Key=key, Body=content)

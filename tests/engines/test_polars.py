@@ -33,7 +33,7 @@ from dagster_contracts.core.metrics import (
     TypeBreaches,
 )
 from dagster_contracts.core.verdict import Count, Instant, Measured, Measurement, Unmeasured
-from dagster_contracts.engines.polars import PolarsEngine
+from dagster_contracts.engines.polars.engine import PolarsEngine
 
 ENGINE = PolarsEngine()
 LOGICAL = ("string", "date", "timestamp", "time", "number", "integer", "boolean")

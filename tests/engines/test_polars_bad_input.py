@@ -45,7 +45,7 @@ from dagster_contracts.core.metrics import (
     TypeBreaches,
 )
 from dagster_contracts.core.verdict import Bins, Count, Figure, Instant, Measurement, NotApplicable, Sample, Unmeasured
-from dagster_contracts.engines.polars import PolarsEngine
+from dagster_contracts.engines.polars.engine import PolarsEngine
 
 ENGINE = PolarsEngine()
 LOGICAL = ("string", "date", "timestamp", "time", "number", "integer", "boolean", "object", "array", "map", "vector")

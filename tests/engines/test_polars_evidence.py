@@ -28,7 +28,7 @@ from dagster_contracts.core.metrics import (
     Statistic,
     TypeBreaches,
 )
-from dagster_contracts.engines.polars import PolarsEngine
+from dagster_contracts.engines.polars.engine import PolarsEngine
 
 ENGINE = PolarsEngine()
 METRICS: list[Metric] = [

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from dagster_contracts.core.metrics import Compared, Duplicates, Metric, Orphans
 from dagster_contracts.core.verdict import Count, Measured, Measurement, NotApplicable, Unmeasured
-from dagster_contracts.engines import expressions, keys
-from dagster_contracts.engines.polars import PolarsEngine
+from dagster_contracts.engines.polars import expressions, keys
+from dagster_contracts.engines.polars.engine import PolarsEngine
 from dagster_contracts.ports import NO_OTHERS, Related
 
 ENGINE = PolarsEngine()

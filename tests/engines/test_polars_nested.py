@@ -34,7 +34,7 @@ from dagster_contracts.core.metrics import (
     TypeBreaches,
 )
 from dagster_contracts.core.verdict import Count, Measured, Measurement, NotApplicable, Unmeasured
-from dagster_contracts.engines.polars import PolarsEngine
+from dagster_contracts.engines.polars.engine import PolarsEngine
 
 ENGINE = PolarsEngine()
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from dagster_contracts.core.metrics import Histogram, Kind, Metric, NotMultiple, Statistic
 from dagster_contracts.core.verdict import Bins, Count, Figure, Measurement, Unmeasured
-from dagster_contracts.engines.polars import PolarsEngine
+from dagster_contracts.engines.polars.engine import PolarsEngine
 
 ENGINE = PolarsEngine()
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from dagster_contracts.core.metrics import Metric, Newest, NotIn, Oldest, OutOfRange, TimeText, TypeBreaches
 from dagster_contracts.core.time_text import read_format
 from dagster_contracts.core.verdict import Count, Instant, Measured, Measurement, Unmeasured
-from dagster_contracts.engines.polars import PolarsEngine
+from dagster_contracts.engines.polars.engine import PolarsEngine
 
 ENGINE = PolarsEngine()
 ROME = "Europe/Rome"

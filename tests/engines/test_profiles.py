@@ -19,7 +19,7 @@ from dagster_contracts.core import distances
 from dagster_contracts.core.metrics import ProfileOf
 from dagster_contracts.core.profile import CATEGORIES, EXACT, GROUPS, CategoryProfile, NumericProfile, Profile, equal_edges, pooled
 from dagster_contracts.core.verdict import Measured, Measurement, Unmeasured
-from dagster_contracts.engines.polars import PolarsEngine
+from dagster_contracts.engines.polars.engine import PolarsEngine
 from tests.shared_cases import CASES, needs_cases
 
 

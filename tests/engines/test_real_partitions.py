@@ -17,7 +17,7 @@ from dagster_contracts.core.metrics import Duplicates, Missing
 from dagster_contracts.core.odcs import parse
 from dagster_contracts.core.plan import Plan
 from dagster_contracts.core.verdict import Count, Finding, Measurement, Outcome, Verdict, verdict_from_json, verdict_to_json
-from dagster_contracts.engines.files import scan
+from dagster_contracts.engines.files.tables import scan
 from dagster_contracts.engines.local import LocalEngine
 from tests.shared_cases import CASES, needs_cases
 

@@ -15,9 +15,10 @@ from dagster_contracts.core.compile import compile_plan
 from dagster_contracts.core.metrics import Duplicates, LengthOutside, Metric, NotIn, Nulls, OutOfRange, RowCount
 from dagster_contracts.core.odcs import parse
 from dagster_contracts.core.verdict import Count, Measurement, NotApplicable, Outcome, Sample, Unmeasured, Verdict
-from dagster_contracts.engines import documents, sources
+from dagster_contracts.engines.files import documents
+from dagster_contracts.engines.files import engine as sources
+from dagster_contracts.engines.files.engine import FilesEngine
 from dagster_contracts.engines.local import LocalEngine
-from dagster_contracts.engines.sources import FilesEngine
 from dagster_contracts.measuring import take
 from dagster_contracts.ports import NO_OTHERS, FileSet, Related
 from tests.engines.sets import ENGLISH, GERMAN, picture, write
@@ -210,7 +211,7 @@ for name in ("PIL", "charset_normalizer", "py3langid"):
 from pathlib import Path
 from dagster_contracts.core.metrics import Nulls, OutOfRange
 from dagster_contracts.engines.local import LocalEngine
-from dagster_contracts.engines.sources import FilesEngine
+from dagster_contracts.engines.files.engine import FilesEngine
 metrics = [OutOfRange("size", minimum=1), Nulls("sha256"), Nulls("width"), Nulls("encoding"), Nulls("language")]
 print([type(value).__name__ for value in FilesEngine(LocalEngine()).measure(Path({str(tmp_path)!r}), metrics).values.values()])
 """

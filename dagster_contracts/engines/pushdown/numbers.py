@@ -14,7 +14,7 @@ from ibis.expr import types as ir
 from dagster_contracts.core.metrics import Histogram, Kind, ProfileOf, Statistic
 from dagster_contracts.core.profile import CATEGORIES, EXACT, GROUPS, NumericProfile, ranked
 from dagster_contracts.core.verdict import Bins, Figure, Measured
-from dagster_contracts.engines.profiles import category_texts
+from dagster_contracts.engines.polars.profiles import category_texts
 from dagster_contracts.engines.pushdown import text as reading
 from dagster_contracts.engines.pushdown.asking import ROWS, Alone, Answers, Asked, Source
 from dagster_contracts.engines.pushdown.patterns import Inexpressible

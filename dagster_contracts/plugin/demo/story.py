@@ -288,9 +288,9 @@ def run_demo(directory: str | Path, database_url: str | None, on_event: Callable
 
 
 def _gate(breakers: BreakerResource, instance: dg.DagsterInstance, clock: FixedClock) -> Gate:
-    from dagster_contracts.engines.local import LocalEngine
+    from dagster_contracts.engines.local import default_engine
 
-    return Gate(breakers.store(instance, clock), LocalEngine())
+    return Gate(breakers.store(instance, clock), default_engine())
 
 
 def _prepare(place: Path) -> None:

@@ -10,8 +10,8 @@ import polars as pl
 
 from dagster_contracts.core.metrics import Histogram, Kind, Statistic
 from dagster_contracts.core.verdict import Bins, Figure, Measured
-from dagster_contracts.engines.asked import ROWS, Answers, Asked
-from dagster_contracts.engines.values import NotComparable, Values, is_text, numbers
+from dagster_contracts.engines.polars.asked import ROWS, Answers, Asked
+from dagster_contracts.engines.polars.values import NotComparable, Values, is_text, numbers
 
 _WHOLE = (Kind.QUANTILE, Kind.DISTINCT_COUNT, Kind.DISTINCT_SHARE)
 

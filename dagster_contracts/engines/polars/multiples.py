@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import polars as pl
 
-from dagster_contracts.engines.values import Fits, Values, is_text, number
+from dagster_contracts.engines.polars.values import Fits, Values, is_text, number
 
 _EXACT = 10**15  # up to here, whole floats and their quotients by a power of ten have one decimal form
 _LARGEST_POWER = 22  # of ten that a float holds exactly

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import IO, Any
 
-from dagster_contracts.engines.sniffing import utf_16_without_mark
+from dagster_contracts.engines.files.sniffing import utf_16_without_mark
 
 SURE = 0.5  # probability that a language must have to be told
 UNDECIDED = "und"

@@ -12,10 +12,10 @@ from typing import Any
 from dagster_contracts.core.contract import Clause, Severity
 from dagster_contracts.core.errors import MeasurementError
 from dagster_contracts.core.plan import NotExecuted, Plan
-from dagster_contracts.engines.frames import FAILURES
-from dagster_contracts.engines.gx import CONFUSED, whole_table
-from dagster_contracts.engines.gx_arguments import problem_of
-from dagster_contracts.engines.gx_suite import Suite, suite_of
+from dagster_contracts.engines.gx.arguments import problem_of
+from dagster_contracts.engines.gx.engine import CONFUSED, whole_table
+from dagster_contracts.engines.gx.suite import Suite, suite_of
+from dagster_contracts.engines.polars.frames import FAILURES
 
 _SITE = "contract"
 

@@ -1,6 +1,6 @@
 """Data that comes as files: where it lies -> a frame, and the engine that measures it so.
 
-    one CSV, Parquet or JSON file       the table in it (files.py)
+    one CSV, Parquet or JSON file       the table in it (tables.py)
     several files, all of them Parquet  one table: a folder, a glob, a list, an s3:// prefix; names that begin with "." or "_" do not count
     every other set of files            a table of the files themselves, a row for each (documents.py)
     FileSet (`physicalType: files`)     the files themselves, always: also one CSV, or a folder of Parquet
@@ -20,8 +20,8 @@ import polars as pl
 
 from dagster_contracts.core.metrics import Metric, may_read
 from dagster_contracts.core.verdict import Column, Measured, Measurement, NotApplicable, Sample, Unmeasured
-from dagster_contracts.engines import documents, files
-from dagster_contracts.engines.places import File, Place, Unreadable, changed, files_of, is_place, is_single, told
+from dagster_contracts.engines.files import documents, tables
+from dagster_contracts.engines.files.places import File, Place, Unreadable, changed, files_of, is_place, is_single, told
 from dagster_contracts.ports import NO_OTHERS, Division, FileSet, MetricEngine, Related
 
 
@@ -46,19 +46,19 @@ def opened(data: Place | FileSet, wanted: Collection[str] = ()) -> Iterator[Open
     found = files_of(place)
     unchanged = partial(changed, found, place)
     with ExitStack() as stack:
-        if isinstance(data, FileSet) or (tables := _tables(place, found)) is None:
+        if isinstance(data, FileSet) or (several := _tables(place, found)) is None:
             yield _of_files(found, wanted, unchanged)
         else:
-            yield Opened(files.table(tables, stack), unchanged)
+            yield Opened(tables.table(several, stack), unchanged)
 
 
 def _tables(place: Place, found: list[File]) -> Sequence[File] | None:
     """The files that are one table; None where each file is a row."""
     if is_single(place, found):
-        files.require_tabular(found[0].name, told(place))
+        tables.require_tabular(found[0].name, told(place))
         return found
     seen = [file for file in found if not any(part.startswith((".", "_")) for part in file.name.split("/"))]
-    return seen if seen and all(files.is_parquet(file.name) for file in seen) else None
+    return seen if seen and all(tables.is_parquet(file.name) for file in seen) else None
 
 
 def _of_files(found: list[File], wanted: Collection[str], unchanged: Callable[[], str | None]) -> Opened:

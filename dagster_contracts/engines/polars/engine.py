@@ -11,10 +11,10 @@ import polars as pl
 
 from dagster_contracts.core.metrics import Metric, Orphans
 from dagster_contracts.core.verdict import Measured, Measurement, Sample, Unmeasured
-from dagster_contracts.engines import division, evidence, relations
-from dagster_contracts.engines.asked import ROWS, Asked
-from dagster_contracts.engines.expressions import Batch, questions, rows_breaking
-from dagster_contracts.engines.frames import FAILURES, Frame, UnsupportedFrame, read
+from dagster_contracts.engines.polars import division, evidence, relations
+from dagster_contracts.engines.polars.asked import ROWS, Asked
+from dagster_contracts.engines.polars.expressions import Batch, questions, rows_breaking
+from dagster_contracts.engines.polars.frames import FAILURES, Frame, UnsupportedFrame, read
 from dagster_contracts.ports import NO_OTHERS, Division, Related
 
 logger = logging.getLogger("dagster_contracts.engines")

@@ -14,8 +14,8 @@ import polars as pl
 from polars import selectors
 
 from dagster_contracts.core.verdict import Column
-from dagster_contracts.engines.objects import is_container
-from dagster_contracts.engines.values import Values, named
+from dagster_contracts.engines.polars.objects import is_container
+from dagster_contracts.engines.polars.values import Values, named
 
 if TYPE_CHECKING:
     import pandas as pd

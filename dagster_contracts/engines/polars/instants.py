@@ -7,8 +7,8 @@ from collections.abc import Callable
 import polars as pl
 
 from dagster_contracts.core.metrics import TimeText
+from dagster_contracts.engines.polars.values import Fits, NotComparable, Values, is_text
 from dagster_contracts.engines.text_forms import DATE_ONLY, TIME, TIMES, TIMESTAMP, TIMESTAMPS
-from dagster_contracts.engines.values import Fits, NotComparable, Values, is_text
 
 _HAS_OFFSET = "(?:[Zz]|[+-][0-9]{2}(?::?[0-9]{2})?)$"
 _OFFSET_DIRECTIVES = ("%z", "%:z", "%#z")

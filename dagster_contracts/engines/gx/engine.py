@@ -22,8 +22,8 @@ import polars as pl
 from dagster_contracts.core.metrics import Expectation
 from dagster_contracts.core.verdict import Answer, Measured, NotApplicable, Unmeasured
 from dagster_contracts.core.wording import clipped, figure, percent, plain
-from dagster_contracts.engines.frames import FAILURES, Frame, read
-from dagster_contracts.engines.gx_arguments import problem_of
+from dagster_contracts.engines.gx.arguments import problem_of
+from dagster_contracts.engines.polars.frames import FAILURES, Frame, read
 from dagster_contracts.engines.typed import typed
 
 if TYPE_CHECKING:

@@ -23,9 +23,9 @@ from urllib.parse import unquote
 
 import polars as pl
 
-from dagster_contracts.engines import csv_lines, s3
-from dagster_contracts.engines.json_depth import DEEPEST, depth
-from dagster_contracts.engines.places import File, Unreadable, files_of
+from dagster_contracts.engines.files import csv_lines, s3
+from dagster_contracts.engines.files.json_depth import DEEPEST, depth
+from dagster_contracts.engines.files.places import File, Unreadable, files_of
 
 FORMATS = (".csv", ".csv.gz", ".parquet", ".jsonl", ".ndjson", ".json")
 

@@ -25,12 +25,12 @@ from dagster_contracts.core.metrics import (
     SizeOutside,
     TypeBreaches,
 )
-from dagster_contracts.engines import containers
 from dagster_contracts.engines.bounds import as_instant, as_time, at_scale, spelled_numbers, whole_bounds
-from dagster_contracts.engines.instants import clock, instant, of_date, of_time, of_timestamp
-from dagster_contracts.engines.multiples import multiple
+from dagster_contracts.engines.polars import containers
+from dagster_contracts.engines.polars.instants import clock, instant, of_date, of_time, of_timestamp
+from dagster_contracts.engines.polars.multiples import multiple
+from dagster_contracts.engines.polars.values import Fits, NotComparable, Values, is_text, number, text_of
 from dagster_contracts.engines.text_forms import TRUE_FALSE
-from dagster_contracts.engines.values import Fits, NotComparable, Values, is_text, number, text_of
 
 Judged = TypeBreaches | NotIn | NotMatching | OutOfRange | LengthOutside | NotMultiple | SizeOutside | Repeating | Absent
 

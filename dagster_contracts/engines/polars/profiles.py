@@ -13,8 +13,8 @@ import polars as pl
 from dagster_contracts.core.metrics import ProfileOf
 from dagster_contracts.core.profile import CATEGORIES, EXACT, GROUPS, CategoryProfile, NumericProfile
 from dagster_contracts.core.verdict import Measured
-from dagster_contracts.engines.asked import Answers, Asked
-from dagster_contracts.engines.values import NotComparable, Values, numbers
+from dagster_contracts.engines.polars.asked import Answers, Asked
+from dagster_contracts.engines.polars.values import NotComparable, Values, numbers
 
 _NUMERIC = pl.Struct({"values": pl.List(pl.Float64), "counts": pl.List(pl.Int64), "nulls": pl.Int64, "joined": pl.Boolean})
 _CATEGORICAL = pl.Struct({"texts": pl.List(pl.String), "counts": pl.List(pl.Int64), "nulls": pl.Int64, "others": pl.Int64})

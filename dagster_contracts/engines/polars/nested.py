@@ -11,8 +11,8 @@ from collections.abc import Callable
 import polars as pl
 
 from dagster_contracts.core.metrics import EACH, KEYS, VALUES
-from dagster_contracts.engines.containers import as_list, instance, is_map, map_keys, map_values
-from dagster_contracts.engines.values import NotThere, Values
+from dagster_contracts.engines.polars.containers import as_list, instance, is_map, map_keys, map_values
+from dagster_contracts.engines.polars.values import NotThere, Values
 
 
 def at(values: Values, path: tuple[str, ...]) -> Values:

@@ -18,8 +18,8 @@ import polars as pl
 from dagster_contracts.core.errors import MeasurementError
 from dagster_contracts.core.metrics import Query
 from dagster_contracts.core.verdict import Figure, Measured, NotApplicable, Unmeasured
-from dagster_contracts.engines.frames import FAILURES, UnsupportedFrame, read
-from dagster_contracts.engines.sql_reading import Reading, Refused, read_sql
+from dagster_contracts.engines.polars.frames import FAILURES, UnsupportedFrame, read
+from dagster_contracts.engines.sql.reading import Reading, Refused, read_sql
 from dagster_contracts.engines.typed import typed
 from dagster_contracts.ports import NO_OTHERS, Related
 

@@ -8,10 +8,10 @@ import polars as pl
 
 from dagster_contracts.core.metrics import Orphans
 from dagster_contracts.core.verdict import Measured, NotApplicable, Unmeasured
-from dagster_contracts.engines.frames import FAILURES, Frame, UnsupportedFrame, read
-from dagster_contracts.engines.instants import instant
-from dagster_contracts.engines.keys import complete
-from dagster_contracts.engines.values import Values, is_text, number
+from dagster_contracts.engines.polars.frames import FAILURES, Frame, UnsupportedFrame, read
+from dagster_contracts.engines.polars.instants import instant
+from dagster_contracts.engines.polars.keys import complete
+from dagster_contracts.engines.polars.values import Values, is_text, number
 from dagster_contracts.ports import Related
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import polars as pl
 
-from dagster_contracts.engines.instants import clock, instant
-from dagster_contracts.engines.values import NotComparable, Values, is_text, number
+from dagster_contracts.engines.polars.instants import clock, instant
+from dagster_contracts.engines.polars.values import NotComparable, Values, is_text, number
 
 _ORDERINGS = ("<", "<=", ">", ">=")
 

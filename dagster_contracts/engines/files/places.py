@@ -18,7 +18,7 @@ from pathlib import Path, PurePath
 from typing import IO, Any, TypeGuard, cast
 
 from dagster_contracts.core.errors import MeasurementError
-from dagster_contracts.engines import s3
+from dagster_contracts.engines.files import s3
 
 Place = PurePath | str | list["PurePath | str"] | tuple["PurePath | str", ...]
 

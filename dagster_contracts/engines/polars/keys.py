@@ -12,8 +12,8 @@ import polars as pl
 
 from dagster_contracts.core.metrics import Duplicates, Metric
 from dagster_contracts.core.verdict import Count, Measured
-from dagster_contracts.engines.asked import ROWS, Answers, Asked
-from dagster_contracts.engines.values import Values
+from dagster_contracts.engines.polars.asked import ROWS, Answers, Asked
+from dagster_contracts.engines.polars.values import Values
 
 _FEW = 10  # suspects below a tenth of all rows are compared by value at once
 

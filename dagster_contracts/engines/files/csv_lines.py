@@ -14,7 +14,7 @@ from typing import IO
 import numpy as np
 import numpy.typing as npt
 
-from dagster_contracts.engines.places import Unreadable
+from dagster_contracts.engines.files.places import Unreadable
 
 LONGEST = 64 << 20  # bytes of one line
 _BLOCK = 1 << 20

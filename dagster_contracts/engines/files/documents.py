@@ -37,9 +37,9 @@ from typing import IO
 import polars as pl
 from polars.io.plugins import register_io_source
 
-from dagster_contracts.engines import images, texts
-from dagster_contracts.engines.places import File
-from dagster_contracts.engines.sniffing import EMPTY, HEAD, RASTER, extension, is_text, mime_type, promised_type
+from dagster_contracts.engines.files import images, texts
+from dagster_contracts.engines.files.places import File
+from dagster_contracts.engines.files.sniffing import EMPTY, HEAD, RASTER, extension, is_text, mime_type, promised_type
 
 COLUMNS: dict[str, pl.DataType] = {
     "path": pl.String(),

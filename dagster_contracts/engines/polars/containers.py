@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from dagster_contracts.engines.values import Fits, NotComparable, Values
+from dagster_contracts.engines.polars.values import Fits, NotComparable, Values
 
 _KEY, _VALUE = "key", "value"
 

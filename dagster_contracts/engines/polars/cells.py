@@ -11,9 +11,9 @@ from typing import Any
 import polars as pl
 
 from dagster_contracts.core.metrics import EACH, KEYS, VALUES, ValueMetric
-from dagster_contracts.engines import objects
-from dagster_contracts.engines.frames import from_objects
-from dagster_contracts.engines.values import NotThere, Values
+from dagster_contracts.engines.polars import objects
+from dagster_contracts.engines.polars.frames import from_objects
+from dagster_contracts.engines.polars.values import NotThere, Values
 
 Placed = tuple[int, object]  # a value and the number of its row
 

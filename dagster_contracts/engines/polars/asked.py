@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 
 from dagster_contracts.core.verdict import Count, Instant, Measured, Unmeasured
-from dagster_contracts.engines.values import Fits, Values
+from dagster_contracts.engines.polars.values import Fits, Values
 
 ROWS = "rows"
 Answers = Mapping[str, Any]

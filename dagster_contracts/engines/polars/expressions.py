@@ -29,14 +29,14 @@ from dagster_contracts.core.metrics import (
     ValueMetric,
 )
 from dagster_contracts.core.verdict import Count, Instant, Measured, NotApplicable, Unmeasured
-from dagster_contracts.engines import cells, keys, nested, objects, relations, statistics
-from dagster_contracts.engines.asked import ROWS, Asked, both, counted, instant_of, nulls, total
-from dagster_contracts.engines.comparisons import unlike
-from dagster_contracts.engines.frames import FAILURES, Frame
-from dagster_contracts.engines.instants import instant
-from dagster_contracts.engines.predicates import among, fits
-from dagster_contracts.engines.profiles import profile_of
-from dagster_contracts.engines.values import NotComparable, NotThere, Values, breaking
+from dagster_contracts.engines.polars import cells, keys, nested, objects, relations, statistics
+from dagster_contracts.engines.polars.asked import ROWS, Asked, both, counted, instant_of, nulls, total
+from dagster_contracts.engines.polars.comparisons import unlike
+from dagster_contracts.engines.polars.frames import FAILURES, Frame
+from dagster_contracts.engines.polars.instants import instant
+from dagster_contracts.engines.polars.predicates import among, fits
+from dagster_contracts.engines.polars.profiles import profile_of
+from dagster_contracts.engines.polars.values import NotComparable, NotThere, Values, breaking
 
 
 @dataclass(frozen=True, slots=True)

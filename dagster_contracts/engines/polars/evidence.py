@@ -11,9 +11,9 @@ import polars as pl
 from dagster_contracts.core.metrics import Duplicates, Metric, Orphans
 from dagster_contracts.core.readings import reading
 from dagster_contracts.core.verdict import Sample
-from dagster_contracts.engines.expressions import Batch, offending, rows_breaking
-from dagster_contracts.engines.frames import FAILURES
-from dagster_contracts.engines.values import NotComparable, NotThere, named
+from dagster_contracts.engines.polars.expressions import Batch, offending, rows_breaking
+from dagster_contracts.engines.polars.frames import FAILURES
+from dagster_contracts.engines.polars.values import NotComparable, NotThere, named
 
 logger = logging.getLogger("dagster_contracts.engines")
 _ROW, _VALUE, _TIMES = "\x00row", "\x00value", "\x00times"

@@ -1,0 +1,1 @@
+"""Great Expectations: its expectations as rules, a contract as its suite and Data Docs."""

@@ -1,0 +1,1 @@
+"""SQL rules, answered by DuckDB in a sandbox."""
