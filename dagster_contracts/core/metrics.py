@@ -39,6 +39,17 @@ class TimeText:
 
 
 @dataclass(frozen=True, slots=True)
+class OfColumn:
+    """What looks at the values of one column."""
+
+    column: str
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.column,)
+
+
+@dataclass(frozen=True, slots=True)
 class RowCount:
     """Rows of the batch. Measured as `Measurement.rows`."""
 
@@ -46,7 +57,7 @@ class RowCount:
 
 
 @dataclass(frozen=True, slots=True)
-class TypeBreaches:
+class TypeBreaches(OfColumn):
     """Non-null values of `column` that are not of the ODCS logical type.
 
     A column whose own type fits counts 0; one whose type cannot fit counts every non-null value; text is parsed value by value
@@ -55,37 +66,21 @@ class TypeBreaches:
     that is not ISO 8601. `zoned` asks of text and of typed timestamps that they carry a time zone (True) or none (False).
     """
 
-    column: str
     logical_type: str
     text: TimeText | None = None
     zoned: bool | None = None
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return (self.column,)
-
 
 @dataclass(frozen=True, slots=True)
-class Nulls:
+class Nulls(OfColumn):
     """Rows where `column` is null. NaN counts as null."""
 
-    column: str
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return (self.column,)
-
 
 @dataclass(frozen=True, slots=True)
-class Missing:
+class Missing(OfColumn):
     """Rows where `column` is one of `values`; None among them stands for null."""
 
-    column: str
     values: tuple[Scalar | None, ...]
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return (self.column,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,63 +89,43 @@ class Among(Missing):
 
 
 @dataclass(frozen=True, slots=True)
-class NotIn:
+class NotIn(OfColumn):
     """Non-null values of `column` outside `values`. Numbers compare as numbers (1 equals 1.0 and "1" in text), text as text."""
 
-    column: str
     values: tuple[Scalar, ...]
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return (self.column,)
 
 
 @dataclass(frozen=True, slots=True)
-class NotMatching:
+class NotMatching(OfColumn):
     """Non-null values of `column` in which the regular expression finds no match (search; anchors are the pattern's own).
 
     `format` is what the pattern stands for, in words ("uuid"), where the contract names a format and no pattern.
     """
 
-    column: str
     pattern: str
     format: str | None = None
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return (self.column,)
-
 
 @dataclass(frozen=True, slots=True)
-class OutOfRange:
+class OutOfRange(OfColumn):
     """Non-null values of `column` outside the bounds. A value that cannot be compared (text in a numeric range) is outside.
 
     Bounds are numbers, or as text ISO 8601 dates and timestamps (without a time zone: in that of `text`) or times of day.
     """
 
-    column: str
     minimum: int | float | str | None = None
     maximum: int | float | str | None = None
     exclusive_minimum: bool = False
     exclusive_maximum: bool = False
     text: TimeText | None = None
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return (self.column,)
-
 
 @dataclass(frozen=True, slots=True)
-class LengthOutside:
+class LengthOutside(OfColumn):
     """Non-null values of `column` whose text has fewer than `minimum` or more than `maximum` characters (code points)."""
 
-    column: str
     minimum: int | None = None
     maximum: int | None = None
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return (self.column,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,63 +136,37 @@ class Duplicates:
 
 
 @dataclass(frozen=True, slots=True)
-class Newest:
+class Newest(OfColumn):
     """The newest instant of `column` (date, timestamp, or text), as an aware UTC datetime; naive values are UTC, or of `text.zone`."""
 
-    column: str
     text: TimeText | None = None
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return (self.column,)
-
 
 @dataclass(frozen=True, slots=True)
-class NotMultiple:
+class NotMultiple(OfColumn):
     """Non-null values of `column` that are no whole multiple of `of` (a number above 0). Decimal: 0.3 is a multiple of 0.1."""
 
-    column: str
     of: int | float
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return (self.column,)
 
 
 @dataclass(frozen=True, slots=True)
-class SizeOutside:
+class SizeOutside(OfColumn):
     """Non-null arrays (or maps) of `column` with fewer than `minimum` or more than `maximum` elements (objects: non-null fields)."""
 
-    column: str
     minimum: int | None = None
     maximum: int | None = None
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return (self.column,)
-
 
 @dataclass(frozen=True, slots=True)
-class Repeating:
+class Repeating(OfColumn):
     """Non-null arrays of `column` in which an element stands twice."""
 
-    column: str
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return (self.column,)
-
 
 @dataclass(frozen=True, slots=True)
-class Absent:
+class Absent(OfColumn):
     """Non-null objects of `column` (or batches, for a column itself) that have no field `field` at all; a null field is there."""
 
-    column: str
     field: str
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return (self.column,)
 
 
 EACH = "[]"  # the elements of an array, in a path
@@ -240,19 +189,14 @@ ValueMetric = (
 
 
 @dataclass(frozen=True, slots=True)
-class Nested:
+class Nested(OfColumn):
     """`metric`, of the values at `path` within `column`; its own column name is the path in words ("items[].sku").
 
     A step of `path` is the name of a field, EACH, KEYS or VALUES. Values below a null parent are not there: they are no nulls.
     """
 
-    column: str
     path: tuple[str, ...]
     metric: ValueMetric
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return (self.column,)
 
     @property
     def of_many(self) -> bool:
@@ -287,15 +231,10 @@ class Orphans:
 
 
 @dataclass(frozen=True, slots=True)
-class Oldest:
+class Oldest(OfColumn):
     """The oldest instant of `column`, as Newest gives the newest."""
 
-    column: str
     text: TimeText | None = None
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return (self.column,)
 
 
 class Kind(StrEnum):
@@ -312,40 +251,25 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Statistic:
+class Statistic(OfColumn):
     """One number about the non-null values of `column`; `at` is the rank of a quantile, 0..1."""
 
-    column: str
     kind: Kind
     at: float | None = None
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return (self.column,)
-
 
 @dataclass(frozen=True, slots=True)
-class Histogram:
+class Histogram(OfColumn):
     """Non-null values of `column` in each bin. `edges` are the inner ones, ascending; a bin holds its left edge (numpy.histogram)."""
 
-    column: str
     edges: tuple[float, ...]
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return (self.column,)
 
 
 @dataclass(frozen=True, slots=True)
-class ProfileOf:
+class ProfileOf(OfColumn):
     """The distribution of `column`: of numbers, or of categories where `categorical`. See core/profile.py."""
 
-    column: str
     categorical: bool = False
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return (self.column,)
 
 
 @dataclass(frozen=True, slots=True)
