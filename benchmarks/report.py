@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -88,7 +88,7 @@ def as_markdown(found: Report) -> str:
         "Written by `python benchmarks/engines.py --markdown`; measured, not edited.",
         _machine(found),
         _WHAT,
-        "\n\n".join(_tables(found.results)),
+        "\n\n".join(_tables(found)),
         "## Where rules are not equal",
         differences(found),
     ]
@@ -102,14 +102,14 @@ def _machine(found: Report) -> str:
     return f"{told}; {versions}."
 
 
-def _tables(results: Sequence[Result]) -> Iterable[str]:
-    compared = [each for each in results if " rows, " in each.case and ":" not in each.case]
+def _tables(found: Report) -> Iterable[str]:
+    compared = [each for each in found.results if each.peer in found.versions or not each.peer]
     for title in dict.fromkeys(each.case for each in compared):
         rows = [each for each in compared if each.case == title]
         peers = dict.fromkeys(each.peer for each in rows)
         body = [_row(peer, {each.unit: each for each in rows if each.peer == peer}) for peer in peers]
         yield "\n".join([f"## {title}", "", "| beside | ours | theirs | ratio | ratio of CPU time |", "|---|---|---|---|---|", *body])
-    others = [each for each in results if each not in compared]
+    others = [each for each in found.results if each not in compared]
     if others:
         body = [
             f"| {each.case} | {_figure(each.ours, each.unit)} | {each.peer}: {_figure(each.theirs or 0, each.unit)} | {_ratio(each)} |"

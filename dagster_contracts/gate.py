@@ -104,11 +104,11 @@ class Gate:
             arrived = known.arrived_at if known else snapshot.now
             arrivals = self.arrivals(terms, key, delivery.partition, known)
             verdict = taken.verdict(delivery.partition, as_of=arrived, head=head, arrivals=arrivals)
-            division = None
+            division, undivided = None, taken.undivided
             if taken.divided is not None and verdict.outcome is Outcome.FAIL:
                 whole = verdict
                 verdict = taken.divided.verdict(whole, delivery.partition, as_of=arrived, head=head, arrivals=arrivals)
-                division = taken.divided.division if verdict is not whole else None
+                division, undivided = (taken.divided.division, "") if verdict is not whole else (None, "what is left of it fails too")
             adopted = self._adopted(terms, key, snapshot)
             judged = Judged.of(
                 name,
@@ -134,7 +134,7 @@ class Gate:
             change = change_of(step, snapshot.now, drafts, row, *self._perhaps_overwritten(known, row))
             assert change.breaker is not None
             profiles = references.kept(terms.plan, taken.published(division).measurement, row)
-            return replace(change, profiles=profiles), Judgement(verdict, row, change.breaker, division)
+            return replace(change, profiles=profiles), Judgement(verdict, row, change.breaker, division, undivided)
 
         try:
             taken = self.remembering(taken, terms, key, delivery.partition, name)
@@ -160,7 +160,11 @@ class Gate:
         """
         if not terms.plan.promised:
             return ()
-        return tuple(self.store.arrivals(key, partition, before=batch.sequence if batch is not None else None))
+        before = batch.sequence if batch is not None else None
+        found = tuple(self.store.arrivals(key, partition, before=before))
+        if any(arrival.accepted for arrival in found):
+            return found
+        return (*found, *self.store.arrivals(key, partition, before=before, accepted=True, limit=1)) if found else ()
 
     def remembering(self, taken: Taken, terms: Terms, key: str, partition: Partition, batch: str) -> Taken:
         """What was measured, with the profiles of good batches that rules compare it with. `batch` is its own id: it is none of them.

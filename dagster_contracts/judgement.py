@@ -72,6 +72,7 @@ class Judgement:
     batch: Batch
     breaker: Breaker
     division: Division | None = None  # what to publish of the delivery, and what to set aside of it
+    undivided: str = ""  # why failing rows were not set aside, where the contract lets them be
 
     @property
     def publish(self) -> bool:

@@ -31,6 +31,7 @@ class Taken:
     samples: Mapping[Metric, Sample] = field(default_factory=dict)
     references: References = field(default_factory=dict)
     divided: Divided | None = None
+    undivided: str = ""  # why rows that fail are not set aside, where the contract lets them be
 
     @property
     def digest(self) -> str:
@@ -97,8 +98,13 @@ def take(
     if not divide or policy.maximum_failing_share is None:
         return taken
     rules = refusing_rows(plan, found)
-    division = engine.divide(data, rules, related) if rules else None
-    if division is None or not 0 < division.rows <= policy.maximum_failing_share * found.rows or division.rows == found.rows:
-        return taken
+    if not rules:
+        return replace(taken, undivided="no rule that failed speaks of single rows")
+    division = engine.divide(data, rules, related)
+    if division is None or not division.rows:
+        return replace(taken, undivided="the rows of such data cannot be told apart")
+    if division.rows > policy.maximum_failing_share * found.rows or division.rows == found.rows:
+        told = f"{division.rows:,} of {found.rows:,} rows fail ({percent(division.rows, found.rows)})"
+        return replace(taken, undivided=f"{told}, and at most {100 * policy.maximum_failing_share:g}% may be")
     kept = engine.measure(division.kept, plan.metrics, related)
     return replace(taken, divided=Divided(division, Taken(plan, kept), found.rows))

@@ -120,8 +120,11 @@ class Ledger(Protocol):
         """Newest arrival first. `partition` is a key."""
         ...
 
-    def arrivals(self, key: str, partition: Partition | None, *, before: int | None = None, limit: int = 10) -> Sequence[Arrival]:
-        """When head batches of a breaker arrived, newest first; those of a sequence below `before`, if given.
+    def arrivals(
+        self, key: str, partition: Partition | None, *, before: int | None = None, accepted: bool = False, limit: int = 10
+    ) -> Sequence[Arrival]:
+        """When head batches of a breaker arrived, newest first; those of a sequence below `before`, if given, and with `accepted`
+        of those alone that were judged PASS or WARN.
 
         With a `partition`, of its kind: the same other dimensions where it has a time window, else the same key.
         """

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 
 from dagster_contracts.core.breaker import State
@@ -135,7 +138,7 @@ def test_lint_and_the_gate_refuse_the_same(tmp_path: Path):
         assert found is not None
         assert found.outcome is Outcome.INCONCLUSIVE
         (tmp_path / f"{name}.odcs.yaml").write_text(CONTRACT.format(rule=rule, classification=""))
-        done = CliRunner().invoke(app, ["lint", str(tmp_path / f"{name}.odcs.yaml")])
+        done = CliRunner().invoke(app, ["lint", "--strict", str(tmp_path / f"{name}.odcs.yaml")])
         assert done.exit_code == 1
         assert "is not run: " in done.stdout
 
@@ -144,3 +147,53 @@ UNSAFE = GX.format(
     type="expect_column_values_to_be_unique",
     kwargs="{column: id, row_condition: '@pd.io.common.os.getpid() > 0', condition_parser: pandas}",
 )
+
+
+DATED = """\
+apiVersion: v3.1.0
+kind: DataContract
+id: orders
+version: 1.0.0
+status: active
+schema:
+  - name: orders
+    properties:
+      - {{name: d, logicalType: date, logicalTypeOptions: {{format: {form}}}}}
+    quality:
+      - name: rule
+        severity: critical
+{rule}
+"""
+BEFORE_2026 = "        type: sql\n        query: \"SELECT count(*) FROM {object} WHERE d < DATE '2026-01-01'\"\n        mustBe: 0"
+DAYS: dict[str, Callable[[list[str]], object]] = {
+    "pandas": lambda days: pd.DataFrame({"d": days}),
+    "polars": lambda days: pl.DataFrame({"d": days}),
+    "arrow": lambda days: pa.table({"d": days}),
+}
+
+
+def found_of_days(rule: str, data: object, form: str) -> Finding:
+    contract = parse(DATED.format(rule=rule, form=form))
+    terms = Terms.of(attach([contract], ["orders"])["orders"])
+    judgement = Gate(MemoryStore(), LocalEngine()).judge(terms, Delivery(Partition(), "run", "run"), data)
+    return next(found for found in judgement.verdict.findings if found.rule == "rule")
+
+
+@pytest.mark.parametrize("kind", DAYS)
+def test_a_query_reads_dates_in_the_format_of_the_contract(kind: str) -> None:
+    found = found_of_days(BEFORE_2026, DAYS[kind](["13/05/1999", "13/05/2026"]), "dd/MM/yyyy")
+    assert (found.outcome, found.observed) == (Outcome.FAIL, "1")
+
+
+def test_dates_in_a_format_that_is_not_read_stay_text() -> None:
+    rule = "        type: sql\n        query: \"SELECT count(*) FROM {object} WHERE d = 'W20-1999'\"\n        mustBe: 1"
+    found = found_of_days(rule, DAYS["polars"](["W20-1999"]), "\"'W'ww-YYYY\"")
+    assert (found.outcome, found.observed) == (Outcome.PASS, "1")
+
+
+@pytest.mark.parametrize("kind", DAYS)
+def test_an_expectation_reads_dates_in_the_format_of_the_contract(kind: str) -> None:
+    asked = "{type: expect_column_values_to_not_be_null, kwargs: {column: d}}"
+    rule = f"        type: custom\n        engine: greatExpectations\n        implementation: {asked}"
+    found = found_of_days(rule, DAYS[kind](["13/05/1999", "no day"]), "dd/MM/yyyy")
+    assert (found.outcome, found.failing_rows) == (Outcome.FAIL, 1)

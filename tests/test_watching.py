@@ -65,6 +65,33 @@ def test_a_feed_is_judged_by_when_it_came_before() -> None:
     assert feed.status(3) == [("published", "warn")]
 
 
+def test_a_refused_delivery_can_be_repaired_the_same_day() -> None:
+    feed = world("critical")
+    feed.deliver(None, GOOD, day(1, 6))
+    assert finding(feed, None, BAD, day(2, 6)) == (Outcome.FAIL, "1 d after the one before")
+    assert feed.breaker.state is State.OPEN
+    assert finding(feed, None, GOOD, day(2, 6) + 5 * MINUTE)[0] is Outcome.PASS  # held
+    assert feed.probe(day(2, 7)).verdict.outcome is Outcome.PASS
+    assert feed.breaker.state is State.CLOSED
+
+
+def test_after_the_cooldown_a_repaired_delivery_closes_the_breaker_and_the_next_is_too_early() -> None:
+    feed = world("critical")
+    feed.deliver(None, GOOD, day(1, 6))
+    feed.deliver(None, BAD, day(2, 6))
+    feed.deliver(None, UNREADABLE, day(2, 6) + MINUTE)
+    assert finding(feed, None, GOOD, day(2, 7)) == (Outcome.PASS, "1 d 1 h after the one before")
+    assert feed.breaker.state is State.CLOSED
+    assert finding(feed, None, GOOD, day(2, 8)) == (Outcome.FAIL, "1 h after the one before: too early")
+
+
+def test_many_refused_deliveries_do_not_hide_the_one_that_was_accepted() -> None:
+    feed = world("critical")
+    feed.deliver(None, GOOD, day(1, 6))
+    for minute in range(1, 13):
+        assert finding(feed, None, GOOD, day(1, 6) + minute * MINUTE)[0] is Outcome.FAIL
+
+
 def test_a_redelivery_and_a_backfill_are_no_breach() -> None:
     feed = world()
     for number in (1, 2, 3):

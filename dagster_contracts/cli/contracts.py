@@ -19,27 +19,31 @@ from dagster_contracts.core.contract import Contract, SchemaObject
 from dagster_contracts.core.errors import Problem, UsageError, did_you_mean
 from dagster_contracts.core.judge import failing, judge
 from dagster_contracts.core.metrics import may_read
+from dagster_contracts.core.slips import slips
 from dagster_contracts.core.verdict import Outcome, Unmeasured, Verdict, verdict_to_json
 from dagster_contracts.ports import FileSet
 
 
 def lint(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Contract files, or folders of them.", show_default=False)],
+    strict: Annotated[bool, typer.Option("--strict", help="Exit code 1 for warnings too.")] = False,
     format: FormatOption = Format.TEXT,
 ) -> None:
     """Check contracts, and tell which rules are executed.
 
-    All problems of all files are told at once, as file:line: path: message. Exit code 1 if there are any.
+    All problems of all files are told at once, as file:line: path: message. Exit code 1 if there are any. Warnings are told of what the
+    standard allows and is likely a slip: a name that nothing has, a query that would be refused.
     """
     from dagster_contracts.store.files import survey_contracts
 
     contracts, problems = survey_contracts(*paths)
-    problems = [*problems, *refused_rules(contracts)]
+    warnings = [*(slip for contract in contracts for slip in slips(contract)), *refused_rules(contracts)]
     if format is Format.JSON:
-        print_json({"contracts": [_linted(contract) for contract in contracts], "problems": [_problem(problem) for problem in problems]})
+        linted = [_linted(contract) for contract in contracts]
+        print_json({"contracts": linted, "problems": [*map(_problem, problems)], "warnings": [*map(_problem, warnings)]})
     else:
-        _print_linted(contracts, problems)
-    if problems:
+        _print_linted(contracts, problems, warnings)
+    if problems or (strict and warnings):
         raise typer.Exit(1)
 
 
@@ -137,7 +141,7 @@ def _problem(problem: Problem) -> dict[str, object]:
     return {"source": problem.source, "line": problem.line, "path": problem.path, "message": problem.message}
 
 
-def _print_linted(contracts: Sequence[Contract], problems: Sequence[Problem]) -> None:
+def _print_linted(contracts: Sequence[Contract], problems: Sequence[Problem], warnings: Sequence[Problem]) -> None:
     for contract in contracts:
         print_text(f"{contract.source}: {contract.id} {contract.version}")
         for found in contract.objects:
@@ -148,9 +152,12 @@ def _print_linted(contracts: Sequence[Contract], problems: Sequence[Problem]) ->
                 print_text(f"    {item.rule}: {item.reason}")
         for note in notes(contract):
             print_text(f"  note: {note}")
+    for warning in warnings:
+        print_text(styled(f"warning: {warning}", "yellow"))
     for problem in problems:
         print_text(styled(problem, "red"))
-    print_text(f"{_count(len(contracts), 'valid contract')}, {_count(len(problems), 'problem')}")
+    told = f", {_count(len(warnings), 'warning')}" if warnings else ""
+    print_text(f"{_count(len(contracts), 'valid contract')}, {_count(len(problems), 'problem')}{told}")
 
 
 def _count(number: int, what: str) -> str:

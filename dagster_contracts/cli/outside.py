@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from dagster_contracts.core.compile import compile_plan
 from dagster_contracts.core.contract import Contract, SchemaObject
-from dagster_contracts.core.errors import Problem
+from dagster_contracts.core.errors import Problem, did_you_mean
 from dagster_contracts.core.metrics import Expectation, Metric, Query
-from dagster_contracts.engines.gx.arguments import problem_of
+from dagster_contracts.core.misnamed import strange_arguments
+from dagster_contracts.core.slips import severity_notes
+from dagster_contracts.engines.gx.arguments import misspelt, problem_of
 
 
 def refused_rules(contracts: Sequence[Contract]) -> list[Problem]:
@@ -18,14 +20,16 @@ def refused_rules(contracts: Sequence[Contract]) -> list[Problem]:
         problem
         for contract in contracts
         for obj in contract.objects
-        for problem in (*_refused_queries(contract, obj), *_refused_expectations(contract, obj))
+        for problem in (*_refused_queries(contract, obj), *_misspelt_columns(contract, obj), *_refused_expectations(contract, obj))
     ]
 
 
 def notes(contract: Contract) -> list[str]:
     """The contract's own notes, what its rules lack here to be run, and expectations that are none of Great Expectations' own."""
     metrics = [entry for obj in contract.objects for entry in _metrics(contract, obj)]
-    return [*contract.notes, *_lacking([metric for _, metric in metrics]), *_unknown(metrics)]
+    strange = [note for obj in contract.objects for note in _strange_columns(contract, obj)]
+    strange += strange_arguments(contract)
+    return [*contract.notes, *severity_notes(contract), *strange, *_lacking([metric for _, metric in metrics]), *_unknown(metrics)]
 
 
 def _metrics(contract: Contract, obj: SchemaObject) -> list[tuple[str, Metric]]:
@@ -45,11 +49,57 @@ def _refused_queries(contract: Contract, obj: SchemaObject) -> list[Problem]:
     return [Problem(f"{obj.name}: {queries[query]}", why, source=contract.source) for query, why in refused.items()]
 
 
+def _misspelt_columns(contract: Contract, obj: SchemaObject) -> list[Problem]:
+    found = ((rule, _stranger(name, known), bool(_near(name, known))) for rule, name, known in _strangers(contract, obj))
+    return [Problem(f"{obj.name}: {rule}", why, source=contract.source) for rule, why, near in found if near]
+
+
+def _strange_columns(contract: Contract, obj: SchemaObject) -> list[str]:
+    """Those near none that is known: an object that is not closed may have more columns than its contract tells of."""
+    return [f"{rule}: {_stranger(name, known)}" for rule, name, known in _strangers(contract, obj) if not _near(name, known)]
+
+
+def _stranger(name: str, known: Sequence[str]) -> str:
+    return f'the query names the column "{name[:60]}", which the contract does not know{_near(name, known)}'
+
+
+def _near(name: str, known: Sequence[str]) -> str:
+    return did_you_mean(name[:80].lower(), known)
+
+
+def _strangers(contract: Contract, obj: SchemaObject) -> list[tuple[str, str, list[str]]]:
+    """Rules whose query names a column that its tables do not have: the rule, the name, the columns there are."""
+    queries = {metric: rule for rule, metric in _metrics(contract, obj) if isinstance(metric, Query)}
+    if not queries:
+        return []
+    from dagster_contracts.engines.sql.duck import strangers
+
+    named = {name: [prop.name for prop in each.properties] for each in contract.objects for name in (each.name, each.table)}
+    named |= {query.name: [prop.name for prop in obj.properties] for query in queries}
+    return [(queries[query], name, known) for query, found in strangers(list(queries), named).items() for name, known in found]
+
+
 def _refused_expectations(contract: Contract, obj: SchemaObject) -> list[Problem]:
-    found = (
-        (rule, problem_of(json.loads(metric.arguments))) for rule, metric in _metrics(contract, obj) if isinstance(metric, Expectation)
-    )
-    return [Problem(f"{obj.name}: {rule}", f"the expectation is not run: {why}", source=contract.source) for rule, why in found if why]
+    expectations = [(rule, metric) for rule, metric in _metrics(contract, obj) if isinstance(metric, Expectation)]
+    if not expectations:
+        return []
+    from dagster_contracts.engines.gx.engine import own_types
+
+    known = own_types()
+    found = ((rule, _expectation_problem(metric, known)) for rule, metric in expectations)
+    return [Problem(f"{obj.name}: {rule}", why, source=contract.source) for rule, why in found if why]
+
+
+def _expectation_problem(expectation: Expectation, known: Collection[str]) -> str | None:
+    """Expectations of others have arguments of their own, so that the names of those are not looked at."""
+    from dagster_contracts.engines.gx.engine import near_type, unknown_type
+
+    arguments = json.loads(expectation.arguments)
+    if (why := problem_of(arguments)) is not None:
+        return f"the expectation is not run: {why}"
+    if known and expectation.type not in known:
+        return unknown_type(expectation.type, known) if near_type(expectation.type, known) else None
+    return misspelt(arguments)
 
 
 def _lacking(metrics: Sequence[Metric]) -> list[str]:
@@ -64,7 +114,8 @@ def _unknown(metrics: Sequence[tuple[str, Metric]]) -> list[str]:
     expectations = [(rule, metric.type) for rule, metric in metrics if isinstance(metric, Expectation)]
     if not expectations:
         return []
-    from dagster_contracts.engines.gx.engine import own_types, unknown_type
+    from dagster_contracts.engines.gx.engine import near_type, own_types, unknown_type
 
     known = own_types()
-    return [f"{rule}: {unknown_type(kind, known)}" for rule, kind in expectations if kind not in known]
+    strange = [(rule, kind) for rule, kind in expectations if known and kind not in known and not near_type(kind, known)]
+    return [f"{rule}: {unknown_type(kind, known)}" for rule, kind in strange]

@@ -46,11 +46,12 @@ def _classified(prop: Property) -> bool:
 def _object(draft: Draft, obj: SchemaObject) -> None:
     if obj.closed:
         draft.rule("closedSchema", Clause.SCHEMA, Severity.CRITICAL, Closed(tuple(p.name for p in obj.properties)), None)
-    key = [p.name for p in sorted((p for p in obj.properties if p.primary_key), key=lambda p: p.primary_key_position)]
-    if len(key) == 1:
-        draft.rule(f"{key[0]}.primaryKey", Clause.UNIQUENESS, Severity.ERROR, Within(Duplicates((key[0],))), key[0])
-    elif key:
-        draft.rule("primaryKey", Clause.UNIQUENESS, Severity.ERROR, Within(Duplicates(tuple(key))), ", ".join(key))
+    key = sorted((p for p in obj.properties if p.primary_key), key=lambda p: p.primary_key_position)
+    if key:
+        names = tuple(p.name for p in key)
+        check = Within(Duplicates(names, tuple(p.name for p in key if p.numeric)))
+        name = f"{names[0]}.primaryKey" if len(key) == 1 else "primaryKey"
+        draft.rule(name, Clause.UNIQUENESS, Severity.ERROR, check, ", ".join(names))
     relationship_promises(draft, obj.relationships, "")
     for quality in obj.quality:
         quality_promises(draft, quality, obj, None)

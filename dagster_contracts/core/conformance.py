@@ -23,6 +23,7 @@ _APPLIED = frozenset(
     | {"required", "properties", "additionalProperties", "unevaluatedProperties", "allOf", "anyOf", "oneOf", "not", "if", "then", "$defs"}
 )
 _CONDITION = frozenset({"const", "type", "required", "properties", "anyOf"})
+_COMBINING = frozenset({"allOf", "if", "not", "anyOf", "oneOf"})
 _OF_VALUES = frozenset({"enum", "const", "pattern", "minimum", "maximum", "exclusiveMinimum"})
 
 Test = Callable[[object], bool]
@@ -117,6 +118,7 @@ class _Part:
     all_of: list[tuple[Test | None, _Part]] = field(default_factory=list)  # most are conditions, and most do not hold
     forbidden: Test | None = None
     alternatives: list[tuple[str, list[_Part]]] = field(default_factory=list)
+    combines: bool = False  # has any of all_of, forbidden, alternatives
     accounts: bool = False  # for every key, whatever part of it knows the key
 
 
@@ -136,6 +138,7 @@ def _ready(schema: Mapping[str, Any]) -> _Part:
         conditions,
         _test(schema["not"]) if "not" in schema else None,
         [(keyword, [_ready(part) for part in schema[keyword]]) for keyword in ("anyOf", "oneOf") if keyword in schema],
+        not _COMBINING.isdisjoint(schema),
         schema.get("unevaluatedProperties") is False,
     )
 
@@ -159,11 +162,12 @@ class _Check:
             return evaluated
         if part.of_values:
             self._values(part.schema, value, path, found)
-        if isinstance(value, list):
-            self._list(part, value, path, found)
-        elif isinstance(value, dict):
+        if isinstance(value, dict):
             self._keys(part, value, path, found, evaluated)
-        self._combinations(part, value, path, found, evaluated)
+        elif isinstance(value, list):
+            self._list(part, value, path, found)
+        if part.combines:
+            self._combinations(part, value, path, found, evaluated)
         if part.accounts and isinstance(value, dict):
             self._unknown(part.schema, value, path, found, evaluated)
         return evaluated
@@ -216,8 +220,9 @@ class _Check:
                 if known is not None:
                     evaluated.add(key)
                     self.apply(known, item, (*path, key), found)
-        missing = [key for key in part.required if key not in value] if part.required else []
-        found += [Breach(path, f'the key "{key}" is missing', "required", key) for key in missing]
+        if part.required:
+            missing = [key for key in part.required if key not in value]
+            found += [Breach(path, f'the key "{key}" is missing', "required", key) for key in missing]
         if part.closed:
             self._unknown(part.schema, value, path, found, evaluated & part.properties.keys())
             evaluated |= value.keys()

@@ -118,6 +118,7 @@ class Relationship:
     columns: tuple[str, ...]
     object: str
     targets: tuple[str, ...]
+    numbers: tuple[str, ...] = ()  # those of `columns` that hold numbers, as their targets do
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +156,10 @@ class Property:
     values: Property | None = None  # of a map
     relationships: tuple[Relationship | Unrelated, ...] = ()
     path: str = ""
+
+    @property
+    def numeric(self) -> bool:
+        return self.logical_type in ("integer", "number")
 
     @property
     def within(self) -> tuple[Property, ...]:

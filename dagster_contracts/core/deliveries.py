@@ -3,6 +3,7 @@
 `observed` judges a batch as it arrives, `missing` what has not arrived. Decisions:
 
 - Only head batches are judged and compared with: a backfill says nothing about when the vendor delivers.
+- What was refused or could not be measured is no delivery that the next is compared with; for what is missing it has come all the same.
 - Of the batches of one time window the first is the delivery; the others are it, delivered again.
 - A batch that comes too early is no breach where its window keeps the promise: the vendor is catching up.
 - Without time windows, a time of availability is kept by any batch of that day (in its zone).
@@ -52,7 +53,7 @@ def observed(check: Cadence | Due | InForce, *, as_of: datetime, head: bool, pas
     """Whether the arrival of a batch at `as_of` keeps the promise; or why that cannot be said."""
     if not head:
         return _BACKFILL
-    known = _deliveries(past.arrivals)
+    known = _deliveries([arrival for arrival in past.arrivals if arrival.accepted])
     if isinstance(check, InForce):
         held = (check.start is None or as_of >= check.start) and (check.end is None or as_of < check.end)
         return Told(held, f"arrived at {rfc3339(as_of)}")

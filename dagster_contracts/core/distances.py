@@ -1,8 +1,9 @@
 """How far one distribution is from another, of profiles. Pure Python, each distance as its users know it:
 
     bins          of numbers: the deciles of the reference (numpy.quantile, linear; other numbers of bins likewise), each edge once, the
-                  outer edges infinite, a bin holds its left edge (numpy.histogram); nulls and NaN are left out. Categories are bins of
-                  their own; null is the category <null>, and 1.0 in a column of numbers is the category 1
+                  outer edges infinite, a bin holds its left edge (numpy.histogram); nulls and NaN are left out. Infinite values are
+                  in the outer bins, and no edge between them: a quantile between a number and an infinity is the number. Categories
+                  are bins of their own; null is the category <null>, and 1.0 in a column of numbers is the category 1
     psi           population stability index: sum((q - p) * ln(q / p)) over the bins, p and q the shares in reference and batch, each at
                   least 1e-4 and not renormalised (Siddiqi, Credit Risk Scorecards, 2006)
     jensenShannon the distance, to base 2: the square root of the Jensen-Shannon divergence of the shares, 0..1
@@ -166,6 +167,6 @@ def _steps(reference: NumericProfile, batch: NumericProfile) -> list[tuple[float
 
 
 def below_limit(reference: NumericProfile, factor: float) -> float | None:
-    """The number that belowReference counts below. None where the median of the reference is not above 0: a part of it says nothing."""
+    """The number that belowReference counts below. None where the median of the reference is no finite number above 0."""
     median = quantile(reference, 0.5)
     return median * factor if median is not None and 0 < median < math.inf else None

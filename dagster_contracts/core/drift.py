@@ -230,7 +230,7 @@ def _new_values(check: Drifted, batch: CategoryProfile, reference: CategoryProfi
 def _below(check: Drifted, measured: Measured, reference: NumericProfile) -> Told | str:
     limit = distances.below_limit(reference, check.factor or 0)
     if limit is None:
-        return "the median of the reference is not above 0: a part of it says nothing"
+        return "the median of the reference is not a finite number above 0: a part of it says nothing"
     if isinstance(measured, Bins):
         count, whole = measured.counts[0], sum(measured.counts)
     else:

@@ -22,10 +22,10 @@ from dagster_contracts.core import profile_files
 from dagster_contracts.core.contract import Clause, Contract, Operator, Property, QualityRule, SchemaObject
 from dagster_contracts.core.distances import below_limit
 from dagster_contracts.core.errors import did_you_mean
-from dagster_contracts.core.metrics import Among, Compared, Histogram, Kind, ProfileOf, Statistic
+from dagster_contracts.core.metrics import Among, Compared, Histogram, Kind, ProfileOf, Statistic, TimeText
 from dagster_contracts.core.odcs_custom import custom_flaws
 from dagster_contracts.core.odcs_quality import OURS
-from dagster_contracts.core.options import NotMeasurable, shown
+from dagster_contracts.core.options import CLOCKED, NotMeasurable, instant_text, shown
 from dagster_contracts.core.plan import Check, Drifted, DriftKind, GoodPartition, LastGood, Reference, StoredProfile, Threshold, Within
 from dagster_contracts.core.profile import NotAProfile, NumericProfile, Profile, equal_edges, profile_to_json
 
@@ -89,10 +89,17 @@ def _check(given: Mapping[str, Any], obj: SchemaObject, column: str, operator: O
     if metric in _STATISTICS:
         return Within(Statistic(column, Kind(metric), given.get("at")), threshold)
     if metric == "compare":
-        return Within(Compared(column, given["operator"], given["other"]), threshold)
+        other = given["other"]
+        return Within(Compared(column, given["operator"], other, _text(obj, column), _text(obj, other)), threshold)
     if metric == "share":
         return Within(Among(column, tuple(given["values"])), threshold if percent else _in_percent(threshold))
     return _drifted(given, obj, column, threshold)
+
+
+def _text(obj: SchemaObject, column: str) -> TimeText | None:
+    """How the dates and times of a column are written. Raises NotMeasurable where they are not read."""
+    prop = next((prop for prop in obj.properties if prop.name == column), None)
+    return None if prop is None or prop.logical_type not in CLOCKED else instant_text(prop)
 
 
 def _in_percent(threshold: Threshold) -> Threshold:

@@ -8,7 +8,10 @@ _IPV4 = rf"{_OCTET}(?:\.{_OCTET}){{3}}"
 _ESCAPED = "%[0-9A-Fa-f]{2}"
 _URI_TAIL = rf"(?:[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=-]|{_ESCAPED})"  # what RFC 3986 allows after the scheme
 _SCHEME = "[A-Za-z][A-Za-z0-9+.-]*"
-_DATE = r"[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
+_ATOM = "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"  # of an address, between dots
+_LEAP = "(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)"
+_MONTHS = "(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)|02-(?:0[1-9]|1[0-9]|2[0-8])"
+DATE = f"(?:[0-9]{{4}}-(?:{_MONTHS})|{_LEAP}-02-29)"  # of the calendar, leap years included
 _CLOCK = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:(?:[0-5][0-9]|60)(?:\.[0-9]+)?(?:[Zz]|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"  # RFC 3339
 _AMOUNT = "[0-9]+(?:[.,][0-9]+)?"
 _CLOCK_SPAN = f"T(?:{_AMOUNT}H(?:{_AMOUNT}M)?(?:{_AMOUNT}S)?|{_AMOUNT}M(?:{_AMOUNT}S)?|{_AMOUNT}S)"
@@ -28,7 +31,7 @@ def _ipv6() -> str:
 
 
 TEXT_PATTERNS = {
-    "email": rf"^[A-Za-z0-9.!#$%&'*+/=?^_`{{|}}~-]+@{_LABEL}(?:\.{_LABEL})*$",  # as browsers check it (HTML, input type=email)
+    "email": rf"^{_ATOM}(?:\.{_ATOM})*@{_LABEL}(?:\.{_LABEL})*$",  # as browsers check it (HTML, input type=email), dots as RFC 5322
     "uuid": "^[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$",
     "uri": f"^{_SCHEME}:{_URI_TAIL}*$",
     "url": f"^{_SCHEME}://{_URI_TAIL}+$",
@@ -36,11 +39,13 @@ TEXT_PATTERNS = {
     "ipv4": f"^{_IPV4}$",
     "ipv6": f"^(?:{_ipv6()})$",
     "byte": "^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$",  # base64, RFC 4648
-    "date": f"^{_DATE}$",
-    "date-time": f"^{_DATE}[Tt ]{_CLOCK}$",
+    "date": f"^{DATE}$",
+    "date-time": f"^{DATE}[Tt ]{_CLOCK}$",
     "time": f"^{_CLOCK}$",
     "duration": f"^P(?:{_DAY_SPAN}(?:{_CLOCK_SPAN})?|{_CLOCK_SPAN}|{_AMOUNT}W)$",
 }
+
+LONGEST = {"hostname": 253}  # characters: what no pattern of labels can ask for
 
 # Words that say how a value is shown or carried, and ask nothing of it.
 TEXT_WITHOUT_RULE = {

@@ -23,7 +23,15 @@ from dagster_contracts.core.profile import CategoryProfile, NumericProfile, pool
 from dagster_contracts.core.verdict import Bins, Column, Count, Figure, Instant, Measured, Measurement, NotApplicable, Unmeasured
 
 _DISTINCT = (Kind.DISTINCT_COUNT, Kind.DISTINCT_SHARE)
-_ADDED: dict[Kind, Callable[[list[float]], float]] = {Kind.MINIMUM: min, Kind.MAXIMUM: max, Kind.SUM: math.fsum}
+
+
+def _sum(values: list[float]) -> float:
+    """Exact of finite floats and of integers. math.fsum raises for infinities of both signs, whose sum is NaN."""
+    floats = any(isinstance(value, float) for value in values)
+    return math.fsum(values) if floats and all(map(math.isfinite, values)) else sum(values)
+
+
+_ADDED: dict[Kind, Callable[[list[float]], float]] = {Kind.MINIMUM: min, Kind.MAXIMUM: max, Kind.SUM: _sum}
 
 
 def parts_of(metrics: Sequence[Metric]) -> tuple[Metric, ...]:

@@ -39,6 +39,14 @@ class TimeText:
 
 
 @dataclass(frozen=True, slots=True)
+class ColumnType:
+    """What the text of a column stands for: its ODCS logical type, and how dates and times are written."""
+
+    logical: str
+    text: TimeText | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class OfColumn:
     """What looks at the values of one column."""
 
@@ -130,9 +138,17 @@ class LengthOutside(OfColumn):
 
 @dataclass(frozen=True, slots=True)
 class Duplicates:
-    """Rows beyond the first of each distinct combination of `columns`; rows with a null in any of them are left out."""
+    """Rows beyond the first of each distinct combination of `columns`; rows with a null in any of them are left out.
+
+    `numbers` are those of `columns` that the contract says hold numbers: text in them compares as numbers (1 equals 1.0 and 01).
+    """
 
     columns: tuple[str, ...]
+    numbers: tuple[str, ...] = ()
+
+    def alone(self, column: str) -> Duplicates:
+        """The same of one of its columns."""
+        return Duplicates((column,), (column,) if column in self.numbers else ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,11 +226,15 @@ class Compared:
 
     `operator` is one of ==, !=, <, <=, >, >=. Instants compare with instants, numbers (and text of numbers) with numbers, text with text.
     Two texts are in order as numbers or as instants where both are such, and equal as text. What cannot be compared does not hold.
+    `left_text` and `right_text` say how dates and times are written there; text in a format of the contract's own is compared as the
+    time that it stands for, and what is not written so does not hold.
     """
 
     left: str
     operator: str
     right: str
+    left_text: TimeText | None = None
+    right_text: TimeText | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -223,11 +243,15 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class Orphans:
-    """Rows whose `columns` (none of them null) are not among the `targets` of the contract's object `object`."""
+    """Rows whose `columns` (none of them null) are not among the `targets` of the contract's object `object`.
+
+    `numbers` are those of `columns` that, like their targets, hold numbers by the contract: text compares with text as numbers.
+    """
 
     columns: tuple[str, ...]
     object: str
     targets: tuple[str, ...]
+    numbers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +262,10 @@ class Oldest(OfColumn):
 
 
 class Kind(StrEnum):
-    """Of a Statistic. Nulls and NaN are left out; text is read as a number where the column is text."""
+    """Of a Statistic. Nulls and NaN are left out; text is read as a number where the column is text.
+
+    Minimum, maximum and sum of integers are exact, also of text in which every number is one.
+    """
 
     MEAN = "mean"
     STANDARD_DEVIATION = "standardDeviation"  # of a sample: divided by n - 1
@@ -276,12 +303,12 @@ class ProfileOf(OfColumn):
 class Query:
     """The one number that a SQL query over the batch answers. Placeholders are filled in: the batch is the table `name`.
 
-    `types` are columns with their ODCS logical types: where the data has them as text, the query reads them as what they stand for.
+    `types` say what text columns stand for: where the data has them as text, the query reads them as that.
     """
 
     sql: str
     name: str
-    types: tuple[tuple[str, str], ...] = ()
+    types: tuple[tuple[str, ColumnType], ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -294,7 +321,7 @@ class Expectation:
 
     type: str
     arguments: str = "{}"
-    types: tuple[tuple[str, str], ...] = ()
+    types: tuple[tuple[str, ColumnType], ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ Where a property has a physicalName, that is the column.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dagster_contracts.core.contract import Relationship, Unrelated
 from dagster_contracts.core.errors import did_you_mean
@@ -53,7 +53,18 @@ def _related(root: _Map, obj: _Map, implicit: _Named | None, relationship: _Map)
     for place in (*sources, *targets):
         if isinstance(place, Unrelated):
             return Unrelated(written, place.reason, place.wrong)
-    return _joined(written, object_name(obj), [s for s in sources if isinstance(s, _Named)], [t for t in targets if isinstance(t, _Named)])
+    joined = _joined(
+        written, object_name(obj), [s for s in sources if isinstance(s, _Named)], [t for t in targets if isinstance(t, _Named)]
+    )
+    if isinstance(joined, Unrelated):
+        return joined
+    there = next((each for _, each in maps(root.get("schema")) if object_name(each) == joined.object), {})
+    pairs = zip(joined.columns, joined.targets, strict=True)
+    return replace(joined, numbers=tuple(one for one, other in pairs if _numeric(obj, one) and _numeric(there, other)))
+
+
+def _numeric(obj: _Map, column: str) -> bool:
+    return any(column_of(prop) == column and prop.get("logicalType") in ("integer", "number") for _, prop in maps(obj.get("properties")))
 
 
 def _joined(written: str, owner: str, sources: Sequence[_Named], targets: Sequence[_Named]) -> Relationship | Unrelated:

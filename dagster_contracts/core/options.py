@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from datetime import date
 
 from dagster_contracts.core.contract import Property, Severity
-from dagster_contracts.core.formats import FLOATS, INTEGERS, LARGEST_FLOAT, TEXT_PATTERNS, TEXT_WITHOUT_RULE
+from dagster_contracts.core.formats import FLOATS, INTEGERS, LARGEST_FLOAT, LONGEST, TEXT_PATTERNS, TEXT_WITHOUT_RULE
 from dagster_contracts.core.metrics import (
     Absent,
     LengthOutside,
@@ -54,7 +54,10 @@ def option_metrics(prop: Property) -> Iterator[tuple[str, ValueMetric | NotMeasu
             if option == "required" and isinstance(given, list):
                 yield from ((f"required.{field}", Absent(prop.name, str(field))) for field in given)
             else:
-                yield option, _metric(prop, option)
+                metric = _metric(prop, option)
+                yield option, metric
+                if isinstance(metric, NotMatching) and metric.format in LONGEST:
+                    yield f"{option}.length", LengthOutside(prop.name, maximum=LONGEST[metric.format])
         except NotMeasurable as why:
             yield option, why
 
@@ -184,6 +187,12 @@ def foreign_text(prop: Property) -> TimeText | None:
     except ValueError:
         return TimeText(form, zone=zone)
     return TimeText(form, written.pattern, written.directives(str(prop.logical_type)), zone)
+
+
+def type_text(prop: Property) -> TimeText | None:
+    """How the type rule reads values: in a time zone, clocks leap over some times. None: ISO 8601 in UTC."""
+    zone = foreign_zone(prop) if prop.logical_type == "timestamp" else None
+    return foreign_text(prop) or (TimeText(zone=zone) if zone and zone_problem(zone) is None else None)
 
 
 def instant_text(prop: Property) -> TimeText | None:

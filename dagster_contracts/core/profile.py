@@ -154,7 +154,11 @@ def digest(text: str) -> str:
 
 
 def quantile(profile: NumericProfile, at: float) -> float | None:
-    """The value at rank `at` (0..1), interpolated between the two nearest ranks as numpy's method "linear"; None of no values."""
+    """The value at rank `at` (0..1), interpolated between the two nearest ranks as numpy's method "linear"; None of no values.
+
+    Nothing lies between a number and an infinity: the number is taken where one of the two ranks holds an infinity, and between the two
+    infinities the nearer, the lower in the middle.
+    """
     cumulated = list(accumulate(profile.counts))
     if not cumulated:
         return None
@@ -162,17 +166,27 @@ def quantile(profile: NumericProfile, at: float) -> float | None:
     low = math.floor(position)
     first = profile.values[bisect_right(cumulated, low)]
     second = profile.values[bisect_right(cumulated, min(low + 1, cumulated[-1] - 1))]
-    part, gap = position - low, second - first
-    if first == second:
+    return _between(first, second, position - low)
+
+
+def _between(first: float, second: float, part: float) -> float:
+    if first == second or part == 0:
         return first
+    if math.isinf(first) and math.isinf(second):
+        return first if part <= 0.5 else second
+    if math.isinf(first) or math.isinf(second):
+        return second if math.isinf(first) else first
+    gap = second - first
+    if math.isinf(gap):  # of numbers so far apart that their difference is no float
+        return first * (1 - part) + second * part
     return second - gap * (1 - part) if part >= 0.5 else first + gap * part  # the same rounding as numpy's
 
 
 def equal_edges(profile: NumericProfile, bins: int) -> tuple[float, ...]:
-    """The inner edges of `bins` bins of equal counts, each once: the deciles for 10."""
+    """The inner edges of `bins` bins of equal counts, each once: the deciles for 10. All finite: infinities are in the outer bins."""
     step = 1 / bins
     found = (quantile(profile, number * step) for number in range(1, bins))
-    return tuple(sorted({edge for edge in found if edge is not None}))
+    return tuple(sorted({edge for edge in found if edge is not None and math.isfinite(edge)}))
 
 
 def binned(profile: NumericProfile, edges: Sequence[float]) -> tuple[int, ...]:

@@ -27,7 +27,7 @@ from dagster_contracts.core.metrics import (
     TypeBreaches,
     ValueMetric,
 )
-from dagster_contracts.core.options import PACKED, NotMeasurable, foreign_text, option_metrics, vector_items
+from dagster_contracts.core.options import PACKED, NotMeasurable, option_metrics, type_text, vector_items
 from dagster_contracts.core.plan import Cadence, Check, Closed, Due, Expected, Gone, InForce, Present, Stored, Within
 from dagster_contracts.core.quality import CLAUSES, checks_of
 from dagster_contracts.core.queries import quoted
@@ -129,7 +129,7 @@ def _promises(draft: Draft, prop: Property, place: Place, obj: SchemaObject) -> 
     _stored(to, prop)
     relationship_promises(draft, prop.relationships, f"{place.words}.")
     for quality in prop.quality:
-        quality_promises(draft, quality, obj, place)
+        quality_promises(draft, quality, obj, place, numeric=prop.numeric)
     for inner, at in _within(prop, place):
         _nested(draft, inner, place, at, obj)
 
@@ -141,14 +141,14 @@ def _type(to: _Writer, prop: Property) -> None:
         to.skip("type", PACKED, Severity.CRITICAL, Clause.SCHEMA)
     else:
         logical_type = "array" if prop.logical_type == "vector" else prop.logical_type
-        to.rule("type", Clause.SCHEMA, Severity.CRITICAL, Within(TypeBreaches(prop.name, logical_type, foreign_text(prop))))
+        to.rule("type", Clause.SCHEMA, Severity.CRITICAL, Within(TypeBreaches(prop.name, logical_type, type_text(prop))))
 
 
 def _values(to: _Writer, prop: Property) -> None:
     if prop.required or prop.primary_key:
         to.rule("required", Clause.COMPLETENESS, Severity.ERROR, Within(Nulls(prop.name)))
     if prop.unique:
-        to.rule("unique", Clause.UNIQUENESS, Severity.ERROR, Within(Duplicates((prop.name,))))
+        to.rule("unique", Clause.UNIQUENESS, Severity.ERROR, Within(Duplicates((prop.name,), (prop.name,) if prop.numeric else ())))
     if prop.primary_key and to.place.path:
         to.skip("primaryKey", "a primary key is of columns, not of what is within one", Severity.ERROR, Clause.UNIQUENESS)
     if prop.enum:
@@ -186,19 +186,19 @@ def relationship_promises(draft: Draft, relationships: tuple[Relationship | Unre
         if isinstance(related, Unrelated):
             draft.skip(f"{prefix}relationship", f"relationship to {related.to}: {related.reason}", clause=Clause.VALIDITY)
         else:
-            check = Within(Orphans(related.columns, related.object, related.targets))
+            check = Within(Orphans(related.columns, related.object, related.targets, related.numbers))
             draft.rule(f"{prefix}relationship", Clause.VALIDITY, Severity.ERROR, check, ", ".join(related.columns))
 
 
-def quality_promises(draft: Draft, quality: QualityRule, obj: SchemaObject, place: Place | None) -> None:
-    """One entry of a `quality` list. `place` is None where it speaks of the whole object."""
+def quality_promises(draft: Draft, quality: QualityRule, obj: SchemaObject, place: Place | None, *, numeric: bool = False) -> None:
+    """One entry of a `quality` list. `place` is None where it speaks of the whole object; `numeric`: what stands there are numbers."""
     name = quality.name or (f"{place.words}." if place else "") + (quality.metric or extension.name_of(quality))
     severity, note = severity_of(quality.severity, Severity.INFO if quality.type == "text" else Severity.ERROR)
     clause = CLAUSES.get(quality.metric or "", Clause.CUSTOM) if quality.type == "library" else extension.clause_of(quality)
     told = (quality.description, f"dimension {quality.dimension}" if quality.dimension else None, note)
     description = "; ".join(part for part in told if part) or None
     to = _Writer(draft, place or Place(""))
-    for check in checks_of(quality, obj, place.words if place else None, _sql(place) if place else None):
+    for check in checks_of(quality, obj, place.words if place else None, _sql(place) if place else None, numeric=numeric):
         if isinstance(check, NotMeasurable):
             draft.skip(name, str(check), check.severity or severity, clause)
             continue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import date
 
 from dagster_contracts.core import extension
@@ -26,10 +26,13 @@ CLAUSES = {
 _BETWEEN = (Operator.BETWEEN, Operator.NOT_BETWEEN)
 
 
-def checks_of(quality: QualityRule, obj: SchemaObject, column: str | None, sql: str | None) -> Iterator[Check | NotMeasurable]:
+def checks_of(
+    quality: QualityRule, obj: SchemaObject, column: str | None, sql: str | None, *, numeric: bool = False
+) -> Iterator[Check | NotMeasurable]:
     """What a quality rule asks for: one check for each metric and operator, or why there is none. At least one.
 
     `column` is the property that it belongs to, and `sql` what a query calls that; both None where it speaks of the whole object.
+    `numeric`: the property holds numbers.
     """
     if extension.is_ours(quality):
         yield from extension.checks_of(quality, obj, column)
@@ -38,7 +41,7 @@ def checks_of(quality: QualityRule, obj: SchemaObject, column: str | None, sql: 
         if quality.type == "custom" and is_great_expectations(quality.engine):
             yield Expected(expectation_of(quality, obj, column))
             return
-        measured = _measured(quality, obj, column, sql)
+        measured = _measured(quality, obj, column, sql, numeric)
     except NotMeasurable as why:
         yield why
         return
@@ -50,7 +53,7 @@ def checks_of(quality: QualityRule, obj: SchemaObject, column: str | None, sql: 
                 yield why
 
 
-def _measured(quality: QualityRule, obj: SchemaObject, column: str | None, sql: str | None) -> list[Metric]:
+def _measured(quality: QualityRule, obj: SchemaObject, column: str | None, sql: str | None, numeric: bool) -> list[Metric]:
     """What a rule with operators measures: at least one metric. Raises NotMeasurable."""
     if quality.type == "text":
         raise NotMeasurable("text rules are for people")
@@ -61,17 +64,21 @@ def _measured(quality: QualityRule, obj: SchemaObject, column: str | None, sql: 
         raise NotMeasurable(f"metric {quality.metric} is not known{near}; known are {', '.join(LIBRARY)}")
     if not quality.operators:
         raise NotMeasurable(f"no operator says what the measured value must be; one of {', '.join(Operator)}")
-    return [query_of(quality, obj, sql)] if quality.type == "sql" else _library(quality, column)
+    if quality.type == "sql":
+        return [query_of(quality, obj, sql)]
+    numbers = {prop.name for prop in obj.properties if prop.numeric} | ({column} if column and numeric else set())
+    return _library(quality, column, numbers)
 
 
-def _library(quality: QualityRule, column: str | None) -> list[Metric]:
+def _library(quality: QualityRule, column: str | None, numbers: Collection[str]) -> list[Metric]:
     metric = quality.metric or ""
     if unknown := [name for name in quality.arguments if name not in ARGUMENTS[metric]]:
         raise NotMeasurable(f"{metric} knows no argument {', '.join(unknown)}{did_you_mean(unknown[0], ARGUMENTS[metric])}")
     if metric == "rowCount":
         return [RowCount()]
     if metric == "duplicateValues":
-        return [Duplicates(_duplicate_columns(quality.arguments, column))]
+        columns = _duplicate_columns(quality.arguments, column)
+        return [Duplicates(columns, tuple(name for name in columns if name in numbers))]
     if column is None:
         raise NotMeasurable(f"{metric} belongs to a property, and this rule to the whole object")
     if metric == "nullValues":

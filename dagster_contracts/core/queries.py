@@ -10,10 +10,10 @@ import json
 import re
 from collections.abc import Mapping
 
-from dagster_contracts.core.contract import QualityRule, SchemaObject
-from dagster_contracts.core.metrics import Expectation, Query
+from dagster_contracts.core.contract import Property, QualityRule, SchemaObject
+from dagster_contracts.core.metrics import ColumnType, Expectation, Query, TimeText
 from dagster_contracts.core.odcs_quality import EXPECTATION_KEYS
-from dagster_contracts.core.options import NotMeasurable, shown
+from dagster_contracts.core.options import CLOCKED, NotMeasurable, foreign_text, instant_text, shown
 
 _TABLE = ("object", "table", "model", "schema")
 _COLUMN = ("property", "column", "field")
@@ -30,9 +30,16 @@ _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _NAMES_COLUMNS = ("column", "column_A", "column_B", "column_list", "column_set")
 
 
-def column_types(obj: SchemaObject) -> tuple[tuple[str, str], ...]:
-    """Columns with their logical types, where the contract gives one."""
-    return tuple((prop.name, prop.logical_type) for prop in obj.properties if prop.logical_type)
+def column_types(obj: SchemaObject) -> tuple[tuple[str, ColumnType], ...]:
+    """Columns with what their text stands for, where the contract gives a logical type."""
+    return tuple((prop.name, ColumnType(prop.logical_type, _text(prop))) for prop in obj.properties if prop.logical_type)
+
+
+def _text(prop: Property) -> TimeText | None:
+    try:
+        return instant_text(prop) if prop.logical_type in CLOCKED else None
+    except NotMeasurable:  # the rules of the type say so
+        return foreign_text(prop)
 
 
 # --- SQL -----------------------------------------------------------------------------------------------------------

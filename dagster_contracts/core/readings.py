@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 
-from dagster_contracts.core.metrics import Metric, Nested, Newest, NotIn, Oldest, OutOfRange, TypeBreaches
+from dagster_contracts.core.metrics import Metric, Nested, Newest, NotIn, Oldest, OutOfRange, TimeText, TypeBreaches
 
 _ENOUGH = 0.9
 _EARLIEST, _LATEST = datetime(1990, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
@@ -18,6 +18,7 @@ _UNITS = (("seconds", 1), ("milliseconds", 10**3), ("microseconds", 10**6), ("na
 _EXCEL = (32_874, 73_051)  # 1990 to 2100 in days of Excel
 _DIGITS = re.compile(r"\s*[+-]?[0-9]+(?:\.[0-9]*)?\s*")
 _COMMA = re.compile(r"\s*[+-]?(?:[0-9]+|[0-9]{1,3}(?:[. '’][0-9]{3})+),[0-9]+\s*")
+_BASIC = re.compile("(?:19|20)[0-9]{6}")
 _ISO_DAY = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})(.*)", re.DOTALL)
 _WRITTEN = re.compile(r"([0-9]{1,4})([./-])([0-9]{1,2})\2([0-9]{1,4})(?:[ T,].*)?", re.DOTALL)
 _OFFSET = re.compile(r".*[0-9]{2}:[0-9]{2}.*?([Zz]|[+-][0-9]{2}(?::?[0-9]{2})?)", re.DOTALL)
@@ -50,11 +51,11 @@ def _readings(metric: Metric) -> Iterator[_Reading]:
             yield from _zones(metric)
         case Newest() | Oldest():
             yield from _epochs()
-            yield from _foreign_dates()
+            yield from _other_dates(metric.text)
         case OutOfRange(minimum=str()) | OutOfRange(maximum=str()):
             yield from _epochs()
             yield "dates with day and month swapped", lambda value: _fits_swapped(metric, value)
-            yield from _foreign_dates()
+            yield from _other_dates(metric.text)
         case TypeBreaches(logical_type="number" | "integer") | OutOfRange():
             yield "numbers with a decimal comma", lambda value: isinstance(value, str) and _COMMA.fullmatch(value) is not None
         case NotIn(values=listed):
@@ -113,18 +114,45 @@ def _matches_with_other_offset(pattern: str, value: object) -> bool:
 def _orders(metric: TypeBreaches) -> Iterator[_Reading]:
     if metric.text is not None and metric.text.pattern is not None:
         pattern = metric.text.pattern
+        yield from _iso_dates(metric.text)
         yield "dates with day and month swapped", lambda value: any(re.search(pattern, text) for text in _swapped_text(value))
     else:
         yield "dates with day and month swapped", lambda value: any(_is_day(text) for text in _swapped_text(value))
-    yield from _foreign_dates()
+    yield from _other_dates(metric.text)
 
 
-def _foreign_dates() -> Iterator[_Reading]:
-    """Written dates that are no ISO 8601. Where every number could be a month, day first and month first cannot be told apart."""
-    orders = (("day, month, year", _day_first), ("month, day, year", _month_first))
-    for name, holds in orders:
-        yield f"dates written {name}", lambda value, holds=holds: (parts := _parts(value)) is not None and holds(parts)  # type: ignore[misc]
-    yield "dates that are not in ISO 8601", lambda value: _parts(value) is not None
+def _other_dates(text: TimeText | None) -> Iterator[_Reading]:
+    """Dates that are not written as they should be. Where every number could be a month, day and month first cannot be told apart."""
+    asked = text.format if text is not None else None
+    yield from _iso_dates(text)
+    yield "basic ISO dates, without hyphens", lambda value: _is_basic(value) and not _is_written(text, value)
+    day_first = None if asked is None else asked.find("d") < asked.find("M")  # an order that is asked for is no fault
+    orders = (("day, month, year", _day_first, day_first is True), ("month, day, year", _month_first, day_first is False))
+    for name, holds, is_asked in orders:
+        if not is_asked:
+            yield f"dates written {name}", lambda value, holds=holds: _strays(text, value, holds)  # type: ignore[misc]
+    words = "dates that are not in ISO 8601" if asked is None else f"dates that are not written as {asked}"
+    yield words, lambda value: _strays(text, value, lambda _: True)
+
+
+def _iso_dates(text: TimeText | None) -> Iterator[_Reading]:
+    if text is not None and text.format is not None:
+        yield "ISO 8601 dates", lambda value: isinstance(value, str) and _is_day(value) and not _is_written(text, value)
+
+
+def _is_basic(value: object) -> bool:
+    digits = str(value) if isinstance(value, int | str) else ""
+    return _BASIC.fullmatch(digits) is not None and _is_day(f"{digits[:4]}-{digits[4:6]}-{digits[6:]}")
+
+
+def _is_written(text: TimeText | None, value: object) -> bool:
+    """Whether text has the shape that the contract's own format gives it."""
+    return text is not None and text.pattern is not None and isinstance(value, str) and re.search(text.pattern, value) is not None
+
+
+def _strays(text: TimeText | None, value: object, holds: Callable[[tuple[int, int, int]], bool]) -> bool:
+    parts = _parts(value)
+    return parts is not None and holds(parts) and not _is_written(text, value)
 
 
 def _parts(value: object) -> tuple[int, int, int] | None:

@@ -76,7 +76,7 @@ def _fallback(blank: Route, snapshot: Snapshot, accepts: Confidence) -> Route:
     if accepts is Confidence.LOW and refused is not None and refused.staged is not None:
         return _read(blank, RouteKind.LOW_CONFIDENCE, Confidence.LOW, refused)
     if accepts is Confidence.FULL:
-        return replace(blank, reason=f"{blank.reason} {_outlook(blank)}")
+        return replace(blank, reason=f"{blank.reason} {_outlook(blank, snapshot)}")
     good = snapshot.last_good
     if good is not None:
         return _last_good(blank, good, snapshot)
@@ -89,7 +89,7 @@ def _fallback(blank: Route, snapshot: Snapshot, accepts: Confidence) -> Route:
     )
     or_low = "" if accepts is Confidence.LOW else ", or let the consumer accept low"
     missing = f"No {what} has been judged good; run `dagster-contracts baseline {blank.upstream}`{or_low}."
-    return replace(blank, reason=f"{blank.reason} {missing} {_outlook(blank)}")
+    return replace(blank, reason=f"{blank.reason} {missing} {_outlook(blank, snapshot)}")
 
 
 def _last_good(blank: Route, good: Batch, snapshot: Snapshot) -> Route:
@@ -97,7 +97,7 @@ def _last_good(blank: Route, good: Batch, snapshot: Snapshot) -> Route:
     age = _staleness(blank.requested, good.partition)
     if limit is not None and age is not None and age > limit:
         too_old = f"The last good partition {good.partition} is {age} older, more than maxStaleness {limit}."
-        return replace(blank, reason=f"{blank.reason} {too_old} {_outlook(blank)}")
+        return replace(blank, reason=f"{blank.reason} {too_old} {_outlook(blank, snapshot)}")
     return _read(blank, RouteKind.LAST_GOOD, Confidence.STALE, good)
 
 
@@ -187,8 +187,17 @@ def _findings(refused: Batch | None) -> tuple[str, ...]:
     return failures(refused.verdict) if refused is not None and refused.verdict is not None else ()
 
 
-def _outlook(blank: Route) -> str:
+def _outlook(blank: Route, snapshot: Snapshot) -> str:
+    """When it is looked at again, and what a person can do: only what helps this batch."""
     probe = f"Next probe after {_clock(blank.retry_at)}. " if blank.retry_at else ""
+    place = f" --partition {blank.requested}" if blank.requested.key is not None else ""
+    refused = snapshot.refused
+    if refused is not None and refused.status is Status.QUARANTINED:
+        return f"{probe}Deliver it again, or let it through: dagster-contracts batch release {blank.upstream}{place} --reason ..."
+    if refused is not None and refused.outcome is Outcome.INCONCLUSIVE:
+        return f"{probe}Run it again, or judge what is stored: dagster-contracts batch rejudge {blank.upstream}{place}"
+    if not snapshot.open:
+        return f"{probe}Deliver it again."
     return f"{probe}Override: dagster-contracts breaker force-closed {blank.breaker_key} --reason ..."
 
 

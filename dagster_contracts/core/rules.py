@@ -206,7 +206,7 @@ def _within(rule: Rule, metric: Metric, threshold: Threshold, batch: MeasuredBat
 def _figure(rule: Rule, threshold: Threshold, measured: Figure, *, hidden: bool) -> Finding | NotExecuted:
     if measured.value is None:
         return _not_executed(rule, "there is no value to take it of")
-    held = math.isfinite(measured.value) and meets(threshold, Fraction(str(measured.value)))
+    held = math.isfinite(measured.value) and meets(threshold, _exact(measured.value))
     return finding(rule, held, f"{'held' if held else 'not held'} ({MASKED})" if hidden else figure(measured.value))
 
 

@@ -13,13 +13,14 @@ Names are those of the standard's periodic table, short or long, in any case. Th
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from difflib import get_close_matches
 
 from dagster_contracts.core.contract import Clause, Contract, Property, SchemaObject, ServiceLevel, Severity
 from dagster_contracts.core.durations import parse_duration
+from dagster_contracts.core.errors import did_you_mean
 from dagster_contracts.core.metrics import Newest, Oldest
 from dagster_contracts.core.options import NotMeasurable, instant_text
 from dagster_contracts.core.plan import Cadence, Check, Due, Fresh, InForce, NotExecuted, Retained, Rule
@@ -73,9 +74,66 @@ def promises(level: ServiceLevel, contract: Contract, obj: SchemaObject) -> list
             return _ages(level, name, severity, contract, obj)
         if level.element and not _speaks_of(level.element, contract, obj):
             return []
+        if level.element and (stray := _stray(level.element, contract)):
+            raise _Unclear(stray)
         return [_rule(level, f"sla.{level.property}", severity, _check(level, name)), *_unread(level, name)]
     except _Unclear as why:
         return [NotExecuted(f"sla.{level.property}", str(why), severity, Clause.FRESHNESS)]
+
+
+def slips_of(level: ServiceLevel, contract: Contract) -> Iterator[tuple[str, str]]:
+    """What an entry can hardly mean, as the key that is wrong and why: an unknown name near a known one, elements that name nothing,
+    values that cannot be read."""
+    name = _NAMES.get(_folded(level.property), "")
+    if not name and (reason := _of_the_service(level, name)) is not None and "did you mean" in reason:
+        yield "property", reason
+    if level.element and contract.objects and (stray := _stray(level.element, contract)):
+        yield "element", stray
+    if (problem := _value_problem(level, name)) is not None:
+        yield "value", problem
+
+
+def _value_problem(level: ServiceLevel, name: str) -> str | None:
+    if name in ("generalAvailability", "endOfSupport", "endOfLife") or (name == "retention" and not level.element):
+        dated = name != "retention" and re.match(r"\s*\d", str(level.value))  # other words are for people: "Available 24/7"
+        return _of_the_service(level, name) if dated else None
+    try:
+        if name in ("latency", "retention"):
+            _duration(level)
+        elif name in ("frequency", "timeOfAvailability"):
+            _check(level, name)
+    except _Unclear as why:
+        return str(why)
+    return None
+
+
+def _stray(elements: str, contract: Contract) -> str:
+    """Why one of the elements names no object or property of the contract; the empty string where all do."""
+    for element in (element.strip() for element in elements.split(",")):
+        named = [obj for obj in contract.objects if _names(element, obj)]
+        if any(_property_of(element, obj) or _within(element, obj) for obj in contract.objects):
+            continue
+        if named:
+            inner = element.partition(".")[2]
+            near = did_you_mean(inner[:80], [prop.name for prop in named[0].properties])
+            return f'element "{element}" names no property of {named[0].name}{near}'
+        known = [name for obj in contract.objects for name in (obj.name, *(f"{obj.name}.{prop.name}" for prop in obj.properties))]
+        near = did_you_mean(element[:80], [*known, *(prop.name for obj in contract.objects for prop in obj.properties)])
+        return f'element "{element}" names no object or property of this contract{near}'
+    return ""
+
+
+def _within(element: str, obj: SchemaObject) -> bool:
+    """Whether it names the object itself, or something within one of its columns."""
+    if element in (obj.name, obj.physical_name):
+        return True
+    parts = element.split(".")
+    start = element[: len(element) - len(parts[-1]) - 1] if len(parts) > 1 else ""
+    while start:
+        if _property_of(start, obj):
+            return True
+        start = start.rpartition(".")[0]
+    return False
 
 
 def _folded(name: str) -> str:
@@ -243,7 +301,9 @@ def _duration(level: ServiceLevel) -> timedelta:
         unit = _UNITS.get(found[2].lower()) if found else None
         if found is None or unit is None or isinstance(level.value, bool):
             wanted = "expected a number and one of y, mo, w, d, h, m, s"
-            raise _Unclear(f"value {level.value!r} with unit {level.unit!r} is no duration; {wanted}")
+            word = next((w for w in (str(level.value), level.unit or "") if w.isalpha() and w.lower() not in _UNITS), "")
+            near = did_you_mean(word[:80].lower(), [*_INTERVALS, *(unit for unit in _UNITS if len(unit) > 2)])
+            raise _Unclear(f"value {level.value!r} with unit {level.unit!r} is no duration{near or ';'} {wanted}")
         return float(found[1]) * unit
     except OverflowError:
         raise _Unclear(f"value {level.value!r} with unit {level.unit!r} is too long a duration") from None

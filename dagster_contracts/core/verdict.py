@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
@@ -62,9 +63,16 @@ class Unmeasured:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A number that is no count of rows; None where there was no value to take it of."""
+    """A number that is no count of rows; None where there was no value to take it of. What was computed of integers is one, exactly."""
 
-    value: float | None
+    value: int | float | None
+
+    @classmethod
+    def of(cls, value: bool | int | float | Decimal | None) -> Figure:
+        """What an engine answered: a decimal that is whole is an integer, any other a float; true and false are 1 and 0."""
+        if isinstance(value, Decimal):
+            return cls(int(value) if value.is_finite() and value == value.to_integral_value() else float(value))
+        return cls(int(value) if isinstance(value, bool) else value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +129,20 @@ class Sample:
     reading: str = ""
 
 
+ACCEPTED = (Outcome.PASS, Outcome.WARN)
+
+
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """An earlier head batch, for cadence: when it arrived, and the end of its time window where it has one (both aware UTC)."""
+    """An earlier head batch, for cadence: when it arrived, and the end of its time window where it has one (both aware UTC).
+
+    `accepted`: it was judged PASS or WARN, whatever became of it since. One that was refused, or could not be measured, is to be
+    delivered again, so that the next is not one too many.
+    """
 
     at: datetime
     window_end: datetime | None = None
+    accepted: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -245,7 +245,9 @@ def percent(count: int, rows: int) -> str:
 
 
 def figure(value: float) -> str:
-    """A measured number in six significant digits."""
+    """A measured number in six significant digits, an integer in full."""
+    if isinstance(value, int):
+        return number(value)
     if not math.isfinite(value):
         return str(value)
     return number(float(f"{value:.6g}")) if abs(value) < 1e15 else f"{value:.6g}"

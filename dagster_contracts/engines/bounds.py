@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from datetime import UTC, datetime, time
 from decimal import Decimal, InvalidOperation
+from fractions import Fraction
 from zoneinfo import ZoneInfo
 
 from dagster_contracts.core.metrics import OutOfRange
@@ -54,11 +55,13 @@ def at_scale(number: int | float, scale: int, precision: int) -> Decimal | None:
     return fitted if fitted == exact and abs(fitted) < 10 ** (precision - scale) else None
 
 
-def whole_bounds(metric: OutOfRange) -> tuple[int | None, int | None]:
-    """The numeric bounds as inclusive integers, exact for every integer type."""
+def whole_bounds(metric: OutOfRange, scale: int = 0) -> tuple[int | None, int | None]:
+    """The numeric bounds of values times 10**scale as inclusive integers. A float is the number it is written as."""
     low = high = None
     if isinstance(metric.minimum, int | float):
-        low = math.floor(metric.minimum) + 1 if metric.exclusive_minimum else math.ceil(metric.minimum)
+        least = Fraction(str(metric.minimum)) * 10**scale
+        low = math.floor(least) + 1 if metric.exclusive_minimum else math.ceil(least)
     if isinstance(metric.maximum, int | float):
-        high = math.ceil(metric.maximum) - 1 if metric.exclusive_maximum else math.floor(metric.maximum)
+        most = Fraction(str(metric.maximum)) * 10**scale
+        high = math.ceil(most) - 1 if metric.exclusive_maximum else math.floor(most)
     return low, high

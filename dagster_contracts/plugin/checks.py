@@ -14,6 +14,7 @@ import dagster as dg
 
 from dagster_contracts.core.breaker import Breaker, enforced_open
 from dagster_contracts.core.contract import Clause, Severity
+from dagster_contracts.core.plan import NotExecuted
 from dagster_contracts.core.verdict import Finding, Outcome, Verdict
 from dagster_contracts.judgement import Judgement, Terms
 from dagster_contracts.plugin import private
@@ -89,9 +90,9 @@ def _of_clause(terms: Terms, key: dg.AssetKey, clause: Clause, judgement: Judgem
     return dg.AssetCheckEvaluation(
         asset_key=key,
         check_name=f"{PREFIX}{clause}",
-        passed=not broken,
+        passed=not broken and not any(item.severity.refuses for item in skipped),
         severity=dg.AssetCheckSeverity.ERROR if refusing else dg.AssetCheckSeverity.WARN,
-        description=_sentence(broken, len(findings), len(skipped)),
+        description=_sentence(broken, len(findings), skipped),
         metadata=metadata,
         target_materialization_data=target,
         blocking=False,
@@ -103,12 +104,20 @@ def _only(verdict: Verdict, findings: list[Finding]) -> Verdict:
     return Verdict(verdict.outcome, verdict.contract_id, verdict.contract_version, verdict.rows, tuple(findings), (), verdict.digest)
 
 
-def _sentence(broken: list[Finding], executed: int, skipped: int) -> str:
-    rest = f"; {skipped} not executed" if skipped else ""
+def _sentence(broken: list[Finding], executed: int, skipped: Sequence[NotExecuted]) -> str:
     if not broken:
-        return f"{executed} rules hold{rest}"
-    worst = min(broken, key=lambda finding: list(Severity).index(finding.severity))
-    return f"{len(broken)} of {executed} rules broken: {worst.rule}: {worst.observed}, expected {worst.expected}{rest}"
+        told = f"{executed} rules hold"
+    else:
+        worst = min(broken, key=lambda finding: (_ORDER[finding.outcome], list(Severity).index(finding.severity)))
+        unknown = sum(finding.outcome is Outcome.INCONCLUSIVE for finding in broken)
+        counts = ((len(broken) - unknown, "broken"), (unknown, "could not be measured"))
+        told = " and ".join(f"{count} of {executed} rules {word}" for count, word in counts if count)
+        told += f": {worst.rule}: {worst.observed}, expected {worst.expected}"
+    first = next((item for item in skipped if item.severity.refuses), None)
+    return told + (f"; {len(skipped)} not executed" if skipped else "") + (f": {first.rule}: {first.reason}" if first else "")
+
+
+_ORDER = {Outcome.FAIL: 0, Outcome.INCONCLUSIVE: 1, Outcome.WARN: 2, Outcome.PASS: 3}
 
 
 def of_breaker(asset: str, breaker: Breaker, now: datetime, target: Any) -> dg.AssetCheckEvaluation:

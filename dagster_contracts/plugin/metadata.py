@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import dagster as dg
 
-from dagster_contracts.core.breaker import enforced_open
+from dagster_contracts.core.breaker import enforced_open, failures
 from dagster_contracts.core.contract import least
 from dagster_contracts.core.ledger import Route, RouteKind, Status
 from dagster_contracts.core.verdict import Outcome, Verdict
@@ -73,15 +73,20 @@ def refusal(terms: Terms, judgement: Judgement) -> str:
     """Why a batch was not published, where it is, and what happens next, as one paragraph."""
     batch, breaker = judgement.batch, judgement.breaker
     place = f"{batch.asset} [{batch.partition}]"
-    failed = [f for f in judgement.verdict.findings if f.outcome is Outcome.FAIL]
-    told = "; ".join(f"{finding.rule}: {finding.observed}, expected {finding.expected}" for finding in failed[:3])
+    failed = failures(judgement.verdict)
+    told = "; ".join(failed[:3]) + (f"; and {len(failed) - 3} more" if len(failed) > 3 else "")
     state = f"The breaker {breaker.key} is {breaker.state}" + (
         f" until a probe passes, next after {breaker.retry_at:%Y-%m-%d %H:%MZ}" if breaker.retry_at else ""
     )
     if batch.status is Status.QUARANTINED:
-        return f"{place} was refused and quarantined: {told} (contract {terms.version}). Nothing of it was published. {state}."
+        whole = f" Rows were not set aside: {judgement.undivided}." if judgement.undivided else ""
+        return f"{place} was refused and quarantined: {told} (contract {terms.version}). Nothing of it was published.{whole} {state}."
     if batch.outcome is Outcome.INCONCLUSIVE:
-        return f"{place} could not be judged and is held: run it again, or `dagster-contracts batch rejudge {batch.asset}`. {state}."
+        why = next(
+            (f"{f.rule}: {f.observed}" for f in judgement.verdict.findings if f.outcome is Outcome.INCONCLUSIVE), "nothing was measured"
+        )
+        again = f"Run it again, or `dagster-contracts batch rejudge {batch.asset}`"
+        return f"{place} could not be judged and is held: {why} (contract {terms.version}). {again}. {state}."
     if enforced_open(breaker, batch.updated_at):
         return f"{place} passed and is held: it arrived while the breaker was {breaker.state}. {state}."
     return f"{place} is held."

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from dagster_contracts.plugin.site import Site
 
 BATCH = "contracts/batch"  # output metadata: the ledger's names of the judged batches, one a line
-STATUS = "contracts/status"
+STATUS = "contracts/status"  # output metadata: "published", as it reads once the batch is written; else what became of it
 STAGING = "__contracts_staging__"
 
 
@@ -47,7 +47,7 @@ class RoutingIOManager(dg.IOManager):
 
     def is_set_aside(self, context: dg.OutputContext) -> bool:
         """Whether the step has written this output elsewhere already."""
-        return BATCH in context.output_metadata and _text(context.output_metadata[STATUS]) != "publishing"
+        return BATCH in context.output_metadata and _text(context.output_metadata[STATUS]) != "published"
 
     def confirm(self, context: dg.OutputContext) -> None:
         """Tell the ledger that a batch stands in the live place now."""

@@ -22,6 +22,7 @@ from dagster_contracts.core.errors import DagsterContractsError, Halted, StoreUn
 from dagster_contracts.core.ledger import UNPARTITIONED, Batch, Partition, Route, RouteKind, Status
 from dagster_contracts.core.metrics import reads_object
 from dagster_contracts.core.route import strictest
+from dagster_contracts.core.verdict import Outcome
 from dagster_contracts.judgement import Delivery, Judgement, Terms
 from dagster_contracts.plugin import checks, metadata, private
 from dagster_contracts.plugin.partitions import partition_of
@@ -221,7 +222,7 @@ class GatedStep:
             yield from self._refuse(terms, event, refused[0])
         else:
             batches = "\n".join(judgement.batch.id for judgement in judgements)
-            yield metadata.with_judgement(event, judgements[0], {BATCH: batches, STATUS: "publishing"})
+            yield metadata.with_judgement(event, judgements[0], {BATCH: batches, STATUS: "published"})
         yield from checks.evaluations(self.context, terms, judgements)
 
     def _judge(
@@ -266,10 +267,12 @@ class GatedStep:
         story = metadata.refusal(terms, judgement)
         self.context.log.warning(story)
         key = dg.AssetKey.from_user_string(batch.asset)
-        if batch.status is Status.QUARANTINED and not self._anybody_goes_on(key):
+        unknown = batch.outcome is Outcome.INCONCLUSIVE  # reading it again may help, so that retries are left alone
+        if (unknown or batch.status is Status.QUARANTINED) and not self._anybody_goes_on(key):
             yield from checks.evaluations(self.context, terms, [judgement], close=False)
-            self.no_run_retries()
-            raise dg.Failure(story, metadata=metadata.of_judgement(judgement), allow_retries=False)
+            if not unknown:
+                self.no_run_retries()
+            raise dg.Failure(story, metadata=metadata.of_judgement(judgement), allow_retries=unknown)
         self.context.log_event(
             dg.AssetObservation(
                 asset_key=key,

@@ -17,7 +17,7 @@ from dagster_contracts.core.plan import GoodPartition, LastGood
 from dagster_contracts.core.profile import Profile
 from dagster_contracts.core.references import GoodProfile
 from dagster_contracts.core.snapshot import Change, Snapshot
-from dagster_contracts.core.verdict import Arrival
+from dagster_contracts.core.verdict import ACCEPTED, Arrival
 from dagster_contracts.ports import Clock, StoreClock
 from dagster_contracts.store.succession import ALIVE, CURRENT, Place, ended_as, lost_race, place_of, replaced_by, replacement_note
 
@@ -160,9 +160,13 @@ class MemoryStore:
         with self._lock:
             return _newest(sorted(self._batches.values(), key=lambda batch: batch.sequence), wanted, limit)
 
-    def arrivals(self, key: str, partition: Partition | None, *, before: int | None = None, limit: int = 10) -> Sequence[Arrival]:
+    def arrivals(
+        self, key: str, partition: Partition | None, *, before: int | None = None, accepted: bool = False, limit: int = 10
+    ) -> Sequence[Arrival]:
         def wanted(batch: Batch) -> bool:
             if not batch.head or batch.breaker_key != key or (before is not None and batch.sequence >= before):
+                return False
+            if accepted and batch.outcome not in ACCEPTED:
                 return False
             if partition is None or partition.end is None:
                 return partition is None or batch.partition.key == partition.key
@@ -170,7 +174,7 @@ class MemoryStore:
 
         with self._lock:
             found = _newest(sorted(self._batches.values(), key=lambda batch: batch.sequence), wanted, limit)
-        return [Arrival(batch.arrived_at, batch.partition.end) for batch in found]
+        return [Arrival(batch.arrived_at, batch.partition.end, batch.outcome in ACCEPTED) for batch in found]
 
     def profiles(
         self,

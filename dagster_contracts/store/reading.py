@@ -13,7 +13,7 @@ from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.events import Event
 from dagster_contracts.core.ledger import Batch, Output, Partition, Review, Route, Status, StepKey
 from dagster_contracts.core.snapshot import Snapshot
-from dagster_contracts.core.verdict import Arrival, Outcome
+from dagster_contracts.core.verdict import ACCEPTED, Arrival, Outcome
 from dagster_contracts.store import tables
 from dagster_contracts.store.rows import dimensions, from_json, from_row, place
 from dagster_contracts.store.succession import ALIVE, CURRENT, place_of
@@ -125,8 +125,10 @@ def batches(connection: Connection, asset: str | None, partition: str | None, st
     return [from_row(Batch, row) for row in connection.execute(query).mappings()]
 
 
-def arrivals(connection: Connection, key: str, partition: Partition | None, before: int | None, limit: int) -> list[Arrival]:
-    query = select(_batches.arrived_at, _batches.ends_at).order_by(_batches.sequence.desc()).limit(limit)
+def arrivals(
+    connection: Connection, key: str, partition: Partition | None, before: int | None, accepted: bool, limit: int
+) -> list[Arrival]:
+    query = select(_batches.arrived_at, _batches.ends_at, _batches.outcome).order_by(_batches.sequence.desc()).limit(limit)
     query = query.where(_batches.asset == asset_of(key), _batches.breaker_key == key, _batches.head)
     if partition is not None and partition.end is None:
         query = query.where(_batches.place == place(partition.key))
@@ -134,7 +136,9 @@ def arrivals(connection: Connection, key: str, partition: Partition | None, befo
         query = query.where(_batches.dimensions == dimensions(partition), _batches.ends_at.is_not(None))
     if before is not None:
         query = query.where(_batches.sequence < before)
-    return [Arrival(at, ends_at) for at, ends_at in connection.execute(query)]
+    if accepted:
+        query = query.where(_batches.outcome.in_(ACCEPTED))
+    return [Arrival(at, ends_at, outcome in ACCEPTED) for at, ends_at, outcome in connection.execute(query)]
 
 
 def decisions(

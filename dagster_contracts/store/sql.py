@@ -151,9 +151,11 @@ class SqlStore:
         with self._database.reading() as connection:
             return reading.batches(connection, asset, partition, statuses, limit)
 
-    def arrivals(self, key: str, partition: Partition | None, *, before: int | None = None, limit: int = 10) -> Sequence[Arrival]:
+    def arrivals(
+        self, key: str, partition: Partition | None, *, before: int | None = None, accepted: bool = False, limit: int = 10
+    ) -> Sequence[Arrival]:
         with self._database.reading() as connection:
-            return reading.arrivals(connection, key, partition, before, limit)
+            return reading.arrivals(connection, key, partition, before, accepted, limit)
 
     def profiles(
         self,

@@ -164,3 +164,98 @@ def test_stdout_is_one_json_document_in_a_process_too(run_process: Callable[...,
     assert (ran.code, ran.err) == (1, "")
     assert json.loads(ran.out)["outcome"] == "fail"
     assert run_process("test", contract, "--data", "nowhere.csv", "--format", "json").out == ""
+
+
+# --- slips ---------------------------------------------------------------------------------------------------------
+
+SLIPS = """\
+apiVersion: v3.2.0
+kind: DataContract
+id: o
+version: 1.0.0
+status: active
+schema:
+- name: o
+  properties:
+  - {name: day, logicalType: date, logicalTypeOptions: {format: FORMAT}}
+  - {name: amount, logicalType: number, quality: [RULE]}
+- {name: p, properties: [{name: day, logicalType: date}]}
+slaProperties: [LEVEL]
+"""
+RIGHT = {"FORMAT": "dd/MM/yyyy", "RULE": "{metric: nullValues, mustBe: 0}", "LEVEL": "{property: frequency, value: daily, element: o}"}
+GX = "{type: custom, engine: gx, implementation: {type: %s, kwargs: {%s: 1, min_value: 0}}}"
+BETWEEN = "expect_column_values_to_be_between"
+SQL = "{type: sql, mustBe: 0, query: 'SELECT count(*) FROM %s'}"
+DRIFT = "{type: custom, engine: dagster-contracts, implementation: {metric: psi, reference: {lastGood: 7}, mustBeLessThan: %s}}"
+
+
+def slips(run: Callable[..., Ran], folder: Path, **given: str) -> tuple[int, list[str], list[str]]:
+    """Exit code with --strict, problems and warnings, notes."""
+    text = SLIPS
+    for key, value in {**RIGHT, **given}.items():
+        text = text.replace(key, value)
+    (folder / "o.odcs.yaml").write_text(text)
+    ran = run("lint", folder, "--strict", "--format", "json")
+    (linted,) = ran.json["contracts"]
+    told = [*ran.json["problems"], *ran.json["warnings"]]
+    return ran.code, [f"{problem['path']}: {problem['message']}" for problem in told], linted["notes"]
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"LEVEL": "{property: latency, value: 1, unit: d, element: oo}"}, ("slaProperties[0].element", 'did you mean "o"?')),
+        ({"LEVEL": "{property: frequency, value: daily, element: oo}"}, ("slaProperties[0].element", 'did you mean "o"?')),
+        ({"LEVEL": "{property: endOfLife, value: '2032-01-01', element: 'p, oo'}"}, ("element", 'did you mean "o"?')),
+        ({"LEVEL": "{property: availability, value: 99, element: o.dya}"}, ("names no property of o", 'did you mean "day"?')),
+        ({"LEVEL": "{property: frequncy, value: daily}"}, ("slaProperties[0].property", 'did you mean "frequency"?')),
+        ({"LEVEL": "{property: frequency, value: dialy}"}, ("slaProperties[0].value", "is no duration", 'did you mean "daily"?')),
+        ({"LEVEL": "{property: retention, value: 1, unit: dayz, element: o.day}"}, ("is no duration", 'did you mean "day"?')),
+        ({"LEVEL": "{property: timeOfAvailability, value: noon}"}, ("is no time of day",)),
+        ({"LEVEL": "{property: endOfLife, value: '2032-13-01'}"}, ("is no date or timestamp",)),
+        ({"FORMAT": "DD/MM/YYYY"}, ("properties[0].logicalTypeOptions.format", 'did you mean "dd/MM/yyyy"?')),
+        ({"FORMAT": "dd/mm/yyyy"}, ('did you mean "dd/MM/yyyy"?',)),
+        ({"FORMAT": "'%d.%m.%Y'"}, ('did you mean "dd.MM.yyyy"?',)),
+        ({"RULE": "{type: custom, engine: dagster-contract, implementation: {metric: mean}}"}, ('"dagster-contracts"?',)),
+        ({"RULE": "{type: custom, engine: greatExpectation, implementation: x}"}, ('"greatExpectations"?',)),
+        ({"RULE": GX % (BETWEEN, "mosty")}, ('did you mean "mostly"?',)),
+        ({"RULE": GX % ("expect_column_values_to_be_betwen", "mostly")}, (f'did you mean "{BETWEEN}"?',)),
+        ({"RULE": SQL % "{object} WHERE amuont > 3"}, ('"amuont"', 'did you mean "amount"?')),
+        ({"RULE": SQL % "o AS x JOIN p USING (day) WHERE x.amont > 3"}, ('"amont"', 'did you mean "amount"?')),
+        ({"RULE": SQL % "orderz"}, ("there is no table orderz here; there is o, p",)),
+        ({"RULE": DRIFT % -1}, ("mustBeLessThan -1 never holds",)),
+        ({"RULE": "{metric: nullValues, mustBeLessThan: 0}"}, ("mustBeLessThan 0 never holds",)),
+        ({"RULE": "{metric: nullValues, mustBeGreaterOrEqualTo: 0}"}, ("always holds",)),
+        ({"RULE": "{metric: nullValues, mustBeGreaterThan: 100, unit: percent}"}, ("mustBeGreaterThan 100% never holds",)),
+    ],
+)
+def test_a_slip_is_a_problem(run: Callable[..., Ran], tmp_path: Path, given: dict[str, str], told: tuple[str, ...]):
+    code, problems, _ = slips(run, tmp_path, **given)
+    assert code == 1
+    (only,) = problems
+    assert [part for part in told if part not in only] == [], only
+
+
+@pytest.mark.parametrize(
+    ("given", "noted"),
+    [
+        ({}, None),
+        ({"LEVEL": "{property: latency, value: 1, unit: d, element: 'o.day, p.day'}"}, None),
+        ({"LEVEL": "{property: serviceHours, value: office}"}, None),
+        ({"LEVEL": "{property: generalAvailability, value: Available 24/7}"}, None),
+        ({"FORMAT": "MM/yyyy"}, None),
+        ({"FORMAT": '"dd/MM/yyyy[ HH:mm]"'}, None),
+        ({"RULE": "{type: custom, engine: soda, implementation: x}"}, None),
+        ({"RULE": GX % ("expect_feed_to_be_fine", "mosty")}, "Great Expectations has no expect_feed_to_be_fine"),
+        ({"RULE": SQL % "o WHERE weight > 3"}, 'the column "weight", which the contract does not know'),
+        ({"RULE": SQL % "(SELECT amount AS amuont FROM o) WHERE amuont > 3"}, None),
+        ({"RULE": "{metric: rowCount, mustBeGreaterOrEqualTo: 0}"}, None),
+        ({"RULE": "{metric: nullValues, mustBe: 0, severity: critcal}"}, 'did you mean "critical"?'),
+        ({"RULE": "{metric: nullValues, mustBe: 0, severity: P1}"}, None),
+    ],
+)
+def test_what_may_be_meant_is_no_problem(run: Callable[..., Ran], tmp_path: Path, given: dict[str, str], noted: str | None):
+    code, problems, notes = slips(run, tmp_path, **given)
+    assert (code, problems) == (0, [])
+    assert len(notes) == (noted is not None)
+    assert noted is None or noted in notes[0]

@@ -95,6 +95,17 @@ def test_a_column_with_everything() -> None:
     assert all(found.column == "c" for found in plan.rules if found.id != "rowCount")
 
 
+def test_keys_know_which_of_their_columns_hold_numbers() -> None:
+    count = QualityRule("library", "duplicateValues", operators=((Operator.MUST_BE, 0),))
+    plan = plan_of(
+        Property("a", "integer", primary_key=True, unique=True, quality=(count,)),
+        Property("b", "string", primary_key=True, primary_key_position=2, unique=True),
+    )
+    assert rule(plan, "a.unique").check == rule(plan, "a.duplicateValues").check == Within(Duplicates(("a",), ("a",)))
+    assert rule(plan, "b.unique").check == Within(Duplicates(("b",)))
+    assert rule(plan, "primaryKey").check == Within(Duplicates(("a", "b"), ("a",)))
+
+
 def test_a_bare_column_must_exist_and_nothing_else() -> None:
     assert [found.id for found in plan_of(Property("c")).rules] == ["c.present", "rowCount"]
 
@@ -216,7 +227,7 @@ def test_zones() -> None:
     options = {"timezone": False, "defaultTimezone": "Europe/Rome", "minimum": "2020-07-01T00:00", "maximum": "2021-01-01T00:00Z"}
     plan = plan_of(Property("c", "timestamp", options=options))
     rome = TimeText(zone="Europe/Rome")
-    assert rule(plan, "c.type").check == Within(TypeBreaches("c", "timestamp"))
+    assert rule(plan, "c.type").check == Within(TypeBreaches("c", "timestamp", rome))  # whose clocks leap over some times
     assert told(rule(plan, "c.timezone")) == (Clause.VALIDITY, Severity.ERROR, Within(TypeBreaches("c", "timestamp", zoned=False)))
     assert rule(plan, "c.minimum").check == Within(OutOfRange("c", "2020-07-01T00:00:00+02:00", text=rome))
     assert rule(plan, "c.maximum").check == Within(OutOfRange("c", None, "2021-01-01T00:00Z", text=rome))
@@ -232,6 +243,11 @@ def test_times_have_bounds() -> None:
 @pytest.mark.parametrize(
     ("logical", "options", "checks"),
     [
+        (
+            "string",
+            {"format": "hostname"},
+            {"format": NotMatching("c", TEXT_PATTERNS["hostname"], "hostname"), "format.length": LengthOutside("c", None, 253)},
+        ),
         ("string", {"format": "UUID"}, {"format": NotMatching("c", TEXT_PATTERNS["uuid"], "uuid")}),
         ("integer", {"format": "u8", "multipleOf": 5}, {"format": OutOfRange("c", 0, 255), "multipleOf": NotMultiple("c", 5)}),
         ("integer", {"format": "i128"}, {"format": OutOfRange("c", -(2**127), 2**127 - 1)}),

@@ -199,7 +199,7 @@ def test_without_a_reference_a_rule_is_not_executed(reference: Reference, reason
             rule(DriftKind.BELOW_REFERENCE, factor=0.5),
             numbers(1),
             numbers(0),
-            "the median of the reference is not above 0: a part of it says nothing",
+            "the median of the reference is not a finite number above 0: a part of it says nothing",
         ),
     ],
 )

@@ -14,11 +14,12 @@ from dagster_contracts.core.compile import compile_plan
 from dagster_contracts.core.contract import Clause, Contract, Operator, Property, QualityRule, SchemaObject
 from dagster_contracts.core.errors import ContractInvalid
 from dagster_contracts.core.extension import profiled
-from dagster_contracts.core.metrics import Among, Compared, Histogram, Kind, ProfileOf, Statistic
+from dagster_contracts.core.metrics import Among, Compared, Histogram, Kind, ProfileOf, Statistic, TimeText
 from dagster_contracts.core.odcs import parse
 from dagster_contracts.core.odcs_custom import custom_flaws
 from dagster_contracts.core.plan import Check, Drifted, DriftKind, GoodPartition, LastGood, Plan, StoredProfile, Threshold, Within
 from dagster_contracts.core.profile import CategoryProfile, NumericProfile, Profile
+from dagster_contracts.core.time_text import read_format
 
 MOST = Threshold(Operator.LESS_OR_EQUAL, 0.2)
 AMOUNTS = NumericProfile((1.0, 2.0, 3.0, 4.0), (5, 5, 5, 5))
@@ -34,6 +35,15 @@ def plan_of(*rules: QualityRule, of_object: bool = False, profiles: dict[tuple[s
     amount = Property("amount", "number", quality=() if of_object else rules)
     read = {"p.json": profile_files.to_text("o", 20, profiles)} if profiles is not None else {}
     obj = SchemaObject("o", properties=(amount, Property("state", "string")), quality=rules if of_object else (), profiles=read)
+    return compile_plan(Contract("id", "1.0.0", "v3.1.0", "active", (obj,)), obj)
+
+
+def plan_of_dates(rule: QualityRule, since: dict[str, Any], until: dict[str, Any]) -> Plan:
+    properties = tuple(
+        Property(name, given["logicalType"], options=given.get("logicalTypeOptions", {}), quality=(rule,) if name == "since" else ())
+        for name, given in (("since", since), ("until", until))
+    )
+    obj = SchemaObject("o", properties=properties)
     return compile_plan(Contract("id", "1.0.0", "v3.1.0", "active", (obj,)), obj)
 
 
@@ -273,3 +283,19 @@ def test_the_published_schema_is_the_one_that_lint_reads() -> None:
 def test_lint_and_the_package_jsonschema_agree(given: dict[str, Any]) -> None:
     validator = jsonschema.Draft201909Validator(json.loads(PUBLISHED.read_text()))
     assert (not list(custom_flaws(given))) == validator.is_valid(given)
+
+
+def test_texts_are_compared_as_the_contract_writes_them() -> None:
+    days = {"logicalType": "date", "logicalTypeOptions": {"format": "dd/MM/yyyy"}}
+    rule = custom("compare", operator="<=", other="until", mustBe=0)
+    written = TimeText("dd/MM/yyyy", read_format("dd/MM/yyyy").pattern, "%d/%m/%Y")
+    plan = plan_of_dates(rule, days, days)
+    assert only(plan)[2] == Within(Compared("since", "<=", "until", written, written), Threshold(Operator.MUST_BE, 0))
+    plan = plan_of_dates(rule, {"logicalType": "date"}, days)
+    assert only(plan)[2] == Within(Compared("since", "<=", "until", None, written), Threshold(Operator.MUST_BE, 0))
+
+
+def test_texts_in_a_format_that_is_not_read_are_not_compared() -> None:
+    weeks = {"logicalType": "date", "logicalTypeOptions": {"format": "ww YYYY"}}
+    plan = plan_of_dates(custom("compare", operator="<=", other="until", mustBe=0), weeks, {"logicalType": "date"})
+    assert any("since.compare" in missed.rule and "format" in missed.reason for missed in plan.not_executed)

@@ -17,6 +17,7 @@ from dagster_contracts.core.contract import Clause, Operator, Severity
 from dagster_contracts.core.judge import digest, failing, judge
 from dagster_contracts.core.metrics import (
     Duplicates,
+    Kind,
     LengthOutside,
     Metric,
     Missing,
@@ -26,12 +27,14 @@ from dagster_contracts.core.metrics import (
     Nulls,
     OutOfRange,
     RowCount,
+    Statistic,
     TypeBreaches,
 )
 from dagster_contracts.core.plan import Check, Closed, Fresh, NotExecuted, Plan, Present, Rule, Threshold, Within
 from dagster_contracts.core.verdict import (
     Column,
     Count,
+    Figure,
     Finding,
     Instant,
     Measured,
@@ -590,3 +593,10 @@ def test_json_reads_back_to_an_equal_verdict(verdict: Verdict) -> None:
 def test_another_version_of_the_json_is_refused() -> None:
     with pytest.raises(ValueError, match="version 2"):
         verdict_from_json({"version": 2})
+
+
+def test_an_integer_is_judged_exactly() -> None:
+    metric = Statistic("n", Kind.MAXIMUM)
+    check = Within(metric, Threshold(Operator.MUST_BE, 2**53))
+    found = the_finding(check, batch({metric: Figure(2**53 + 1)}, rows=1, columns=("n",)))
+    assert (found.outcome, found.observed) == (Outcome.FAIL, "9,007,199,254,740,993")

@@ -101,6 +101,14 @@ def test_the_mean_of_many_parts_keeps_its_digits() -> None:
     assert found.values == {metrics[0]: Figure(pytest.approx(spread, rel=1e-7)), metrics[1]: Figure(pytest.approx(mean, rel=1e-15))}  # type: ignore[arg-type]
 
 
+def test_integers_of_parts_add_up_exactly() -> None:
+    total, most = Statistic("n", Kind.SUM), Statistic("n", Kind.MAXIMUM)
+    parts = [Measurement(1, (), {total: Figure(value), most: Figure(value)}) for value in (2**53 + 1, 2)]
+    found = merged([total, most], parts)
+    assert isinstance(found, Measurement)
+    assert found.values == {total: Figure(2**53 + 3), most: Figure(2**53 + 1)}
+
+
 # --- profiles ------------------------------------------------------------------------------------------------------
 
 

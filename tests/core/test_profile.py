@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dagster_contracts.core import profile_files
+from dagster_contracts.core import distances, profile_files
 from dagster_contracts.core.profile import (
     CategoryProfile,
     NotAProfile,
@@ -119,3 +120,48 @@ def test_a_veil_leaves_nothing_but_what_differs() -> None:
     assert veiled(hidden) is hidden
     assert "ana" not in json.dumps(profile_to_json(hidden))
     assert pooled([profile, hidden]) == CategoryProfile(((digest("ana"), 6), (digest("bo"), 2)), 4, 2, veiled=True)
+
+
+# --- infinities ----------------------------------------------------------------------------------------------------
+
+
+def counted(*values: float) -> NumericProfile:
+    return NumericProfile(tuple(sorted(set(values))), tuple(values.count(value) for value in sorted(set(values))))
+
+
+@pytest.mark.parametrize(
+    ("values", "at", "expected"),
+    [
+        ((1.0, 2.0, math.inf), 0.5, 2.0),
+        ((1.0, 2.0, math.inf), 0.9, 2.0),
+        ((1.0, 2.0, math.inf), 1.0, math.inf),
+        ((-math.inf, 1.0, 2.0), 0.1, 1.0),
+        ((-math.inf, 1.0, 2.0), 0.0, -math.inf),
+        ((-math.inf, math.inf), 0.5, -math.inf),
+        ((-math.inf, math.inf), 0.6, math.inf),
+        ((-1.7e308, 1.7e308), 0.5, 0.0),
+    ],
+)
+def test_nothing_lies_between_a_number_and_an_infinity(values: tuple[float, ...], at: float, expected: float) -> None:
+    assert quantile(counted(*values), at) == expected
+
+
+extremes = st.lists(
+    st.sampled_from([-math.inf, math.inf, 0.0, 1.0, 2.0, -1e308, 1e308]) | st.floats(allow_nan=False), min_size=1, max_size=30
+)
+OF_CELLS = [distances.psi, distances.jensen_shannon, distances.chi_square, distances.chi_square_p, distances.total_variation]
+
+
+@given(extremes, extremes, st.integers(2, 12))
+def test_distances_stay_distances_with_infinities(before: list[float], now: list[float], bins: int) -> None:
+    reference, batch = counted(*before), counted(*now)
+    edges = equal_edges(reference, bins)
+    assert all(map(math.isfinite, edges))
+    cells = distances.bins_of(reference, batch, bins)
+    assert distances.sizes(cells) == (len(before), len(now))
+    values = [distance(cells) for distance in OF_CELLS]
+    assert all(math.isfinite(value) and value >= 0 for value in values)
+    same = distances.bins_of(reference, reference, bins)
+    assert [distance(same) for distance in OF_CELLS] == [0, 0, 0, 1, 0]
+    assert distances.largest_gap(reference, reference).distance == 0
+    assert not math.isnan(quantile(reference, 0.3) or 0)

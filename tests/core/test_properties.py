@@ -11,6 +11,7 @@ from dagster_contracts.core.contract import Clause, Contract, Operator, Property
 from dagster_contracts.core.judge import judge
 from dagster_contracts.core.metrics import (
     Absent,
+    ColumnType,
     Duplicates,
     Expectation,
     LengthOutside,
@@ -151,7 +152,7 @@ def test_a_field_of_a_struct_has_a_share_of_rows_and_a_name_in_sql() -> None:
     plan = plan_of(Property("Sum", "object", properties=(Property("net", "number", quality=several),)))
     assert rules(plan, "Sum.net.nullValues", "negative") == {
         "Sum.net.nullValues": Within(Nested("Sum", ("net",), Nulls("Sum.net")), Threshold(Operator.MUST_BE, 0, percent=True)),
-        "negative": Within(Query('select count(*) from feed where "Sum".net < 0', "feed", (("Sum", "object"),))),
+        "negative": Within(Query('select count(*) from feed where "Sum".net < 0', "feed", (("Sum", ColumnType("object")),))),
     }
 
 
@@ -254,7 +255,7 @@ TABLES = """[
 def test_a_foreign_key_is_looked_up_in_the_other_object(reference: str) -> None:
     plan = read(TABLES.replace("RELATED", reference))
     found = next(rule for rule in plan.rules if rule.id == "customer.relationship")
-    assert found.check == Within(Orphans(("customer",), "customers", ("customer_id",)))
+    assert found.check == Within(Orphans(("customer",), "customers", ("customer_id",), ("customer",)))
     assert (found.clause, found.severity, found.column) == (Clause.VALIDITY, Severity.ERROR, "customer")
 
 
@@ -262,8 +263,8 @@ def test_a_composite_foreign_key_of_an_object() -> None:
     key = "relationships: [{from: [orders.customer, orders.country], to: [customers.id, customers.country]}]"
     plan = read(TABLES.replace("id: orders_tbl", f"id: orders_tbl, {key}").replace("RELATED", "orders.customer"))
     assert rules(plan, "relationship", "customer.relationship") == {
-        "relationship": Within(Orphans(("customer", "ctry"), "customers", ("customer_id", "country"))),
-        "customer.relationship": Within(Orphans(("customer",), "orders", ("customer",))),
+        "relationship": Within(Orphans(("customer", "ctry"), "customers", ("customer_id", "country"), ("customer",))),
+        "customer.relationship": Within(Orphans(("customer",), "orders", ("customer",), ("customer",))),
     }
 
 
@@ -303,7 +304,7 @@ def test_placeholders(obj: dict[str, str], query: str, filled: str, table: str) 
     owner = SchemaObject("feed", properties=(Property("c", "integer", quality=(quality("sql", query=query),)),), **obj)  # type: ignore[arg-type]
     plan = compile_plan(Contract("id", "1.0.0", "v3.2.0", "active", (owner,)), owner)
     found = next(rule for rule in plan.rules if rule.id == "c.sql")
-    assert found.check == Within(Query(filled, table, (("c", "integer"),)))
+    assert found.check == Within(Query(filled, table, (("c", ColumnType("integer")),)))
     assert (found.clause, found.column) == (Clause.CUSTOM, "c")
 
 
@@ -351,7 +352,7 @@ def test_expectations(engine: str, implementation: dict[str, object], kind: str,
     plan = plan_of(Property("c", "integer", quality=(quality("custom", engine=engine, implementation=implementation, name="e"),)))
     found = next(rule for rule in plan.rules if rule.id == "e")
     text = json.dumps(arguments, sort_keys=True, separators=(",", ":"))
-    assert found.check == Expected(Expectation(kind, text, (("c", "integer"),)))
+    assert found.check == Expected(Expectation(kind, text, (("c", ColumnType("integer")),)))
     assert (found.clause, found.column, found.severity) == (Clause.CUSTOM, "c", Severity.ERROR)
 
 
@@ -359,7 +360,7 @@ def test_an_implementation_may_be_text() -> None:
     text = "type: expect_column_values_to_be_in_set\\nkwargs: {value_set: [A, B]}"
     rule = f'{{type: custom, engine: gx, implementation: "{text}"}}'
     plan = read(f"[{{name: feed, properties: [{{name: c, logicalType: string, quality: [{rule}]}}]}}]")
-    metric = Expectation("expect_column_values_to_be_in_set", '{"column":"c","value_set":["A","B"]}', (("c", "string"),))
+    metric = Expectation("expect_column_values_to_be_in_set", '{"column":"c","value_set":["A","B"]}', (("c", ColumnType("string")),))
     assert rules(plan, "c.custom") == {"c.custom": Expected(metric)}
 
 

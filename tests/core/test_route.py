@@ -225,7 +225,7 @@ def test_a_halt_says_what_since_when_why_and_what_next() -> None:
     assert route.reason == (
         "feed is open since 2026-11-20 23:50Z: feed.range: 12% outside; expected all inside (contract 2.2.0, partition 2026-11-06). "
         "The requested batch is quarantined. Next probe after 2026-11-21 00:20Z. "
-        "Override: dagster-contracts breaker force-closed feed --reason ..."
+        "Deliver it again, or let it through: dagster-contracts batch release feed --partition 2026-11-06 --reason ..."
     )
     assert (route.breaker_key, route.since, route.retry_at) == ("feed", OPEN.opened_at, OPEN.retry_at)
     assert route.findings == TRIP.findings
@@ -246,12 +246,13 @@ def test_a_refusal_by_a_closed_breaker_says_what_was_found() -> None:
     route = ask(view(CLOSED, refused=batch(day(6), Status.QUARANTINED, Outcome.FAIL)), FULL)
     assert route.reason == (
         "feed [2026-11-06] is quarantined (fail: feed.range: 12% outside; expected all inside). "
-        "Override: dagster-contracts breaker force-closed feed --reason ..."
+        "Deliver it again, or let it through: dagster-contracts batch release feed --partition 2026-11-06 --reason ..."
     )
     assert route.findings == ("feed.range: 12% outside; expected all inside",)
     assert route.since is None
     held = ask(view(CLOSED, refused=batch(day(6), Status.HELD, Outcome.INCONCLUSIVE, verdict=None)), FULL)
-    assert held.reason.startswith("feed [2026-11-06] is held (inconclusive). Override")
+    again = "Run it again, or judge what is stored: dagster-contracts batch rejudge feed"
+    assert held.reason.startswith(f"feed [2026-11-06] is held (inconclusive). {again}")
 
 
 def test_a_batch_that_is_being_written_and_one_that_is_missing_say_so() -> None:

@@ -23,7 +23,7 @@ from dagster_contracts.core.metrics import (
 )
 from dagster_contracts.core.plan import ZERO, Threshold
 from dagster_contracts.core.verdict import Sample
-from dagster_contracts.core.wording import expected_count, observed_count
+from dagster_contracts.core.wording import expected_count, figure, observed_count
 
 SKU = ("[]", "sku")
 
@@ -74,3 +74,12 @@ def test_values_within_a_classified_column_are_masked() -> None:
     metric = Nested("c", SKU, OutOfRange("c[].sku", 1))
     told = observed_count(metric, 7, 4, Sample(values=(("x", 3),)), masked=True)
     assert told == "7 values in 4 rows outside (values masked: classification)"
+
+
+def test_integers_are_told_in_full() -> None:
+    assert [figure(value) for value in (2**53 + 1, 2**64 - 1, 1_234_567)] == [
+        "9,007,199,254,740,993",
+        "18,446,744,073,709,551,615",
+        "1,234,567",
+    ]
+    assert figure(9.0072e15) == "9.0072e+15"

@@ -287,7 +287,9 @@ def _in_range(metric: OutOfRange, value: object, kind: str) -> bool:
         found, low, high = instant(value), low and instant_bound(str(low)), high and instant_bound(str(high))
     else:
         found = number_of(value)
-        found = float(found) if isinstance(found, Decimal) else found
+        if isinstance(found, Decimal) or (isinstance(value, str) and found is not None and found == math.floor(found)):
+            found = Fraction(Decimal(str(value).strip()))  # decimals and whole numbers are exact, bounds the decimals they are written as
+            low, high = (None if each is None else Fraction(str(each)) for each in (low, high))
         if kind == SINGLE:
             low, high = (None if each is None else _single(each) for each in (low, high))
     if found is None:

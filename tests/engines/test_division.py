@@ -100,3 +100,10 @@ def test_nothing_is_lost_and_what_is_kept_breaks_no_rule(rows: list[tuple[str | 
     assert isinstance(again, Measurement)
     assert set(again.values.values()) <= {Count(0)}
     assert all(found.refused[REASONS])
+
+
+def test_of_rows_that_repeat_a_key_the_first_that_breaks_nothing_else_stays() -> None:
+    data = pl.DataFrame({"key": [1, 1, 2], "value": [-1, 5, 5]})
+    found = ENGINE.divide(data, {"key.unique": Duplicates(("key",)), "value.minimum": OutOfRange("value", minimum=0)})
+    assert found is not None
+    assert (rows_of(found.kept), rows_of(found.refused)) == ([(1, 5), (2, 5)], [(1, -1, "value.minimum")])

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -19,7 +20,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dagster_contracts.core.metrics import Query
+from dagster_contracts.core.metrics import ColumnType, Query, TimeText
 from dagster_contracts.core.verdict import Figure, Measured, NotApplicable, Unmeasured
 from dagster_contracts.engines.sql import duck
 from dagster_contracts.engines.sql.duck import measure_queries
@@ -35,7 +36,8 @@ FRAME = pl.DataFrame(
         "line items": [[1, 2], [], None],
     }
 )
-TYPES = (("id", "integer"), ("amount", "number"), ("day", "date"), ("paid", "boolean"), ("currency", "string"))
+LOGICAL = {"id": "integer", "amount": "number", "day": "date", "paid": "boolean", "currency": "string"}
+TYPES = tuple((column, ColumnType(logical)) for column, logical in LOGICAL.items())
 KINDS: dict[str, Callable[[pl.DataFrame], object]] = {
     "polars": lambda frame: frame,
     "lazy": lambda frame: frame.lazy(),
@@ -181,7 +183,7 @@ def test_counts_are_those_of_python(values: list[int | None]):
     present = [value for value in values if value is not None]
     queries = [Query(f"SELECT {what} FROM t", "t") for what in ("count(x)", "count(DISTINCT x)", "max(x)")]
     found = list(measure_queries(frame, queries).values())
-    assert found == [Figure(len(present)), Figure(len(set(present))), Figure(float(max(present)) if present else None)]
+    assert found == [Figure(len(present)), Figure(len(set(present))), Figure(max(present) if present else None)]
 
 
 def test_decimals_dates_and_times_come_as_what_they_are():
@@ -380,3 +382,30 @@ def test_the_callers_frame_and_process_stay_as_they_are():
 )
 def test_a_refusal_says_why(sql: str, words: str):
     assert words in refused(sql, related={"accounts": lambda: FRAME})
+
+
+def test_integers_are_exact() -> None:
+    found = ask("SELECT sum(n) FROM orders", pl.DataFrame({"n": [2**53, 1]}))
+    assert isinstance(found, Figure)
+    assert (type(found.value), found.value) == (int, 2**53 + 1)
+
+
+def test_times_are_read_in_the_format_and_the_zone_of_the_contract() -> None:
+    clock = TimeText("dd/MM/yyyy HH:mm", None, "%d/%m/%Y %H:%M", "Europe/Rome")
+    types = (("t", ColumnType("timestamp", clock)), ("d", ColumnType("date", replace(clock, directives="%d/%m/%Y"))))
+    types += (("c", ColumnType("time", TimeText("hh:mm a", None, "%I:%M %p"))), ("w", ColumnType("date", TimeText("ww YYYY"))))
+    frame = pl.DataFrame({"t": ["13/05/1999 01:00"], "d": ["13/05/1999"], "c": ["01:30 PM"], "w": ["20 1999"]})
+    sql = "SELECT count(*) FROM o WHERE t = TIMESTAMP '1999-05-12 23:00' AND d = DATE '1999-05-13' AND c = TIME '13:30' AND w = '20 1999'"
+    query = Query(sql, "o", types)
+    assert measure_queries(frame, [query]) == {query: Figure(1)}
+
+
+@pytest.mark.parametrize("sql", ["SELECT 9007199254740993", "SELECT 9007199254740993::DECIMAL(38, 0)", "SELECT 9007199254740993::HUGEINT"])
+def test_integers_stay_exact(sql: str):
+    answer = ask(sql)
+    assert isinstance(answer, Figure)
+    assert (answer.value, type(answer.value)) == (9007199254740993, int)
+
+
+def test_a_query_without_a_row_says_what_that_means():
+    assert "a condition leaves nothing" in refused("SELECT id FROM orders WHERE id > 9")

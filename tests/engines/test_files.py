@@ -16,12 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dagster_contracts.core.errors import MeasurementError
-from dagster_contracts.core.metrics import Duplicates, RowCount
-from dagster_contracts.core.verdict import Unmeasured
+from dagster_contracts.core.metrics import Duplicates, Nested, Nulls, Query, RowCount, TypeBreaches
+from dagster_contracts.core.verdict import Count, Figure, Measurement, Unmeasured
 from dagster_contracts.engines.files import csv_lines, json_depth
 from dagster_contracts.engines.files.engine import FilesEngine
 from dagster_contracts.engines.files.tables import scan
 from dagster_contracts.engines.local import LocalEngine
+from dagster_contracts.engines.sql.duck import measure_queries
 
 ENGINE = FilesEngine(LocalEngine())
 
@@ -88,8 +89,8 @@ def test_names_that_look_like_a_glob_are_names(tmp_path: Path) -> None:
         ("f.json", b"[]", []),
         ("f.ndjson", b'{"a": 1}\n{"a": "x"}\n', [{"a": "1"}, {"a": "x"}]),
         ("f.ndjson", b'{"a": true}\n{"a": 1}\n', [{"a": "true"}, {"a": "1"}]),
-        ("f.ndjson", b'{"a": {"b": 1}}\n{"a": 1, "c": 2}\n', [{"a": '{"b": 1}', "c": None}, {"a": "1", "c": 2}]),
-        ("f.jsonl", '{"a": "x\u2028y"}\n{"a": [1]}\n'.encode(), [{"a": "x\u2028y"}, {"a": "[1]"}]),
+        ("f.ndjson", b'{"a": {"b": 1}}\n{"a": 1, "c": 2}\n', [{"a": {"b": 1}, "c": None}, {"a": 1, "c": 2}]),
+        ("f.jsonl", '{"a": "x\u2028y"}\n{"a": [1]}\n'.encode(), [{"a": "x\u2028y"}, {"a": [1]}]),
     ],
 )
 def test_json(tmp_path: Path, name: str, content: bytes, rows: list[dict[str, object]]) -> None:
@@ -235,3 +236,32 @@ def test_missing_files_and_folders(tmp_path: Path) -> None:
     folder.mkdir()
     with pytest.raises(MeasurementError, match="not a file"):
         scan(folder)
+
+
+@pytest.mark.parametrize("bad", ["none", 7, {"sku": "x"}, []], ids=str)
+def test_one_bad_value_among_objects_is_one(tmp_path: Path, bad: object) -> None:
+    rows = [{"id": n, "item": {"sku": n, "tags": ["a"]}} for n in range(19)] + [{"id": 19, "item": bad}]
+    path = tmp_path / "f.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    metrics = [TypeBreaches("item", "object"), Nested("item", ("sku",), TypeBreaches("item.sku", "integer")), Nulls("item")]
+    is_object = isinstance(bad, dict)
+    found = ENGINE.measure(path, metrics)
+    assert isinstance(found, Measurement)
+    assert list(found.values.values()) == [Count(0 if is_object else 1), Count(1 if is_object else 0), Count(0)]
+    assert ENGINE.samples(path, metrics)[metrics[is_object]].rows[0]["id"] == 19
+
+
+def test_one_bad_value_within_objects_is_one(tmp_path: Path) -> None:
+    rows: list[dict[str, object]] = [{"item": {"tags": ["a"], "n": 1}} for _ in range(19)]
+    path = write(tmp_path, "f.json", json.dumps([*rows, {"item": {"tags": "a", "n": 2}}]).encode())
+    metrics = [Nested("item", ("tags",), TypeBreaches("item.tags", "array")), Nested("item", ("n",), TypeBreaches("item.n", "integer"))]
+    found = ENGINE.measure(path, metrics)
+    assert isinstance(found, Measurement)
+    assert list(found.values.values()) == [Count(1), Count(0)]
+
+
+def test_sql_sees_mixed_values_of_json_as_json(tmp_path: Path) -> None:
+    path = tmp_path / "f.json"
+    path.write_text('[{"a": {"b": "x"}}, {"a": "none"}]')
+    query = Query("""SELECT count(*) FROM t WHERE a IN ('{"b": "x"}', 'none')""", "t")
+    assert measure_queries(scan(path), [query]) == {query: Figure(2)}

@@ -14,13 +14,14 @@ import threading
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date, datetime
 from typing import Any
 
 import pandas as pd
 import polars as pl
 import pytest
 
-from dagster_contracts.core.metrics import Expectation
+from dagster_contracts.core.metrics import ColumnType, Expectation
 from dagster_contracts.core.verdict import Answer, Measured, NotApplicable, Unmeasured
 from dagster_contracts.engines.gx import engine as gx
 from dagster_contracts.engines.gx.engine import measure_expectations, own_types
@@ -32,7 +33,7 @@ FRAME = pl.DataFrame(
         "c": ["1", "2", "3", "4", "n/a"],
     }
 )
-TYPES = (("c", "number"),)
+TYPES = (("c", ColumnType("number")),)
 KINDS: dict[str, Callable[[pl.DataFrame], object]] = {
     "polars": lambda frame: frame,
     "lazy": lambda frame: frame.lazy(),
@@ -223,3 +224,72 @@ def test_what_gx_brings_along_is_known_without_importing_it():
 
 def test_a_name_that_is_like_no_other_gets_no_hint():
     assert gx.unknown_type("expect_the_unexpected", own_types()) == "Great Expectations has no expect_the_unexpected"
+
+
+# --- values that stay what they are --------------------------------------------------------------------------------
+
+DAYS = [date(2020, 1, 1), None, date(2021, 1, 1)]
+TIMES = [datetime(2020, 1, 1, 3), None, datetime(2021, 1, 1)]  # noqa: DTZ001
+CLOCKED: dict[str, object] = {
+    "polars dates": pl.DataFrame({"c": DAYS}),
+    "polars timestamps": pl.DataFrame({"c": TIMES}),
+    "polars in a zone": pl.DataFrame({"c": TIMES}).with_columns(pl.col("c").dt.replace_time_zone("Asia/Tokyo")),
+    "arrow dates": pl.DataFrame({"c": DAYS}).to_arrow(),
+    "arrow timestamps": pl.DataFrame({"c": TIMES}).to_arrow(),
+    "pandas datetime64": pd.DataFrame({"c": pd.to_datetime(TIMES)}),
+    "pandas in UTC": pd.DataFrame({"c": pd.to_datetime(TIMES, utc=True)}),
+    "pandas objects": pd.DataFrame({"c": pd.Series(DAYS, dtype=object)}),
+    "text": pl.DataFrame({"c": ["2020-01-01T03:00:00", None, "2021-01-01T00:00:00"]}),
+}
+
+
+def ask_timed(data: object, kind: str, **arguments: Any) -> Measured:
+    asked = Expectation(kind, json.dumps({"column": "c", **arguments}), (("c", ColumnType("timestamp")),))
+    return measure_expectations(data, [asked])[asked]
+
+
+@pytest.mark.parametrize("kind", CLOCKED)
+def test_bounds_written_as_dates_compare_with_dates_and_timestamps(kind: str):
+    between = "expect_column_values_to_be_between"
+    answer = ask_timed(CLOCKED[kind], between, min_value="2020-06-01")
+    assert isinstance(answer, Answer), answer
+    assert (answer.met, answer.failing_rows) == (False, 1)
+    kept = ask_timed(CLOCKED[kind], between, min_value="2019-06-01", max_value="2021-06-01")
+    assert isinstance(kept, Answer), kept
+    assert (kept.met, kept.failing_rows) == (True, 0)
+    assert getattr(ask_timed(CLOCKED[kind], "expect_column_max_to_be_between", max_value="2020-06-01"), "met", None) is False
+    assert getattr(ask_timed(CLOCKED[kind], "expect_column_min_to_be_between", min_value="2019-06-01"), "met", None) is True
+
+
+@pytest.mark.parametrize("kind", ["polars timestamps", "pandas in UTC", "text"])
+def test_bounds_with_a_zone_and_sets_of_times(kind: str):
+    between = "expect_column_values_to_be_between"
+    assert getattr(ask_timed(CLOCKED[kind], between, min_value="2020-01-01T04:00:00+01:00"), "met", None) is True
+    values = ["2020-01-01T03:00:00", "2021-01-01"]
+    assert getattr(ask_timed(CLOCKED[kind], "expect_column_values_to_be_in_set", value_set=values), "met", None) is True
+    assert getattr(ask_timed(CLOCKED[kind], "expect_column_values_to_be_in_set", value_set=values[:1]), "met", None) is False
+
+
+def test_dates_as_objects_are_found_in_sets():
+    answer = ask_timed(CLOCKED["pandas objects"], "expect_column_values_to_be_in_set", value_set=["2020-01-01"])
+    assert getattr(answer, "failing_rows", None) == 1
+
+
+@pytest.mark.parametrize("kind", ["polars", "lazy", "arrow"])
+def test_integers_with_a_null_stay_exact(kind: str):
+    data = KINDS[kind](pl.DataFrame({"c": [9007199254740993, None, 3]}))
+    exact = ask("expect_column_values_to_be_in_set", data, column="c", value_set=[9007199254740993, 3])
+    assert exact == Answer(True, "0 of 2 values unexpected (0%)", 0)
+    beside = ask("expect_column_values_to_be_in_set", data, column="c", value_set=[9007199254740992, 3])
+    assert isinstance(beside, Answer)
+    assert (beside.failing_rows, beside.examples) == (1, "9007199254740993 (1)")
+    digits = ask("expect_column_values_to_match_regex", data, column="c", regex="^[0-9]+$")
+    assert digits == Answer(True, "0 of 2 values unexpected (0%)", 0)
+
+
+def test_what_gx_does_not_evaluate_on_nullable_integers_is_asked_of_floats():
+    parts = {"bins": [0, 2, 10], "weights": [0.5, 0.5]}
+    kind = "expect_column_kl_divergence_to_be_less_than"
+    answers = [ask(kind, pl.DataFrame({"c": [1, 5, *nulls]}), column="c", partition_object=parts, threshold=0.1) for nulls in ((), (None,))]
+    assert isinstance(answers[0], Answer)
+    assert answers[1] == answers[0]

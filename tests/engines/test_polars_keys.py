@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dagster_contracts.core.metrics import Compared, Duplicates, Metric, Orphans
+from dagster_contracts.core.metrics import Compared, Duplicates, Metric, Orphans, TimeText
+from dagster_contracts.core.time_text import read_format
 from dagster_contracts.core.verdict import Count, Measured, Measurement, NotApplicable, Unmeasured
 from dagster_contracts.engines.polars import expressions, keys
 from dagster_contracts.engines.polars.engine import PolarsEngine
@@ -248,3 +249,28 @@ def test_what_does_not_compare_is_told() -> None:
     nested, unknown = measured(pl.DataFrame({"a": [[1]], "b": [[1]]}), Compared("a", "==", "b"), Compared("a", "~", "b"))
     assert isinstance(nested, Unmeasured)
     assert isinstance(unknown, Unmeasured)
+
+
+DAYS = TimeText("dd/MM/yyyy", read_format("dd/MM/yyyy").pattern, "%d/%m/%Y")
+
+
+@pytest.mark.parametrize(("operator", "lost"), [("<", 2), ("<=", 1), (">", 2), (">=", 1), ("==", 2), ("!=", 1)])
+def test_texts_in_a_format_of_the_contract_compare_as_times(operator: str, lost: int) -> None:
+    frame = pl.DataFrame(
+        {"a": ["02/01/2026", "31/12/2025", "05/05/2026", None], "b": ["2025-12-31", "2026-01-02", "2026-05-05", "2026-05-05"]}
+    )
+    other = frame.with_columns(pl.col("b").str.to_date().dt.strftime("%d/%m/%Y"))
+    assert measured(frame, Compared("a", operator, "b", DAYS)) == [Count(lost)]
+    assert measured(other, Compared("a", operator, "b", DAYS, DAYS)) == [Count(lost)]
+    assert measured(frame.with_columns(pl.col("b").str.to_date()), Compared("a", operator, "b", DAYS)) == [Count(lost)]
+
+
+def test_texts_in_a_format_of_times_of_day_compare_as_such() -> None:
+    clock = TimeText("hh:mm a", read_format("hh:mm a").pattern, "%I:%M %p")
+    frame = pl.DataFrame({"a": ["01:30 PM", "09:00 AM"], "b": ["11:00 AM", "12:30 PM"]})
+    assert measured(frame, Compared("a", "<", "b", clock, clock)) == [Count(1)]
+
+
+def test_text_in_no_format_of_the_contract_does_not_compare() -> None:
+    frame = pl.DataFrame({"a": ["2026-01-02"], "b": ["02/01/2026"]})
+    assert measured(frame, Compared("a", "==", "b", DAYS, DAYS)) == [Count(1)]

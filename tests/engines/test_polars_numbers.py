@@ -143,7 +143,21 @@ def test_text_that_is_no_number_is_left_out() -> None:
 def test_integers_add_up_beyond_their_type() -> None:
     frame = pl.DataFrame({"x": [2**62] * 4, "d": [Decimal("0.10")] * 4, "u": pl.Series([2**64 - 1] * 4, dtype=pl.UInt64)})
     metrics = [Statistic(column, Kind.SUM) for column in ("x", "d", "u")]
-    assert measured(frame, *metrics) == [Figure(float(2**64)), Figure(pytest.approx(0.4)), Figure(float(2**66))]  # type: ignore[arg-type]
+    assert measured(frame, *metrics) == [Figure(2**64), Figure(pytest.approx(0.4)), Figure(4 * (2**64 - 1))]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("dtype", [pl.Int64, pl.UInt64, pl.Int128, pl.String])
+def test_integers_are_exact(dtype: type[pl.DataType]) -> None:
+    frame = pl.DataFrame({"x": pl.Series([2**53 + 1, None, 2**53 + 3]).cast(dtype)})
+    kinds = (Kind.MINIMUM, Kind.MAXIMUM, Kind.SUM, Kind.DISTINCT_COUNT)
+    found = measured(frame, *(Statistic("x", kind) for kind in kinds))
+    assert [(type(each.value), each.value) for each in found] == [(int, 2**53 + 1), (int, 2**53 + 3), (int, 2**54 + 4), (int, 2)]
+
+
+def test_the_largest_integers_are_exact() -> None:
+    frame = pl.DataFrame({"x": pl.Series([2**64 - 1], dtype=pl.UInt64), "text": ["1.5"]})
+    metrics = [Statistic(column, Kind.MAXIMUM) for column in ("x", "text")]
+    assert measured(frame, *metrics) == measured(frame.lazy(), *metrics) == [Figure(2**64 - 1), Figure(1.5)]
 
 
 def test_statistics_of_nothing_and_of_what_holds_no_numbers() -> None:

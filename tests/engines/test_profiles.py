@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
@@ -14,11 +15,13 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dagster_contracts.core import distances
-from dagster_contracts.core.metrics import ProfileOf
-from dagster_contracts.core.profile import CATEGORIES, EXACT, GROUPS, CategoryProfile, NumericProfile, Profile, equal_edges, pooled
-from dagster_contracts.core.verdict import Measured, Measurement, Unmeasured
+from dagster_contracts.core.metrics import Histogram, Kind, ProfileOf, Statistic
+from dagster_contracts.core.profile import CATEGORIES, EXACT, GROUPS, CategoryProfile, NumericProfile, Profile, binned, equal_edges, pooled
+from dagster_contracts.core.verdict import Bins, Measured, Measurement, Unmeasured
 from dagster_contracts.engines.polars.engine import PolarsEngine
 from tests.shared_cases import CASES, needs_cases
 
@@ -93,6 +96,23 @@ def test_infinite_values_stay_themselves_among_joined_ones():
 
 
 # --- categories ----------------------------------------------------------------------------------------------------
+
+
+@given(
+    st.lists(st.sampled_from([-math.inf, math.inf, math.nan, None, 0.0, 1.0, 2.0]) | st.floats(), max_size=20).map(
+        lambda values: pl.Series("c", values, dtype=pl.Float64)
+    )
+)
+@settings(max_examples=60, deadline=None)
+def test_infinities_fall_into_the_outer_bins_whatever_is_measured_beside(column: pl.Series):
+    profile = measured(column)
+    assert isinstance(profile, NumericProfile)
+    bins = Histogram("c", equal_edges(profile, 10))
+    beside = [Statistic("c", kind) for kind in Kind]
+    for asked in ([bins], [bins, ProfileOf("c"), ProfileOf("c", categorical=True), *beside]):
+        found = PolarsEngine().measure(column.to_frame(), asked)
+        assert isinstance(found, Measurement)
+        assert found.values[bins] == Bins(binned(profile, bins.edges), profile.nulls)
 
 
 @pytest.mark.parametrize(

@@ -163,7 +163,11 @@ def test_arrivals_are_those_of_head_batches_whatever_became_of_them(store: Store
         save(store, batch(f"{number}", day(number), state, arrived_at=T0 + number * DAY))
     save(store, batch("old", day(1), head=False))
     found = store.arrivals("feed", day(9))
-    assert list(found) == [Arrival(T0 + number * DAY, day(number).end) for number in (5, 4, 3, 2, 1)]
+    assert list(found) == [Arrival(T0 + number * DAY, day(number).end, accepted=number > 1) for number in (5, 4, 3, 2, 1)]
+    save(store, batch("unread", day(6), Status.HELD, outcome=Outcome.INCONCLUSIVE, arrived_at=T0))
+    assert [arrival.accepted for arrival in store.arrivals("feed", day(9), limit=2)] == [False, True]
+    assert list(store.arrivals("feed", day(9), accepted=True)) == list(found[:4])
+    found = store.arrivals("feed", day(9))
     assert list(store.arrivals("feed", day(9), limit=2)) == list(found[:2])
     third = store.batch("3")
     assert third is not None

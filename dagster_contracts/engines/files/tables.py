@@ -159,17 +159,32 @@ def _column_of(key: str, partitions: dict[str, dict[str, str | None]]) -> pl.Exp
 
 
 def _json(place: str, path: Path) -> pl.LazyFrame:
-    """JSON lines, or one array of objects. Polars reads them where every field has one type; else the mixed fields become text."""
+    """JSON lines, or one array of objects. Polars reads them where every field has one type.
+
+    Else fields of several plain types become text, and fields with objects or arrays are held as Python objects, each judged by itself.
+    """
     content = path.read_bytes()
     text = content.decode("utf-8-sig")
     if (levels := depth(content)) > DEEPEST:
         raise Unreadable(f"{place}: is nested {levels:,} levels deep, more than {DEEPEST} are not read; is a bracket left open?")
     try:
-        if text.lstrip().startswith("["):
-            return pl.read_json(io.StringIO(text), infer_schema_length=None).lazy()
-        return pl.read_ndjson(io.StringIO(text), infer_schema_length=None).lazy()
+        read = pl.read_json if text.lstrip().startswith("[") else pl.read_ndjson
+        frame = read(io.StringIO(text), infer_schema_length=None)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
         return _one_type_per_field(_records(place, text)).lazy()
+    suspects = [name for name in frame.columns if _may_hold_containers(frame[name])]
+    records = _records(place, text) if suspects else []
+    held = (_field(name, [record.get(name) for record in records]) for name in suspects)
+    return frame.with_columns(each for each in held if each.dtype == pl.Object).lazy()
+
+
+def _may_hold_containers(column: pl.Series) -> bool:
+    """Whether text in it, at any depth, may be an object or array that Polars made text of beside other text."""
+    if column.dtype == pl.String:
+        return bool(column.str.contains(r"^\s*[\[{]").any())
+    if not column.dtype.is_nested() or "String" not in str(column.dtype):
+        return False
+    return bool(column.to_frame().select(pl.struct(pl.all()).struct.json_encode().str.contains(r'"\s*[\[{]').any()).item())
 
 
 def _records(place: str, text: str) -> list[dict[str, object]]:
@@ -194,7 +209,9 @@ def _one_type_per_field(records: list[dict[str, object]]) -> pl.DataFrame:
 
 def _field(name: str, values: list[object]) -> pl.Series:
     kinds = {type(value) for value in values if value is not None}
-    if len(kinds) <= 1 and not kinds & {dict, list}:
+    if kinds & {dict, list}:
+        return pl.Series(name, values, dtype=pl.Object)
+    if len(kinds) <= 1:
         return pl.Series(name, values)
     return pl.Series(name, [v if v is None or isinstance(v, str) else json.dumps(v) for v in values], dtype=pl.String)
 

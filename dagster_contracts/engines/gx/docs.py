@@ -11,6 +11,7 @@ from typing import Any
 
 from dagster_contracts.core.contract import Clause, Severity
 from dagster_contracts.core.errors import MeasurementError
+from dagster_contracts.core.metrics import ColumnType
 from dagster_contracts.core.plan import NotExecuted, Plan
 from dagster_contracts.engines.gx.arguments import problem_of
 from dagster_contracts.engines.gx.engine import CONFUSED, whole_table
@@ -34,10 +35,10 @@ class Pages:
     left_out: tuple[NotExecuted, ...]
 
 
-def build_docs(plan: Plan, types: Mapping[str, str], data: object, batch: str, folder: Path) -> Pages:
+def build_docs(plan: Plan, types: Mapping[str, ColumnType], data: object, batch: str, folder: Path) -> Pages:
     """Write the pages of a plan and of `data` (a frame; called `batch`) into `folder`, beside what is there.
 
-    Text columns are read as their logical type in `types`. Where the contract has classified columns or wants no samples, the pages say
+    Text columns are read as what they stand for in `types`. Where the contract has classified columns or wants no samples, the pages say
     whether an expectation is met, and quote nothing. Raises MeasurementError where GX does not get to the end.
     """
     suite = suite_of(plan)

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from dagster_contracts.core.metrics import Expectation
+from dagster_contracts.core.metrics import ColumnType, Expectation
 from dagster_contracts.core.verdict import Answer, Measured, NotApplicable, Unmeasured
 from dagster_contracts.core.wording import clipped, figure, percent, plain
-from dagster_contracts.engines.gx.arguments import problem_of
+from dagster_contracts.engines.gx.arguments import problem_of, with_dates, with_instants
 from dagster_contracts.engines.polars.frames import FAILURES, Frame, read
 from dagster_contracts.engines.typed import typed
 
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 _SHOWN = 20  # failing rows
 _EXAMPLES = 5  # unexpected values in a sentence
+_INTEGERS = (pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64)
+_EXACT = 2**53  # integers up to it are floats
 _FORM = {"result_format": "SUMMARY", "partial_unexpected_count": _SHOWN}
 _ROW_COUNTS = ("expect_table_row_count_to_be_between", "expect_table_row_count_to_equal")
 _SHAPES = ("expect_column_to_exist", "expect_table_column")  # they look at the names of all columns, and at no value
@@ -54,8 +56,7 @@ def measure_expectations(data: object, expectations: Sequence[Expectation]) -> d
         configurations = _configurations(left, answers)
         if configurations:
             table = batch.table(data, [left[each] for each in configurations], dict(expectations[0].types))
-            for together in _rounds(configurations):
-                answers.update(_asked(table, together, frame))
+            answers.update(_all_asked(table, _fitted(configurations, table), frame))
     except FAILURES as error:
         failed = Unmeasured(f"Great Expectations could not read the data ({type(error).__name__})", str(error).strip())
         return dict.fromkeys(expectations, failed)
@@ -70,14 +71,20 @@ def own_types() -> frozenset[str]:
     return frozenset(path.stem for path in (Path(found.origin).parent / "expectations" / "core").glob("expect_*.py"))
 
 
+def near_type(kind: str, known: Iterable[str]) -> str | None:
+    """The expectation that `kind` is probably meant to be."""
+    near = get_close_matches(kind, list(known), n=1, cutoff=0.85)  # names of expectations are much alike
+    return near[0] if near else None
+
+
 def unknown_type(kind: str, known: Iterable[str]) -> str:
     """That GX knows no such expectation, with the one it is probably meant to be."""
-    near = get_close_matches(kind, list(known), n=1, cutoff=0.85)  # names of expectations are much alike
-    return f"Great Expectations has no {clipped(kind)}" + (f', did you mean "{near[0]}"?' if near else "")
+    near = near_type(kind, known)
+    return f"Great Expectations has no {clipped(kind)}" + (f', did you mean "{near}"?' if near else "")
 
 
-def whole_table(data: object, types: Mapping[str, str]) -> pd.DataFrame:
-    """All columns of a frame as pandas, text of the logical types in `types` converted. Raises what reading raises."""
+def whole_table(data: object, types: Mapping[str, ColumnType]) -> pd.DataFrame:
+    """All columns of a frame as pandas, text converted to what it stands for in `types`. Raises what reading raises."""
     return _Batch.of(read(data, ())).table(data, [_Need(None, names=True)], types)
 
 
@@ -125,7 +132,7 @@ class _Batch:
                 return NotApplicable(f"column {column} {f'appears {found} times' if found else 'is missing'}")
         return None
 
-    def table(self, data: object, needs: Iterable[_Need], types: Mapping[str, str]) -> pd.DataFrame:
+    def table(self, data: object, needs: Iterable[_Need], types: Mapping[str, ColumnType]) -> pd.DataFrame:
         """The columns that are needed as pandas, each at its place among `names` where those are looked at too.
 
         A pandas column stays as it is, but for text that stands for something else (see typed). Columns of which only the name is
@@ -152,17 +159,27 @@ class _Batch:
         return table
 
 
-def _converted(data: object, wanted: set[str], types: Mapping[str, str], *, only_text: bool) -> dict[str, pd.Series]:
+def _converted(data: object, wanted: set[str], types: Mapping[str, ColumnType], *, only_text: bool) -> dict[str, pd.Series]:
     if only_text:
-        wanted = {name for name in wanted if types.get(name, "string") != "string"}
+        wanted = {name for name in wanted if name in types and types[name].logical != "string"}
     frame = read(data, wanted)
     if only_text:
         text = {name for name, dtype in frame.schema.items() if dtype == pl.String and name not in frame.mixed}
         frame = read(data, text & wanted)
     if not frame.schema:
         return {}
-    table = typed(frame, types).collect().to_pandas()
-    return {str(name): table[name] for name in table.columns}
+    found = typed(frame, types).collect()
+    table = found.to_pandas()
+    return {str(name): table[name] if exact is None else exact for name in table.columns for exact in [_nullable(found[str(name)])]}
+
+
+def _nullable(column: pl.Series) -> pd.Series | None:
+    """Integers with nulls as pandas' nullable ones: its floats, which it takes otherwise, are not exact and read 1 as 1.0. None: others."""
+    import pandas as pd
+
+    if column.dtype not in _INTEGERS or not column.null_count():
+        return None
+    return pd.Series(pd.arrays.IntegerArray(column.fill_null(0).to_numpy(writable=True), column.is_null().to_numpy(writable=True)))
 
 
 def _height(data: object) -> int:
@@ -212,6 +229,44 @@ def _rounds(configurations: Mapping[Expectation, ExpectationConfiguration]) -> l
         rounds.extend({} for _ in range(number + 1 - len(rounds)))
         rounds[number][expectation] = configuration
     return rounds
+
+
+def _fitted(
+    configurations: Mapping[Expectation, ExpectationConfiguration], table: pd.DataFrame
+) -> dict[Expectation, ExpectationConfiguration]:
+    """The same, with dates and times that are written as text turned into what the values of their column compare with."""
+    import pandas as pd
+
+    for configuration in configurations.values():
+        column = configuration.kwargs.get("column")
+        if column not in table.columns or table.columns.tolist().count(column) != 1:
+            continue
+        values = table[column]
+        if pd.api.types.is_datetime64_any_dtype(values.dtype):
+            configuration.kwargs = with_instants(configuration.kwargs, getattr(values.dtype, "tz", None))
+        elif values.dtype == object and pd.api.types.infer_dtype(values, skipna=True) == "date":
+            configuration.kwargs = with_dates(configuration.kwargs)
+    return dict(configurations)
+
+
+def _all_asked(
+    table: pd.DataFrame, configurations: Mapping[Expectation, ExpectationConfiguration], frame: Frame
+) -> dict[Expectation, Measured]:
+    """What GX cannot evaluate on nullable integers is asked once more of floats, where they are as exact."""
+    answers = {each: answer for together in _rounds(configurations) for each, answer in _asked(table, together, frame).items()}
+    crashed = {each: configurations[each] for each, answer in answers.items() if isinstance(answer, Unmeasured)}
+    if crashed and (floats := _as_floats(table)):
+        for together in _rounds(crashed):
+            answers.update(_asked(table.assign(**floats), together, frame))
+    return answers
+
+
+def _as_floats(table: pd.DataFrame) -> dict[str, pd.Series]:
+    """The nullable integers of the table that are floats exactly. The whole table's columns have names of their own where it has any."""
+    import pandas as pd
+
+    nullable = [name for name, dtype in table.dtypes.items() if isinstance(dtype, pd.core.arrays.integer.IntegerDtype)]
+    return {str(name): table[name].astype("float64") for name in nullable if table[name].abs().max() <= _EXACT}
 
 
 def _asked(

@@ -152,6 +152,8 @@ def _range(metric: OutOfRange) -> dict[str, Any]:
 
 
 def _pair(metric: Compared) -> tuple[str, dict[str, Any]]:
+    if any(text is not None and text.format is not None for text in (metric.left_text, metric.right_text)):
+        raise Inexpressible("Great Expectations compares text as text, and these are dates in a format of their own")
     ignoring = {"ignore_row_if": "either_value_is_missing"}
     if metric.operator == "==":
         return "expect_column_pair_values_to_be_equal", {"column_A": metric.left, "column_B": metric.right, **ignoring}

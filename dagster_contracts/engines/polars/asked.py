@@ -38,7 +38,8 @@ def counted(label: str, values: Values, fits: Fits, name: str) -> Asked | Count:
     present = f"{label} present"
     if fits is False:
         return Asked({present: values.count}, lambda answers: Count(answers[present]))
-    return Asked({present: values.count, name: fits.sum()}, lambda answers: _less(answers[present], answers[name]))
+    there = fits & values.found.is_not_null()  # a null that "fits" would stand for a value that does not
+    return Asked({present: values.count, name: there.sum()}, lambda answers: _less(answers[present], answers[name]))
 
 
 def nulls(label: str, values: Values) -> Asked:

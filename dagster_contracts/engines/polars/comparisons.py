@@ -2,28 +2,42 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import polars as pl
 
+from dagster_contracts.core.metrics import TimeText
 from dagster_contracts.engines.polars.instants import clock, instant
 from dagster_contracts.engines.polars.values import NotComparable, Values, is_text, number
 
 _ORDERINGS = ("<", "<=", ">", ">=")
+_DATED = re.compile("%[Yy]")
 
 
-def unlike(left: Values, operator: str, right: Values) -> pl.Expr:
-    """Which rows hold a value on either side that do not compare as `operator` says; values that cannot be compared do not."""
+Texts = tuple[TimeText | None, TimeText | None]
+
+
+def unlike(left: Values, operator: str, right: Values, texts: Texts = (None, None)) -> pl.Expr:
+    """Which rows hold a value on either side that do not compare as `operator` says; values that cannot be compared do not.
+
+    `texts` say how times are written on either side. Raises NotComparable.
+    """
     if pl.Null in (left.dtype, right.dtype):
         return pl.lit(value=False)
-    return left.present & right.present & _holds(left, operator, right).fill_null(value=False).not_()
+    return left.present & right.present & _holds(left, operator, right, texts).fill_null(value=False).not_()
 
 
-def _holds(left: Values, operator: str, right: Values) -> pl.Expr:
+def _holds(left: Values, operator: str, right: Values, texts: Texts) -> pl.Expr:
     if is_text(left.dtype) and is_text(right.dtype):
-        return _texts(left, operator, right)
-    for reading in (_as_numbers, _as_instants, _as_times):
-        pair = reading(left, right)
+        if not any(map(_is_foreign, texts)):
+            return _texts(left, operator, right, texts)
+        of_day = any(text is not None and _is_foreign(text) and not _DATED.search(text.directives or "%Y") for text in texts)
+        one, other = (clock if of_day else instant)(left, texts[0]), (clock if of_day else instant)(right, texts[1])
+        assert one is not None
+        assert other is not None
+        return _compared(one, operator, other)
+    for pair in (_as_numbers(left, right), _as_instants(left, right, texts), _as_times(left, right, texts)):
         if pair is not None:
             return _compared(pair[0], operator, pair[1])
     if left.dtype != right.dtype:
@@ -33,13 +47,17 @@ def _holds(left: Values, operator: str, right: Values) -> pl.Expr:
     return _compared(left.found, operator, right.found)
 
 
-def _texts(left: Values, operator: str, right: Values) -> pl.Expr:
+def _is_foreign(text: TimeText | None) -> bool:
+    return text is not None and text.format is not None
+
+
+def _texts(left: Values, operator: str, right: Values, texts: Texts) -> pl.Expr:
     """Text is equal as text. It is in order as numbers or instants where both sides are such (files hold all values as text)."""
     as_text = _compared(left.plain, operator, right.plain)
     if operator not in _ORDERINGS:
         return as_text
     found = as_text
-    for one, other in ((instant(left), instant(right)), (number(left.plain), number(right.plain))):
+    for one, other in ((instant(left, texts[0]), instant(right, texts[1])), (number(left.plain), number(right.plain))):
         assert one is not None
         assert other is not None
         found = pl.when(one.is_not_null() & other.is_not_null()).then(_compared(one, operator, other)).otherwise(found)
@@ -53,16 +71,22 @@ def _as_numbers(left: Values, right: Values) -> tuple[pl.Expr, pl.Expr] | None:
     return _both(sides)
 
 
-def _as_instants(left: Values, right: Values) -> tuple[pl.Expr, pl.Expr] | None:
+def _as_instants(left: Values, right: Values, texts: Texts) -> tuple[pl.Expr, pl.Expr] | None:
     if not any(isinstance(each.dtype, pl.Datetime | pl.Date) for each in (left, right)):
         return None
-    return _both([instant(each) for each in (left, right)])
+    if _is_local(left) and _is_local(right) and len({text.zone if text else "UTC" for text in texts}) == 1:
+        texts = (None, None)  # of one zone, local times compare as they are, also those that the clock leaps over
+    return _both([instant(left, texts[0]), instant(right, texts[1])])
 
 
-def _as_times(left: Values, right: Values) -> tuple[pl.Expr, pl.Expr] | None:
+def _is_local(values: Values) -> bool:
+    return values.dtype == pl.Date or (isinstance(values.dtype, pl.Datetime) and values.dtype.time_zone is None)
+
+
+def _as_times(left: Values, right: Values, texts: Texts) -> tuple[pl.Expr, pl.Expr] | None:
     if pl.Time not in (left.dtype, right.dtype):
         return None
-    return _both([clock(each) for each in (left, right)])
+    return _both([clock(left, texts[0]), clock(right, texts[1])])
 
 
 def _both(sides: list[pl.Expr | None]) -> tuple[pl.Expr, pl.Expr] | None:

@@ -12,15 +12,17 @@ from dagster_contracts.ports import REASONS, Division
 _ROW = "\x00row"
 
 
-def divide(data: Any, lazy: pl.LazyFrame, broken: Mapping[str, pl.Expr]) -> Division | None:
-    """`broken`: rule id -> which rows of `lazy` break it. None for data that cannot be taken apart row by row.
+def divide(data: Any, lazy: pl.LazyFrame, broken: Mapping[str, pl.Expr], repeated: Mapping[str, pl.Expr]) -> Division | None:
+    """`broken`, `repeated`: rule id -> which rows of `lazy` break it. None for data that cannot be taken apart row by row.
 
-    The reasons of a row are the ids of its rules, in the order of the contract, joined by "; ".
+    Of rows that repeat a key, the first that breaks no other rule stays: `repeated` is looked at among what `broken` leaves. The reasons
+    of a row are the ids of its rules, joined by "; ".
     """
-    names = list(broken)
-    flags = [expression.fill_null(False).alias(f"{number}") for number, expression in enumerate(broken.values())]
-    reasons = pl.concat_list(pl.when(f"{number}").then(pl.lit(name)) for number, name in enumerate(names)).list.drop_nulls().list.join("; ")
-    bad = lazy.select(flags).with_row_index(_ROW).filter(pl.any_horizontal(pl.exclude(_ROW))).select(_ROW, reasons.alias(REASONS)).collect()
+    numbered = lazy.with_row_index(_ROW)
+    bad = _reasons(numbered, broken)
+    if repeated:
+        again = _reasons(numbered.join(bad.lazy(), on=_ROW, how="anti", maintain_order="left"), repeated)
+        bad = pl.concat([bad, again]).sort(_ROW)
     rows, told = bad[_ROW], bad[REASONS]
     if isinstance(data, pl.LazyFrame):
         numbered = data.with_row_index(_ROW)
@@ -38,6 +40,15 @@ def divide(data: Any, lazy: pl.LazyFrame, broken: Mapping[str, pl.Expr]) -> Divi
         keep_rows[rows.to_numpy()] = False
         return Division(data[keep_rows], data[~keep_rows].assign(**{REASONS: told.to_list()}), len(rows))
     return None
+
+
+def _reasons(numbered: pl.LazyFrame, broken: Mapping[str, pl.Expr]) -> pl.DataFrame:
+    """The rows that break a rule, with the rules they break."""
+    if not broken:
+        return pl.DataFrame(schema={_ROW: pl.get_index_type(), REASONS: pl.String})
+    flags = [expression.fill_null(False).alias(f"{number}") for number, expression in enumerate(broken.values())]
+    told = pl.concat_list(pl.when(f"{number}").then(pl.lit(name)) for number, name in enumerate(broken)).list.drop_nulls().list.join("; ")
+    return numbered.select(_ROW, *flags).filter(pl.any_horizontal(pl.exclude(_ROW))).select(_ROW, told.alias(REASONS)).collect()
 
 
 def _arrow(data: Any, rows: pl.Series, told: pl.Series) -> Division | None:

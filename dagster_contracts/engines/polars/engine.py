@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from dagster_contracts.core.metrics import Metric, Orphans
+from dagster_contracts.core.metrics import Duplicates, Metric, Orphans
 from dagster_contracts.core.verdict import Measured, Measurement, Sample, Unmeasured
 from dagster_contracts.engines.polars import division, evidence, relations
 from dagster_contracts.engines.polars.asked import ROWS, Asked
@@ -65,7 +65,9 @@ class PolarsEngine:
         """Part the rows that break a rule (id -> metric) from those that break none; None where rows cannot be told apart."""
         try:
             batch = _batch(data, list(rules.values()), related)
-            return division.divide(data, batch.frame.lazy, {rule: rows_breaking(batch, metric) for rule, metric in rules.items()})
+            breaking = {rule: rows_breaking(batch, metric) for rule, metric in rules.items()}
+            repeated = {rule: breaking.pop(rule) for rule, metric in rules.items() if isinstance(metric, Duplicates)}
+            return division.divide(data, batch.frame.lazy, breaking, repeated)
         except FAILURES as error:
             logger.warning("rows could not be told apart, so that the batch is refused as a whole: %s: %s", type(error).__name__, error)
             return None

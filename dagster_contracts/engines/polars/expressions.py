@@ -101,7 +101,7 @@ def _asked(batch: Batch, metric: Metric) -> Asked | Measured:
         case RowCount():
             return Asked({}, lambda answers: Count(answers[ROWS]))
         case Duplicates(columns):
-            return keys.duplicates(columns, [batch.values(column) for column in columns], batch.asked)
+            return keys.duplicates(metric, columns, [batch.values(column) for column in columns], batch.asked)
         case Orphans():
             found = batch.targets[metric]
             return total(repr(metric), rows_breaking(batch, metric), whole=True) if isinstance(found, pl.DataFrame) else found
@@ -145,7 +145,7 @@ def _of_values(metric: ValueMetric, values: Values, label: str) -> Asked | Count
             found = Count(0) if isinstance(member, bool) else total(f"{label} {metric!r}", member)
             return found if None not in listed else nulls(label, values) if isinstance(found, Count) else both(found, nulls(label, values))
         case Duplicates():
-            return keys.duplicates((label,), [values], ())
+            return keys.duplicates(metric, (label,), [values], ())
         case _:
             return counted(label, values, fits(metric, values), f"{label} {metric!r}")
 
@@ -160,14 +160,14 @@ def rows_breaking(batch: Batch, metric: Metric) -> pl.Expr:
     """
     match metric:
         case Duplicates(columns):
-            return keys.repeats([batch.values(column) for column in columns])
+            return keys.repeats(metric, [batch.values(column) for column in columns])
         case Orphans(columns):
             found = batch.targets[metric]
             if not isinstance(found, pl.DataFrame):
                 raise NotComparable(f"the keys of {metric.object} are not known")
-            return relations.orphans([batch.values(column) for column in columns], found)
+            return relations.orphans(metric, [batch.values(column) for column in columns], found)
         case Compared(left, operator, right):
-            return unlike(batch.values(left), operator, batch.values(right))
+            return unlike(batch.values(left), operator, batch.values(right), (metric.left_text, metric.right_text))
         case Nested(column, path, inner):
             if column in batch.frame.objects:
                 return cells.rows(_breaking_cells(batch, column, path, inner), len(batch.frame.objects[column]))
@@ -195,7 +195,7 @@ def values_breaking(metric: ValueMetric, values: Values) -> pl.Expr:
             found = pl.lit(member) & values.present if isinstance(member, bool) else member.fill_null(value=False)
             return found | values.present.not_() if None in listed else found
         case Duplicates():
-            return keys.repeats([values])
+            return keys.repeats(metric, [values])
         case _:
             return breaking(values, fits(metric, values))
 

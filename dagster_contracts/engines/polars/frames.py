@@ -5,6 +5,7 @@ pandas, Polars and Arrow are told apart by the module of the value's class, so t
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +21,10 @@ from dagster_contracts.engines.polars.values import Values, named
 if TYPE_CHECKING:
     import pandas as pd
 
-SUPPORTED = "pandas DataFrame, polars DataFrame or LazyFrame, pyarrow Table, RecordBatch or RecordBatchReader"
+SUPPORTED = (
+    "pandas DataFrame, polars DataFrame or LazyFrame, pyarrow Table, RecordBatch or RecordBatchReader, ibis Table, "
+    'pathlib.Path of a file or folder, "s3://" address, or a list of those'
+)
 
 # What reading and measuring may raise: a user's scan, a converter, a plug-in of Polars can raise anything, and all of it means "could
 # not be measured". A PanicException is Polars' own "this is a bug": a BaseException, and no statement about the data either.
@@ -95,6 +99,8 @@ def _once(names: Sequence[str], wanted: Collection[str]) -> list[int]:
 
 def _from_lazy(data: pl.LazyFrame, wanted: Collection[str]) -> Frame:
     schema = data.collect_schema()
+    if pl.Object in schema.dtypes():  # Python objects are in memory already, and no stream takes them
+        return _from_polars(data.collect(), wanted)
     columns = tuple(Column(name, str(dtype)) for name, dtype in schema.items())
     names = [name for name in schema if name in wanted]
 
@@ -112,6 +118,8 @@ def _from_lazy(data: pl.LazyFrame, wanted: Collection[str]) -> Frame:
 
 def _from_polars(data: pl.DataFrame, wanted: Collection[str]) -> Frame:
     columns = tuple(Column(name, str(dtype)) for name, dtype in data.schema.items())
+    if any(dtype == pl.Object and name in wanted for name, dtype in data.schema.items()):
+        return _assembled(columns, data.to_series, wanted, lambda indices: data[list(indices)].to_dicts(), data.height)
     lazy, schema = _widened(data.lazy(), pl.Schema({name: dtype for name, dtype in data.schema.items() if name in wanted}))
     return Frame(columns, lazy, schema, lambda indices: data[list(indices)].to_dicts(), held=_held(data))
 
@@ -195,9 +203,11 @@ _Read = tuple[pl.Series, pl.Series | None, list[object] | None]
 
 
 def _series(column: Any, dtype: str) -> _Read:
-    """A pandas Series or Arrow array as a Polars Series; of a mixed object column also which values are text, of containers the cells."""
+    """A Series or Arrow array as a Polars Series; of a mixed object column also which values are text, of containers the cells."""
     import pyarrow as pa
 
+    if isinstance(column, pl.Series):
+        return _of_polars(column)
     if isinstance(column, pa.ChunkedArray | pa.Array):
         return _of_arrow(column), None, None
     if dtype == "object":
@@ -213,6 +223,19 @@ def _series(column: Any, dtype: str) -> _Read:
     return converted, None, None
 
 
+def _of_polars(column: pl.Series) -> _Read:
+    """Objects and arrays in a column of Python objects are text as JSON."""
+    if column.dtype != pl.Object:
+        return column, None, None
+    import pandas as pd
+
+    return from_objects(pd.Series(column.to_list(), dtype=object), _as_text)
+
+
+def _as_text(cell: object) -> str:
+    return json.dumps(cell, default=str) if isinstance(cell, dict | list) else str(cell)
+
+
 def _of_arrow(values: Any) -> pl.Series:
     """Text as views first: Polars holds it so, and takes twice as long as Arrow to come there."""
     import pyarrow as pa
@@ -222,7 +245,8 @@ def _of_arrow(values: Any) -> pl.Series:
     return pl.Series(values)
 
 
-def from_objects(column: pd.Series) -> _Read:
+def from_objects(column: pd.Series, spelled: Callable[[object], str] = str) -> _Read:
+    """`spelled` gives the text form of what has no type of its own."""
     # Arrow converts some mixtures without a word (a datetime after a date loses its time; text after bytes becomes bytes),
     # so that only columns of one type, or of whole and fractional numbers, are left to it.
     import pyarrow as pa
@@ -236,7 +260,7 @@ def from_objects(column: pd.Series) -> _Read:
         except (pa.ArrowException, TypeError, ValueError, OverflowError):
             pass  # integers beyond 64 bits, UUIDs, objects of the caller: their text form is all that can be judged
     cells = held or _cells(column)
-    text = [None if cell is None else str(cell) for cell in cells]
+    text = [None if cell is None else spelled(cell) for cell in cells]
     is_text = [None if cell is None else isinstance(cell, str) for cell in cells]
     return pl.Series(values=text, dtype=pl.String), pl.Series(values=is_text, dtype=pl.Boolean), held
 

@@ -28,10 +28,20 @@ def of_date(values: Values, text: TimeText | None) -> Fits:
 
 def of_timestamp(values: Values, text: TimeText | None, zoned: bool | None) -> Fits:
     if is_text(values.dtype):
-        return values.plain.str.contains(TIMESTAMPS[zoned]) if _iso_text(text) else _written(values.plain, text, _as_datetime, zoned)
+        spelled = values.plain.str.contains(TIMESTAMPS[zoned]) if _iso_text(text) else _written(values.plain, text, _as_datetime, zoned)
+        return spelled if text is None or text.zone == "UTC" else _shown(spelled, values, text)
     if isinstance(values.dtype, pl.Datetime):
         return zoned is None or zoned == (values.dtype.time_zone is not None)
     return values.dtype == pl.Date and not zoned
+
+
+def _shown(spelled: Fits, values: Values, text: TimeText) -> Fits:
+    """Without the times that the clocks of the zone leap over."""
+    if isinstance(spelled, bool) or (text.format is not None and text.directives is None):
+        return spelled
+    point = instant(values, text)
+    assert point is not None
+    return spelled & point.is_not_null()
 
 
 def of_time(values: Values, text: TimeText | None, zoned: bool | None) -> Fits:

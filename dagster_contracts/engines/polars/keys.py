@@ -13,19 +13,36 @@ import polars as pl
 from dagster_contracts.core.metrics import Duplicates, Metric
 from dagster_contracts.core.verdict import Count, Measured
 from dagster_contracts.engines.polars.asked import ROWS, Answers, Asked
-from dagster_contracts.engines.polars.values import Values
+from dagster_contracts.engines.polars.numerals import spelled_alike
+from dagster_contracts.engines.polars.values import Values, is_text
 
 _FEW = 10  # suspects below a tenth of all rows are compared by value at once
 
 
-def duplicates(columns: tuple[str, ...], values: Sequence[Values], asked: Collection[Metric]) -> Asked | Count:
-    """Rows beyond the first of each key. A key is not looked at where one of its columns, asked for by itself, repeats nothing."""
+def duplicates(metric: Duplicates, labels: Sequence[str], values: Sequence[Values], asked: Collection[Metric]) -> Asked | Count:
+    """Rows beyond the first of each key. A key is not looked at where one of its columns, asked for by itself, repeats nothing.
+
+    `labels` name the values.
+    """
     if any(each.dtype == pl.Null for each in values):
         return Count(0)
-    for column, each in zip(columns, values, strict=True):
-        if len(columns) > 1 and Duplicates((column,)) in asked:
-            return _implied(columns, values, column, each)
-    return _by_hash(columns, values)
+    pairs = zip(metric.columns, labels, strict=True)
+    labels = tuple(f"{label} as number" if column in metric.numbers else label for column, label in pairs)
+    values = _compared(metric, values)
+    for column, label, each in zip(metric.columns, labels, values, strict=True):
+        if len(labels) > 1 and metric.alone(column) in asked:
+            return _implied(labels, values, label, each)
+    return _by_hash(labels, values)
+
+
+def _compared(metric: Duplicates, values: Sequence[Values]) -> list[Values]:
+    """Text of numbers in one spelling for each number, so that equal numbers are equal values."""
+    pairs = zip(metric.columns, values, strict=True)
+    return [as_number(each) if column in metric.numbers else each for column, each in pairs]
+
+
+def as_number(values: Values) -> Values:
+    return Values(spelled_alike(values.plain), pl.String()) if is_text(values.dtype) else values
 
 
 def _implied(columns: tuple[str, ...], values: Sequence[Values], column: str, single: Values) -> Asked:
@@ -58,10 +75,11 @@ def _by_value(columns: tuple[str, ...], values: Sequence[Values], suspects: pl.S
     return Asked({name: kept.len() - kept.n_unique()}, lambda answers: Count(answers[name]), whole=True)
 
 
-def repeats(values: Sequence[Values]) -> pl.Expr:
+def repeats(metric: Duplicates, values: Sequence[Values]) -> pl.Expr:
     """Which rows stand beyond the first of their key."""
     if any(each.dtype == pl.Null for each in values):
         return pl.lit(value=False)
+    values = _compared(metric, values)
     hashed = pl.when(complete(values)).then(_hash(values)).alias("hash")  # Series methods read names like "*" as patterns
     return pl.map_batches([hashed, _key(values).alias("key")], _beyond_the_first, return_dtype=pl.Boolean)
 

@@ -25,11 +25,12 @@ from dagster_contracts.core.metrics import (
     SizeOutside,
     TypeBreaches,
 )
-from dagster_contracts.engines.bounds import as_instant, as_time, at_scale, spelled_numbers, whole_bounds
+from dagster_contracts.engines.bounds import as_instant, as_time, at_scale, spelled_numbers
 from dagster_contracts.engines.polars import containers
-from dagster_contracts.engines.polars.instants import clock, instant, of_date, of_time, of_timestamp
+from dagster_contracts.engines.polars.instants import instant, of_date, of_time, of_timestamp
 from dagster_contracts.engines.polars.multiples import multiple
-from dagster_contracts.engines.polars.values import Fits, NotComparable, Values, is_text, number, text_of
+from dagster_contracts.engines.polars.ranges import in_range
+from dagster_contracts.engines.polars.values import Fits, NotComparable, Values, is_text, limits, number, text_of
 from dagster_contracts.engines.text_forms import TRUE_FALSE
 
 Judged = TypeBreaches | NotIn | NotMatching | OutOfRange | LengthOutside | NotMultiple | SizeOutside | Repeating | Absent
@@ -51,7 +52,7 @@ def fits(metric: Judged, values: Values) -> Fits:
             text = text_of(values)
             return False if text is None else text.str.contains(metric.pattern)
         case OutOfRange():
-            return _in_range(metric, values)
+            return in_range(metric, values)
         case LengthOutside():
             text = text_of(values)
             return False if text is None else containers.between(text.str.len_chars(), metric.minimum, metric.maximum)
@@ -148,58 +149,8 @@ def _one_of(found: pl.Expr, values: Sequence[object], dtype: pl.DataType) -> Fit
 
 def _as_numbers(numbers: Sequence[int | float], dtype: pl.DataType) -> list[object]:
     if dtype.is_integer():
-        low, high = _limits(dtype)
+        low, high = limits(dtype)
         return [int(n) for n in numbers if n == int(n) and low <= n <= high]
     if isinstance(dtype, pl.Decimal):
         return [d for d in (at_scale(n, dtype.scale, dtype.precision) for n in numbers) if d is not None]
     return [float(n) for n in numbers]
-
-
-def _limits(dtype: pl.DataType) -> tuple[int, int]:
-    bits = int("".join(c for c in str(dtype) if c.isdigit()))
-    return (0, 2**bits - 1) if dtype.is_unsigned_integer() else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
-
-
-# --- bounds --------------------------------------------------------------------------------------------------------
-
-
-def _in_range(metric: OutOfRange, values: Values) -> Fits:
-    low, high, dtype = metric.minimum, metric.maximum, values.dtype
-    if isinstance(low, str) or isinstance(high, str):
-        return _in_time(metric, values)
-    if is_text(dtype):
-        parsed = number(values.plain)
-        return parsed.is_finite() & _within(metric, parsed, low, high, pl.Float64())
-    if dtype.is_integer():
-        return containers.between(values.found, *whole_bounds(metric))
-    if isinstance(dtype, pl.Decimal):  # compared as floats: bounds are written as floats
-        return _within(metric, values.found.cast(pl.Float64), low, high, pl.Float64())
-    if not dtype.is_float():
-        return False
-    inside = _within(metric, values.found, low, high, dtype)
-    return inside & values.present if high is None else inside  # NaN compares as the greatest number
-
-
-def _in_time(metric: OutOfRange, values: Values) -> Fits:
-    zone = "UTC" if metric.text is None else metric.text.zone
-    low, high = (None if bound is None else str(bound) for bound in (metric.minimum, metric.maximum))
-    moments = [None if bound is None else as_instant(bound, zone) for bound in (low, high)]
-    if any(moment is not None for moment in moments):
-        point = instant(values, metric.text)
-        return False if point is None else _within(metric, point, moments[0], moments[1], pl.Datetime("us"))
-    times = [None if bound is None else as_time(bound) for bound in (low, high)]
-    if all(time is None for time in times):
-        raise NotComparable("the bounds are no dates, timestamps or times")
-    shown = clock(values, metric.text)
-    return False if shown is None else _within(metric, shown, times[0], times[1], pl.Time())
-
-
-def _within(metric: OutOfRange, found: pl.Expr, low: object, high: object, dtype: pl.DataType) -> pl.Expr:
-    parts = []
-    if low is not None:
-        bound = pl.lit(low, dtype=dtype)
-        parts.append(found > bound if metric.exclusive_minimum else found >= bound)
-    if high is not None:
-        bound = pl.lit(high, dtype=dtype)
-        parts.append(found < bound if metric.exclusive_maximum else found <= bound)
-    return parts[0] & parts[1] if len(parts) == 2 else parts[0] if parts else found.is_not_null()

@@ -10,7 +10,7 @@ from dagster_contracts.core.metrics import Orphans
 from dagster_contracts.core.verdict import Measured, NotApplicable, Unmeasured
 from dagster_contracts.engines.polars.frames import FAILURES, Frame, UnsupportedFrame, read
 from dagster_contracts.engines.polars.instants import instant
-from dagster_contracts.engines.polars.keys import complete
+from dagster_contracts.engines.polars.keys import as_number, complete
 from dagster_contracts.engines.polars.values import Values, is_text, number
 from dagster_contracts.ports import Related
 
@@ -37,9 +37,10 @@ def _missing(metric: Orphans, frame: Frame, column: str) -> Measured:
     return NotApplicable(f"{metric.object} has no column {column}" + (", or several" if column in {c.name for c in frame.columns} else ""))
 
 
-def orphans(values: Sequence[Values], targets: pl.DataFrame) -> pl.Expr:
+def orphans(metric: Orphans, values: Sequence[Values], targets: pl.DataFrame) -> pl.Expr:
     """Which rows have a key (no part of it null) that is none of `targets`, whose columns are those of the key, in order."""
-    keys = [_alike(each, Values(pl.col(name), dtype)) for each, (name, dtype) in zip(values, targets.schema.items(), strict=True)]
+    sides = zip(metric.columns, values, targets.schema.items(), strict=True)
+    keys = [_alike(each, Values(pl.col(name), dtype), column in metric.numbers) for column, each, (name, dtype) in sides]
     whole = complete(values)
     if any(pair is None for pair in keys):  # text beside instants, say: nothing of the one is among the other
         return whole
@@ -55,8 +56,10 @@ def orphans(values: Sequence[Values], targets: pl.DataFrame) -> pl.Expr:
     return whole & key.map_batches(lacks, return_dtype=pl.Boolean)
 
 
-def _alike(left: Values, right: Values) -> tuple[pl.Expr, pl.Expr] | None:
-    """Both sides in one type in which equal values are equal. None: there is none."""
+def _alike(left: Values, right: Values, numbers: bool) -> tuple[pl.Expr, pl.Expr] | None:
+    """Both sides in one type in which equal values are equal, text of numbers as `numbers` says. None: there is none."""
+    if numbers and is_text(left.dtype) and is_text(right.dtype):
+        return as_number(left).found, as_number(right).found
     if left.dtype == right.dtype or (is_text(left.dtype) and is_text(right.dtype)):
         return left.plain, right.plain
     if pl.Null in (left.dtype, right.dtype):

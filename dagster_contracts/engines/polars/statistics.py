@@ -13,6 +13,8 @@ from dagster_contracts.core.verdict import Bins, Figure, Measured
 from dagster_contracts.engines.polars.asked import ROWS, Answers, Asked
 from dagster_contracts.engines.polars.values import NotComparable, Values, is_text, numbers
 
+_OF_INTEGERS = (Kind.MINIMUM, Kind.MAXIMUM, Kind.SUM)
+_LARGEST = 2**64
 _WHOLE = (Kind.QUANTILE, Kind.DISTINCT_COUNT, Kind.DISTINCT_SHARE)
 
 
@@ -25,14 +27,35 @@ def statistic(metric: Statistic, values: Values) -> Asked:
     found = numbers(values)
     if found is None:
         raise NotComparable(f"a {values.dtype} column holds no numbers")
-    return _figure(metric, _of_numbers(metric, values, found))
+    if metric.kind in _OF_INTEGERS:
+        return _of_integers(metric, values, found)
+    return _figure(metric, _of_numbers(metric, found))
+
+
+def _of_integers(metric: Statistic, values: Values, found: pl.Expr) -> Asked:
+    """Integers, added up in 128 bits. Text, and sums of what has 128 bits already, are floats where not all are integers of 64."""
+    dtype = values.dtype
+    if dtype.is_integer() and (metric.kind is not Kind.SUM or dtype not in (pl.Int128, pl.UInt128)):
+        return _figure(metric, _of_numbers(metric, values.found.cast(pl.Int128) if metric.kind is Kind.SUM else values.found))
+    if not (dtype.is_integer() or is_text(dtype)):
+        return _figure(metric, _of_numbers(metric, found))
+    given = pl.when(found.is_not_null()).then(values.plain.str.strip_chars()) if is_text(dtype) else values.found
+    whole = given.cast(pl.Int128, strict=False)
+    whole = pl.when(whole.is_between(-_LARGEST, _LARGEST)).then(whole)  # of which a sum does not turn round
+    others, as_float, as_integer = (f"{metric.column} {metric.kind.value} {what}" for what in ("others", "of floats", "of integers"))
+    select = {
+        others: (found.is_not_null() & whole.is_null()).any(),
+        as_float: _of_numbers(metric, found),
+        as_integer: _of_numbers(metric, whole),
+    }
+    return Asked(select, lambda answers: Figure.of(answers[as_float if answers[others] else as_integer]))
 
 
 def _share(distinct: pl.Expr, values: Values) -> pl.Expr:
     return pl.when(values.count > 0).then(distinct / values.count)
 
 
-def _of_numbers(metric: Statistic, values: Values, found: pl.Expr) -> pl.Expr:
+def _of_numbers(metric: Statistic, found: pl.Expr) -> pl.Expr:
     match metric.kind:
         case Kind.MEAN:
             return found.mean()
@@ -43,9 +66,7 @@ def _of_numbers(metric: Statistic, values: Values, found: pl.Expr) -> pl.Expr:
         case Kind.MAXIMUM:
             return found.max()
         case Kind.SUM:
-            exact = values.dtype.is_integer() and values.dtype not in (pl.Int128, pl.UInt128)  # Int64 would turn round beyond its ends
-            summed = values.found.cast(pl.Int128) if exact else found
-            return pl.when(summed.count() > 0).then(summed.sum())
+            return pl.when(found.count() > 0).then(found.sum())
         case Kind.QUANTILE:
             return found.quantile(metric.at if metric.at is not None else 0.5, interpolation="linear")
         case Kind.DISTINCT_COUNT | Kind.DISTINCT_SHARE:
@@ -58,7 +79,7 @@ def _figure(metric: Statistic, found: pl.Expr) -> Asked:
     name = f"{metric.column} {metric.kind.value} {metric.at}"
 
     def read(answers: Answers) -> Measured:
-        return Figure(None if answers[name] is None else float(answers[name]))
+        return Figure.of(answers[name])
 
     return Asked({name: found}, read, whole=metric.kind in _WHOLE)
 

@@ -69,6 +69,12 @@ def is_text(dtype: pl.DataType) -> bool:
     return isinstance(dtype, pl.String | pl.Categorical | pl.Enum)
 
 
+def limits(dtype: pl.DataType) -> tuple[int, int]:
+    """The least and the greatest value of an integer type."""
+    bits = int("".join(c for c in str(dtype) if c.isdigit()))
+    return (0, 2**bits - 1) if dtype.is_unsigned_integer() else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+
+
 def text_of(values: Values) -> pl.Expr | None:
     """The text form of the values. None: the type has none (lists, binary, durations), and no pattern or length fits it."""
     dtype = values.dtype

@@ -9,7 +9,7 @@ from typing import Any
 import ibis
 from ibis.expr import types as ir
 
-from dagster_contracts.core.metrics import Orphans
+from dagster_contracts.core.metrics import Orphans, TimeText
 from dagster_contracts.core.verdict import Count
 from dagster_contracts.engines.pushdown import text as reading
 from dagster_contracts.engines.pushdown.asking import Alone, Answers, Source
@@ -28,21 +28,30 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
 _ORDERINGS = ("<", "<=", ">", ">=")
 
 
-def unlike(left: Values, operator: str, right: Values) -> Fits:
-    """Which rows hold a value on either side that do not compare as `operator` says; values that cannot be compared do not."""
+Texts = tuple[TimeText | None, TimeText | None]
+
+
+def unlike(left: Values, operator: str, right: Values, texts: Texts = (None, None)) -> Fits:
+    """Which rows hold a value on either side that do not compare as `operator` says; values that cannot be compared do not.
+
+    `texts` say how times are written on either side. Raises Inexpressible, also of text in a format other than ISO 8601.
+    """
     if left.dtype.is_null() or right.dtype.is_null():
         return False
     if operator not in _OPERATORS:
         raise Inexpressible(f'operator "{operator}" compares no columns')
     complete = left.known().present & right.known().present
-    holds = _holds(left, operator, right)
+    holds = _holds(left, operator, right, texts)
     return complete if holds is False else complete & ~holds.fill_null(False)
 
 
-def _holds(left: Values, operator: str, right: Values) -> Fits:
+def _holds(left: Values, operator: str, right: Values, texts: Texts) -> Fits:
+    for values, text in zip((left, right), texts, strict=True):
+        if values.is_text and text is not None and text.format is not None:
+            raise Inexpressible(f'text written as "{text.format}" is not read')
     if left.is_text and right.is_text:
-        return _texts(left, operator, right)
-    for pair in (_as_numbers(left, right), _as_instants(left, right), _as_times(left, right)):
+        return _texts(left, operator, right, texts)
+    for pair in (_as_numbers(left, right), _as_instants(left, right, texts), _as_times(left, right)):
         if pair is not None:
             return _OPERATORS[operator](*pair)
     if left.dtype.is_nested() or right.dtype.is_nested():
@@ -50,12 +59,14 @@ def _holds(left: Values, operator: str, right: Values) -> Fits:
     return _OPERATORS[operator](left.plain, right.plain) if left.dtype == right.dtype else False
 
 
-def _texts(left: Values, operator: str, right: Values) -> Fits:
+def _texts(left: Values, operator: str, right: Values, texts: Texts) -> Fits:
     """Text is equal as text. It is in order as numbers or instants where both sides are such (files hold all values as text)."""
     found = _OPERATORS[operator](left.plain, right.plain)
     if operator not in _ORDERINGS:
         return found
-    one, other = (reading.instant(each.plain, each.dialect) for each in (left, right))
+    one, other = (instant(each, text) for each, text in zip((left, right), texts, strict=True))
+    assert one is not None
+    assert other is not None
     found = ibis.ifelse(one.notnull() & other.notnull(), _OPERATORS[operator](one, other), found)
     one, other = (reading.number(each.plain, each.dialect) for each in (left, right))
     return ibis.ifelse(one.notnull() & other.notnull(), _OPERATORS[operator](one, other), found)
@@ -75,8 +86,16 @@ def _float(values: Values) -> Any | None:
     return values.plain.cast("float64") if values.is_number else None
 
 
-def _as_instants(left: Values, right: Values) -> tuple[Any, Any] | None:
-    return _both([instant(left), instant(right)]) if left.is_instant or right.is_instant else None
+def _as_instants(left: Values, right: Values, texts: Texts) -> tuple[Any, Any] | None:
+    if not (left.is_instant or right.is_instant):
+        return None
+    if _is_local(left) and _is_local(right) and len({text.zone if text else "UTC" for text in texts}) == 1:
+        texts = (None, None)  # of one zone, local times compare as they are
+    return _both([instant(left, texts[0]), instant(right, texts[1])])
+
+
+def _is_local(values: Values) -> bool:
+    return bool(values.dtype.is_date()) or (bool(values.dtype.is_timestamp()) and values.dtype.timezone is None)
 
 
 def _as_times(left: Values, right: Values) -> tuple[Any, Any] | None:

@@ -26,6 +26,7 @@ from dagster_contracts.core.metrics import (
 )
 from dagster_contracts.core.verdict import Count
 from dagster_contracts.engines.pushdown import comparing, multiples, predicates
+from dagster_contracts.engines.pushdown import text as reading
 from dagster_contracts.engines.pushdown.asking import Asked, Source, breaking, counted
 from dagster_contracts.engines.pushdown.patterns import Inexpressible
 from dagster_contracts.engines.pushdown.values import Fits, Values, between
@@ -34,8 +35,8 @@ from dagster_contracts.engines.pushdown.values import Fits, Values, between
 def asked(metric: Metric, source: Source) -> Asked | Count:
     """How many rows (or values) break a metric. Raises Inexpressible."""
     match metric:
-        case Duplicates(columns):
-            return _duplicates(columns, source)
+        case Duplicates():
+            return _duplicates(metric, source)
         case NotMultiple(column, of):
             return multiples.asked(str(metric), source.values(column), of)
         case _:
@@ -50,9 +51,9 @@ def broken(metric: Metric, source: Source) -> Fits:
         case Missing(column, listed):
             return _missing(source.values(column), listed)
         case Compared(left, operator, right):
-            return comparing.unlike(source.values(left), operator, source.values(right))
-        case Duplicates(columns):
-            return repeats(columns, source)
+            return comparing.unlike(source.values(left), operator, source.values(right), (metric.left_text, metric.right_text))
+        case Duplicates():
+            return repeats(metric, source)
         case NotMultiple(column, of):
             return breaking(source.values(column), multiples.multiple(source.values(column), of))
         case SizeOutside(column, low, high):
@@ -82,27 +83,32 @@ def _complete(columns: Sequence[str], source: Source) -> ir.BooleanValue:
     return ibis.and_(*(source.values(column).present for column in columns))
 
 
-def _keys(columns: Sequence[str], source: Source) -> dict[str, Any]:
-    return {f"k{number}": source.values(column).plain for number, column in enumerate(columns)}
+def _keys(metric: Duplicates, source: Source) -> dict[str, Any]:
+    return {f"k{number}": _key(column, metric, source) for number, column in enumerate(metric.columns)}
 
 
-def _duplicates(columns: tuple[str, ...], source: Source) -> Asked:
-    name = f"{columns} repeated"
+def _key(column: str, metric: Duplicates, source: Source) -> Any:
+    values = source.values(column)
+    return reading.spelled_alike(values.plain, values.dialect) if column in metric.numbers and values.is_text else values.plain
+
+
+def _duplicates(metric: Duplicates, source: Source) -> Asked:
+    columns, name = metric.columns, f"{metric} repeated"
     if len(columns) == 1:
-        found = source.values(columns[0]).plain
+        found = _key(columns[0], metric, source)
         return Asked({name: found.count() - found.nunique()}, lambda answers: Count(int(answers[name])))
     # Not every database counts distinct tuples: their groups are counted, within the same query.
     complete = _complete(columns, source)
-    groups = source.table.filter(complete).select(**_keys(columns, source)).distinct().count().as_scalar()
-    present, distinct = f"{columns} complete", f"{columns} distinct"
+    groups = source.table.filter(complete).select(**_keys(metric, source)).distinct().count().as_scalar()
+    present, distinct = f"{metric} complete", f"{metric} distinct"
     return Asked({present: complete.sum(), distinct: groups}, lambda answers: Count(int(answers[present] or 0) - int(answers[distinct])))
 
 
-def repeats(columns: tuple[str, ...], source: Source) -> ir.BooleanValue:
+def repeats(metric: Duplicates, source: Source) -> ir.BooleanValue:
     """Rows beyond one of each key. Which one is that of a group is the database's choice, as rows of a table have no order."""
-    keys = list(_keys(columns, source).values())
+    keys = list(_keys(metric, source).values())
     number = ibis.row_number().over(ibis.window(group_by=keys))
-    return _complete(columns, source) & (number > 0)
+    return _complete(metric.columns, source) & (number > 0)
 
 
 # --- arrays, maps and objects --------------------------------------------------------------------------------------

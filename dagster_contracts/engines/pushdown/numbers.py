@@ -20,6 +20,8 @@ from dagster_contracts.engines.pushdown.asking import ROWS, Alone, Answers, Aske
 from dagster_contracts.engines.pushdown.patterns import Inexpressible
 from dagster_contracts.engines.pushdown.values import Values, between, literal
 
+_WHOLE = "decimal(38, 0)"
+
 
 def numbers(values: Values) -> Any:
     """The values as float64, without text that is none. Raises Inexpressible where the type holds none."""
@@ -37,7 +39,7 @@ def statistic(metric: Statistic, values: Values) -> Asked | Figure:
     if values.dtype.is_null():
         return Figure(0 if metric.kind is Kind.DISTINCT_COUNT else None)
     name = str(metric)
-    return Asked({name: _statistic(metric, values)}, lambda answers: Figure(None if answers[name] is None else float(answers[name])))
+    return Asked({name: _statistic(metric, values)}, lambda answers: Figure.of(answers[name]))
 
 
 def _statistic(metric: Statistic, values: Values) -> Any:
@@ -52,20 +54,25 @@ def _statistic(metric: Statistic, values: Values) -> Any:
         case Kind.STANDARD_DEVIATION:
             return numbers(values).std(how="sample")
         case Kind.MINIMUM:
-            return numbers(values).min()
+            return _exact(values.found.min()) if values.dtype.is_integer() else numbers(values).min()
         case Kind.MAXIMUM:
-            return numbers(values).max()
+            return _exact(values.found.max()) if values.dtype.is_integer() else numbers(values).max()
         case Kind.SUM:
-            return _exact(values).sum().cast("float64") if values.dtype.is_integer() else numbers(values).sum()
+            return _exact(_wide(values).sum()) if values.dtype.is_integer() else numbers(values).sum()
         case Kind.QUANTILE:
             return numbers(values).quantile(0.5 if metric.at is None else metric.at)
         case _:
             assert_never(metric.kind)
 
 
-def _exact(values: Values) -> Any:
+def _exact(whole: Any) -> Any:
+    """An integer as Decimal: those of 64 bits without a sign, and sums, are beyond the integers of Arrow."""
+    return whole.cast(_WHOLE)
+
+
+def _wide(values: Values) -> Any:
     """Integers of a type whose sums do not overflow: some databases add 64-bit integers in 64 bits."""
-    return values.found.cast("decimal(38, 0)") if values.dialect in ("databricks", "pyspark", "trino") else values.found
+    return values.found.cast(_WHOLE) if values.dialect in ("databricks", "pyspark", "trino") else values.found
 
 
 def histogram(metric: Histogram, values: Values) -> Asked:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from datetime import datetime
+from decimal import Context, Decimal
 from typing import Any, assert_never
 
 import ibis
@@ -21,6 +22,7 @@ from dagster_contracts.engines.text_forms import DATE_ONLY, TIMES, TIMESTAMPS, T
 Judged = TypeBreaches | NotIn | NotMatching | OutOfRange | LengthOutside
 
 _EXACT_FLOAT = 2**53
+_DIGITS = Context(prec=400)  # of decimals, so that none is rounded
 
 
 def fits(metric: Judged, values: Values) -> Fits:
@@ -225,15 +227,46 @@ def _in_range(metric: OutOfRange, values: Values) -> Fits:
     if any(isinstance(bound, str) for bound in bounds):
         return _times_in_range(metric, values)
     if values.is_text:
-        return _compared(metric, reading.number(values.plain, values.dialect), _floats(metric))
+        return _text_in_range(metric, values)
     if values.dtype.is_integer():
         return between(values.found, *whole_bounds(metric))
-    if values.dtype.is_decimal():  # compared as floats: bounds are written as floats
-        return _compared(metric, values.plain.cast("float64"), _floats(metric))
+    if values.dtype.is_decimal():
+        return _decimal_in_range(metric, values)
     if not values.dtype.is_floating():
         return False
     bounds_alike = [None if b is None or not values.dtype.is_float32() else _single(b) for b in _floats(metric)]
     return _compared(metric, values.plain, bounds_alike if values.dtype.is_float32() else _floats(metric))
+
+
+def _text_in_range(metric: OutOfRange, values: Values) -> Fits:
+    """As floats; whole numbers exactly where a bound is so large that floats would be rounded."""
+    floating = _compared(metric, reading.number(values.plain, values.dialect), _floats(metric))
+    if all(abs(float(bound)) < _EXACT_FLOAT for bound in (metric.minimum, metric.maximum) if bound is not None):
+        return floating
+    whole = reading.whole_number(values.plain, values.dialect)
+    exact = _within_digits(whole, whole_bounds(metric), 38, 0)
+    return ibis.ifelse(whole.notnull(), exact, floating)
+
+
+def _decimal_in_range(metric: OutOfRange, values: Values) -> Fits:
+    dtype = values.dtype
+    if dtype.precision is None or dtype.scale is None:
+        bounds = [None if b is None else ibis.literal(f"{Decimal(str(b)):f}").cast(dtype) for b in (metric.minimum, metric.maximum)]
+        return _compared(metric, values.plain, bounds)
+    return _within_digits(values.plain, whole_bounds(metric, dtype.scale), dtype.precision, dtype.scale)
+
+
+def _within_digits(found: Any, bounds: tuple[int | None, int | None], precision: int, scale: int) -> Any:
+    """A decimal within inclusive bounds, given times 10**scale, either of which may be beyond what its type holds."""
+    low, high = bounds
+    most = 10**precision - 1
+    if (low is not None and low > most) or (high is not None and high < -most):
+        return ibis.literal(False)
+    edges = [
+        None if edge is None or not inside else ibis.literal(f"{Decimal(edge).scaleb(-scale, _DIGITS):f}").cast(found.type())
+        for edge, inside in ((low, low is not None and low > -most), (high, high is not None and high < most))
+    ]
+    return _compared(OutOfRange(""), found, edges)
 
 
 def _times_in_range(metric: OutOfRange, values: Values) -> Fits:

@@ -6,7 +6,6 @@ transaction with a limit of time.
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Any
 
 import sqlglot
@@ -16,10 +15,11 @@ from sqlglot.errors import SqlglotError
 
 from dagster_contracts.core.errors import did_you_mean
 from dagster_contracts.core.metrics import Query
-from dagster_contracts.core.verdict import Figure, Measured, Unmeasured
+from dagster_contracts.core.verdict import Measured, Unmeasured
 from dagster_contracts.engines.pushdown.asking import Source
 from dagster_contracts.engines.pushdown.patterns import Inexpressible
 from dagster_contracts.engines.pushdown.physical import dialect_of, selected
+from dagster_contracts.engines.sql.answers import one_number
 from dagster_contracts.ports import Related
 
 SECONDS = 60
@@ -34,7 +34,8 @@ def answer(source: Source, backend: Any, query: Query, related: Related) -> Meas
         sql = _placed(source, backend, query, related, dialect).sql(dialect)
     except Inexpressible as error:
         return Unmeasured(f"the query is not run: {error}")
-    return _one_number(_run(sql, backend))
+    rows = _run(sql, backend)
+    return one_number(rows, len(rows[0]) if rows else 1)
 
 
 def _placed(source: Source, backend: Any, query: Query, related: Related, dialect: str) -> exp.Query:
@@ -88,13 +89,3 @@ def _run(sql: str, backend: Any) -> list[tuple[Any, ...]]:
             return list(cursor.fetchmany(2))
     found = backend.raw_sql(sql)
     return [tuple(row) for row in (found.take(2) if backend.name == "pyspark" else found.fetchmany(2))]
-
-
-def _one_number(rows: list[tuple[Any, ...]]) -> Measured:
-    if len(rows) != 1 or len(rows[0]) != 1:
-        shape = "no row" if not rows else "several rows" if len(rows) > 1 else f"{len(rows[0])} columns"
-        return Unmeasured(f"the query gave {shape}; a sql rule answers one number")
-    value = rows[0][0]
-    if value is None or isinstance(value, bool | int | float | Decimal):
-        return Figure(None if value is None else float(value))
-    return Unmeasured(f"the query gave a {type(value).__name__}; a sql rule answers one number")

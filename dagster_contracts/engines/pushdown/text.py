@@ -35,6 +35,19 @@ def number(text: ir.StringValue, dialect: str) -> Any:
     )
 
 
+def spelled_alike(text: ir.StringValue, dialect: str) -> Any:
+    """Text in which equal numbers are equal text, up to 15 characters, which floats hold exactly; longer text stays as it is."""
+    read = number(text, dialect)
+    return ibis.ifelse(read.notnull() & (text.length() <= 15), (read + literal(0.0)).cast("string"), text)
+
+
+def whole_number(text: ir.StringValue, dialect: str) -> Any:
+    """Text of up to 38 digits as an exact decimal, null where it is something else."""
+    trimmed = text.re_replace(translated(r"^\s+|\s+$", dialect), "")
+    digits = matching(trimmed, "^[+-]?[0-9]{1,38}$", dialect)
+    return ibis.ifelse(digits, trimmed, ibis.null("string")).cast("decimal(38, 0)")
+
+
 def _float(text: ir.StringValue) -> Any:
     found: Any = text.cast("float64")
     return ibis.ifelse(found.abs() <= literal(float(_LARGEST)), found, ibis.null("float64"))

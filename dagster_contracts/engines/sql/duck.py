@@ -10,15 +10,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from dagster_contracts.core.errors import MeasurementError
-from dagster_contracts.core.metrics import Query
-from dagster_contracts.core.verdict import Figure, Measured, NotApplicable, Unmeasured
+from dagster_contracts.core.metrics import ColumnType, Query
+from dagster_contracts.core.verdict import Measured, NotApplicable, Unmeasured
 from dagster_contracts.engines.polars.frames import FAILURES, UnsupportedFrame, read
+from dagster_contracts.engines.sql.answers import one_number
+from dagster_contracts.engines.sql.columns import strange_columns
 from dagster_contracts.engines.sql.reading import Reading, Refused, read_sql
 from dagster_contracts.engines.typed import typed
 from dagster_contracts.ports import NO_OTHERS, Related
@@ -96,15 +97,27 @@ def refusals(queries: Sequence[Query], others: Sequence[str]) -> dict[Query, str
     except ImportError:
         return None
     with duckdb.connect(":memory:", config=dict(_LOCKED)) as connection:
-        read = {query: _reading(connection, query, [query.name, *others]) for query in queries}
+        tables = {query: list({name.lower(): name for name in (*others, query.name)}.values()) for query in queries}
+        read = {query: _reading(connection, query, tables[query]) for query in queries}
     return {query: why.reason for query, why in read.items() if isinstance(why, Unmeasured)}
+
+
+def strangers(queries: Sequence[Query], columns: Mapping[str, Collection[str]]) -> dict[Query, list[tuple[str, list[str]]]]:
+    """Columns (with those that could be meant) that queries name and `columns`, by table, do not hold. Nothing without DuckDB."""
+    try:
+        import duckdb
+    except ImportError:
+        return {}
+    with duckdb.connect(":memory:", config=dict(_LOCKED)) as connection:
+        found = {query: strange_columns(connection, query.sql, columns) for query in queries}
+    return {query: strange for query, strange in found.items() if strange}
 
 
 # --- tables --------------------------------------------------------------------------------------------------------
 
 
 def _hand_over(
-    connection: DuckDBPyConnection, loaders: Loaders, readings: Sequence[Reading], types: Mapping[str, Mapping[str, str]]
+    connection: DuckDBPyConnection, loaders: Loaders, readings: Sequence[Reading], types: Mapping[str, Mapping[str, ColumnType]]
 ) -> dict[str, Unmeasured]:
     """Register each table (by name in lower case) that a query reads; why not, of those that cannot be read."""
     unread: dict[str, Unmeasured] = {}
@@ -129,7 +142,7 @@ def _columns_of(reading: Reading, loaded: Mapping[str, tuple[object, list[str]]]
     return {column.lower() for name in reading.tables if name in loaded for column in loaded[name][1]}
 
 
-def _source(data: object, columns: Collection[str], types: Mapping[str, str]) -> pa.Table | _Stream:
+def _source(data: object, columns: Collection[str], types: Mapping[str, ColumnType]) -> pa.Table | _Stream:
     frame = read(data, columns)
     if frame.unreadable:
         raise MeasurementError(next(iter(frame.unreadable.values())))
@@ -185,15 +198,7 @@ def _answer(connection: DuckDBPyConnection, sql: str) -> Measured:
         answered.abort()  # whatever rows there are beyond two
     except FAILURES as error:
         return Unmeasured(f"DuckDB could not answer the query ({type(error).__name__})", _first_line(error))
-    if len(rows) != 1 or width != 1:
-        shape = "no row" if not rows else "several rows" if len(rows) > 1 else f"{width} columns"
-        return Unmeasured(f"the query gave {shape}; a sql rule answers one number")
-    value = rows[0][0]
-    if value is None:
-        return Figure(None)
-    if isinstance(value, bool | int | float | Decimal):
-        return Figure(float(value))
-    return Unmeasured(f"the query gave a {type(value).__name__}; a sql rule answers one number")
+    return one_number(rows, width)
 
 
 def _first_line(error: BaseException) -> str:

@@ -55,7 +55,7 @@ def read_sql(connection: DuckDBPyConnection, sql: str, tables: Collection[str]) 
 
 
 def _reading(statement: dict[str, Any], tables: Collection[str]) -> Reading:
-    nodes = list(_nodes(statement))
+    nodes = list(nodes_of(statement))
     known = {name.lower() for name in tables}
     local = {entry["key"].lower() for node in nodes for entry in node.get("cte_map", {}).get("map", ())}
     named = set()
@@ -73,7 +73,7 @@ def _reading(statement: dict[str, Any], tables: Collection[str]) -> Reading:
     )
 
 
-def _nodes(statement: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def nodes_of(statement: dict[str, Any]) -> Iterator[dict[str, Any]]:
     stack: list[Any] = [statement]
     while stack:
         here = stack.pop()

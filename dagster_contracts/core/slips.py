@@ -1,0 +1,171 @@
+"""What a valid contract says and can hardly mean: `lint` tells it as a problem; a deployment reads the contract all the same. Pure.
+
+What has no near name or other reading is left to the lists of what is not executed: engines, formats and service levels of one's own are
+legal.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from difflib import get_close_matches
+
+from dagster_contracts.core.compile import compile_plan
+from dagster_contracts.core.contract import Contract, Operator, Property, QualityRule
+from dagster_contracts.core.draft import SEVERITIES
+from dagster_contracts.core.errors import Problem
+from dagster_contracts.core.metrics import Among, Expectation, Kind, Query, RowCount, Statistic
+from dagster_contracts.core.misnamed import misnamed
+from dagster_contracts.core.odcs_quality import OURS, is_great_expectations
+from dagster_contracts.core.options import foreign_format
+from dagster_contracts.core.plan import Check, Drifted, DriftKind, Threshold, Within
+from dagster_contracts.core.service_levels import slips_of
+from dagster_contracts.core.time_text import Written, read_format
+
+_ENGINES = {"dagstercontracts": OURS, "greatexpectations": "greatExpectations", "ge": "greatExpectations"}
+_FOREIGN = re.compile(r"[bCfgiIjJloPrRtU%{}#]")  # no letters of DateTimeFormatter, and what it reserves
+_QUOTED = re.compile(r"'[^']*'")
+_STRFTIME = {"%Y": "yyyy", "%y": "yy", "%m": "MM", "%d": "dd", "%H": "HH", "%M": "mm", "%S": "ss", "%j": "DDD", "%b": "MMM", "%B": "MMMM"}
+_SHARES = (
+    DriftKind.JENSEN_SHANNON,
+    DriftKind.KOLMOGOROV_SMIRNOV,
+    DriftKind.KOLMOGOROV_SMIRNOV_P,
+    DriftKind.CHI_SQUARE_P,
+    DriftKind.TOTAL_VARIATION,
+    DriftKind.BELOW_REFERENCE,
+)
+_MOST = float("inf")
+
+
+def slips(contract: Contract) -> Iterator[Problem]:
+    """Every slip of a contract, with the place where it stands."""
+    for level in contract.service_levels:
+        for key, message in slips_of(level, contract):
+            yield Problem(f"{level.path}.{key}", message, source=contract.source)
+    for place, message in (*_engines(contract), *_formats(contract), *_thresholds(contract), *misnamed(contract)):
+        yield Problem(place, message, source=contract.source)
+
+
+def severity_notes(contract: Contract) -> Iterator[str]:
+    """Words of severity that are nearly one that is known. The standard leaves the words free, so that this is no problem."""
+    for rule in _rules(contract):
+        word = (rule.severity or "").strip().lower()
+        if word and word not in SEVERITIES and (near := get_close_matches(word[:80], SEVERITIES, n=1, cutoff=0.75)):
+            yield f'{rule.path}.severity: "{rule.severity}" is not known and judged as error, did you mean "{near[0]}"?'
+
+
+# --- quality rules -------------------------------------------------------------------------------------------------
+
+
+def _rules(contract: Contract) -> Iterator[QualityRule]:
+    for obj in contract.objects:
+        yield from obj.quality
+    for prop in _properties(contract):
+        yield from prop.quality
+
+
+def _engines(contract: Contract) -> Iterator[tuple[str, str]]:
+    for rule in _rules(contract):
+        if rule.type != "custom" or not rule.engine or rule.engine == OURS or is_great_expectations(rule.engine):
+            continue
+        folded = re.sub(r"[\s_-]", "", rule.engine).lower()[:80]
+        if near := get_close_matches(folded, _ENGINES, n=1, cutoff=0.8):
+            yield f"{rule.path}.engine", f'there is no engine "{rule.engine}", did you mean "{_ENGINES[near[0]]}"?'
+
+
+def _thresholds(contract: Contract) -> Iterator[tuple[str, str]]:
+    """Of counts, shares and distances, which have a least value and some of them a greatest."""
+    for obj in contract.objects:
+        for rule in compile_plan(contract, obj).rules:
+            if (bounds := _bounds(rule.check)) is None or not isinstance(rule.check, Within | Drifted):
+                continue
+            threshold = rule.check.threshold
+            low, high = (0, 100) if threshold.percent else bounds
+            counted = isinstance(rule.check, Within) and isinstance(rule.check.metric, RowCount)
+            if (word := _settled(threshold, low, high)) and not (counted and word == "always"):  # that is how empty batches are let pass
+                yield f"{obj.name}: {rule.id}", _told(threshold, word, low, high)
+
+
+def _told(threshold: Threshold, word: str, low: float, high: float) -> str:
+    value = " and ".join(f"{part:g}" for part in _pair(threshold))
+    span = f"is never below {low:g}" if high == _MOST else f"is always from {low:g} to {high:g}"
+    return f"{threshold.operator} {value}{'%' if threshold.percent else ''} {word} holds: what is measured {span}"
+
+
+def _pair(threshold: Threshold) -> tuple[float, ...]:
+    return threshold.value if isinstance(threshold.value, tuple) else (threshold.value,)
+
+
+def _bounds(check: Check) -> tuple[float, float] | None:
+    """What a check can measure at least and at most; None where nothing is known of it, or it has no threshold."""
+    if isinstance(check, Drifted):
+        return (0, 1) if check.kind in _SHARES else (0, _MOST)
+    if not isinstance(check, Within) or isinstance(check.metric, Query | Expectation):
+        return None
+    if not isinstance(check.metric, Statistic):
+        return (0, 100) if isinstance(check.metric, Among) and check.threshold.percent else (0, _MOST)
+    of_kind = {Kind.STANDARD_DEVIATION: _MOST, Kind.DISTINCT_COUNT: _MOST, Kind.DISTINCT_SHARE: 1.0}
+    return (0, of_kind[check.metric.kind]) if check.metric.kind in of_kind else None
+
+
+def _settled(threshold: Threshold, low: float, high: float) -> str:
+    """ "never" or "always" where no value from `low` to `high` decides; else nothing."""
+    first, last = _pair(threshold)[0], _pair(threshold)[-1]
+    never, always = {
+        Operator.MUST_BE: (first < low or first > high, False),
+        Operator.MUST_NOT_BE: (False, first < low or first > high),
+        Operator.GREATER_THAN: (first >= high, first < low),
+        Operator.GREATER_OR_EQUAL: (first > high, first <= low),
+        Operator.LESS_THAN: (first <= low, first > high),
+        Operator.LESS_OR_EQUAL: (first < low, first >= high),
+        Operator.BETWEEN: (last < low or first > high, first <= low and last >= high),
+        Operator.NOT_BETWEEN: (first < low and last > high, last <= low or first >= high),
+    }[threshold.operator]
+    return "never" if never else "always" if always else ""
+
+
+# --- formats of dates ----------------------------------------------------------------------------------------------
+
+
+def _properties(contract: Contract) -> Iterator[Property]:
+    stack = [prop for obj in reversed(contract.objects) for prop in reversed(obj.properties)]
+    while stack:
+        prop = stack.pop()
+        yield prop
+        stack.extend(reversed([*prop.properties, *(part for part in (prop.items, prop.keys, prop.values) if part is not None)]))
+
+
+def _formats(contract: Contract) -> Iterator[tuple[str, str]]:
+    for prop in _properties(contract):
+        form = foreign_format(prop)
+        if form is not None and (problem := _format_problem(form, str(prop.logical_type))):
+            yield f"{prop.path}.logicalTypeOptions.format", problem
+
+
+def _format_problem(form: str, logical_type: str) -> str:
+    """Why nobody can read it, or what it should be; nothing for what DateTimeFormatter knows, read here or not."""
+    written, problem = _read(form)
+    if written is not None and written.directives(logical_type) is not None:
+        return ""
+    if (meant := _meant(form, logical_type)) is not None:
+        return f'{problem or f"""format "{form}" names no whole {logical_type}"""}, did you mean "{meant}"?'
+    return problem if problem and _FOREIGN.search(_QUOTED.sub("", form)) else ""
+
+
+def _meant(form: str, logical_type: str) -> str | None:
+    """The format with the letters that are often taken for others: those of strftime, Y and D, minutes for months."""
+    plain = re.sub(r"%[a-zA-Z]", lambda found: _STRFTIME.get(found[0], found[0]), form)
+    lower = re.sub("Y+", lambda found: found[0].lower(), re.sub("D{1,2}(?!D)", lambda found: found[0].lower(), plain))
+    months = lower.replace("mm", "MM", 1) if "M" not in lower else lower
+    for candidate in (plain, lower, months):
+        written, _ = _read(candidate)
+        if candidate != form and written is not None and written.directives(logical_type) is not None:
+            return candidate
+    return None
+
+
+def _read(form: str) -> tuple[Written | None, str]:
+    try:
+        return read_format(form), ""
+    except ValueError as why:
+        return None, str(why)
