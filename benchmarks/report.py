@@ -111,10 +111,7 @@ def _tables(found: Report) -> Iterable[str]:
         yield "\n".join([f"## {title}", "", "| beside | ours | theirs | ratio | ratio of CPU time |", "|---|---|---|---|---|", *body])
     others = [each for each in found.results if each not in compared]
     if others:
-        body = [
-            f"| {each.case} | {_figure(each.ours, each.unit)} | {each.peer}: {_figure(each.theirs or 0, each.unit)} | {_ratio(each)} |"
-            for each in others
-        ]
+        body = [f"| {each.case} | {_figure(each.ours, each.unit)} | {_bound(each)} | {_ratio(each)} |" for each in others]
         yield "\n".join(["## Ours beside a bound", "", "| what | ours | bound | ratio |", "|---|---|---|---|", *body])
 
 
@@ -122,6 +119,10 @@ def _row(peer: str, units: Mapping[str, Result]) -> str:
     wall, cpu = units["s"], units["s of CPU"]
     theirs = "" if wall.theirs is None else _figure(wall.theirs, wall.unit)
     return f"| {peer or '-'} | {_figure(wall.ours, wall.unit)} | {theirs} | {_ratio(wall)} | {_ratio(cpu)} |"
+
+
+def _bound(result: Result) -> str:
+    return result.peer if result.peer[:1].isdigit() else f"{result.peer}: {_figure(result.theirs or 0, result.unit)}"
 
 
 def _ratio(result: Result) -> str:

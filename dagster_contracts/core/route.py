@@ -188,17 +188,19 @@ def _findings(refused: Batch | None) -> tuple[str, ...]:
 
 
 def _outlook(blank: Route, snapshot: Snapshot) -> str:
-    """When it is looked at again, and what a person can do: only what helps this batch."""
-    probe = f"Next probe after {_clock(blank.retry_at)}. " if blank.retry_at else ""
+    """When it is looked at again, and what a person can do about this batch, and about the breaker where it is open."""
     place = f" --partition {blank.requested}" if blank.requested.key is not None else ""
     refused = snapshot.refused
+    told = [f"Next probe after {_clock(blank.retry_at)}."] if blank.retry_at else []
     if refused is not None and refused.status is Status.QUARANTINED:
-        return f"{probe}Deliver it again, or let it through: dagster-contracts batch release {blank.upstream}{place} --reason ..."
-    if refused is not None and refused.outcome is Outcome.INCONCLUSIVE:
-        return f"{probe}Run it again, or judge what is stored: dagster-contracts batch rejudge {blank.upstream}{place}"
-    if not snapshot.open:
-        return f"{probe}Deliver it again."
-    return f"{probe}Override: dagster-contracts breaker force-closed {blank.breaker_key} --reason ..."
+        told.append(f"Deliver it again, or let it through: dagster-contracts batch release {blank.upstream}{place} --reason ...")
+    elif refused is not None and refused.outcome is Outcome.INCONCLUSIVE:
+        told.append(f"Run it again, or judge what is stored: dagster-contracts batch rejudge {blank.upstream}{place}")
+    elif not snapshot.open:
+        told.append("Deliver it again.")
+    if snapshot.open:
+        told.append(f"Override: dagster-contracts breaker force-closed {blank.breaker_key} --reason ...")
+    return " ".join(told)
 
 
 def _clock(moment: datetime) -> str:

@@ -225,7 +225,8 @@ def test_a_halt_says_what_since_when_why_and_what_next() -> None:
     assert route.reason == (
         "feed is open since 2026-11-20 23:50Z: feed.range: 12% outside; expected all inside (contract 2.2.0, partition 2026-11-06). "
         "The requested batch is quarantined. Next probe after 2026-11-21 00:20Z. "
-        "Deliver it again, or let it through: dagster-contracts batch release feed --partition 2026-11-06 --reason ..."
+        "Deliver it again, or let it through: dagster-contracts batch release feed --partition 2026-11-06 --reason ... "
+        "Override: dagster-contracts breaker force-closed feed --reason ..."
     )
     assert (route.breaker_key, route.since, route.retry_at) == ("feed", OPEN.opened_at, OPEN.retry_at)
     assert route.findings == TRIP.findings

@@ -145,7 +145,7 @@ def test_every_metric_of_every_column_has_an_answer(kind: str) -> None:
             if isinstance(value, Count):
                 assert value.value >= 0, metric
             if isinstance(value, Figure):
-                assert value.value is None or isinstance(value.value, float)
+                assert value.value is None or isinstance(value.value, int | float)
         nulls = found.values[Nulls("x")]
         present = found.rows - nulls.value if isinstance(nulls, Count) else None
         if present == 0:
