@@ -63,15 +63,17 @@ class Site:
         return Gate(self._stores[key], default_engine(), is_intact, lambda terms, place: self._related(key, instance, terms, place))
 
     def _related(self, store: str, instance: dg.DagsterInstance, terms: Terms, place: Partition) -> dict[str, Callable[[], object]]:
-        """The objects of the contract that its rules read: what is published of them, of the same partition where they are partitioned."""
+        """The objects of the contract that its rules read: what is published of them; of the same partition, where they have any."""
         contract = terms.attached.contract.id
         found: dict[str, Callable[[], object]] = {}
         for asset, each in self.terms.items():
             name = each.attached.object.name
             if each.attached.contract.id != contract or not any(reads_object(metric, name) for metric in terms.plan.metrics):
                 continue
-            if self._stores[store].batches(asset=asset, partition=place.key, statuses=(Status.PUBLISHED,), limit=1):
-                found[name] = partial(self._standing, dg.AssetKey.from_user_string(asset), instance, place.key)
+            published = partial(self._stores[store].batches, asset=asset, statuses=(Status.PUBLISHED,), limit=1)
+            whole = any(batch.partition.key is None for batch in published())
+            if whole or (place.key is not None and published(partition=place.key)):
+                found[name] = partial(self._standing, dg.AssetKey.from_user_string(asset), instance, None if whole else place.key)
         return found
 
     def _standing(self, key: dg.AssetKey, instance: dg.DagsterInstance, partition: str | None) -> object:

@@ -197,9 +197,12 @@ class GatedStep:
         return result._replace(check_name=own[0].name, asset_key=own[0].asset_key)
 
     def _judged(self, terms: Terms, key: dg.AssetKey, event: dg.Output[Any], confidence: Confidence) -> Iterator[Any]:
+        from dagster_contracts.engines.local import read_once
+
         places = self.partitions(key)
-        if one_shot := _is_read_once(event.value):
-            event = metadata.with_value(event, event.value.read_all())
+        readable = read_once(event.value)
+        one_shot = readable is not event.value  # an Arrow stream, held in memory while it is judged
+        event = metadata.with_value(event, readable) if one_shot else event
         values = event.value if len(places) > 1 and isinstance(event.value, dict) else {place.key: event.value for place in places}
         judgements = [self._judge(terms, place, values.get(place.key), event, confidence, divisible=len(places) == 1) for place in places]
         event = self._without_refused_rows(event, judgements[0])
@@ -339,11 +342,6 @@ class GatedStep:
     def no_run_retries(self) -> None:
         """The data will not be better in a minute: keep Dagster from retrying the whole run."""
         self.step.instance.add_run_tags(self.context.run_id, {"dagster/max_retries": "0"})
-
-
-def _is_read_once(value: object) -> bool:
-    """Whether judging a value would leave nothing of it to publish: an Arrow stream, which is held in memory meanwhile."""
-    return any(kind.__module__.startswith("pyarrow") and kind.__name__ == "RecordBatchReader" for kind in type(value).__mro__)
 
 
 def _fingerprint(batch: Batch) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from dagster_contracts.core.ledger import Status
 from dagster_contracts.core.verdict import Finding, Outcome, Verdict
-from tests.plugin.lab import World, governed
+from tests.plugin.lab import DAYS, World, day, governed
 
 CONTRACT = """\
 apiVersion: v3.1.0
@@ -119,3 +119,25 @@ def test_a_quarantined_batch_is_probed_with_what_it_refers_to(tmp_path: Path) ->
                 world.launch(request)
         (batch,) = world.ledger().batches(asset="orders")
         assert (batch.outcome, batch.status) == (Outcome.PASS, Status.PUBLISHED)
+
+
+@pytest.mark.parametrize("whole", ["customers", "orders"])
+def test_only_one_of_the_two_is_partitioned(tmp_path: Path, whole: str) -> None:
+    """Daily orders are compared with all customers; one table of orders has no day of customers to be compared with."""
+    days = {name: None if name == whole else DAYS for name in ("customers", "orders")}
+
+    @dg.asset(name="customers", partitions_def=days["customers"])
+    def customers() -> pd.DataFrame:
+        return CUSTOMERS
+
+    @dg.asset(name="orders", partitions_def=days["orders"])
+    def orders() -> pd.DataFrame:
+        return STRAY
+
+    with governed(tmp_path, lambda: dg.Definitions(assets=[customers, orders]), CONTRACT) as world:
+        world.run("customers", partition=day(1) if days["customers"] else None)
+        world.run("orders", partition=day(1) if days["orders"] else None)
+        if whole == "customers":
+            assert _finding(world, "customer.relationship").failing_rows == 1
+        else:
+            assert "customers" in {item.rule: item.reason for item in _verdict(world).not_executed}["customer.relationship"]
