@@ -105,6 +105,7 @@ class Breaker:
     generation: int = 0
     since: datetime | None = None  # of the present state; None before the first transition
     opened_at: datetime | None = None  # of the present incident; kept while it re-opens
+    incident: int = 0  # number of the present incident, or of the latest: it grows by one with each opening of a closed breaker
     cause: str = ""
     findings: tuple[str, ...] = ()  # of what tripped, or of the batch that failed the last probe, one line each
     failed_rules: frozenset[str] = frozenset()  # a probe passes only if all of these were executed
@@ -522,6 +523,7 @@ def _open(breaker: Breaker, judged: Judged, now: datetime, *, reopened: int, cau
     opened = replace(
         breaker,
         opened_at=breaker.opened_at if reopened else now,
+        incident=breaker.incident if reopened else breaker.incident + 1,
         findings=judged.findings,
         failed_rules=judged.failed_rules | breaker.failed_rules,
         window=(),

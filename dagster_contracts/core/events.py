@@ -35,7 +35,11 @@ class EventType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened to one breaker or its data. `payload` holds JSON values only."""
+    """One thing that happened to one breaker or its data. `payload` holds JSON values only.
+
+    `incident` is the number of the breaker's incident that it is part of: from what opened it to what closed it, and the outputs that
+    are healed afterwards. None outside of any.
+    """
 
     key: str
     sequence: int
@@ -43,6 +47,7 @@ class Event:
     at: datetime
     message: str
     payload: Mapping[str, object]
+    incident: int | None = None
 
     @property
     def id(self) -> str:
@@ -61,8 +66,11 @@ class Draft:
 def number(breaker: Breaker, drafts: Sequence[Draft], now: datetime) -> tuple[Breaker, tuple[Event, ...]]:
     """Give drafts the breaker's next numbers; the breaker returned has counted them."""
     first = breaker.event_sequence + 1
+    ends = any(draft.type in (EventType.BREAKER_CLOSED, EventType.OUTPUT_HEALED) for draft in drafts)
+    incident = (breaker.incident or None) if ends or breaker.state is not State.CLOSED else None
     events = tuple(
-        Event(breaker.key, first + offset, draft.type, now, draft.message, dict(draft.payload)) for offset, draft in enumerate(drafts)
+        Event(breaker.key, first + offset, draft.type, now, draft.message, dict(draft.payload), incident)
+        for offset, draft in enumerate(drafts)
     )
     return replace(breaker, event_sequence=breaker.event_sequence + len(events)), events
 

@@ -77,6 +77,7 @@ breakers = Table(
     Column("contract_version", Key, nullable=False),
     Column("since", Instant),
     Column("opened_at", Instant),
+    Column("incident", BigInteger, nullable=False, server_default=text("0")),
     Column("retry_at", Instant),
     Column("reopened", BigInteger, nullable=False),
     Column("event_sequence", BigInteger, nullable=False),
@@ -163,6 +164,7 @@ decisions = Table(
     Column("decided_at", Instant, nullable=False),
     Column("route", Document, nullable=False),
     UniqueConstraint("run_id", "step", "attempt", "consumer", "upstream", "requested", name="contracts_decisions_once"),
+    Index("contracts_decisions_of_consumer", "consumer", "decided_at"),
 )
 
 outputs = Table(
@@ -222,12 +224,35 @@ events = Table(
     Column("at", Instant, nullable=False),
     Column("message", Document, nullable=False),
     Column("payload", Document, nullable=False),
+    Column("incident", BigInteger),
     Column("delivered_at", Instant),
     UniqueConstraint("key", "sequence", name="contracts_events_id"),
+    Index("contracts_events_of_incident", "key", "incident", "sequence"),
     Index(
         "contracts_events_pending",
         "number",
         postgresql_where=text("delivered_at IS NULL"),
         sqlite_where=text("delivered_at IS NULL"),
     ),
+)
+
+# How far each sink has been told of each breaker's events, and which relay is telling it now.
+cursors = Table(
+    "contracts_cursors",
+    metadata,
+    Column("sink", Key, primary_key=True),
+    Column("key", Key, primary_key=True),
+    Column("sequence", BigInteger, nullable=False),
+    Column("holder", Key),
+    Column("leased_until", Instant),
+)
+
+# What a sink has said of an incident ("<breaker key>#<number>"): where its thread is, and how much stands in it.
+threads = Table(
+    "contracts_threads",
+    metadata,
+    Column("sink", Key, primary_key=True),
+    Column("incident", Key, primary_key=True),
+    Column("thread", Document, nullable=False),
+    Column("updated_at", Instant, nullable=False),
 )

@@ -11,7 +11,7 @@ from dagster_contracts.core.errors import SchemaOutOfDate
 from dagster_contracts.store.connect import UPGRADE, WRITES, Address, engine_of, parse, translated
 from dagster_contracts.store.tables import VERSION_TABLE, metadata, version
 
-REVISIONS = ("0001", "0002", "0003")  # oldest first; the files of migrations/versions
+REVISIONS = ("0001", "0002", "0003", "0004")  # oldest first; the files of migrations/versions
 REQUIRED_REVISION = REVISIONS[-1]
 _LOCK = (0x646331, 0)
 

@@ -211,7 +211,7 @@ def test_a_passing_batch_that_arrives_after_the_cooldown_closes_and_is_published
         (f"probe of {place_of('good')} passed", "good", 3),
     ]
     assert (arrival.status, arrival.counted) == (Status.PUBLISHING, True)
-    expected = replace(fresh(), generation=3, since=now, cause=f"probe of {place_of('good')} passed")
+    expected = replace(fresh(), generation=3, incident=1, since=now, cause=f"probe of {place_of('good')} passed")
     assert arrival.step.breaker == expected, "nothing of the incident is remembered"
 
 
@@ -295,7 +295,7 @@ def test_a_probe_that_passes_closes() -> None:
     breaker, now = half_open()
     step = settle(breaker, judged("probe", Outcome.WARN), now)
     assert arrows(step) == [("half_open", "closed")]
-    assert step.breaker == replace(fresh(), generation=3, since=now, cause=f"probe of {place_of('probe')} passed")
+    assert step.breaker == replace(fresh(), generation=3, incident=1, since=now, cause=f"probe of {place_of('probe')} passed")
 
 
 def test_a_probe_that_fails_reopens() -> None:
@@ -353,7 +353,8 @@ def test_several_probes_are_passes_on_different_batches() -> None:
     second = machine.arrive(first.step.breaker, passing("b"), now)
     assert second.status is Status.PUBLISHING
     cause = f"probe of {place_of('b')} passed"
-    assert second.step.breaker == replace(fresh(breaker.policy), generation=4, since=now, cause=cause), "nothing is remembered"
+    closed = replace(fresh(breaker.policy), generation=4, incident=1, since=now, cause=cause)
+    assert second.step.breaker == closed, "nothing is remembered"
 
 
 def test_after_a_pass_that_is_not_enough_the_next_probe_is_due_at_once() -> None:
@@ -497,9 +498,9 @@ def test_observe_only_publishes_everything_and_runs_on_in_the_shadow() -> None:
     assert machine.arrive(failed.breaker, judged("c", Outcome.INCONCLUSIVE), T0 + HOUR).status is Status.PUBLISHING
     assert machine.next_probe_at(failed.breaker, end) is None
     ended = machine.current(failed.breaker, end)
-    assert ended == replace(fresh(), generation=failed.breaker.generation + 1, since=end, cause="observe_only by ann expired"), (
-        "closed, with nothing left of what was observed"
-    )
+    cause = "observe_only by ann expired"
+    expected = replace(fresh(), generation=failed.breaker.generation + 1, incident=1, since=end, cause=cause)
+    assert ended == expected, "closed, with nothing left of what was observed"
     record = machine.arrive(failed.breaker, passing("d"), end).step.transitions[0]
     assert (record.from_state, record.to_state, record.shadow) == (State.OPEN, State.CLOSED, False)
 
@@ -531,7 +532,7 @@ def test_reset_reaches_closed_from_everywhere(before: Breaker) -> None:
     assert step.transitions == (
         Transition("feed", before.state, State.CLOSED, "reset: fixed", T0 + HOUR, before.generation + 1, None, "ann"),
     )
-    expected = replace(fresh(), generation=before.generation + 1)
+    expected = replace(fresh(), generation=before.generation + 1, incident=before.incident)
     assert step.breaker == (replace(expected, since=T0 + HOUR, cause="reset: fixed") if changed else expected)
 
 
@@ -828,3 +829,20 @@ class AnySequence(RuleBasedStateMachine):
 
 AnySequence.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
 TestAnySequence = AnySequence.TestCase
+
+
+# --- incidents -----------------------------------------------------------------------------------------------------
+
+
+def test_an_incident_has_one_number_from_its_opening_to_the_next() -> None:
+    first = opened()
+    assert first.incident == 1
+    claimed = machine.claim(first, lease_id="l", holder="h", batch_id="p", now=T0 + HOUR)
+    assert isinstance(claimed, Step)
+    again = machine.settle(claimed.breaker, "l", judged("p"), T0 + HOUR)
+    assert isinstance(again, Step)
+    assert (again.breaker.state, again.breaker.incident) == (State.OPEN, 1), "a failed probe goes on with the same incident"
+    closed = machine.reset(again.breaker, actor="ann", reason="fixed", now=T0 + HOUR).breaker
+    assert (closed.state, closed.incident) == (State.CLOSED, 1)
+    second = machine.arrive(closed, judged("q"), T0 + 2 * HOUR).step.breaker
+    assert (second.state, second.incident) == (State.OPEN, 2)
