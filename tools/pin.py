@@ -25,7 +25,7 @@ OURS = canonicalize_name("dagster-contracts")
 
 def write() -> str | None:
     """Return what went wrong, or None."""
-    pins = resolve(requirements())
+    pins = resolve(requirements(), overrides())
     text, lists = PINS.subn("".join(f'  "{pin}",\n' for pin in pins), PYPROJECT.read_text())
     if lists != 1:
         return f"{PYPROJECT}: expected one list `constraint-dependencies` over several lines, found {lists}"
@@ -41,13 +41,21 @@ def requirements() -> list[str]:
     return [requirement for requirement in wanted if not requirement.startswith(OURS)]
 
 
-def resolve(wanted: list[str]) -> list[str]:
+def overrides() -> list[str]:
+    """What this repository says against the requirements of a package."""
+    found: list[str] = tomllib.loads(PYPROJECT.read_text())["tool"]["uv"]["override-dependencies"]
+    return found
+
+
+def resolve(wanted: list[str], overrides: list[str]) -> list[str]:
     """For all platforms and every Python from the oldest supported one, with markers where versions differ.
 
     In an empty folder, since uv would otherwise apply the present pins.
     """
     command = [os.environ.get("UV", "uv"), "pip", "compile", "-", "--universal", "--python-version", "3.11", "--no-annotate", "--no-header"]
+    command += ["--override", "overrides.txt"]
     with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "overrides.txt").write_text("\n".join(overrides))
         done = subprocess.run(command, input="\n".join(wanted), cwd=folder, stdout=subprocess.PIPE, text=True, check=True)
     return done.stdout.split("\n")[:-1]
 
