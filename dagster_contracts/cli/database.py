@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import os
+from typing import Annotated
 
 import typer
 
 from dagster_contracts.cli.options import UrlOption
 from dagster_contracts.cli.printing import print_text
+from dagster_contracts.core.errors import UsageError
 
 app = typer.Typer(help="The database of the breakers.", no_args_is_help=True)
-
-
-@app.callback()
-def _database() -> None:
-    pass  # typer would otherwise make the only command of this group the group itself
 
 
 @app.command()
@@ -29,3 +26,21 @@ def upgrade(database_url: UrlOption = None) -> None:
         print_text(f"the tables are at revision {after} already")
     else:
         print_text(f"upgraded from {f'revision {before}' if before else 'no tables'} to revision {after}")
+
+
+@app.command()
+def downgrade(
+    to: Annotated[str, typer.Option("--to", metavar="REVISION", help="The revision that the earlier version needs.", show_default=False)],
+    database_url: UrlOption = None,
+) -> None:
+    """Take the tables back to an earlier revision, before that version is installed again.
+
+    Stop everything that uses the database first. What the earlier tables have no place for is lost; the rest is unchanged.
+    """
+    from dagster_contracts.store import upgrade as tables
+    from dagster_contracts.store.place import resolve_url
+
+    if to == tables.NOTHING:  # a whole history is too much for one word on a command line
+        raise UsageError(f'"{to}" would drop every table; drop those whose names begin with contracts_ yourself, or give --to REVISION')
+    before = tables.downgrade(resolve_url(database_url, os.environ), to)
+    print_text(f"the tables are at revision {to} already" if before == to else f"went back from revision {before} to revision {to}")

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine, func, inspect, select
+from sqlalchemy.schema import DropTable
 
-from dagster_contracts.core.errors import SchemaOutOfDate
+from dagster_contracts.core.errors import SchemaOutOfDate, StoreError
 from dagster_contracts.store.connect import UPGRADE, WRITES, Address, engine_of, parse, translated
 from dagster_contracts.store.tables import VERSION_TABLE, metadata, version
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 REVISIONS = ("0001", "0002", "0003", "0004")  # oldest first; the files of migrations/versions
 REQUIRED_REVISION = REVISIONS[-1]
@@ -22,6 +27,30 @@ def upgrade(url: str) -> str:
     Creates a SQLite file and its folder where they are missing. Raises SchemaOutOfDate where a newer package made the tables.
     """
     return upgrade_at(parse(url))
+
+
+NOTHING = "base"  # of `downgrade`: before the first revision there are no tables
+
+
+def downgrade(url: str, to: str) -> str:
+    """Take the database at `url` back to the revision `to`, and return the one it had. NOTHING drops every table of ours.
+
+    For going back to an earlier version of this package: stop everything that uses the database, downgrade, install that version. What
+    the earlier revision has no place for is lost, the rest is unchanged. Raises StoreError where there is no such revision, where
+    the database is below it already or has no tables, and SchemaOutOfDate where a newer package made them.
+    """
+    address = parse(url)
+    if to not in (NOTHING, *REVISIONS):
+        raise StoreError(f'there is no revision "{to}" of the tables; there are {", ".join(REVISIONS)}')
+    if address.path is not None and not address.path.exists():
+        raise StoreError(f"{address} does not exist: there is nothing to downgrade")
+    with translated(address):
+        engine = engine_of(address)
+        try:
+            with engine.connect().execution_options(**{WRITES: True}) as connection, connection.begin():
+                return _go_back(connection, address, to)
+        finally:
+            engine.dispose()
 
 
 def upgrade_at(address: Address) -> str:
@@ -74,14 +103,37 @@ def require(found: str | None, address: Address) -> None:
     if found not in REVISIONS:
         raise SchemaOutOfDate(
             f"{address} is at revision {found}, which this version of dagster-contracts does not know (it needs {REQUIRED_REVISION}): "
-            f"a newer version made it; install that version here (`dagster-contracts db upgrade` cannot go back)"
+            f"a newer version made it; install that version here, or go back with it "
+            f"(`dagster-contracts db downgrade --to {REQUIRED_REVISION}`)"
         )
     raise SchemaOutOfDate(f"{address} is at revision {found}, revision {REQUIRED_REVISION} is needed; {UPGRADE}")
 
 
-def _migrate(connection: Connection, address: Address) -> None:
+def _go_back(connection: Connection, address: Address, to: str) -> str:
+    _alone(connection)
+    found = revision(connection)
+    if found is None:
+        raise StoreError(f"{address} has no tables of ours: there is nothing to downgrade")
+    if found not in REVISIONS:
+        require(found, address)
+    if to != NOTHING and to > found:
+        raise StoreError(f"{address} is at revision {found}, before {to}; {UPGRADE} to go forward")
+    from alembic.command import downgrade as alembic_downgrade
+
+    alembic_downgrade(_config(connection), to)
+    if to == NOTHING:
+        connection.execute(DropTable(version))
+    return found
+
+
+def _alone(connection: Connection) -> None:
+    """One process migrates at a time."""
     if connection.dialect.name != "sqlite":
         connection.execute(select(func.pg_advisory_xact_lock(*_LOCK)))
+
+
+def _migrate(connection: Connection, address: Address) -> None:
+    _alone(connection)
     found = revision(connection)
     if found == REQUIRED_REVISION:
         return
@@ -89,12 +141,17 @@ def _migrate(connection: Connection, address: Address) -> None:
         require(found, address)
     # Here and not above: a third of a second that only migrating processes should pay.
     from alembic.command import upgrade as alembic_upgrade
+
+    alembic_upgrade(_config(connection), REQUIRED_REVISION)
+
+
+def _config(connection: Connection) -> Config:
     from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).with_name("migrations")).replace("%", "%%"))
     config.attributes["connection"] = connection
-    alembic_upgrade(config, REQUIRED_REVISION)
+    return config
 
 
 def _use_write_ahead_log(engine: Engine) -> None:

@@ -153,4 +153,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    raise NotImplementedError("restore a backup instead: going back would lose what was recorded since")
+    for name in ("events", "reviews", "outputs", "decisions", "batches", "transitions", "breakers"):
+        op.drop_table(f"contracts_{name}")
+    if op.get_context().dialect.name != "sqlite":
+        op.execute(sa.schema.DropSequence(sa.Sequence("contracts_arrivals")))

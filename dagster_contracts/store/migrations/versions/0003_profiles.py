@@ -25,4 +25,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    raise NotImplementedError("restore a backup instead: going back would lose what was recorded since")
+    op.drop_table("contracts_profiles")
