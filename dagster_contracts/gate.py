@@ -17,6 +17,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
+from dagster_contracts import telemetry
 from dagster_contracts.core import breaker as machine
 from dagster_contracts.core import events, references, route
 from dagster_contracts.core.breaker import Breaker, Judged, Refused, Step, asset_of
@@ -46,6 +47,7 @@ from dagster_contracts.judgement import (
     Delivery,
     Judgement,
     Probe,
+    ProbeResult,
     Terms,
     admitted,
     batch_of,
@@ -82,6 +84,7 @@ class Gate:
 
     # --- judge -----------------------------------------------------------------------------------------------------
 
+    @telemetry.observed("judge", lambda gate, terms, *_, **__: terms.asset, lambda done: telemetry.of_verdict(done.batch))
     def judge(self, terms: Terms, delivery: Delivery, data: object, *, made: Related = NO_OTHERS, divisible: bool = True) -> Judgement:
         """Measure a batch and decide what becomes of it.
 
@@ -178,6 +181,7 @@ class Gate:
                 found[reference, metric] = known
         return taken.beside(found) if found else taken
 
+    @telemetry.observed("measure", lambda gate, terms, *_, **__: terms.asset)
     def measured(self, terms: Terms, partition: Partition, data: object, *, made: Related = NO_OTHERS, divide: bool = False) -> Taken:
         """One pass over the data, and failing rows where something fails."""
         try:
@@ -194,6 +198,7 @@ class Gate:
 
     # --- route -----------------------------------------------------------------------------------------------------
 
+    @telemetry.observed("route", lambda gate, step, consumer, upstream, *_, **__: upstream)
     def route(
         self,
         step: StepKey,
@@ -218,7 +223,12 @@ class Gate:
             decided = self._decide(consumer, upstream, requested, accepts, terms, key)
             kept = self.store.decide(step, consumer, decided)
         except StoreUnavailable as error:
-            return route.unavailable(upstream, requested, key, str(error), admit=terms is not None and terms.policy.admit_when_unavailable)
+            admit = terms is not None and terms.policy.admit_when_unavailable
+            blind = route.unavailable(upstream, requested, key, str(error), admit=admit)
+            telemetry.of_route(consumer, blind)
+            return blind
+        if kept == decided:
+            telemetry.of_route(consumer, kept)
         drafts = events.of_route(consumer, kept) if kept == decided else ()
         if drafts and kept.breaker_key is not None:
             try:
@@ -258,6 +268,7 @@ class Gate:
 
     # --- probe -----------------------------------------------------------------------------------------------------
 
+    @telemetry.observed("claim", lambda gate, terms, *_, **__: terms.asset)
     def claim(self, terms: Terms, key: str, *, holder: str) -> Probe | Refused:
         """Take the probe lease of a breaker for its newest stored batch that was not probed yet."""
 
@@ -279,6 +290,7 @@ class Gate:
 
         return self.transact(key, terms.asset, Partition(), None, decide)
 
+    @telemetry.observed("probe", lambda gate, terms, *_, **__: terms.asset, lambda done: telemetry.of_probe(done.batch, str(done.probe)))
     def settle(self, terms: Terms, probe: Probe, data: object) -> Judgement:
         """Judge a probed batch in full under the present contract, and close or re-open.
 
@@ -301,7 +313,8 @@ class Gate:
             change = change_of(Step(snapshot.breaker) if isinstance(settled, Refused) else settled, snapshot.now, drafts, row)
             assert change.breaker is not None
             profiles = references.kept(terms.plan, taken.measurement, row)
-            return replace(change, profiles=profiles), Judgement(verdict, row, change.breaker)
+            result = ProbeResult.of(verdict.outcome, late=isinstance(settled, Refused), inconclusive=inconclusive)
+            return replace(change, profiles=profiles), Judgement(verdict, row, change.breaker, probe=result)
 
         return self.transact(batch.breaker_key, terms.asset, batch.partition, batch.id, decide)
 
@@ -352,6 +365,7 @@ class Gate:
 
     # --- transactions ----------------------------------------------------------------------------------------------
 
+    @telemetry.observed("decide", lambda gate, key, asset, *_, **__: asset)
     def transact(
         self,
         key: str,
@@ -368,7 +382,9 @@ class Gate:
             try:
                 self.store.save(change)
             except LostRace:
+                telemetry.of_lost_race(asset)
                 continue
+            telemetry.of_transitions(asset, change.transitions)
             return result
         raise StoreUnavailable(f"{key} changed {RACES} times while one change to it was being decided; try again")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from enum import StrEnum
 
 from dagster_contracts.core import events
 from dagster_contracts.core.breaker import Breaker, Step
@@ -64,6 +65,23 @@ class Delivery:
     confidence: Confidence = Confidence.FULL
 
 
+class ProbeResult(StrEnum):
+    """What a probe came to. late: its lease had ended, so that it changed nothing."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    INCONCLUSIVE = "inconclusive"
+    LATE = "late"
+
+    @classmethod
+    def of(cls, outcome: Outcome, *, late: bool, inconclusive: bool) -> ProbeResult:
+        if late:
+            return cls.LATE
+        if inconclusive:
+            return cls.INCONCLUSIVE
+        return cls.FAILED if outcome is Outcome.FAIL else cls.PASSED
+
+
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """What came of judging a batch. `batch.status` says what to do with the data."""
@@ -73,6 +91,7 @@ class Judgement:
     breaker: Breaker
     division: Division | None = None  # what to publish of the delivery, and what to set aside of it
     undivided: str = ""  # why failing rows were not set aside, where the contract lets them be
+    probe: ProbeResult | None = None  # where it was a stored batch that was probed
 
     @property
     def publish(self) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 
 import dagster as dg
 
-from dagster_contracts import recovery
+from dagster_contracts import recovery, telemetry
 from dagster_contracts.core.breaker import asset_of
 from dagster_contracts.core.events import Event
 from dagster_contracts.plugin import checks
@@ -121,6 +121,7 @@ def _relay(site: Site, governed: Sequence[dg.AssetKey], sinks: Sequence[EventSin
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
     def contracts_relay(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        telemetry.observe_breakers(site.gate(context.instance).store)
         events = relay(site, context.instance, sinks)
         return dg.SkipReason(f"delivered {len(events)} events" if events else "no event is waiting")
 

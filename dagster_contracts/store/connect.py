@@ -16,6 +16,7 @@ from pathlib import Path
 from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, SQLAlchemyError, TimeoutError
 
+from dagster_contracts import telemetry
 from dagster_contracts.core.errors import LostRace, SchemaOutOfDate, StoreError, StoreUnavailable
 
 UPGRADE = "run `dagster-contracts db upgrade`"
@@ -125,6 +126,8 @@ def translated(address: Address, lost_race: str | None = None) -> Iterator[None]
         yield
     except (SQLAlchemyError, OSError, UnicodeEncodeError) as error:
         meaning = meaning_of(error, address, lost_race)
+        if not isinstance(meaning, LostRace):
+            telemetry.of_store_error(meaning)
         leaks = any(secret in str(error) for secret in address.secrets)
         raise meaning from (None if leaks else error)
 
