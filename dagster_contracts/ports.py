@@ -15,6 +15,7 @@ from dagster_contracts.core.ledger import Batch, Output, Partition, Review, Rout
 from dagster_contracts.core.metrics import Metric, ProfileOf
 from dagster_contracts.core.plan import GoodPartition, LastGood
 from dagster_contracts.core.references import GoodProfile
+from dagster_contracts.core.retention import Pruned, Retention
 from dagster_contracts.core.snapshot import Change, Snapshot
 from dagster_contracts.core.verdict import Arrival, Measurement, Sample, Unmeasured
 
@@ -167,6 +168,17 @@ class Ledger(Protocol):
 
     def reviews(self, *, statuses: Sequence[str] = (), limit: int = 1000) -> Sequence[Review]:
         """Newest first."""
+        ...
+
+    def prune(self, kept: Retention, *, dry_run: bool = False) -> Pruned:
+        """Delete what is over and older than `kept` says, in many short transactions; count it only with `dry_run`.
+
+        Whatever its age stays: every batch that is not discarded; of the discarded ones the newest of each partition, those that a
+        breaker names in its window or among its probes, those that arrived before one that still waits, the newest 20 arrivals of each
+        kind, and without a time window the newest 100 good ones that have profiles; present outputs; pending reviews; events that a sink
+        was not told; what belongs to the present or latest incident of a breaker; the last transition of each breaker and the last
+        decision of each consumer about an upstream. Verdicts of batches that wait stay with them.
+        """
         ...
 
 

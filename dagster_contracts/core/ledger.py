@@ -149,6 +149,16 @@ class StepKey:
     attempt: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What one step attempt of `consumer` was given for one partition of one upstream, and when."""
+
+    step: StepKey
+    consumer: str
+    route: Route
+    decided_at: datetime
+
+
 class OutputStatus(StrEnum):
     """Of a consumer's output. ok, degraded and halted are current; the others are history."""
 

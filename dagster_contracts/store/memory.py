@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Sized
 from dataclasses import replace
 from datetime import UTC, datetime
 from threading import RLock
@@ -11,14 +11,16 @@ from typing import TypeVar
 from dagster_contracts.core.breaker import Breaker, Transition
 from dagster_contracts.core.errors import LostRace, StoreError
 from dagster_contracts.core.events import Event
-from dagster_contracts.core.ledger import Batch, Output, Partition, Review, ReviewStatus, Route, Status, StepKey
+from dagster_contracts.core.ledger import Batch, Decision, Output, Partition, Review, ReviewStatus, Route, Status, StepKey
 from dagster_contracts.core.metrics import ProfileOf
 from dagster_contracts.core.plan import GoodPartition, LastGood
 from dagster_contracts.core.profile import Profile
 from dagster_contracts.core.references import GoodProfile
+from dagster_contracts.core.retention import Pruned, Retention
 from dagster_contracts.core.snapshot import Change, Snapshot
 from dagster_contracts.core.verdict import ACCEPTED, Arrival
 from dagster_contracts.ports import Clock, StoreClock
+from dagster_contracts.store import dispensable
 from dagster_contracts.store.succession import ALIVE, CURRENT, Place, ended_as, lost_race, place_of, replaced_by, replacement_note
 
 T = TypeVar("T")
@@ -37,7 +39,7 @@ class MemoryStore:
         self._batches: dict[str, Batch] = {}
         self._profiles: dict[tuple[str, ProfileOf], Profile] = {}
         self._good: set[str] = set()  # batches that were published on their own merit, replaced since or not
-        self._decisions: dict[tuple[StepKey, str, str, str | None], Route] = {}
+        self._decisions: dict[tuple[StepKey, str, str, str | None], Decision] = {}
         self._outputs: dict[str, Output] = {}  # in order of first recording, as are reviews
         self._reviews: dict[str, Review] = {}
         self._events: dict[tuple[str, int], Event] = {}
@@ -205,7 +207,8 @@ class MemoryStore:
 
     def decide(self, step: StepKey, consumer: str, route: Route) -> Route:
         with self._lock:
-            return self._decisions.setdefault((step, consumer, route.upstream, route.requested.key), route)
+            decision = Decision(step, consumer, route, self.now())
+            return self._decisions.setdefault((step, consumer, route.upstream, route.requested.key), decision).route
 
     def decided(self, step: StepKey, upstream: str, requested: str | None) -> Route | None:
         with self._lock:
@@ -214,7 +217,7 @@ class MemoryStore:
 
     def decisions(self, step: StepKey) -> Sequence[Route]:
         with self._lock:
-            return [route for (made_in, _, _, _), route in self._decisions.items() if made_in == step]
+            return [decision.route for decision in self._decisions.values() if decision.step == step]
 
     def output(self, asset: str, partition: str | None) -> Output | None:
         def wanted(output: Output) -> bool:
@@ -243,6 +246,32 @@ class MemoryStore:
     def delivered(self, events: Sequence[Event]) -> None:
         with self._lock:
             self._delivered.update((event.key, event.sequence) for event in events)
+
+    # --- retention ---
+
+    def prune(self, kept: Retention, *, dry_run: bool = False) -> Pruned:
+        with self._lock:
+            at = self.now()
+            batches = self._batches.values()
+            good = {batch_id for batch_id, _ in self._profiles if batch_id in self._good}
+            batch_ids = dispensable.batches(batches, good, self._breakers.values(), at - kept.batches)
+            left = [batch for batch in batches if batch.id not in batch_ids]
+            verdicts = dispensable.verdicts(left if not dry_run else batches, at - kept.verdicts)
+            transitions = dispensable.transitions(self._transitions, self._breakers, at - kept.transitions)
+            decisions = dispensable.decisions(self._decisions.values(), at - kept.decisions)
+            outputs = dispensable.outputs(self._outputs.values(), at - kept.outputs)
+            reviews = dispensable.reviews(self._reviews.values(), self._outputs.values(), at - kept.reviews)
+            events = dispensable.events(self._events.values(), self._delivered, self._breakers, at - kept.events)
+            if not dry_run:
+                self._batches = {batch.id: replace(batch, verdict=None) if batch.id in verdicts else batch for batch in left}
+                self._profiles = {of: profile for of, profile in self._profiles.items() if of[0] not in batch_ids}
+                self._transitions = [each for position, each in enumerate(self._transitions) if position not in transitions]
+                self._decisions = {of: each for of, each in self._decisions.items() if each not in decisions}
+                self._outputs = {name: each for name, each in self._outputs.items() if name not in outputs}
+                self._reviews = {name: each for name, each in self._reviews.items() if name not in reviews}
+                self._events = {name: each for name, each in self._events.items() if name not in events}
+            gone: tuple[Sized, ...] = (batch_ids, verdicts, transitions, decisions, outputs, reviews, events)
+            return Pruned(*map(len, gone))
 
 
 def _newest(recorded: Iterable[T], wanted: Callable[[T], bool], limit: int) -> list[T]:

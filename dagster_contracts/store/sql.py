@@ -17,10 +17,11 @@ from dagster_contracts.core.ledger import Batch, Output, Partition, Review, Rout
 from dagster_contracts.core.metrics import ProfileOf
 from dagster_contracts.core.plan import GoodPartition, LastGood
 from dagster_contracts.core.references import GoodProfile
+from dagster_contracts.core.retention import Pruned, Retention
 from dagster_contracts.core.snapshot import Change, Snapshot
 from dagster_contracts.core.verdict import Arrival
 from dagster_contracts.ports import Clock, StoreClock
-from dagster_contracts.store import profiles, reading, succession, writing
+from dagster_contracts.store import profiles, reading, retention, succession, writing
 from dagster_contracts.store.connect import WRITES, Address, engine_of, parse, translated
 from dagster_contracts.store.tables import metadata
 from dagster_contracts.store.upgrade import require, revision, upgrade_at
@@ -201,3 +202,6 @@ class SqlStore:
     def delivered(self, events: Sequence[Event]) -> None:
         with self._database.writing() as connection:
             writing.delivered(connection, self._now(connection), events)
+
+    def prune(self, kept: Retention, *, dry_run: bool = False) -> Pruned:
+        return retention.prune(self._database.reading, self._database.writing, self.now(), kept, dry_run=dry_run)

@@ -10,7 +10,18 @@ from dagster_contracts.core.ledger import Batch, OutputStatus, Status
 
 REFUSED = (Status.QUARANTINED, Status.HELD)
 ALIVE = (Status.QUARANTINED, Status.HELD, Status.PUBLISHING, Status.PUBLISHED)
+WAITING = (Status.QUARANTINED, Status.HELD, Status.PUBLISHING)
 CURRENT = (OutputStatus.OK, OutputStatus.DEGRADED, OutputStatus.HALTED)
+
+# What is kept whatever its age. Rules about deliveries look at the last 10 arrivals, also at those before a batch that is judged again.
+KEPT_ARRIVALS = 20  # of each kind
+KEPT_REFERENCES = 100  # good batches of a place without time, whose profiles later batches are compared with
+
+
+def named_by(breaker: Breaker) -> set[str]:
+    """The ids of the batches that a breaker still goes by."""
+    leased = {breaker.lease.batch_id} if breaker.lease is not None else set()
+    return {*(entry.batch_id for entry in breaker.window), *breaker.probed, *breaker.passed, *leased}
 
 
 def replaced_by(batch: Batch) -> tuple[Status, ...]:
