@@ -131,7 +131,11 @@ class Gate:
                 staged=known.staged if known else None,
                 released=released,
             )
-            drafts = () if judged.repeated and known is not None and known.status is batch.status else events.of_batch(batch)
+            drafts = (
+                ()
+                if judged.repeated and known is not None and known.status is batch.status
+                else events.of_batch(batch, self._incidents(delivery))
+            )
             row = still_published(known, batch)
             step = Step(arrival.step.breaker, adopted.transitions + arrival.step.transitions)
             change = change_of(step, snapshot.now, drafts, row, *self._perhaps_overwritten(known, row))
@@ -147,6 +151,11 @@ class Gate:
             if not admitted(terms.policy, verdict.outcome):
                 raise
             return unrecorded(terms, delivery, version, verdict)
+
+    def _incidents(self, delivery: Delivery) -> list[str]:
+        """The incidents that a batch was made under: its own trouble is told with theirs."""
+        known = self.store.breakers(delivery.fallback_of) if delivery.fallback_of else ()
+        return [events.incident_id(breaker.key, breaker.incident) for breaker in known if breaker.incident]
 
     def _perhaps_overwritten(self, known: Batch | None, row: Batch) -> list[Batch]:
         """What a delivery that is refused now was once allowed to replace: its writer never told whether it did, so it is not served."""

@@ -56,13 +56,17 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """Who brings a batch: the run, the partition, the user's data version if there is one, and how trustworthy its inputs were."""
+    """Who brings a batch: the run, the partition, the user's data version if there is one, and how trustworthy its inputs were.
+
+    `fallback_of` are the keys of the breakers whose fallback data it was made from.
+    """
 
     partition: Partition
     run_id: str
     root_run_id: str
     data_version: str | None = None
     confidence: Confidence = Confidence.FULL
+    fallback_of: tuple[str, ...] = ()
 
 
 class ProbeResult(StrEnum):

@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
-from typing import Protocol
+from typing import Any, Protocol
 
 from dagster_contracts.core.breaker import Breaker, Transition
 from dagster_contracts.core.contract import Attached
+from dagster_contracts.core.downstream import Reader
 from dagster_contracts.core.events import Event
 from dagster_contracts.core.ledger import Batch, Output, Partition, Review, Route, StepKey
 from dagster_contracts.core.metrics import Metric, ProfileOf
@@ -190,7 +191,17 @@ class Outbox(Protocol):
     def delivered(self, events: Sequence[Event]) -> None: ...
 
 
-class Store(BreakerStore, Ledger, Outbox, Protocol):
+class Threads(Protocol):
+    """What sinks remember of what they have said."""
+
+    def thread(self, sink: str, incident: str) -> Mapping[str, Any] | None:
+        """The JSON values that were kept last; None where nothing was."""
+        ...
+
+    def keep_thread(self, sink: str, incident: str, thread: Mapping[str, Any]) -> None: ...
+
+
+class Store(BreakerStore, Ledger, Outbox, Threads, Protocol):
     """One database holds all three, so that one transaction can."""
 
 
@@ -204,3 +215,14 @@ class EventSink(Protocol):
     """One outside system that is told. Raises when it could not: the event then stays in the outbox."""
 
     def deliver(self, events: Sequence[Event]) -> None: ...
+
+
+class StoreSink(Protocol):
+    """A sink that looks into the store, to say more than events tell and to remember what it has said: made into one with `beside`."""
+
+    @property
+    def name(self) -> str: ...
+
+    def beside(self, store: Store, readers: Sequence[Reader] = ()) -> EventSink:
+        """The sink of one store. `readers` are the assets that are known to read others. Connects to nothing."""
+        ...

@@ -215,6 +215,19 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
+class Contact:
+    """Who answers for the data, and where alerts go; everything None where the contract does not say. Texts of people, cut to a bound.
+
+    `channel` is the name or id of a Slack channel, `runbook` an http(s) address.
+    """
+
+    owner: str | None = None
+    team: str | None = None
+    channel: str | None = None
+    runbook: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class BreakerPolicy:
     """ODCS customProperty `circuitBreaker`. Every key has a default; see docs/reference/contract.md."""
 
@@ -237,6 +250,7 @@ class BreakerPolicy:
     admit_when_unavailable: bool = False  # onStoreUnavailable: admit
     heal: bool = True  # heal: auto
     consumers: Mapping[str, Fallback] = field(default_factory=dict)
+    contact: Contact = field(default_factory=Contact)  # of the contract; here so that it travels with the breaker to whoever alerts
 
     def accepts(self, consumer: str) -> Confidence:
         """What `consumer` (asset key string) is taken to accept when it says nothing itself."""

@@ -10,6 +10,7 @@ DagsterContractsError
 │   ├── StoreUnavailable       out of reach right now: try again
 │   ├── LostRace               somebody else changed the breaker first: load and decide again
 │   └── SchemaOutOfDate        the database needs `dagster-contracts db upgrade`
+├── DeliveryFailed             a sink could not tell all events; the rest waits in the outbox
 ├── UsageError                 the caller named something that does not exist or may not be done; `.hint` says what to do
 └── Halted                     a consumer may not read: its upstream is open and its fallback is to halt
 """
@@ -19,7 +20,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 
 class DagsterContractsError(Exception):
@@ -90,6 +91,18 @@ class LostRace(StoreError):
 
 class SchemaOutOfDate(StoreError):
     """The database's tables are not of this version. Trying again does not help."""
+
+
+class DeliveryFailed(DagsterContractsError):
+    """A sink could not tell all events it was given. `delivered` are the ids of those that it did tell.
+
+    `retry_after`: how long the outside system asked to be left alone; None where it did not say.
+    """
+
+    def __init__(self, message: str, *, delivered: Iterable[str] = (), retry_after: timedelta | None = None):
+        super().__init__(message)
+        self.delivered = frozenset(delivered)
+        self.retry_after = retry_after
 
 
 class UsageError(DagsterContractsError):

@@ -104,8 +104,16 @@ def of_transition(transition: Transition, breaker: Breaker) -> Draft:
     return Draft(kind, message, payload)
 
 
-def of_batch(batch: Batch) -> tuple[Draft, ...]:
-    """What a judged batch is worth telling: nothing where it passed and was let through."""
+def incident_id(key: str, incident: int) -> str:
+    """The name of an incident: its breaker's key and number."""
+    return f"{key}#{incident}"
+
+
+def of_batch(batch: Batch, fallback_of: Sequence[str] = ()) -> tuple[Draft, ...]:
+    """What a judged batch is worth telling: nothing where it passed and was let through.
+
+    `fallback_of` are the incidents whose fallback data it was made from.
+    """
     payload: dict[str, object] = {
         "asset": batch.asset,
         "batch": batch.id,
@@ -115,6 +123,8 @@ def of_batch(batch: Batch) -> tuple[Draft, ...]:
         "outcome": str(batch.outcome),
         "status": str(batch.status),
     }
+    if fallback_of:
+        payload["made_from_fallback_of"] = list(fallback_of)
     drafts: list[Draft] = []
     place = f"{batch.asset} [{batch.partition}]"
     if batch.outcome in (Outcome.FAIL, Outcome.WARN):

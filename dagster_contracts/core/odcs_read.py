@@ -20,6 +20,7 @@ from dagster_contracts.core.contract import (
     Unrelated,
 )
 from dagster_contracts.core.flaws import Path, maps, path_text
+from dagster_contracts.core.odcs_contact import read_contact
 from dagster_contracts.core.odcs_quality import FORMER_METRICS, OURS, is_library, read_implementation
 from dagster_contracts.core.odcs_references import column_of, object_name, of_object, of_property
 
@@ -39,7 +40,7 @@ def read_contract(root: _Map, policy: BreakerPolicy, *, source: str | None, cont
         domain=_text(root.get("domain")),
         tags=_texts(root.get("tags")),
         service_levels=_service_levels(root),
-        policy=policy,
+        policy=replace(policy, contact=read_contact(root, owner=_owner(root))),
         samples=custom_property(root, "samples") is not False,
         source=source,
         content_hash=content_hash,

@@ -37,6 +37,12 @@ def with_routes(event: OutputT, routes: Sequence[Route]) -> OutputT:
     return _extended(event, metadata, tags)
 
 
+def fallback_of(routes: Sequence[Route]) -> tuple[str, ...]:
+    """The breakers whose fallback data a step was given."""
+    kinds = (RouteKind.FRESH, RouteKind.UNJUDGED)
+    return tuple(dict.fromkeys(route.breaker_key for route in routes if route.kind not in kinds and route.breaker_key is not None))
+
+
 def with_judgement(event: dg.Output[Any], judgement: Judgement, extra: Mapping[str, Any]) -> dg.Output[Any]:
     return _extended(event, {**of_judgement(judgement), **extra}, {})
 

@@ -152,8 +152,7 @@ class GatedStep:
         if (terms := self.site.terms.get(asset)) is None:
             yield marked
         else:
-            confidence = least(route.confidence for route in routes if route.confidence is not None)
-            yield from self._judged(terms, key, self._as_output(asset, marked), confidence)
+            yield from self._judged(terms, key, self._as_output(asset, marked), routes)
             if isinstance(event, dg.MaterializeResult):
                 yield from (self._named(result) for result in event.check_results)
 
@@ -196,7 +195,7 @@ class GatedStep:
             return result
         return result._replace(check_name=own[0].name, asset_key=own[0].asset_key)
 
-    def _judged(self, terms: Terms, key: dg.AssetKey, event: dg.Output[Any], confidence: Confidence) -> Iterator[Any]:
+    def _judged(self, terms: Terms, key: dg.AssetKey, event: dg.Output[Any], routes: Sequence[Route]) -> Iterator[Any]:
         from dagster_contracts.engines.local import read_once
 
         places = self.partitions(key)
@@ -204,7 +203,7 @@ class GatedStep:
         one_shot = readable is not event.value  # an Arrow stream, held in memory while it is judged
         event = metadata.with_value(event, readable) if one_shot else event
         values = event.value if len(places) > 1 and isinstance(event.value, dict) else {place.key: event.value for place in places}
-        judgements = [self._judge(terms, place, values.get(place.key), event, confidence, divisible=len(places) == 1) for place in places]
+        judgements = [self._judge(terms, place, values.get(place.key), event, routes, divisible=len(places) == 1) for place in places]
         event = self._without_refused_rows(event, judgements[0])
         if len(places) == 1 and judgements[0].publish and self._is_read_beside(terms):
             value = event.value
@@ -229,7 +228,7 @@ class GatedStep:
         yield from checks.evaluations(self.context, terms, judgements)
 
     def _judge(
-        self, terms: Terms, place: Partition, value: object, event: dg.Output[Any], confidence: Confidence, *, divisible: bool
+        self, terms: Terms, place: Partition, value: object, event: dg.Output[Any], routes: Sequence[Route], *, divisible: bool
     ) -> Judgement:
         if (batch := self.stored_batch()) is not None and batch.asset == terms.asset:
             if batch.contract_version != terms.version and batch.released is None:
@@ -242,7 +241,8 @@ class GatedStep:
             run_id=run.run_id,
             root_run_id=run.root_run_id or run.run_id,
             data_version=event.data_version.value if event.data_version else None,
-            confidence=confidence,
+            confidence=least(route.confidence for route in routes if route.confidence is not None),
+            fallback_of=metadata.fallback_of(routes),
         )
         made = {name: source for (contract, name), source in self.made.items() if contract == terms.attached.contract.id}
         return self.gate.judge(terms, delivery, value, made=made, divisible=divisible)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence, Sized
+import copy
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from dataclasses import replace
 from datetime import UTC, datetime
 from threading import RLock
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from dagster_contracts.core.breaker import Breaker, Transition
 from dagster_contracts.core.errors import LostRace, StoreError
@@ -44,6 +45,7 @@ class MemoryStore:
         self._reviews: dict[str, Review] = {}
         self._events: dict[tuple[str, int], Event] = {}
         self._delivered: set[tuple[str, int]] = set()
+        self._threads: dict[tuple[str, str], Mapping[str, Any]] = {}
 
     def now(self) -> datetime:
         return self._clock.now() or datetime.now(UTC)
@@ -272,6 +274,16 @@ class MemoryStore:
                 self._events = {name: each for name, each in self._events.items() if name not in events}
             gone: tuple[Sized, ...] = (batch_ids, verdicts, transitions, decisions, outputs, reviews, events)
             return Pruned(*map(len, gone))
+
+    # --- threads ---
+
+    def thread(self, sink: str, incident: str) -> Mapping[str, Any] | None:
+        with self._lock:
+            return self._threads.get((sink, incident))
+
+    def keep_thread(self, sink: str, incident: str, thread: Mapping[str, Any]) -> None:
+        with self._lock:
+            self._threads[sink, incident] = copy.deepcopy(dict(thread))
 
 
 def _newest(recorded: Iterable[T], wanted: Callable[[T], bool], limit: int) -> list[T]:

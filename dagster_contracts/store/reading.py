@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, exists, func, literal_column, select, union_all
+from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, literal_column, select, union_all
 
 from dagster_contracts.core.breaker import Breaker, Transition, asset_of
 from dagster_contracts.core.contract import Confidence
@@ -186,3 +186,9 @@ def pending(connection: Connection, limit: int) -> list[Event]:
     columns = tables.events.columns
     query = select(tables.events).where(columns.delivered_at.is_(None)).order_by(columns.number).limit(limit)
     return [from_row(Event, row) for row in connection.execute(query).mappings()]
+
+
+def thread(connection: Connection, sink: str, incident: str) -> Mapping[str, Any] | None:
+    same = and_(tables.threads.c.sink == sink, tables.threads.c.incident == incident)
+    found: Mapping[str, Any] | None = connection.execute(select(tables.threads.c.thread).where(same)).scalar_one_or_none()
+    return found

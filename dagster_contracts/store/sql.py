@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -205,3 +205,11 @@ class SqlStore:
 
     def prune(self, kept: Retention, *, dry_run: bool = False) -> Pruned:
         return retention.prune(self._database.reading, self._database.writing, self.now(), kept, dry_run=dry_run)
+
+    def thread(self, sink: str, incident: str) -> Mapping[str, Any] | None:
+        with self._database.reading() as connection:
+            return reading.thread(connection, sink, incident)
+
+    def keep_thread(self, sink: str, incident: str, thread: Mapping[str, Any]) -> None:
+        with self._database.writing() as connection:
+            writing.keep_thread(connection, self._now(connection), sink, incident, thread)

@@ -7,9 +7,10 @@ order: no deadlock, and arrival numbers that grow in the order of commits.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Table, and_, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -67,6 +68,12 @@ def delivered(connection: Connection, at: datetime, events: Sequence[Event]) -> 
     for event in events:
         same = and_(columns.key == event.key, columns.sequence == event.sequence)
         connection.execute(update(tables.events).where(same).values(delivered_at=at))
+
+
+def keep_thread(connection: Connection, at: datetime, sink: str, incident: str, thread: Mapping[str, Any]) -> None:
+    statement = _insert(connection, tables.threads).values(sink=sink, incident=incident, thread=dict(thread), updated_at=at)
+    changed = {"thread": statement.excluded.thread, "updated_at": statement.excluded.updated_at}
+    connection.execute(statement.on_conflict_do_update(index_elements=["sink", "incident"], set_=changed))
 
 
 def _enter_places(connection: Connection, change: Change) -> None:

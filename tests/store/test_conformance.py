@@ -668,3 +668,16 @@ def test_profiles_are_part_of_the_change(store: Store) -> None:
         store.save(Change(breaker=breaker(), batches=(batch("b", day(1)),), profiles=(kept,)))
     save(store, batch("b", day(1)))
     assert compared(store, day(2)) == []
+
+
+# --- threads -------------------------------------------------------------------------------------------------------
+
+
+def test_what_a_sink_has_said_is_kept_by_sink_and_incident(store: Store) -> None:
+    assert store.thread("slack", "feed#1") is None
+    store.keep_thread("slack", "feed#1", {"place": None, "text": "\x00 \ud800 \u202e", "counts": {"a": 1}})
+    store.keep_thread("slack", "feed#2", {"place": "2"})
+    store.keep_thread("other", "feed#1", {"place": "3"})
+    store.keep_thread("slack", "feed#2", {"place": "4"})
+    assert store.thread("slack", "feed#1") == {"place": None, "text": "\x00 \ud800 \u202e", "counts": {"a": 1}}
+    assert (store.thread("slack", "feed#2"), store.thread("other", "feed#1")) == ({"place": "4"}, {"place": "3"})
