@@ -202,8 +202,17 @@ class Gate:
 
     def _adopted(self, terms: Terms, key: str, snapshot: Snapshot) -> Step:
         if snapshot.breaker is None:
-            return Step(Breaker(key, terms.policy, terms.version))
+            return self._first(terms, key, snapshot.now)
         return machine.adopt(snapshot.breaker, terms.version, terms.policy, snapshot.now)
+
+    def _first(self, terms: Terms, key: str, now: datetime) -> Step:
+        """A new breaker. One of many of its asset begins with what a person has said of the asset as a whole."""
+        breaker = Breaker(key, terms.policy, terms.version)
+        whole = next(iter(self.store.breakers([terms.asset])), None) if key != terms.asset else None
+        word = machine.current(whole, now).override if whole is not None else None
+        if word is None:
+            return Step(breaker)
+        return machine.override(breaker, word.kind, actor=word.actor, reason=word.reason, now=now, expires_at=word.expires_at)
 
     # --- route -----------------------------------------------------------------------------------------------------
 

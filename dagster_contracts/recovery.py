@@ -12,7 +12,7 @@ from datetime import datetime
 
 from dagster_contracts.core import breaker as machine
 from dagster_contracts.core.breaker import Breaker, OverrideKind, Step
-from dagster_contracts.core.contract import Confidence
+from dagster_contracts.core.contract import BreakerPolicy, Confidence
 from dagster_contracts.core.errors import UsageError, did_you_mean
 from dagster_contracts.core.events import Draft, EventType
 from dagster_contracts.core.ledger import Batch, Output, OutputStatus, Partition, Release, Route, RouteKind, Status
@@ -114,9 +114,16 @@ def _whole(then: Route, now: Route) -> bool:
 # --- words of people -----------------------------------------------------------------------------------------------
 
 
-def override(gate: Gate, key: str, kind: OverrideKind, *, actor: str, reason: str, expires_at: datetime | None = None) -> Breaker:
-    """Force a breaker open or closed, or only observe. Raises UsageError where no breaker of that key has ever judged a batch."""
-    return _revise(gate, key, lambda b, now: machine.override(b, kind, actor=actor, reason=reason, now=now, expires_at=expires_at))
+def override(
+    gate: Gate, key: str, kind: OverrideKind, *, actor: str, reason: str, expires_at: datetime | None = None, create: bool = False
+) -> Breaker:
+    """Force a breaker open or closed, or only observe. Raises UsageError where no breaker of that key has ever judged a batch; with
+    `create` it is made then, and its contract's policy comes with the first batch."""
+
+    def said(breaker: Breaker, now: datetime) -> Step:
+        return machine.override(breaker, kind, actor=actor, reason=reason, now=now, expires_at=expires_at)
+
+    return _revise(gate, key, said, create=create)
 
 
 def reset(gate: Gate, key: str, *, actor: str, reason: str) -> Breaker:
@@ -156,17 +163,20 @@ def known_breaker(gate: Gate, key: str) -> Breaker:
     found = gate.store.breakers([key])
     if not found:
         known = [breaker.key for breaker in gate.store.breakers()]
-        listed = ", ".join(known[:10]) or "none yet: a breaker exists once its asset's first batch is judged"
+        listed = ", ".join(known[:10]) or (
+            "none yet: a breaker exists once its asset's first batch is judged; `breaker observe-only KEY --create` makes one before"
+        )
         raise UsageError(f'no breaker "{key}"{did_you_mean(key, known)} known breakers: {listed}')
     return found[0]
 
 
-def _revise(gate: Gate, key: str, revise: Callable[[Breaker, datetime], Step]) -> Breaker:
-    known_breaker(gate, key)
+def _revise(gate: Gate, key: str, revise: Callable[[Breaker, datetime], Step], *, create: bool = False) -> Breaker:
+    if not create:
+        known_breaker(gate, key)
 
     def decide(snapshot: Snapshot) -> tuple[Change, Breaker]:
-        assert snapshot.breaker is not None
-        change = change_of(revise(snapshot.breaker, snapshot.now), snapshot.now)
+        breaker = snapshot.breaker or Breaker(key, BreakerPolicy(), contract_version="")
+        change = change_of(revise(breaker, snapshot.now), snapshot.now)
         assert change.breaker is not None
         return change, change.breaker
 

@@ -76,10 +76,15 @@ def force_closed(
 
 @app.command("observe-only")
 def observe_only(
-    key: KeyArgument, reason: ReasonOption, actor: ActorOption = None, until: UntilOption = None, database_url: UrlOption = None
+    key: KeyArgument,
+    reason: ReasonOption,
+    actor: ActorOption = None,
+    until: UntilOption = None,
+    create: Annotated[bool, typer.Option("--create", help="Before the first batch: KEY is the asset's key.")] = False,
+    database_url: UrlOption = None,
 ) -> None:
     """Judge and record, but publish everything and route nobody; it ends closed."""
-    _override(key, OverrideKind.OBSERVE_ONLY, reason, actor, until, database_url)
+    _override(key, OverrideKind.OBSERVE_ONLY, reason, actor, until, database_url, create=create)
 
 
 @app.command()
@@ -90,11 +95,13 @@ def reset(key: KeyArgument, reason: ReasonOption, actor: ActorOption = None, dat
     print_text(f"{breaker.key}: reset by {actor}; it is ", breaker.state)
 
 
-def _override(key: str, kind: OverrideKind, reason: str, actor: str | None, until: str | None, url: str | None) -> None:
+def _override(
+    key: str, kind: OverrideKind, reason: str, actor: str | None, until: str | None, url: str | None, *, create: bool = False
+) -> None:
     reason, actor = options.stated(reason), options.acting(actor)
     store = options.store_at(url)
     end = options.until(until, store.now())
-    breaker = recovery.override(options.gate_of(store), key, kind, actor=actor, reason=reason, expires_at=end)
+    breaker = recovery.override(options.gate_of(store), key, kind, actor=actor, reason=reason, expires_at=end, create=create)
     print_text(f"{breaker.key}: {kind} by {actor} until {clock(end) or 'it is reset'}; its own state is ", breaker.state)
 
 

@@ -19,7 +19,7 @@ from dagster_contracts.core.contract import Contract, SchemaObject
 from dagster_contracts.core.errors import Problem, UsageError, did_you_mean
 from dagster_contracts.core.judge import failing, judge
 from dagster_contracts.core.metrics import may_read
-from dagster_contracts.core.slips import slips
+from dagster_contracts.core.slips import consumer_slips, slips
 from dagster_contracts.core.verdict import Outcome, Unmeasured, Verdict, verdict_to_json
 from dagster_contracts.ports import FileSet
 
@@ -37,7 +37,9 @@ def lint(
     from dagster_contracts.store.files import survey_contracts
 
     contracts, problems = survey_contracts(*paths)
-    warnings = [*(slip for contract in contracts for slip in slips(contract)), *refused_rules(contracts)]
+    assets = [found.asset or found.name for contract in contracts for found in contract.objects]
+    warnings = [slip for contract in contracts for slip in (*slips(contract), *consumer_slips(contract, assets))]
+    warnings += refused_rules(contracts)
     if format is Format.JSON:
         linted = [_linted(contract) for contract in contracts]
         print_json({"contracts": linted, "problems": [*map(_problem, problems)], "warnings": [*map(_problem, warnings)]})

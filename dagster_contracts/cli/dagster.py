@@ -1,4 +1,4 @@
-"""`baseline`, `reconcile` and `demo`: what needs Dagster. The work is done in `plugin`; here it is only asked for and shown."""
+"""`baseline`, `reconcile`, `heal` and `demo`: what needs Dagster. The work is done in `plugin`; here it is only asked for and shown."""
 
 from __future__ import annotations
 
@@ -43,6 +43,23 @@ def reconcile(file: FileOption = None, module: ModuleOption = None, format: Form
     found = project.load(file, module)
     rows = found.operations.reconcile(found.definitions, found.instance)
     _print_rows(rows, format, {}, "nothing to settle: no batch is between judged and published")
+
+
+def heal(
+    asset: Annotated[str | None, typer.Argument(metavar="[ASSET]", help="One asset's key. [default: all]", show_default=False)] = None,
+    file: FileOption = None,
+    module: ModuleOption = None,
+    format: FormatOption = Format.TEXT,
+) -> None:
+    """Make outputs anew that were made from fallback data, once their inputs are fresh.
+
+    Also where the contract says `heal: ask`. Exit code 2 if a run failed.
+    """
+    found = project.load(file, module)
+    rows = found.operations.heal(found.definitions, found.instance, asset, say)
+    _print_rows(rows, format, {}, "nothing to heal: no output can be made better than it is")
+    if any(row.result == "failed" for row in rows):
+        raise typer.Exit(2)
 
 
 def demo(

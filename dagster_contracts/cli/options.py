@@ -45,6 +45,15 @@ def store_at(url: str | None) -> Store:
     return SqlStore(resolve_url(url, os.environ))
 
 
+def place_of(url: str | None) -> str:
+    """Where `store_at` looks, without any password; and whether nothing is there yet."""
+    from dagster_contracts.store.connect import parse
+    from dagster_contracts.store.place import resolve_url
+
+    address = parse(resolve_url(url, os.environ))
+    return f"{address}, which does not exist yet" if address.path is not None and not address.path.exists() else str(address)
+
+
 def gate_of(store: Store) -> Gate:
     """A gate for what people say of breakers and batches; nothing is measured through it."""
     from dagster_contracts.engines.local import default_engine

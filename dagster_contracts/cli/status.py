@@ -39,7 +39,7 @@ def status(format: FormatOption = Format.TEXT, database_url: UrlOption = None) -
     if found.breakers:
         print_table(_COLUMNS, _rows(found))
     else:
-        print_text("no breakers yet: a breaker exists once its asset's first batch is judged")
+        print_text(f"no breakers yet in the {options.place_of(database_url)}: a breaker exists once its asset's first batch is judged")
     print_text("")
     print_text(_summary(found))
 

@@ -497,7 +497,7 @@ def adopt(breaker: Breaker, contract_version: str, policy: BreakerPolicy, now: d
         overdue=_told(breaker),
         retry_at=None if breaker.state is State.CLOSED else now,
     )
-    return _after(before, _note(updated, f"contract version {breaker.contract_version} -> {contract_version}", now, None))
+    return _after(before, _note(updated, f"contract version {breaker.contract_version or 'none'} -> {contract_version}", now, None))
 
 
 def _lapse(breaker: Breaker, now: datetime) -> Step:

@@ -7,13 +7,13 @@ legal.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 
 from dagster_contracts.core.compile import compile_plan
 from dagster_contracts.core.contract import Contract, Operator, Property, QualityRule
 from dagster_contracts.core.draft import SEVERITIES
-from dagster_contracts.core.errors import Problem
+from dagster_contracts.core.errors import Problem, did_you_mean
 from dagster_contracts.core.metrics import Among, Expectation, Kind, Query, RowCount, Statistic
 from dagster_contracts.core.misnamed import misnamed
 from dagster_contracts.core.odcs_quality import OURS, is_great_expectations
@@ -52,6 +52,15 @@ def severity_notes(contract: Contract) -> Iterator[str]:
         word = (rule.severity or "").strip().lower()
         if word and word not in SEVERITIES and (near := get_close_matches(word[:80], SEVERITIES, n=1, cutoff=0.75)):
             yield f'{rule.path}.severity: "{rule.severity}" is not known and judged as error, did you mean "{near[0]}"?'
+
+
+def consumer_slips(contract: Contract, known: Iterable[str]) -> Iterator[Problem]:
+    """Consumers of the policy that are none of the `known` assets, and nearly one: what they accept would be the contract's `fallback`."""
+    assets = sorted(known)
+    for consumer in contract.policy.consumers:
+        if consumer not in assets and (near := did_you_mean(consumer[:80], assets)):
+            message = f'the consumer "{consumer[:80]}" is no asset that is known here{near}'
+            yield Problem("customProperties.circuitBreaker.consumers", message, source=contract.source)
 
 
 # --- quality rules -------------------------------------------------------------------------------------------------

@@ -12,13 +12,15 @@ from typing import Any
 
 import dagster as dg
 
-from dagster_contracts.core.breaker import Breaker, enforced_open
+from dagster_contracts.core.breaker import Breaker, State, enforced_open
 from dagster_contracts.core.contract import Clause, Severity
+from dagster_contracts.core.errors import StoreUnavailable
 from dagster_contracts.core.plan import NotExecuted
 from dagster_contracts.core.verdict import Finding, Outcome, Verdict
 from dagster_contracts.judgement import Judgement, Terms
 from dagster_contracts.plugin import private
 from dagster_contracts.plugin.metadata import table_of_findings
+from dagster_contracts.ports import Store
 
 PREFIX = "contract_"
 BREAKER = "contract_breaker"
@@ -52,7 +54,7 @@ def _rules(terms: Terms, clause: Clause) -> list[str]:
     return [rule.id for rule in terms.plan.rules if rule.clause is clause]
 
 
-def evaluations(context: Any, terms: Terms, judgements: Sequence[Judgement], *, close: bool = True) -> Iterator[Any]:
+def evaluations(context: Any, store: Store, terms: Terms, judgements: Sequence[Judgement], *, close: bool = True) -> Iterator[Any]:
     """The selected checks of judged partitions, and (with `close`) the outputs that Dagster expects of them."""
     ours = {terms.asset: terms}
     selected = {key.name: key for key in context.selected_asset_check_keys if is_ours(key, ours)}
@@ -63,8 +65,8 @@ def evaluations(context: Any, terms: Terms, judgements: Sequence[Judgement], *, 
             if f"{PREFIX}{clause}" in selected:
                 yield _of_clause(terms, key, clause, judgement, target)
     if BREAKER in selected and judgements:
-        last = judgements[-1]
-        yield of_breaker(terms.asset, last.breaker, last.batch.updated_at, private.target_of(context.instance, key, None))
+        breakers = standing(store, terms, [judgement.breaker for judgement in judgements])
+        yield of_breakers(terms.asset, breakers, judgements[-1].batch.updated_at, private.target_of(context.instance, key, None))
     if close:
         for check in selected.values():
             yield dg.Output(None, output_name=dg.AssetCheckSpec(check.name, asset=check.asset_key).get_python_identifier())
@@ -120,13 +122,51 @@ def _sentence(broken: list[Finding], executed: int, skipped: Sequence[NotExecute
 _ORDER = {Outcome.FAIL: 0, Outcome.INCONCLUSIVE: 1, Outcome.WARN: 2, Outcome.PASS: 3}
 
 
-def of_breaker(asset: str, breaker: Breaker, now: datetime, target: Any) -> dg.AssetCheckEvaluation:
-    """The breaker as a check: red while consumers are routed away."""
-    is_open = enforced_open(breaker, now)
+def standing(store: Store, terms: Terms, known: Sequence[Breaker]) -> list[Breaker]:
+    """The breakers that the check of an asset shows: its one, or with `scope` all of them. `known` are newer than what is stored."""
+    scope, newest = terms.policy.scope, {breaker.key: breaker for breaker in known}
+    if scope == "asset":
+        return [newest.get(terms.asset) or known[-1]]
+    try:
+        stored = [breaker for breaker in store.breakers() if breaker.key.startswith(f"{terms.asset}[{scope}=")]
+    except StoreUnavailable:  # the policy has admitted the batch all the same
+        stored = []
+    return list({**{breaker.key: breaker for breaker in stored}, **newest}.values())
+
+
+def of_breakers(asset: str, breakers: Sequence[Breaker], now: datetime, target: Any) -> dg.AssetCheckEvaluation:
+    """The worst of an asset's breakers as its check: red while the consumers of any are routed away. Where there are several, all are
+    listed."""
+    ordered = sorted(breakers, key=lambda each: (not enforced_open(each, now), _WORST_FIRST.index(each.state), each.key))
+    worst = ordered[0]
+    description = f"{worst.key} is {worst.state}" + (f": {worst.cause}" if worst.cause else "")
+    metadata = _told(worst, now)
+    if len(ordered) > 1:
+        away = sum(enforced_open(each, now) for each in ordered)
+        description = f"the consumers of {away} of {len(ordered)} breakers are routed away; the worst: {description}"
+        metadata |= {"breakers": len(ordered), "breakers_routed_away": away, "scopes": _table_of(ordered[:_LISTED], now)}
+    return dg.AssetCheckEvaluation(
+        asset_key=dg.AssetKey.from_user_string(asset),
+        check_name=BREAKER,
+        passed=not enforced_open(worst, now),
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=description,
+        metadata=metadata,
+        target_materialization_data=target,
+        blocking=False,
+    )
+
+
+_WORST_FIRST = (State.OPEN, State.HALF_OPEN, State.CLOSED)
+_LISTED = 100  # breakers of one asset that its check lists, the worst first
+
+
+def _told(breaker: Breaker, now: datetime) -> dict[str, Any]:
+    """What the check says of one breaker."""
     metadata: dict[str, Any] = {
         "state": str(breaker.state),
         "generation": breaker.generation,
-        "is_open": int(is_open),
+        "is_open": int(enforced_open(breaker, now)),
         "cause": breaker.cause or "never tripped",
         "contract_version": breaker.contract_version,
     }
@@ -136,21 +176,28 @@ def of_breaker(asset: str, breaker: Breaker, now: datetime, target: Any) -> dg.A
         metadata["next_probe_after"] = dg.MetadataValue.timestamp(breaker.retry_at)
     if breaker.findings:
         metadata["findings"] = "\n".join(breaker.findings)
-    if breaker.override:
-        metadata["override"] = f"{breaker.override.kind} by {breaker.override.actor}: {breaker.override.reason}"
-    return dg.AssetCheckEvaluation(
-        asset_key=dg.AssetKey.from_user_string(asset),
-        check_name=BREAKER,
-        passed=not is_open,
-        severity=dg.AssetCheckSeverity.ERROR,
-        description=f"{breaker.key} is {breaker.state}" + (f": {breaker.cause}" if breaker.cause else ""),
-        metadata=metadata,
-        target_materialization_data=target,
-        blocking=False,
-    )
+    if (word := breaker.override) is not None:
+        until = f"until {word.expires_at:%Y-%m-%d %H:%MZ}" if word.expires_at else "until reset"
+        metadata["override"] = f"{word.kind} by {word.actor} {until}: {word.reason}"
+    return metadata
 
 
-def report_breaker(instance: dg.DagsterInstance, asset: str, breaker: Breaker, now: datetime) -> None:
-    """Show the breaker's present state on the asset without a run."""
+def _table_of(breakers: Sequence[Breaker], now: datetime) -> dg.TableMetadataValue:
+    rows: list[dict[str, str | bool]] = [
+        {
+            "breaker": each.key,
+            "state": str(each.state),
+            "routed_away": enforced_open(each, now),
+            "since": f"{each.since:%Y-%m-%d %H:%MZ}" if each.since else "",
+            "cause": each.cause,
+        }
+        for each in breakers
+    ]
+    columns = [dg.TableColumn(name, "bool" if name == "routed_away" else "string") for name in rows[0]]
+    return dg.TableMetadataValue([dg.TableRecord({**row}) for row in rows], dg.TableSchema(columns))
+
+
+def report_breakers(instance: dg.DagsterInstance, asset: str, breakers: Sequence[Breaker], now: datetime) -> None:
+    """Show the present state of an asset's breakers on it without a run."""
     key = dg.AssetKey.from_user_string(asset)
-    instance.report_runless_asset_event(of_breaker(asset, breaker, now, private.target_of(instance, key, None)))
+    instance.report_runless_asset_event(of_breakers(asset, breakers, now, private.target_of(instance, key, None)))

@@ -13,6 +13,7 @@ from dagster_contracts.core.errors import ContractError
 from dagster_contracts.judgement import Terms
 from dagster_contracts.plugin import checks, private, sensors
 from dagster_contracts.plugin.deliveries import with_freshness
+from dagster_contracts.plugin.fitting import terms_fit
 from dagster_contracts.plugin.resource import BreakerResource
 from dagster_contracts.plugin.routing import GATED, routing_around
 from dagster_contracts.plugin.site import RESOURCE, Site
@@ -43,6 +44,7 @@ def with_contracts(
     specs = [spec for item in private.iterate_assets(assets) for spec in item.specs]
     specs += [item for item in assets if isinstance(item, dg.AssetSpec)]
     attached = attach(_loaded(contracts), [spec.key.to_user_string() for spec in specs])
+    terms_fit(attached, specs)
     made_here = [spec for item in private.iterate_assets(assets) if item.is_executable for spec in item.specs]
     site = Site.of(defs, made_here, attached, breakers or BreakerResource(), clock or StoreClock())
     _refuse_resolved_jobs(defs, site)

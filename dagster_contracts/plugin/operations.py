@@ -14,9 +14,9 @@ from typing import Any
 
 import dagster as dg
 
-from dagster_contracts import stored
+from dagster_contracts import recovery, stored
 from dagster_contracts.core.errors import MeasurementError, UsageError, did_you_mean
-from dagster_contracts.core.ledger import UNPARTITIONED, Batch, Partition, Status
+from dagster_contracts.core.ledger import UNPARTITIONED, Batch, Output, Partition, Status
 from dagster_contracts.core.verdict import Outcome, Verdict
 from dagster_contracts.judgement import Delivery, Judgement, Terms
 from dagster_contracts.plugin import private
@@ -231,6 +231,44 @@ def rejudge(defs: dg.Definitions, instance: dg.DagsterInstance, batch_id: str, *
     with _storage(defs, instance, batch.asset) as read:
         value = read(staging_key(batch.asset, batch.staged), batch.partition.key)
     return stored.rejudge(gate, terms, batch, value, actor=actor, reason=reason)
+
+
+@dataclass(frozen=True, slots=True)
+class HealedRow:
+    """An output that was made anew, and what became of it: ok, degraded, halted, or failed where its run was none of these."""
+
+    asset: str
+    partition: str
+    was: str
+    run: str
+    result: str
+
+
+def heal(defs: dg.Definitions, instance: dg.DagsterInstance, asset: str | None, on_progress: Callable[[str], None]) -> list[HealedRow]:
+    """Make degraded and halted outputs anew whose inputs are fresh now, each once, in this process; those that become due by it too.
+
+    A person says so: it is done where the policy says `heal: ask` as well. `asset` None: all that are defined here.
+    """
+    gate = site_of(defs).gate(instance)
+    made_here = [key.to_user_string() for item in private.iterate_assets(defs.assets) if item.is_executable for key in item.keys]
+    if asset is not None and asset not in made_here:
+        listed = ", ".join(sorted(made_here)[:10])
+        raise UsageError(f'no asset "{asset}" is made here{did_you_mean(asset, made_here) or ";"} assets: {listed}')
+    rows: dict[str, HealedRow] = {}
+    while due := [each.output for each in recovery.due_healings(gate, [asset] if asset else made_here) if each.output.id not in rows]:
+        for output in due:
+            row = rows[output.id] = _healed(defs, instance, gate, output)
+            on_progress(f"{row.asset} [{row.partition}]: {row.was} -> {row.result}")
+    return list(rows.values())
+
+
+def _healed(defs: dg.Definitions, instance: dg.DagsterInstance, gate: Any, output: Output) -> HealedRow:
+    job = private.job_of(defs, {dg.AssetKey.from_user_string(output.asset)})
+    tags = {"contracts/heal": output.id}
+    ran = job.execute_in_process(instance=instance, partition_key=output.partition.key, tags=tags, raise_on_error=False)
+    present = gate.store.output(output.asset, output.partition.key)
+    result = str(present.status) if present is not None and present.run_id == ran.run_id else "failed"
+    return HealedRow(output.asset, str(output.partition), str(output.status), str(ran.run_id), result if ran.success else "failed")
 
 
 def run_release(defs: dg.Definitions, instance: dg.DagsterInstance, batch: Batch) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 import dagster as dg
 
 from dagster_contracts import recovery, telemetry
-from dagster_contracts.core.breaker import asset_of
+from dagster_contracts.core.breaker import Breaker, asset_of
 from dagster_contracts.core.events import Event
 from dagster_contracts.plugin import checks
 from dagster_contracts.plugin.deliveries import deliveries_sensor
@@ -138,8 +138,11 @@ def relay(site: Site, instance: dg.DagsterInstance, sinks: Sequence[EventSink]) 
         sink.deliver(events)
     changed = {event.key for event in events if event.type.startswith("breaker.")}
     now = store.now()
+    by_asset: dict[str, list[Breaker]] = {}
     for breaker in store.breakers(sorted(changed)):
-        if asset_of(breaker.key) in site.terms:
-            checks.report_breaker(instance, asset_of(breaker.key), breaker, now)
+        by_asset.setdefault(asset_of(breaker.key), []).append(breaker)
+    for asset, breakers in by_asset.items():
+        if asset in site.terms:
+            checks.report_breakers(instance, asset, checks.standing(store, site.terms[asset], breakers), now)
     store.delivered(events)
     return events

@@ -225,7 +225,7 @@ class GatedStep:
         else:
             batches = "\n".join(judgement.batch.id for judgement in judgements)
             yield metadata.with_judgement(event, judgements[0], {BATCH: batches, STATUS: "published"})
-        yield from checks.evaluations(self.context, terms, judgements)
+        yield from checks.evaluations(self.context, self.gate.store, terms, judgements)
 
     def _judge(
         self, terms: Terms, place: Partition, value: object, event: dg.Output[Any], routes: Sequence[Route], *, divisible: bool
@@ -272,7 +272,7 @@ class GatedStep:
         key = dg.AssetKey.from_user_string(batch.asset)
         unknown = batch.outcome is Outcome.INCONCLUSIVE  # reading it again may help, so that retries are left alone
         if (unknown or batch.status is Status.QUARANTINED) and not self._anybody_goes_on(key):
-            yield from checks.evaluations(self.context, terms, [judgement], close=False)
+            yield from checks.evaluations(self.context, self.gate.store, terms, [judgement], close=False)
             if not unknown:
                 self.no_run_retries()
             raise dg.Failure(story, metadata=metadata.of_judgement(judgement), allow_retries=unknown)
@@ -307,7 +307,9 @@ class GatedStep:
             terms = self.site.terms[asset]
             own = [breaker.key for breaker in self.gate.store.breakers() if asset_of(breaker.key) == asset]
             judgements = [self._probe(terms, key) for key in own if wanted in (None, key)]
-            yield from checks.evaluations(self.context, terms, [judgement for judgement in judgements if judgement is not None])
+            yield from checks.evaluations(
+                self.context, self.gate.store, terms, [judgement for judgement in judgements if judgement is not None]
+            )
 
     def _probe(self, terms: Terms, key: str) -> Judgement | None:
         claimed = self.gate.claim(terms, key, holder=f"run {self.context.run_id}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 
@@ -92,6 +93,18 @@ def test_a_wrong_end_is_refused_and_nothing_is_changed(run: Callable[..., Ran], 
     assert ran.code == 2
     assert said in ran.err
     assert SqlStore(past).breakers()[0].override is None
+
+
+def test_observe_only_before_the_first_batch(run: Callable[..., Ran], tmp_path: Path):
+    database = ("--database-url", f"sqlite:///{tmp_path}/new.db")
+    words = ("breaker", "observe-only", "vendor/new", "--reason", "trial", *database)
+    refused = run(*words)
+    assert (refused.code, (tmp_path / "new.db").exists()) == (2, False)
+    assert "breaker observe-only KEY --create" in refused.err
+    assert run(*words, "--create", "--until", "P14D").code == 0
+    (found,) = run("status", "--format", "json", *database).json["breakers"]
+    assert (found["key"], found["state"], found["override"]["kind"]) == ("vendor/new", "closed", "observe_only")
+    assert "override until 20" in run("status", *database).out
 
 
 @pytest.mark.parametrize("command", ["show", "history"])

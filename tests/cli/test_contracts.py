@@ -259,3 +259,20 @@ def test_what_may_be_meant_is_no_problem(run: Callable[..., Ran], tmp_path: Path
     assert (code, problems) == (0, [])
     assert len(notes) == (noted is not None)
     assert noted is None or noted in notes[0]
+
+
+def test_a_consumer_that_is_nearly_an_asset_of_the_contracts_is_warned_of(run: Callable[..., Ran], contract: Path, tmp_path: Path):
+    other = tmp_path / "scores.odcs.yaml"
+    other.write_text(
+        contract.read_text()
+        .replace("name: feed", "name: fraud_scores")
+        .replace("vendor/feed", "fraud_scores")
+        .replace("id: vendor-feed", "id: scores")
+    )
+    named = contract.read_text()
+    assert "circuitBreaker" in named
+    contract.write_text(named.replace("cooldown:", "consumers: [{asset: fraud_score, fallback: halt}]\n      cooldown:"))
+    ran = run("lint", contract, other, "--format", "json")
+    assert ran.json["problems"] == []
+    told = [warning["message"] for warning in ran.json["warnings"]]
+    assert told == ['the consumer "fraud_score" is no asset that is known here, did you mean "fraud_scores"?']

@@ -76,7 +76,7 @@ def test_an_override_that_has_expired_is_gone(run: Callable[..., Ran], past: str
 def test_an_empty_store_is_said_to_be_empty_and_stays_absent(run: Callable[..., Ran], tmp_path: Path):
     ran = run("status", "--database-url", f"sqlite:///{tmp_path}/none.db")
     assert ran.code == 0
-    assert ran.out.startswith("no breakers yet")
+    assert ran.out.startswith(f"no breakers yet in the SQLite store {tmp_path}/none.db, which does not exist yet: a breaker exists once")
     assert not (tmp_path / "none.db").exists()
     assert run("status", "--format", "json", "--database-url", f"sqlite:///{tmp_path}/none.db").json["breakers"] == []
 
