@@ -24,7 +24,6 @@ from dagster_contracts.core.breaker import Breaker, Judged, Refused, Step, asset
 from dagster_contracts.core.contract import Confidence, least
 from dagster_contracts.core.deliveries import is_new
 from dagster_contracts.core.errors import LostRace, StoreUnavailable
-from dagster_contracts.core.events import Draft
 from dagster_contracts.core.ledger import (
     Batch,
     Output,
@@ -54,6 +53,7 @@ from dagster_contracts.judgement import (
     change_of,
     judged_anew,
     still_published,
+    told_already,
     unrecorded,
 )
 from dagster_contracts.measuring import Taken, take
@@ -131,11 +131,7 @@ class Gate:
                 staged=known.staged if known else None,
                 released=released,
             )
-            drafts = (
-                ()
-                if judged.repeated and known is not None and known.status is batch.status
-                else events.of_batch(batch, self._incidents(delivery))
-            )
+            drafts = () if told_already(known, batch) else events.of_batch(batch, self._incidents(delivery))
             row = still_published(known, batch)
             step = Step(arrival.step.breaker, adopted.transitions + arrival.step.transitions)
             change = change_of(step, snapshot.now, drafts, row, *self._perhaps_overwritten(known, row))
@@ -239,21 +235,29 @@ class Gate:
             if (kept := self.store.decided(step, upstream, requested.key)) is not None:
                 return kept
             decided = self._decide(consumer, upstream, requested, accepts, terms, key)
-            kept = self.store.decide(step, consumer, decided)
+            return self._keep(step, consumer, decided)
         except StoreUnavailable as error:
             admit = terms is not None and terms.policy.admit_when_unavailable
             blind = route.unavailable(upstream, requested, key, str(error), admit=admit)
             telemetry.of_route(consumer, blind)
             return blind
-        if kept == decided:
-            telemetry.of_route(consumer, kept)
-        drafts = events.of_route(consumer, kept) if kept == decided else ()
-        if drafts and kept.breaker_key is not None:
+
+    def _keep(self, step: StepKey, consumer: str, decided: Route) -> Route:
+        """Remember a decision, with the event that tells of it in the same transaction; return the one that was kept before, if any."""
+        drafts, key = events.of_route(consumer, decided), decided.breaker_key
+        for _ in range(RACES):
+            change = Change()
+            if drafts and key is not None:
+                snapshot = self.store.load(key, asset=decided.upstream, partition=decided.requested)
+                change = change_of(Step(snapshot.breaker), snapshot.now, drafts) if snapshot.breaker else change
             try:
-                self._tell(kept.breaker_key, upstream, requested, drafts)
-            except StoreUnavailable as error:
-                logger.warning("%s was given %s of %s; no event tells of it: %s", consumer, kept.kind, upstream, error)
-        return kept
+                kept = self.store.decide(step, consumer, decided, change)
+            except LostRace:
+                continue
+            if kept == decided:
+                telemetry.of_route(consumer, kept)
+            return kept
+        raise StoreUnavailable(f"{key} changed {RACES} times while a route of {decided.upstream} was being recorded; try again")
 
     def _key_in_store(self, upstream: str, requested: Partition) -> str:
         """The breaker key of an upstream whose contract is not known here: another code location may have scoped it."""
@@ -375,11 +379,17 @@ class Gate:
         if confidence is Confidence.LOW:
             why = next((item.reason for item in inputs if item.confidence is Confidence.LOW), "")
             reviews = (Review(output.id, asset, partition, ReviewStatus.PENDING, now, why),)
-        self.store.save(Change(outputs=(output,), reviews=reviews))
-        if previous is not None and status is OutputStatus.OK and previous.status is not OutputStatus.OK:
-            for key in _keys(previous.inputs):
-                self._tell(key, asset, partition, (events.of_healing(previous, now),))
-        return output
+        made = Change(outputs=(output,), reviews=reviews)
+        if previous is None or status is not OutputStatus.OK or previous.status is OutputStatus.OK or not _keys(previous.inputs):
+            self.store.save(made)
+            return output
+        healing = events.of_healing(previous, now)
+
+        def decide(snapshot: Snapshot) -> tuple[Change, Output]:
+            told = change_of(Step(snapshot.breaker), snapshot.now, (healing,)) if snapshot.breaker else Change()
+            return replace(told, outputs=made.outputs, reviews=made.reviews), output
+
+        return self.transact(_keys(previous.inputs)[0], asset, partition, None, decide)
 
     # --- transactions ----------------------------------------------------------------------------------------------
 
@@ -416,16 +426,6 @@ class Gate:
             return Change(breaker=snapshot.breaker, batches=(revise(row, snapshot.now),)), None
 
         self.transact(batch.breaker_key, batch.asset, batch.partition, batch.id, decide)
-
-    def _tell(self, key: str, asset: str, partition: Partition, drafts: Sequence[Draft]) -> None:
-        """Put events of a breaker into the outbox that come with no change of it."""
-
-        def decide(snapshot: Snapshot) -> tuple[Change, None]:
-            if snapshot.breaker is None or not drafts:
-                return Change(), None
-            return change_of(Step(snapshot.breaker), snapshot.now, drafts), None
-
-        self.transact(key, asset, partition, None, decide)
 
 
 def _keys(inputs: Sequence[Route]) -> tuple[str, ...]:

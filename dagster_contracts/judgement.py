@@ -150,6 +150,16 @@ def admitted(policy: BreakerPolicy, outcome: Outcome) -> bool:
     return policy.admit_when_unavailable and outcome is not Outcome.FAIL
 
 
+def told_already(known: Batch | None, batch: Batch) -> bool:
+    """Whether the same delivery came to the same end before: a retry whose first answer was lost has nothing new to tell.
+
+    What could not be measured is told of once a run: another run has read it anew.
+    """
+    if known is None or (batch.outcome is Outcome.INCONCLUSIVE and batch.run_id != known.run_id):
+        return False
+    return (known.status, known.outcome, known.contract_version) == (batch.status, batch.outcome, batch.contract_version)
+
+
 def still_published(known: Batch | None, batch: Batch) -> Batch:
     """What the ledger keeps of a delivery that is refused though the same batch is published: it stands in the live place unchanged.
 

@@ -89,6 +89,9 @@ class MetricEngine(Protocol):
         ...
 
 
+NO_CHANGE = Change()
+
+
 class BreakerStore(Protocol):
     """Breakers with their history, ledger and outbox. Raises StoreUnavailable, LostRace or SchemaOutOfDate; reading never writes."""
 
@@ -149,8 +152,11 @@ class Ledger(Protocol):
         """
         ...
 
-    def decide(self, step: StepKey, consumer: str, route: Route) -> Route:
-        """Keep `route` as the decision for (step, upstream, requested partition), or return the one that is already kept."""
+    def decide(self, step: StepKey, consumer: str, route: Route, change: Change = NO_CHANGE) -> Route:
+        """Keep `route` as the decision for (step, upstream, requested partition), or return the one that is already kept.
+
+        `change` is saved in the same transaction, where `route` is kept now. Raises LostRace as `save` does, and keeps nothing then.
+        """
         ...
 
     def decided(self, step: StepKey, upstream: str, requested: str | None) -> Route | None: ...

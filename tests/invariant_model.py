@@ -10,7 +10,7 @@ from typing import Any
 from dagster_contracts.core.contract import Attached, BreakerPolicy, Contract, Operator, Property, QualityRule, SchemaObject
 from dagster_contracts.core.errors import StoreUnavailable
 from dagster_contracts.core.events import Event
-from dagster_contracts.core.ledger import Batch
+from dagster_contracts.core.ledger import Batch, Route, StepKey
 from dagster_contracts.core.snapshot import Change
 from dagster_contracts.judgement import Terms
 from dagster_contracts.ports import Store
@@ -84,7 +84,8 @@ class Unsteady:
         self.calls, self.after = trouble or (None, False)
 
     def __getattr__(self, name: str) -> Any:
-        work = self._save if name == "save" else getattr(self.steady, name)
+        own = {"save": self._save, "decide": self._decide}
+        work = own.get(name) or getattr(self.steady, name)
 
         def call(*given: Any, **named: Any) -> Any:
             if self.calls is None:
@@ -102,6 +103,13 @@ class Unsteady:
     def _save(self, change: Change) -> None:
         self.steady.save(change)
         self.watch(change)
+
+    def _decide(self, step: StepKey, consumer: str, route: Route, change: Change) -> Route:
+        before = len(self.steady.decisions(step))
+        kept = self.steady.decide(step, consumer, route, change)
+        if len(self.steady.decisions(step)) > before and change != Change():
+            self.watch(change)
+        return kept
 
 
 class Listener:

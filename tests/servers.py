@@ -73,6 +73,10 @@ class Server:
         self.stop()
         self.start()
 
+    @property
+    def is_running(self) -> bool:
+        return (self.folder / "data" / "postmaster.pid").exists()
+
     def execute(self, statement: str, database: str = _ADMIN) -> list[tuple[object, ...]]:
         with psycopg.connect(host=str(self.folder), user=_ADMIN, dbname=database, autocommit=True) as connection:
             cursor = connection.execute(statement.encode())

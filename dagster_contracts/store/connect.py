@@ -12,12 +12,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, SQLAlchemyError, TimeoutError
 
 from dagster_contracts import telemetry
 from dagster_contracts.core.errors import LostRace, SchemaOutOfDate, StoreError, StoreUnavailable
+
+if TYPE_CHECKING:
+    import psycopg
 
 UPGRADE = "run `dagster-contracts db upgrade`"
 WRITES = "contracts_writes"  # execution option: this transaction writes
@@ -30,6 +34,10 @@ _SQLITE = ("sqlite", "sqlite+pysqlite")
 _SHOWN = ("host", "port", "sslmode", "service")  # of a url's query; anything else may be a secret
 _CONNECT_SECONDS = 10
 _BUSY_SECONDS = 30
+# A peer that vanished without a word (a machine without power, a firewall that forgot the connection) is noticed by our side after half a
+# minute, and by the server before those who wait for its locks give up: not after the two hours that TCP allows.
+_WIRE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 4, "tcp_user_timeout": 30_000}
+_BOUNDS = {"idle_in_transaction_session_timeout": "20s", "lock_timeout": f"{_BUSY_SECONDS}s"}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -83,10 +91,9 @@ def engine_of(address: Address, *, create: bool = False) -> Engine:
 
 def _postgres_engine(url: URL) -> Engine:
     # Unprepared statements also pass through a connection pooler such as PgBouncer; the isolation is ours, not the database's default.
-    arguments: dict[str, object] = {"prepare_threshold": None}
-    if "connect_timeout" not in url.query:
-        arguments["connect_timeout"] = _CONNECT_SECONDS
-    return create_engine(
+    wanted = {"connect_timeout": _CONNECT_SECONDS, **_WIRE}
+    arguments: dict[str, object] = {"prepare_threshold": None, **{name: value for name, value in wanted.items() if name not in url.query}}
+    engine = create_engine(
         url,
         connect_args=arguments,
         isolation_level="READ COMMITTED",
@@ -94,6 +101,18 @@ def _postgres_engine(url: URL) -> Engine:
         pool_timeout=_BUSY_SECONDS,
         hide_parameters=True,
     )
+    asked = str(url.query.get("options", ""))
+    bounds = "; ".join(f"SET {name} = '{value}'" for name, value in _BOUNDS.items() if name not in asked)
+
+    def bound(connection: psycopg.Connection, record: object) -> None:
+        # Not as startup options, which a connection pooler refuses; and without a transaction of their own: one round trip.
+        connection.autocommit = True
+        connection.execute(bounds.encode())
+        connection.autocommit = False
+
+    if bounds:
+        event.listen(engine, "connect", bound)
+    return engine
 
 
 def _sqlite_engine(path: Path, mode: str) -> Engine:
@@ -174,6 +193,8 @@ _SQLSTATES: tuple[tuple[str, type[StoreError]], ...] = (
     ("57", StoreUnavailable),  # shutdown, starting up, cancelled by a timeout
     ("58", StoreUnavailable),  # the server's own input and output
     ("25006", StoreUnavailable),  # read-only: a standby, during a failover
+    ("25P03", StoreUnavailable),  # idle for too long inside a transaction: this process was held up
+    ("25P04", StoreUnavailable),  # the transaction took too long
     ("42P01", SchemaOutOfDate),  # no such table
     ("42703", SchemaOutOfDate),  # no such column
 )

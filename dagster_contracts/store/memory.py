@@ -20,7 +20,7 @@ from dagster_contracts.core.references import GoodProfile
 from dagster_contracts.core.retention import Pruned, Retention
 from dagster_contracts.core.snapshot import Change, Snapshot
 from dagster_contracts.core.verdict import ACCEPTED, Arrival
-from dagster_contracts.ports import Clock, StoreClock
+from dagster_contracts.ports import NO_CHANGE, Clock, StoreClock
 from dagster_contracts.store import dispensable
 from dagster_contracts.store.succession import ALIVE, CURRENT, Place, ended_as, lost_race, place_of, replaced_by, replacement_note
 
@@ -207,10 +207,13 @@ class MemoryStore:
             newest = list(reversed(found))[:limit]
             return [GoodProfile(self._profiles[each.id, metric], each.partition, each.arrived_at) for each in newest]
 
-    def decide(self, step: StepKey, consumer: str, route: Route) -> Route:
+    def decide(self, step: StepKey, consumer: str, route: Route, change: Change = NO_CHANGE) -> Route:
+        decision = (step, consumer, route.upstream, route.requested.key)
         with self._lock:
-            decision = Decision(step, consumer, route, self.now())
-            return self._decisions.setdefault((step, consumer, route.upstream, route.requested.key), decision).route
+            if decision not in self._decisions:
+                self.save(change)
+                self._decisions[decision] = Decision(step, consumer, route, self.now())
+            return self._decisions[decision].route
 
     def decided(self, step: StepKey, upstream: str, requested: str | None) -> Route | None:
         with self._lock:

@@ -20,7 +20,7 @@ from dagster_contracts.core.references import GoodProfile
 from dagster_contracts.core.retention import Pruned, Retention
 from dagster_contracts.core.snapshot import Change, Snapshot
 from dagster_contracts.core.verdict import Arrival
-from dagster_contracts.ports import Clock, StoreClock
+from dagster_contracts.ports import NO_CHANGE, Clock, StoreClock
 from dagster_contracts.store import profiles, reading, retention, succession, writing
 from dagster_contracts.store.connect import WRITES, Address, engine_of, parse, translated
 from dagster_contracts.store.tables import metadata
@@ -171,9 +171,10 @@ class SqlStore:
         with self._database.reading() as connection:
             return profiles.good(connection, reference, metric, key, asset, partition, batch_id)
 
-    def decide(self, step: StepKey, consumer: str, route: Route) -> Route:
-        with self._database.writing() as connection:
-            return writing.decide(connection, self._now(connection), step, consumer, route)
+    def decide(self, step: StepKey, consumer: str, route: Route, change: Change = NO_CHANGE) -> Route:
+        lost_race = None if change.breaker is None else succession.lost_race(change.breaker)
+        with self._database.writing(lost_race) as connection:
+            return writing.decide(connection, self._now(connection), step, consumer, route, change)
 
     def decided(self, step: StepKey, upstream: str, requested: str | None) -> Route | None:
         with self._database.reading() as connection:

@@ -47,8 +47,8 @@ def save(connection: Connection, change: Change) -> None:
         connection.execute(insert(tables.events).values(to_row(tables.events, event)))
 
 
-def decide(connection: Connection, at: datetime, step: StepKey, consumer: str, route: Route) -> Route:
-    """Insert where absent; return what stands."""
+def decide(connection: Connection, at: datetime, step: StepKey, consumer: str, route: Route, change: Change) -> Route:
+    """Insert where absent, and save `change` with it; return what stands."""
     row = {
         "run_id": step.run_id,
         "step": step.step,
@@ -59,7 +59,10 @@ def decide(connection: Connection, at: datetime, step: StepKey, consumer: str, r
         "decided_at": at,
         "route": to_json(route),
     }
-    connection.execute(_insert(connection, tables.decisions).values(row).on_conflict_do_nothing())
+    inserted = _insert(connection, tables.decisions).values(row).on_conflict_do_nothing().returning(tables.decisions.c.number)
+    if connection.execute(inserted).one_or_none() is not None:
+        save(connection, change)
+        return route
     return reading.decisions(connection, step, route.upstream, route.requested.key, consumer)[0]
 
 

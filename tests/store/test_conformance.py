@@ -418,6 +418,24 @@ def test_the_first_decision_stands(store: Store) -> None:
     assert list(store.decisions(step)) == [first]
 
 
+def test_a_change_comes_with_the_decision_that_stands(store: Store) -> None:
+    step = StepKey("run", "step")
+    told, events = numbered(breaker(), "told")
+    store.decide(step, "scores", route(), Change(breaker=told, events=events))
+    store.decide(step, "scores", route(kind=RouteKind.FRESH), Change(breaker=told, events=events))  # decided before: no second event
+    assert [event.message for event in store.pending()] == ["told"]
+    assert [each.version for each in store.breakers()] == [1]
+
+
+def test_a_decision_whose_change_loses_the_race_is_not_kept(store: Store) -> None:
+    step = StepKey("run", "step")
+    store.save(Change(breaker=breaker()))
+    told, events = numbered(breaker(), "told")
+    with pytest.raises(LostRace):
+        store.decide(step, "scores", route(), Change(breaker=told, events=events))
+    assert (list(store.decisions(step)), list(store.pending())) == ([], [])
+
+
 def test_decisions_are_kept_apart(store: Store) -> None:
     step = StepKey("run", "step")
     made = [

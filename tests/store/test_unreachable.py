@@ -145,6 +145,8 @@ def test_a_sqlite_file_that_stays_locked(tmp_path: Path, monkeypatch: pytest.Mon
         ("57P01", StoreUnavailable),  # shutdown
         ("57P03", StoreUnavailable),  # starting up
         ("25006", StoreUnavailable),  # standby
+        ("25P03", StoreUnavailable),  # held up inside a transaction
+        ("25P04", StoreUnavailable),  # a transaction that took too long
         ("40001", StoreUnavailable),  # serialization failure
         ("40P01", StoreUnavailable),  # deadlock
         ("42P01", SchemaOutOfDate),
