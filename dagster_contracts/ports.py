@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from dagster_contracts.core.breaker import Breaker, Transition
 from dagster_contracts.core.contract import Attached
@@ -189,12 +189,53 @@ class Ledger(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How far a sink is behind: so many events, the oldest of them recorded at `oldest` (None where nothing waits)."""
+
+    sink: str
+    events: int
+    oldest: datetime | None = None
+
+
 class Outbox(Protocol):
-    def pending(self, limit: int = 100) -> Sequence[Event]:
-        """Events not yet delivered; per breaker in order, and only from each breaker's first undelivered one on."""
+    """Recorded events, and for each sink and breaker a cursor: the number of the last event that the sink has been told.
+
+    A relay claims cursors under a lease, tells the sink, and moves them. Two relays never hold the same cursor; a lease that is not
+    given back (its relay died) ends by itself, by the database's clock.
+    """
+
+    def events(self, key: str | None = None, *, after: int = 0, limit: int = 1000) -> Sequence[Event]:
+        """Recorded events of all breakers, or of the breaker `key` those numbered above `after`; oldest first."""
         ...
 
-    def delivered(self, events: Sequence[Event]) -> None: ...
+    def register(self, sinks: Sequence[str]) -> None:
+        """Make the sinks known, in one transaction; nothing happens where no breaker exists yet.
+
+        Where no sink was known before they begin at the first event; a sink that comes later begins, for each breaker, where the least
+        advanced of the known ones stands.
+        """
+        ...
+
+    def claim(self, sink: str, *, holder: str, lease: timedelta, keys: int = 100, limit: int = 500) -> Sequence[Event]:
+        """Take the cursors of up to `keys` breakers that have events beyond them, and return those events: oldest first, of each
+        breaker without gap from its cursor on, about `limit` in all. Those told longest ago come first.
+        """
+        ...
+
+    def advance(self, sink: str, holder: str, cursors: Mapping[str, int]) -> None:
+        """Move the claimed cursors (breaker key -> number of the last event told) and give them back. Those that are held by somebody
+        else by now stay as they are.
+        """
+        ...
+
+    def waiting(self) -> Sequence[Waiting]:
+        """Every known sink by name, and how far it is behind."""
+        ...
+
+    def forget(self, sink: str) -> bool:
+        """Drop a sink's cursors: nothing waits for it any more. Whether it was known."""
+        ...
 
 
 class Threads(Protocol):
@@ -218,11 +259,23 @@ class ContractRegistry(Protocol):
 
 
 class EventSink(Protocol):
-    """One outside system that is told. Raises when it could not: the event then stays in the outbox."""
+    """One outside system that is told.
 
-    def deliver(self, events: Sequence[Event]) -> None: ...
+    `name` is how its cursors are kept: the same in every process, no other sink's. Making a sink connects to nothing.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    def deliver(self, events: Sequence[Event]) -> None:
+        """Tell the events of several breakers, those of one in the order given, within about half a minute. An event may come twice.
+
+        Raises DeliveryFailed where not all could be told.
+        """
+        ...
 
 
+@runtime_checkable
 class StoreSink(Protocol):
     """A sink that looks into the store, to say more than events tell and to remember what it has said: made into one with `beside`."""
 

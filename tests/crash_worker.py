@@ -21,6 +21,7 @@ from dagster_contracts.core.ledger import Output, Status, StepKey
 from dagster_contracts.gate import Gate
 from dagster_contracts.judgement import Delivery, Probe
 from dagster_contracts.ports import FixedClock, Store
+from dagster_contracts.relay import LEASE, Relay
 from dagster_contracts.store.sql import SqlStore
 from tests.gate_world import Counts, Data, daily, day, terms
 
@@ -46,12 +47,12 @@ class Mortal:
 
     def __getattr__(self, name: str) -> Any:
         work = getattr(self._store, name)
-        if name not in ("save", "decide", "delivered"):
+        if name not in ("save", "decide", "register", "claim", "advance"):
             return work
 
-        def written(*given: Any) -> Any:
+        def written(*given: Any, **named: Any) -> Any:
             self._fate.point()
-            result = work(*given)
+            result = work(*given, **named)
             self._fate.point()
             return result
 
@@ -137,16 +138,12 @@ class Feed:
             self.write(f"live/{going.partition.key}", data)
             self.gate.published(going, None)
 
-    def deliver_events(self, events: Sequence[Event]) -> None:
-        with (self.folder / "told").open("a") as file:
-            file.writelines(f"{event.sequence} {event.type}\n" for event in events)
-
     def relay(self, at: datetime) -> None:
-        self.clock.at = at
-        events = [event for event in self.store.pending(10_000) if event.key == self.asset]
-        self.deliver_events(events)
-        self.fate.point()
-        self.store.delivered(events)
+        """Twice: a lease that a relay died with has ended by the second time."""
+        relay = Relay(self.store, [Files(self.folder.parent)])
+        for self.clock.at in (at, at + LEASE):
+            relay.tick()
+            self.fate.point()
 
     def reconcile(self) -> None:
         for batch in self.store.batches(asset=self.asset, statuses=(Status.PUBLISHING,)):
@@ -168,6 +165,20 @@ class Feed:
             lambda: self.consume(day(5, 7), 3, Confidence.FULL, "healing run"),
             lambda: self.relay(day(5, 8)),
         ]
+
+
+class Files:
+    """An EventSink: appends to the file `told` in the folder of each event's breaker."""
+
+    name = "files"
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    def deliver(self, events: Sequence[Event]) -> None:
+        for event in events:
+            with (self.folder / event.key / "told").open("a") as file:
+                file.write(f"{event.sequence} {event.type}\n")
 
 
 def tell_story(url: str, asset: str, folder: str, dies_at: int | None, progress: str) -> None:

@@ -154,7 +154,7 @@ class World:
         return self.gate.record_output(consumer, daily(number), run, routes)
 
     def events(self) -> list[str]:
-        return [event.type.value for event in self.store.pending(10_000)]
+        return [event.type.value for event in self.store.events(limit=10_000)]
 
     def changes(self) -> list[tuple[str, str]]:
         """Changes of state, oldest first."""

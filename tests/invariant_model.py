@@ -115,6 +115,8 @@ class Unsteady:
 class Listener:
     """An EventSink that remembers."""
 
+    name = "listener"
+
     def __init__(self) -> None:
         self.received: list[Event] = []
 

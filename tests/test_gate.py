@@ -134,7 +134,7 @@ def test_the_story_of_the_demonstration() -> None:
         "route.served_fallback": 5,
         "output.healed": 4,
     }
-    assert [event.sequence for event in world.store.pending(100)] == list(range(1, 20))
+    assert [event.sequence for event in world.store.events(limit=100)] == list(range(1, 20))
     assert all(data is not BAD for data in world.live.values())
 
 
@@ -476,7 +476,7 @@ def test_a_low_output_opens_a_review_that_the_healed_one_supersedes() -> None:
     assert [review.status for review in world.store.reviews()] == [ReviewStatus.SUPERSEDED]
     healed = world.store.outputs(statuses=[OutputStatus.HEALED])
     assert [(output.id, output.ended_at) for output in healed] == [(low.id, day(6, 8))]
-    (told,) = [event for event in world.store.pending() if event.type == "output.healed"]
+    (told,) = [event for event in world.store.events() if event.type == "output.healed"]
     assert (told.key, told.payload["asset"], told.payload["seconds"]) == ("feed", "underwriting_scores", 7200.0)
 
 

@@ -292,7 +292,7 @@ def test_an_override_takes_effect_at_once_and_is_told() -> None:
     closed = recovery.override(world.gate, "feed", OverrideKind.FORCE_CLOSED, actor="ann", reason="false alarm", expires_at=day(7))
     assert (closed.override.kind if closed.override else None) is OverrideKind.FORCE_CLOSED
     assert world.route("fraud_scores", 7, FULL).kind is RouteKind.UNJUDGED
-    event = world.store.pending()[-1]
+    event = world.store.events()[-1]
     assert (event.type.value, event.payload["actor"], event.payload["cause"]) == ("breaker.changed", "ann", "force_closed: false alarm")
     world.clock.at = day(7)
     assert world.route("fraud_scores", 7, FULL).kind is RouteKind.HALTED

@@ -63,7 +63,7 @@ def test_few_failing_rows_are_set_aside_and_the_rest_is_published() -> None:
     assert told["risk.enum"].observed == "12 of 100 rows (12%) outside: 57 (12); set aside with 12 of 100 rows (12%)"
     assert told["risk.enum"].failing_rows == 12
     assert len(told["risk.enum"].sample) == 12
-    assert EventType.CONTRACT_VIOLATED in {event.type for event in lab.store.pending()}
+    assert EventType.CONTRACT_VIOLATED in {event.type for event in lab.store.events()}
 
 
 @pytest.mark.parametrize(("bad", "outcome"), [(25, Outcome.WARN), (26, Outcome.FAIL)])

@@ -173,7 +173,7 @@ def test_its_event_says_what_is_missing() -> None:
     feed = world()
     feed.deliver(1, GOOD, day(2, 6))
     look(feed, day(3, 9))
-    (event,) = feed.store.pending()
+    (event,) = feed.store.events()
     assert event.message == (
         "feed: sla.frequency: a delivery was due at 2026-01-03T06:00:00Z and has not arrived; the last came at 2026-01-02T06:00:00Z"
     )
@@ -288,7 +288,7 @@ def test_breakers_of_others_are_left_alone() -> None:
     feed.deliver(1, GOOD, day(2, 6))
     feed.clock.at = day(9)
     assert record_missed(feed.gate, {}, lambda asset, now: ()) == []
-    assert feed.store.pending() == []
+    assert feed.store.events() == []
 
 
 def test_a_tick_that_finds_nothing_writes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

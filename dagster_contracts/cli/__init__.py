@@ -4,6 +4,7 @@
     options    options that several commands share, and reading times
     contracts  lint, test          breakers  status, breaker ...     batches  batch ...
     database   db upgrade          dagster   demo, baseline, reconcile
+    relay      relay
     printing   text and JSON on a terminal or a pipe                 forms    values -> JSON
 
 Only typer is imported at start; rich, Polars, SQLAlchemy and Dagster are imported by the commands that use them.

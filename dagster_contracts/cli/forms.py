@@ -12,6 +12,7 @@ from dagster_contracts.core.contract import BreakerPolicy
 from dagster_contracts.core.durations import format_duration
 from dagster_contracts.core.ledger import Batch, Output, Review, Route
 from dagster_contracts.core.verdict import verdict_to_json
+from dagster_contracts.ports import Waiting
 
 
 def time(moment: datetime | None) -> str | None:
@@ -143,6 +144,10 @@ def of_review(review: Review) -> dict[str, object]:
         "actor": review.actor,
         "decided_at": time(review.decided_at),
     }
+
+
+def of_waiting(waiting: Waiting) -> dict[str, object]:
+    return {"sink": waiting.sink, "undelivered": waiting.events, "oldest": time(waiting.oldest)}
 
 
 def of_row(row: object) -> dict[str, object]:

@@ -13,7 +13,7 @@ from dagster_contracts.cli.wording import WAITING, age, first_reason, outlook, p
 from dagster_contracts.core import breaker as machine
 from dagster_contracts.core.breaker import Breaker, State
 from dagster_contracts.core.ledger import Batch, Output, OutputStatus, Review, ReviewStatus, Status
-from dagster_contracts.ports import Store
+from dagster_contracts.ports import Store, Waiting
 
 _COLUMNS = ("what", "where", "state", "since", "for", "why", "next")
 
@@ -25,12 +25,13 @@ class _Status:
     batches: Sequence[Batch]  # held, quarantined, publishing
     outputs: Sequence[Output]  # degraded, halted
     reviews: Sequence[Review]  # pending
+    sinks: Sequence[Waiting]
 
 
 def status(format: FormatOption = Format.TEXT, database_url: UrlOption = None) -> None:
     """Every breaker, and all that waits for something.
 
-    Held and quarantined batches, degraded and halted outputs, pending reviews.
+    Held and quarantined batches, degraded and halted outputs, pending reviews, events that a sink was not told yet.
     """
     found = _read(options.store_at(database_url))
     if format is Format.JSON:
@@ -51,6 +52,7 @@ def _read(store: Store) -> _Status:
         store.batches(statuses=WAITING, limit=LISTED),
         store.outputs(statuses=(OutputStatus.DEGRADED, OutputStatus.HALTED), limit=LISTED),
         store.reviews(statuses=(ReviewStatus.PENDING,), limit=LISTED),
+        store.waiting(),
     )
     for rows, what in ((found.batches, "batches"), (found.outputs, "outputs"), (found.reviews, "reviews")):
         options.tell_of_limit(len(rows), what)
@@ -67,6 +69,7 @@ def _form(found: _Status) -> dict[str, object]:
         "publishing": batches[Status.PUBLISHING],
         "degraded": [forms.of_output(output, found.now) for output in found.outputs],
         "reviews": [forms.of_review(review) for review in found.reviews],
+        "sinks": [forms.of_waiting(waiting) for waiting in found.sinks],
     }
 
 
@@ -84,6 +87,10 @@ def _rows(found: _Status) -> Iterator[tuple[object, ...]]:
     for review in found.reviews:
         place = f"{review.asset} [{review.partition}]"
         yield ("review", place, review.status, *age(review.opened_at, now), review.reason, "a person looks at it")
+    for waiting in found.sinks:
+        if waiting.oldest is not None:
+            told = f"{waiting.events} events were not delivered yet"
+            yield ("sink", waiting.sink, "behind", *age(waiting.oldest, now), told, "delivered by contracts_relay or `relay`")
 
 
 def _breaker_row(breaker: Breaker, now: datetime) -> tuple[object, ...]:

@@ -14,11 +14,13 @@ from dagster_contracts.judgement import Terms
 from dagster_contracts.plugin import checks, private, sensors
 from dagster_contracts.plugin.deliveries import with_freshness
 from dagster_contracts.plugin.fitting import terms_fit
+from dagster_contracts.plugin.relaying import LOG
 from dagster_contracts.plugin.resource import BreakerResource
 from dagster_contracts.plugin.routing import GATED, routing_around
 from dagster_contracts.plugin.site import RESOURCE, Site
 from dagster_contracts.plugin.step import GatedStep
-from dagster_contracts.ports import Clock, StoreClock
+from dagster_contracts.ports import Clock, EventSink, StoreClock, StoreSink
+from dagster_contracts.relay import distinct
 
 
 def with_contracts(
@@ -27,6 +29,7 @@ def with_contracts(
     *,
     breakers: BreakerResource | None = None,
     clock: Clock | None = None,
+    sinks: Sequence[EventSink | StoreSink] = (),
 ) -> dg.Definitions:
     """Govern the assets of a Definitions by data contracts.
 
@@ -35,9 +38,13 @@ def with_contracts(
     routing, and the sensors `contracts_probe`, `contracts_heal` and `contracts_relay`; where a contract says when batches come, also
     `contracts_deliveries` and a freshness policy. The given `defs` is left as it was; loading reads the contract files and nothing else.
 
+    `contracts_relay` tells the log of everything that happens to breakers and batches, and `sinks` too, such as
+    `dagster_contracts.sinks.kafka.KafkaEvents`.
+
     Raises ContractError (all problems at once) where a contract is wrong, matches no or several assets, or an asset cannot be governed.
     """
     private.require_known_dagster()
+    distinct([LOG.name, *(sink.name for sink in sinks)])
     if RESOURCE in (defs.resources or {}):
         raise ContractError(f'the resource key "{RESOURCE}" is taken, or with_contracts was called twice; call it once, with all contracts')
     sensors_given, schedules, assets = _gathered(defs)
@@ -54,7 +61,7 @@ def with_contracts(
         defs,
         assets=wrapped,
         resources={**_routed({"io_manager": private.DEFAULT_IO_MANAGER, **(defs.resources or {})}, site), RESOURCE: site},
-        sensors=[*sensors_given, *sensors.all_sensors(site, wrapped)],
+        sensors=[*sensors_given, *sensors.all_sensors(site, wrapped, sinks)],
         schedules=schedules,
     )
 

@@ -3,7 +3,7 @@
     contracts_probe       a breaker's cooldown is over and there is a batch to judge: a run that selects only the asset's checks
     contracts_heal        held batches may be published, and outputs made from fallback data can be made anew
     contracts_deliveries  promised deliveries that do not come are told of (deliveries.py); only where a contract says when they come
-    contracts_relay       events in the outbox are delivered, and the breaker check of the asset shows the present state
+    contracts_relay       events in the outbox are delivered, and the breaker check of the asset shows the present state (relaying.py)
 
 Run keys are made of ids and generations, so asking twice starts one run; every tick is bounded.
 """
@@ -15,21 +15,19 @@ from typing import Any
 
 import dagster as dg
 
-from dagster_contracts import recovery, telemetry
-from dagster_contracts.core.breaker import Breaker, asset_of
-from dagster_contracts.core.events import Event
-from dagster_contracts.plugin import checks
+from dagster_contracts import recovery
+from dagster_contracts.core.breaker import asset_of
 from dagster_contracts.plugin.deliveries import deliveries_sensor
+from dagster_contracts.plugin.relaying import relay_sensor
 from dagster_contracts.plugin.site import Site
 from dagster_contracts.plugin.step import PROBED, RELEASE
-from dagster_contracts.ports import EventSink
-from dagster_contracts.sinks.log import LogSink
+from dagster_contracts.ports import EventSink, StoreSink
 
-PROBE, HEAL, RELAY = "contracts_probe", "contracts_heal", "contracts_relay"
+PROBE, HEAL = "contracts_probe", "contracts_heal"
 PER_TICK = 25  # run requests, so that a long outage heals in batches
 
 
-def all_sensors(site: Site, assets: Sequence[object]) -> list[dg.SensorDefinition]:
+def all_sensors(site: Site, assets: Sequence[object], sinks: Sequence[EventSink | StoreSink] = ()) -> list[dg.SensorDefinition]:
     """The sensors of a code location; none where nothing is governed."""
     if not site.terms:
         return []
@@ -39,7 +37,7 @@ def all_sensors(site: Site, assets: Sequence[object]) -> list[dg.SensorDefinitio
     check_keys = [
         check for item in assets if isinstance(item, dg.AssetsDefinition) for check in item.check_keys if check.asset_key in governed
     ]
-    sensors = [_probe(site, check_keys), _heal(site, concerned), _relay(site, governed, [LogSink()])]
+    sensors = [_probe(site, check_keys), _heal(site, concerned), relay_sensor(site, sinks)]
     partitions = {
         key.to_user_string(): item.specs_by_key[key].partitions_def
         for item in assets
@@ -111,38 +109,3 @@ def heal_requests(site: Site, instance: dg.DagsterInstance, assets: Sequence[str
                 partition_key=output.partition.key,
                 tags={"contracts/heal": output.id},
             )
-
-
-def _relay(site: Site, governed: Sequence[dg.AssetKey], sinks: Sequence[EventSink]) -> dg.SensorDefinition:
-    @dg.sensor(
-        name=RELAY,
-        description="Delivers breaker events, and shows the state of each breaker on its asset.",
-        minimum_interval_seconds=30,
-        default_status=dg.DefaultSensorStatus.RUNNING,
-    )
-    def contracts_relay(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        telemetry.observe_breakers(site.gate(context.instance).store)
-        events = relay(site, context.instance, sinks)
-        return dg.SkipReason(f"delivered {len(events)} events" if events else "no event is waiting")
-
-    return contracts_relay
-
-
-def relay(site: Site, instance: dg.DagsterInstance, sinks: Sequence[EventSink]) -> Sequence[Event]:
-    """Deliver what waits in the outbox to every sink, then mark it delivered. An error leaves it there for the next tick."""
-    store = site.gate(instance).store
-    events = store.pending(limit=500)
-    if not events:
-        return ()
-    for sink in sinks:
-        sink.deliver(events)
-    changed = {event.key for event in events if event.type.startswith("breaker.")}
-    now = store.now()
-    by_asset: dict[str, list[Breaker]] = {}
-    for breaker in store.breakers(sorted(changed)):
-        by_asset.setdefault(asset_of(breaker.key), []).append(breaker)
-    for asset, breakers in by_asset.items():
-        if asset in site.terms:
-            checks.report_breakers(instance, asset, checks.standing(store, site.terms[asset], breakers), now)
-    store.delivered(events)
-    return events

@@ -15,8 +15,14 @@ logger = logging.getLogger("dagster_contracts.events")
 class LogSink:
     """One line an event: WARNING where a breaker opened, INFO otherwise. The line ends in the payload as JSON."""
 
+    name = "log"
+
     def deliver(self, events: Sequence[Event]) -> None:
         for event in events:
-            level = logging.WARNING if event.type in ALARMS else logging.INFO
-            document = json.dumps({"id": event.id, "at": event.at.isoformat(), **event.payload}, ensure_ascii=True, sort_keys=True)
-            logger.log(level, "%s %s %s", event.type, event.message.encode("unicode_escape").decode("ascii"), document)
+            logger.log(logging.WARNING if event.type in ALARMS else logging.INFO, "%s", line_of(event))
+
+
+def line_of(event: Event) -> str:
+    """ASCII, without line breaks: type, message, payload as JSON."""
+    document = json.dumps({"id": event.id, "at": event.at.isoformat(), **event.payload}, ensure_ascii=True, sort_keys=True)
+    return f"{event.type} {event.message.encode('unicode_escape').decode('ascii')} {document}"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from threading import RLock
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from dagster_contracts.core.breaker import Breaker, Transition
 from dagster_contracts.core.errors import LostRace, StoreError
@@ -20,13 +20,21 @@ from dagster_contracts.core.references import GoodProfile
 from dagster_contracts.core.retention import Pruned, Retention
 from dagster_contracts.core.snapshot import Change, Snapshot
 from dagster_contracts.core.verdict import ACCEPTED, Arrival
-from dagster_contracts.ports import NO_CHANGE, Clock, StoreClock
+from dagster_contracts.ports import NO_CHANGE, Clock, StoreClock, Waiting
 from dagster_contracts.store import dispensable
 from dagster_contracts.store.succession import ALIVE, CURRENT, Place, ended_as, lost_race, place_of, replaced_by, replacement_note
 
 T = TypeVar("T")
 _SYSTEM_CLOCK = StoreClock()
 _ALWAYS = datetime.min.replace(tzinfo=UTC)
+
+
+class Cursor(NamedTuple):
+    """The last event told, who is telling more, and from when on anybody may."""
+
+    sequence: int = 0
+    holder: str | None = None
+    free_from: datetime = _ALWAYS
 
 
 class MemoryStore:
@@ -44,7 +52,8 @@ class MemoryStore:
         self._outputs: dict[str, Output] = {}  # in order of first recording, as are reviews
         self._reviews: dict[str, Review] = {}
         self._events: dict[tuple[str, int], Event] = {}
-        self._delivered: set[tuple[str, int]] = set()
+        self._sinks: set[str] = set()
+        self._cursors: dict[tuple[str, str], Cursor] = {}  # (sink, breaker key)
         self._threads: dict[tuple[str, str], Mapping[str, Any]] = {}
 
     def now(self) -> datetime:
@@ -244,13 +253,60 @@ class MemoryStore:
 
     # --- outbox ---
 
-    def pending(self, limit: int = 100) -> Sequence[Event]:
+    def events(self, key: str | None = None, *, after: int = 0, limit: int = 1000) -> Sequence[Event]:
         with self._lock:
-            return [event for number, event in self._events.items() if number not in self._delivered][:limit]
+            return [event for event in self._events.values() if key is None or (event.key == key and event.sequence > after)][:limit]
 
-    def delivered(self, events: Sequence[Event]) -> None:
+    def register(self, sinks: Sequence[str]) -> None:
         with self._lock:
-            self._delivered.update((event.key, event.sequence) for event in events)
+            if not self._breakers:
+                return
+            known = set(self._sinks)
+            for sink in set(sinks) - known:
+                self._sinks.add(sink)
+                for key in self._breakers if known else ():
+                    self._cursors[sink, key] = Cursor(min(self._cursor(other, key).sequence for other in known))
+
+    def _cursor(self, sink: str, key: str) -> Cursor:
+        return self._cursors.get((sink, key), Cursor())
+
+    def claim(self, sink: str, *, holder: str, lease: timedelta, keys: int = 100, limit: int = 500) -> Sequence[Event]:
+        with self._lock:
+            now = self.now()
+            behind = [key for key, breaker in self._breakers.items() if breaker.event_sequence > self._cursor(sink, key).sequence]
+            free = [key for key in behind if self._cursor(sink, key).free_from <= now]
+            taken = sorted(free, key=lambda key: (self._cursor(sink, key).free_from, key))[:keys]
+            for key in taken:
+                self._cursors[sink, key] = self._cursor(sink, key)._replace(holder=holder, free_from=now + lease)
+            each = max(1, limit // max(1, len(taken)))
+            wanted = {key: range(cursor := self._cursors[sink, key].sequence + 1, cursor + each) for key in taken}
+            return [event for event in self._events.values() if event.sequence in wanted.get(event.key, ())]
+
+    def advance(self, sink: str, holder: str, cursors: Mapping[str, int]) -> None:
+        with self._lock:
+            for key, sequence in cursors.items():
+                if self._cursor(sink, key).holder == holder:
+                    self._cursors[sink, key] = Cursor(sequence, None, self.now())
+
+    def waiting(self) -> Sequence[Waiting]:
+        with self._lock:
+            return [self._waiting(sink) for sink in sorted(self._sinks)]
+
+    def _waiting(self, sink: str) -> Waiting:
+        left = [event.at for event in self._events.values() if event.sequence > self._cursor(sink, event.key).sequence]
+        return Waiting(sink, len(left), min(left, default=None))
+
+    def _told(self) -> set[tuple[str, int]]:
+        """Events that every sink has been told; none where no sink is known."""
+        reached = {key: min((self._cursor(sink, key).sequence for sink in self._sinks), default=0) for key in self._breakers}
+        return {place for place in self._events if place[1] <= reached.get(place[0], 0)}
+
+    def forget(self, sink: str) -> bool:
+        with self._lock:
+            known = sink in self._sinks
+            self._sinks.discard(sink)
+            self._cursors = {place: cursor for place, cursor in self._cursors.items() if place[0] != sink}
+            return known
 
     # --- retention ---
 
@@ -266,7 +322,7 @@ class MemoryStore:
             decisions = dispensable.decisions(self._decisions.values(), at - kept.decisions)
             outputs = dispensable.outputs(self._outputs.values(), at - kept.outputs)
             reviews = dispensable.reviews(self._reviews.values(), self._outputs.values(), at - kept.reviews)
-            events = dispensable.events(self._events.values(), self._delivered, self._breakers, at - kept.events)
+            events = dispensable.events(self._events.values(), self._told(), self._breakers, at - kept.events)
             if not dry_run:
                 self._batches = {batch.id: replace(batch, verdict=None) if batch.id in verdicts else batch for batch in left}
                 self._profiles = {of: profile for of, profile in self._profiles.items() if of[0] not in batch_ids}

@@ -10,7 +10,6 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, li
 
 from dagster_contracts.core.breaker import Breaker, Transition, asset_of
 from dagster_contracts.core.contract import Confidence
-from dagster_contracts.core.events import Event
 from dagster_contracts.core.ledger import Batch, Output, Partition, Review, Route, Status, StepKey
 from dagster_contracts.core.snapshot import Snapshot
 from dagster_contracts.core.verdict import ACCEPTED, Arrival, Outcome
@@ -179,13 +178,6 @@ def reviews(connection: Connection, statuses: Sequence[str], limit: int) -> list
     if statuses:
         query = query.where(columns.status.in_([str(status) for status in statuses]))
     return [from_row(Review, row) for row in connection.execute(query).mappings()]
-
-
-def pending(connection: Connection, limit: int) -> list[Event]:
-    """In order of recording. A breaker's events are recorded in their own order, so none comes before its predecessor."""
-    columns = tables.events.columns
-    query = select(tables.events).where(columns.delivered_at.is_(None)).order_by(columns.number).limit(limit)
-    return [from_row(Event, row) for row in connection.execute(query).mappings()]
 
 
 def thread(connection: Connection, sink: str, incident: str) -> Mapping[str, Any] | None:

@@ -196,13 +196,13 @@ def _over_events(before: datetime) -> ColumnElement[bool]:
 
 
 def _told() -> ColumnElement[bool]:
-    """Delivered, and the cursor of every sink that has one anywhere stands on it or past it."""
+    """The cursor of every sink that is known stands on it or past it."""
     c = tables.events.c
     sink, cursor = tables.cursors.alias("sink"), tables.cursors.alias("cursor")
     past = exists().where(cursor.c.sink == sink.c.sink, cursor.c.key == c.key, cursor.c.sequence >= c.sequence)
     past = past.correlate(sink, tables.events)
     anybody = exists(select(tables.cursors.c.sink))
-    return and_(or_(anybody, c.delivered_at.is_not(None)), ~exists(select(sink.c.sink).where(~past)))
+    return and_(anybody, ~exists(select(sink.c.sink).where(~past)))
 
 
 def _over_threads(before: datetime) -> ColumnElement[bool]:

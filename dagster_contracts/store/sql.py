@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,8 @@ from dagster_contracts.core.references import GoodProfile
 from dagster_contracts.core.retention import Pruned, Retention
 from dagster_contracts.core.snapshot import Change, Snapshot
 from dagster_contracts.core.verdict import Arrival
-from dagster_contracts.ports import NO_CHANGE, Clock, StoreClock
-from dagster_contracts.store import profiles, reading, retention, succession, writing
+from dagster_contracts.ports import NO_CHANGE, Clock, StoreClock, Waiting
+from dagster_contracts.store import outbox, profiles, reading, retention, succession, writing
 from dagster_contracts.store.connect import WRITES, Address, engine_of, parse, translated
 from dagster_contracts.store.tables import metadata
 from dagster_contracts.store.upgrade import require, revision, upgrade_at
@@ -196,13 +196,37 @@ class SqlStore:
         with self._database.reading() as connection:
             return reading.reviews(connection, statuses, limit)
 
-    def pending(self, limit: int = 100) -> Sequence[Event]:
+    def events(self, key: str | None = None, *, after: int = 0, limit: int = 1000) -> Sequence[Event]:
         with self._database.reading() as connection:
-            return reading.pending(connection, limit)
+            return outbox.events(connection, key, after, limit)
 
-    def delivered(self, events: Sequence[Event]) -> None:
+    def register(self, sinks: Sequence[str]) -> None:
+        with self._database.reading() as connection:
+            if not outbox.unknown(connection, sinks):
+                return
         with self._database.writing() as connection:
-            writing.delivered(connection, self._now(connection), events)
+            outbox.register(connection, sinks)
+
+    def claim(self, sink: str, *, holder: str, lease: timedelta, keys: int = 100, limit: int = 500) -> Sequence[Event]:
+        # Most looks end here, and no writer has waited for them.
+        with self._database.reading() as connection:
+            found = outbox.behind(connection, sink, self._now(connection), keys)
+        if not found:
+            return ()
+        with self._database.writing() as connection:
+            return outbox.claim(connection, sink, found, self._now(connection), holder, lease, limit)
+
+    def advance(self, sink: str, holder: str, cursors: Mapping[str, int]) -> None:
+        with self._database.writing() as connection:
+            outbox.advance(connection, sink, holder, cursors, self._now(connection))
+
+    def waiting(self) -> Sequence[Waiting]:
+        with self._database.reading() as connection:
+            return outbox.waiting(connection)
+
+    def forget(self, sink: str) -> bool:
+        with self._database.writing() as connection:
+            return outbox.forget(connection, sink)
 
     def prune(self, kept: Retention, *, dry_run: bool = False) -> Pruned:
         return retention.prune(self._database.reading, self._database.writing, self.now(), kept, dry_run=dry_run)

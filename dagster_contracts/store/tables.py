@@ -225,18 +225,12 @@ events = Table(
     Column("message", Document, nullable=False),
     Column("payload", Document, nullable=False),
     Column("incident", BigInteger),
-    Column("delivered_at", Instant),
     UniqueConstraint("key", "sequence", name="contracts_events_id"),
     Index("contracts_events_of_incident", "key", "incident", "sequence"),
-    Index(
-        "contracts_events_pending",
-        "number",
-        postgresql_where=text("delivered_at IS NULL"),
-        sqlite_where=text("delivered_at IS NULL"),
-    ),
 )
 
-# How far each sink has been told of each breaker's events, and which relay is telling it now.
+# How far each sink has been told of each breaker's events, and which relay is telling it now: free from `leased_until` on. A row with an
+# empty key says that the sink is known; a breaker without a row is told from its first event on.
 cursors = Table(
     "contracts_cursors",
     metadata,

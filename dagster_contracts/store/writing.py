@@ -7,7 +7,7 @@ order: no deadlock, and arrival numbers that grow in the order of commits.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -17,7 +17,6 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from dagster_contracts.core.breaker import Breaker
 from dagster_contracts.core.errors import LostRace
-from dagster_contracts.core.events import Event
 from dagster_contracts.core.ledger import Batch, Output, OutputStatus, ReviewStatus, Route, Status, StepKey
 from dagster_contracts.core.snapshot import Change
 from dagster_contracts.store import profiles, reading, tables
@@ -59,22 +58,15 @@ def decide(connection: Connection, at: datetime, step: StepKey, consumer: str, r
         "decided_at": at,
         "route": to_json(route),
     }
-    inserted = _insert(connection, tables.decisions).values(row).on_conflict_do_nothing().returning(tables.decisions.c.number)
+    inserted = inserting(connection, tables.decisions).values(row).on_conflict_do_nothing().returning(tables.decisions.c.number)
     if connection.execute(inserted).one_or_none() is not None:
         save(connection, change)
         return route
     return reading.decisions(connection, step, route.upstream, route.requested.key, consumer)[0]
 
 
-def delivered(connection: Connection, at: datetime, events: Sequence[Event]) -> None:
-    columns = tables.events.columns
-    for event in events:
-        same = and_(columns.key == event.key, columns.sequence == event.sequence)
-        connection.execute(update(tables.events).where(same).values(delivered_at=at))
-
-
 def keep_thread(connection: Connection, at: datetime, sink: str, incident: str, thread: Mapping[str, Any]) -> None:
-    statement = _insert(connection, tables.threads).values(sink=sink, incident=incident, thread=dict(thread), updated_at=at)
+    statement = inserting(connection, tables.threads).values(sink=sink, incident=incident, thread=dict(thread), updated_at=at)
     changed = {"thread": statement.excluded.thread, "updated_at": statement.excluded.updated_at}
     connection.execute(statement.on_conflict_do_update(index_elements=["sink", "incident"], set_=changed))
 
@@ -93,7 +85,7 @@ def _compare_and_set(connection: Connection, breaker: Breaker) -> None:
     row = to_row(tables.breakers, replace(breaker, version=breaker.version + 1))
     key = tables.breakers.c.key
     if breaker.version == 0:
-        won = connection.execute(_insert(connection, tables.breakers).values(row).on_conflict_do_nothing().returning(key))
+        won = connection.execute(inserting(connection, tables.breakers).values(row).on_conflict_do_nothing().returning(key))
     else:
         same = and_(key == breaker.key, tables.breakers.c.version == breaker.version)
         won = connection.execute(update(tables.breakers).where(same).values(row).returning(key))
@@ -156,10 +148,11 @@ def _end_earlier(connection: Connection, output: Output) -> None:
 
 def _upsert(connection: Connection, table: Table, row: Row) -> None:
     """Insert, or replace the row of the same id. A `number` stays what it was."""
-    statement = _insert(connection, table).values(row)
+    statement = inserting(connection, table).values(row)
     changed = {name: statement.excluded[name] for name in row if name != "id"}
     connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=changed))
 
 
-def _insert(connection: Connection, table: Table) -> postgresql.Insert | sqlite.Insert:
+def inserting(connection: Connection, table: Table) -> postgresql.Insert | sqlite.Insert:
+    """An INSERT that knows ON CONFLICT."""
     return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)

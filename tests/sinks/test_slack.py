@@ -42,7 +42,7 @@ def sink_of(slack: Slack, store: Store, readers: Sequence[Reader] = READERS, **o
 
 
 def events(store: Store) -> list[Event]:
-    return list(store.pending(100_000))
+    return list(store.events(limit=100_000))
 
 
 def text_of(message: dict[str, Any]) -> str:

@@ -31,7 +31,7 @@ from dagster_contracts.core.profile import CategoryProfile, NumericProfile, Prof
 from dagster_contracts.core.references import GoodProfile, KeptProfile
 from dagster_contracts.core.snapshot import Change, Snapshot
 from dagster_contracts.core.verdict import Arrival, Outcome
-from dagster_contracts.ports import FixedClock, Store
+from dagster_contracts.ports import FixedClock, Store, Waiting
 from tests.store.values import DAY, T0, batch, breaker, day, numbered, output, review, route, transition
 
 STATIC = Partition("static", None, None, ())
@@ -67,7 +67,7 @@ def test_an_empty_store_has_nothing(store: Store) -> None:
     assert snapshot == Snapshot(now=snapshot.now)
     assert (list(store.breakers()), list(store.transitions("feed")), store.batch("b"), list(store.batches())) == ([], [], None, [])
     assert list(store.arrivals("feed", day(1))) == []
-    assert (store.output("scores", None), list(store.outputs()), list(store.reviews()), list(store.pending())) == (None, [], [], [])
+    assert (store.output("scores", None), list(store.outputs()), list(store.reviews()), list(store.events())) == (None, [], [], [])
     assert (store.decided(StepKey("run", "step"), "feed", None), list(store.decisions(StepKey("run", "step")))) == (None, [])
 
 
@@ -115,7 +115,7 @@ def test_another_version_loses_and_nothing_is_written(store: Store, version: int
         )
     assert look(store).breaker == breaker(version=2, cause="second")
     assert (list(store.transitions("feed")), store.batch("b"), store.output("scores", None)) == ([], None, None)
-    assert (list(store.reviews()), list(store.pending())) == ([], [])
+    assert (list(store.reviews()), list(store.events())) == ([], [])
 
 
 def test_a_breaker_that_was_never_stored_cannot_be_updated(store: Store) -> None:
@@ -132,7 +132,7 @@ def test_all_of_a_change_is_written(store: Store) -> None:
     assert store.batch("b") == batch("b", sequence=1)
     assert store.output("scores", None) == output("o")
     assert list(store.reviews()) == [review("o")]
-    assert list(store.pending()) == list(events)
+    assert list(store.events()) == list(events)
 
 
 def test_breakers_come_by_key_in_byte_order(store: Store) -> None:
@@ -537,28 +537,105 @@ def test_outputs_and_reviews_are_found_by_status(store: Store) -> None:
 # --- the outbox ----------------------------------------------------------------------------------------------------
 
 
-def test_events_wait_until_delivered_in_order_of_recording(store: Store) -> None:
-    first, one = numbered(breaker("a"), "a1", "a2")
-    store.save(Change(breaker=first, events=one))
-    second, two = numbered(breaker("b"), "b1")
-    store.save(Change(breaker=second, events=two))
-    third, three = numbered(replace(first, version=1), "a3")
-    store.save(Change(breaker=third, events=three))
-    assert [event.id for event in store.pending()] == ["a:1", "a:2", "b:1", "a:3"]
-    assert list(store.pending(limit=2)) == [*one]
-    store.delivered(one[:1])
-    assert list(store.pending()) == [one[1], *two, *three]
-    store.delivered([*one, *two, *three])
-    assert list(store.pending()) == []
+LEASE = timedelta(minutes=1)
 
 
-def test_an_event_never_comes_without_its_predecessor(store: Store) -> None:
+def claimed(store: Store, sink: str = "log", holder: str = "me", **bounds: int) -> list[str]:
+    return [event.id for event in store.claim(sink, holder=holder, lease=LEASE, **bounds)]
+
+
+def recorded(store: Store, **counts: int) -> None:
+    """So many events of each breaker, first those of the first."""
+    for key, count in counts.items():
+        known = next(iter(store.breakers([key])), breaker(key))
+        changed, events = numbered(known, *(str(number) for number in range(count)))
+        store.save(Change(breaker=changed, events=events))
+
+
+def test_events_are_read_in_order_of_recording(store: Store) -> None:
+    recorded(store, a=2)
+    recorded(store, b=1)
+    recorded(store, a=1)
+    assert [event.id for event in store.events()] == ["a:1", "a:2", "b:1", "a:3"]
+    assert [event.id for event in store.events(limit=2)] == ["a:1", "a:2"]
+    assert [event.id for event in store.events("a", after=1)] == ["a:2", "a:3"]
+
+
+def test_events_of_one_change_are_read_in_their_own_order(store: Store) -> None:
     changed, events = numbered(breaker(), "1", "2", "3")
     store.save(Change(breaker=changed, events=(events[2], events[0], events[1])))
-    assert [event.sequence for event in store.pending()] == [1, 2, 3]
-    store.delivered([events[1]])  # out of order: 1 stays undelivered, and still comes before 3
-    assert [event.sequence for event in store.pending()] == [1, 3]
-    assert [event.sequence for event in store.pending(limit=1)] == [1]
+    assert [event.sequence for event in store.events()] == [1, 2, 3]
+
+
+def test_a_claim_takes_what_is_beyond_the_cursor_until_it_is_given_back(open_store: Callable[..., Store]) -> None:
+    clock = FixedClock(T0)
+    store = open_store(clock=clock)
+    recorded(store, a=2, b=1)
+    assert claimed(store) == ["a:1", "a:2", "b:1"]
+    assert claimed(store, holder="other") == []
+    assert claimed(store, "kafka") == ["a:1", "a:2", "b:1"], "another sink has cursors of its own"
+    store.advance("log", "me", {"a": 1, "b": 1})
+    assert claimed(store) == ["a:2"], "given back with what was not told"
+    recorded(store, b=1)
+    assert claimed(store) == ["b:2"], "a is held"
+
+
+def test_a_claim_that_is_not_given_back_ends_by_itself(open_store: Callable[..., Store]) -> None:
+    clock = FixedClock(T0)
+    store = open_store(clock=clock)
+    recorded(store, a=3)
+    assert claimed(store, holder="dies") == ["a:1", "a:2", "a:3"]
+    clock.at += LEASE - timedelta(microseconds=1)
+    assert claimed(store) == []
+    clock.at = T0 + LEASE
+    assert claimed(store) == ["a:1", "a:2", "a:3"]
+    store.advance("log", "dies", {"a": 3})
+    clock.at += LEASE
+    assert claimed(store, holder="third") == ["a:1", "a:2", "a:3"], "who lost the lease moves nothing"
+    store.advance("log", "third", {"a": 2})
+    store.advance("log", "me", {"a": 0})
+    assert claimed(store) == ["a:3"]
+
+
+def test_claims_are_bounded_and_take_turns(open_store: Callable[..., Store]) -> None:
+    clock = FixedClock(T0)
+    store = open_store(clock=clock)
+    recorded(store, a=5, b=5, c=5)
+    assert claimed(store, keys=2, limit=4) == ["a:1", "a:2", "b:1", "b:2"]
+    clock.at += timedelta(seconds=1)
+    store.advance("log", "me", {"a": 2, "b": 2})
+    assert claimed(store, keys=1, limit=4) == ["c:1", "c:2", "c:3", "c:4"], "never told comes before told just now"
+    clock.at += timedelta(seconds=1)
+    store.advance("log", "me", {"c": 4})
+    assert claimed(store, keys=2, limit=100) == ["a:3", "a:4", "a:5", "b:3", "b:4", "b:5"]
+    assert claimed(store, keys=2, limit=100) == ["c:5"]
+
+
+def test_the_first_sinks_begin_at_the_first_event_and_later_ones_with_the_least_advanced(store: Store) -> None:
+    store.register(["log"])
+    assert list(store.waiting()) == [], "there is nothing to tell of yet"
+    recorded(store, a=3, b=3)
+    store.register(["log", "kafka"])
+    for sink, reached in (("log", {"a": 3, "b": 1}), ("kafka", {"a": 2})):
+        assert claimed(store, sink) == ["a:1", "a:2", "a:3", "b:1", "b:2", "b:3"]
+        store.advance(sink, "me", reached)
+    store.register(["slack", "log"])
+    store.register(["slack"])
+    assert claimed(store, "slack") == ["a:3", "b:1", "b:2", "b:3"]
+
+
+def test_it_is_known_how_far_each_sink_is_behind(store: Store) -> None:
+    recorded(store, a=2, b=1)
+    store.register(["log", "kafka"])
+    claimed(store)
+    store.advance("log", "me", {"a": 1, "b": 1})
+    assert list(store.waiting()) == [Waiting("kafka", 3, T0), Waiting("log", 1, T0)]
+    claimed(store)
+    store.advance("log", "me", {"a": 2})
+    assert list(store.waiting()) == [Waiting("kafka", 3, T0), Waiting("log", 0)]
+    assert store.forget("kafka")
+    assert not store.forget("kafka")
+    assert list(store.waiting()) == [Waiting("log", 0)]
 
 
 def test_an_event_is_recorded_once(store: Store) -> None:
@@ -568,7 +645,7 @@ def test_an_event_is_recorded_once(store: Store) -> None:
     with pytest.raises(StoreError) as caught:
         store.save(Change(breaker=replace(changed, version=1), batches=(batch("b"),), events=events))
     assert type(caught.value) is StoreError
-    assert (look(store).breaker, store.batch("b"), list(store.pending())) == (replace(changed, version=1), None, list(events))
+    assert (look(store).breaker, store.batch("b"), list(store.events())) == (replace(changed, version=1), None, list(events))
 
 
 # --- profiles ------------------------------------------------------------------------------------------------------

@@ -100,7 +100,7 @@ def assert_all_appended(store: Store, count: int) -> None:
     found = store.load("feed", asset="feed", partition=day(1)).breaker
     assert found is not None
     assert (found.version, found.generation, found.event_sequence) == (count, count, count)
-    events = store.pending(limit=count + 1)
+    events = store.events(limit=count + 1)
     assert [event.sequence for event in events] == list(range(1, count + 1))
     in_order = [event.message for event in events]
     assert [entry.batch_id for entry in reversed(store.transitions("feed", limit=count + 1))] == in_order

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, event, select
 
 from dagster_contracts.core.breaker import Breaker, Counted, State
-from dagster_contracts.core.events import Event
 from dagster_contracts.core.ledger import UNPARTITIONED, Batch, OutputStatus, Partition, ReviewStatus, Status, StepKey
 from dagster_contracts.core.metrics import ProfileOf
 from dagster_contracts.core.plan import GoodPartition, LastGood
@@ -183,8 +182,11 @@ def test_ended_outputs_and_decided_reviews_go(store: Store) -> None:
     assert {found.id for found in store.reviews()} == {"r0", "stands", "late"}
 
 
-def told(store: Store, *events: Event) -> None:
-    store.delivered(events)
+def told(store: Store, last: int) -> None:
+    """The only sink has been told the events of the breaker up to this one."""
+    store.register(["log"])
+    store.claim("log", holder="me", lease=timedelta(minutes=1))
+    store.advance("log", "me", {"feed": last})
 
 
 def test_events_go_once_they_are_told_but_for_the_latest_incident(store: Store) -> None:
@@ -193,11 +195,11 @@ def test_events_go_once_they_are_told_but_for_the_latest_incident(store: Store) 
     earlier = tuple(replace(each, incident=1) for each in before[:1])
     store.save(Change(replace(made, version=0), events=(*earlier, *before[1:], *during)))
     assert pruned(store) == Pruned()
-    told(store, *before[:2], *during)
+    told(store, 2)
     assert pruned(store).events == 2
-    told(store, before[2])
+    told(store, 5)
     assert pruned(store).events == 1
-    assert list(store.pending()) == []
+    assert [event.sequence for event in store.events()] == [4, 5]
 
 
 def test_events_wait_for_every_sink(url: str) -> None:
@@ -207,7 +209,6 @@ def test_events_wait_for_every_sink(url: str) -> None:
     others, foreign = numbered(breaker("other"), "1")
     store.save(Change(made, events=events))
     store.save(Change(others, events=foreign))
-    told(store, *events, *foreign)
 
     def stands(sink: str, key: str, sequence: int) -> None:
         with store._database.writing() as connection:
@@ -339,7 +340,7 @@ def play(store: Store, history: tuple[list[tuple[object, ...]], list[tuple[Outpu
     for number, (state, place, moment) in enumerate(outputs):
         row_ = output(f"o{number}", state, place, at=moment)
         store.save(Change(outputs=(row_,), reviews=(review(f"o{number}"),)))
-    store.delivered(events[:1])
+    told(store, 1)
 
 
 def told_without_findings(found: Batch | None) -> Batch | None:
@@ -350,7 +351,7 @@ def told_without_findings(found: Batch | None) -> Batch | None:
 def answers(store: Store, breakers: Sequence[Breaker]) -> list[object]:
     """Everything that gates, sensors and `status` ask."""
     waiting = store.batches(statuses=(Status.QUARANTINED, Status.HELD, Status.PUBLISHING))
-    found: list[object] = [store.breakers(), waiting, store.pending(), store.reviews(statuses=(ReviewStatus.PENDING,))]
+    found: list[object] = [store.breakers(), waiting, store.waiting(), store.reviews(statuses=(ReviewStatus.PENDING,))]
     found += [store.outputs(statuses=(OutputStatus.OK, OutputStatus.DEGRADED, OutputStatus.HALTED))]
     for key in ("feed", "feed[country=DE]"):
         found.append(store.arrivals(key, None))

@@ -31,9 +31,10 @@ from dagster_contracts.plugin import private
 from dagster_contracts.plugin.definitions import with_contracts
 from dagster_contracts.plugin.demo import vendor
 from dagster_contracts.plugin.demo.platform import platform
+from dagster_contracts.plugin.relaying import RELAY
 from dagster_contracts.plugin.resource import BreakerResource
 from dagster_contracts.plugin.routing import staging_key
-from dagster_contracts.plugin.sensors import HEAL, PROBE, RELAY
+from dagster_contracts.plugin.sensors import HEAL, PROBE
 from dagster_contracts.ports import FixedClock
 
 FEED = "credit_bureau"

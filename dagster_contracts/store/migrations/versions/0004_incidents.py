@@ -1,4 +1,8 @@
-"""Incidents have numbers; sinks have a cursor for each breaker, and remember their threads."""
+"""Incidents have numbers; sinks have a cursor for each breaker, and remember their threads.
+
+Until now an event was delivered to the log alone, and marked. The log's cursors begin where those marks ended: before the first event of
+each breaker that was not marked.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,18 @@ KEY = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 INSTANT = sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite")
 
 
+_CURSORS_OF_THE_LOG = """
+    INSERT INTO contracts_cursors (sink, key, sequence)
+    SELECT 'log', key, COALESCE(MIN(CASE WHEN delivered_at IS NULL THEN sequence END) - 1, MAX(sequence))
+    FROM contracts_events GROUP BY key"""
+# Where nothing was recorded yet no sink is known: all that are there at the first event begin with it.
+_THE_LOG_IS_KNOWN = """
+    INSERT INTO contracts_cursors (sink, key, sequence) SELECT 'log', '', 0 WHERE EXISTS (SELECT 1 FROM contracts_events)"""
+_MARKS_OF_THE_LOG = """
+    UPDATE contracts_events SET delivered_at = at WHERE sequence <= (
+        SELECT sequence FROM contracts_cursors WHERE sink = 'log' AND contracts_cursors.key = contracts_events.key)"""
+
+
 def upgrade() -> None:
     op.add_column("contracts_breakers", sa.Column("incident", sa.BigInteger, nullable=False, server_default=sa.text("0")))
     op.add_column("contracts_events", sa.Column("incident", sa.BigInteger))
@@ -28,6 +44,10 @@ def upgrade() -> None:
         sa.Column("holder", KEY),
         sa.Column("leased_until", INSTANT),
     )
+    op.execute(_CURSORS_OF_THE_LOG)
+    op.execute(_THE_LOG_IS_KNOWN)
+    op.drop_index("contracts_events_pending", "contracts_events")
+    op.drop_column("contracts_events", "delivered_at")
     op.create_table(
         "contracts_threads",
         sa.Column("sink", KEY, primary_key=True),
@@ -39,6 +59,10 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("contracts_threads")
+    op.add_column("contracts_events", sa.Column("delivered_at", INSTANT))
+    op.execute(_MARKS_OF_THE_LOG)
+    undelivered = sa.text("delivered_at IS NULL")
+    op.create_index("contracts_events_pending", "contracts_events", ["number"], postgresql_where=undelivered, sqlite_where=undelivered)
     op.drop_table("contracts_cursors")
     op.drop_index("contracts_decisions_of_consumer", "contracts_decisions")
     op.drop_index("contracts_events_of_incident", "contracts_events")

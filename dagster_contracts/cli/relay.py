@@ -1,0 +1,104 @@
+"""`relay`: deliver events for as long as the process lives, beside or instead of the sensor contracts_relay."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from dagster_contracts.cli import options
+from dagster_contracts.cli.options import UrlOption
+from dagster_contracts.cli.printing import plain, print_text, say
+from dagster_contracts.core.durations import parse_duration
+from dagster_contracts.core.errors import StoreUnavailable, UsageError
+from dagster_contracts.core.events import Event
+from dagster_contracts.relay import Relay, Told
+
+OnceOption = Annotated[bool, typer.Option("--once", help="Deliver what waits now and end; exit code 2 where something is left.")]
+IntervalOption = Annotated[str, typer.Option("--interval", metavar="DURATION", help="How long to wait where nothing waits.")]
+ForgetOption = Annotated[
+    str | None, typer.Option("--forget", metavar="SINK", help="Deliver nothing; drop a sink that is told no more.", show_default=False)
+]
+
+
+def relay(once: OnceOption = False, interval: IntervalOption = "PT5S", forget: ForgetOption = None, database_url: UrlOption = None) -> None:
+    """Deliver events to the sinks until SIGTERM. Any number of relays may run.
+
+    Without another sink: to stdout, a line each.
+    """
+    store = options.store_at(database_url)
+    if forget is not None:
+        if not store.forget(forget):
+            known = ", ".join(waiting.sink for waiting in store.waiting()) or "none"
+            raise UsageError(f'no sink "{forget}" is known; known sinks: {known}')
+        print_text(f"nothing waits for {forget} any more")
+        return
+    running = Relay(store, [_Lines()])
+    if once:
+        _drain(running)
+    else:
+        _run(running, _duration(interval))
+
+
+class _Lines:
+    """An EventSink: a line on stdout for each event, under the name of the log."""
+
+    name = "log"
+
+    def deliver(self, events: Sequence[Event]) -> None:
+        from dagster_contracts.sinks.log import line_of
+
+        for event in events:
+            print_text(line_of(event))
+
+
+def _duration(text: str) -> timedelta:
+    try:
+        found = parse_duration(text.upper())
+    except ValueError as error:
+        raise UsageError(f"--interval: {error}") from None
+    if not timedelta() < found <= timedelta(days=1):
+        raise UsageError(f'--interval: "{text}" is not above zero and at most P1D')
+    return found
+
+
+def _drain(running: Relay) -> None:
+    while True:
+        news = _tick(running)
+        if not any(told.events for told in news):
+            break
+    if any(told.failure is not None for told in news):
+        raise typer.Exit(2)
+
+
+def _run(running: Relay, interval: timedelta) -> None:
+    """A signal ends it after the delivery under way: every cursor is given back."""
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    say("relaying; SIGTERM ends it")
+    lost = False
+    while not ended.is_set():
+        try:
+            news = _tick(running)
+            lost = False
+        except StoreUnavailable as error:
+            if not lost:
+                say(f"waiting for the database: {error}")
+            news, lost = (), True
+        if not any(told.events for told in news):
+            ended.wait(interval.total_seconds())
+    say("ended")
+
+
+def _tick(running: Relay) -> Sequence[Told]:
+    """One line for each delivery, and for each attempt that failed."""
+    news = running.tick()
+    for told in news:
+        if told.events or (told.failure is not None and told.attempted):
+            say(plain(told))
+    return news
