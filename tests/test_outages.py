@@ -108,7 +108,7 @@ def test_a_server_that_stops_inside_a_transaction(server: Server, database: str,
     """When all of the verdict is written but its commit. Stopped, the store is out of reach; back, nothing of the verdict is there."""
     feed = Feed.open(server.url(database), "feed", tmp_path / "feed")
     feed.deliver(day(1, 6), 1, {"rows": 101})
-    before = (feed.breaker, feed.store.batches(), feed.store.pending())
+    before = (feed.breaker, feed.store.batches(), feed.store.events())
     engine = feed.store._database._engine  # type: ignore[attr-defined]
 
     def stop(connection: Connection) -> None:
@@ -126,7 +126,7 @@ def test_a_server_that_stops_inside_a_transaction(server: Server, database: str,
         event.remove(engine, "commit", stop)
         if not server.is_running:
             server.start()
-    assert (feed.breaker, feed.store.batches(), feed.store.pending()) == before
+    assert (feed.breaker, feed.store.batches(), feed.store.events()) == before
     feed.deliver(day(2, 6), 2, {"rows": 102, "outside": 9})
     assert feed.breaker is not None
     assert (feed.breaker.state, len(feed.store.transitions("feed"))) == (State.OPEN, 1)
@@ -136,10 +136,10 @@ def test_what_was_answered_survives_a_crash_of_the_server(server: Server, databa
     feed = Feed.open(server.url(database), "feed", tmp_path / "feed")
     for step in feed.steps()[:4]:
         step()
-    before = (outcome(feed), feed.store.pending())
+    before = (outcome(feed), feed.store.events())
     server.restart()
     again = Feed.open(server.url(database), "feed", tmp_path / "feed")
-    assert (outcome(again), again.store.pending()) == before
+    assert (outcome(again), again.store.events()) == before
 
 
 # --- too many, too long ------------------------------------------------------------------------------------------------

@@ -423,7 +423,7 @@ def test_a_change_comes_with_the_decision_that_stands(store: Store) -> None:
     told, events = numbered(breaker(), "told")
     store.decide(step, "scores", route(), Change(breaker=told, events=events))
     store.decide(step, "scores", route(kind=RouteKind.FRESH), Change(breaker=told, events=events))  # decided before: no second event
-    assert [event.message for event in store.pending()] == ["told"]
+    assert [event.message for event in store.events()] == ["told"]
     assert [each.version for each in store.breakers()] == [1]
 
 
@@ -433,7 +433,7 @@ def test_a_decision_whose_change_loses_the_race_is_not_kept(store: Store) -> Non
     told, events = numbered(breaker(), "told")
     with pytest.raises(LostRace):
         store.decide(step, "scores", route(), Change(breaker=told, events=events))
-    assert (list(store.decisions(step)), list(store.pending())) == ([], [])
+    assert (list(store.decisions(step)), list(store.events())) == ([], [])
 
 
 def test_decisions_are_kept_apart(store: Store) -> None:
