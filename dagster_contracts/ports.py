@@ -12,12 +12,12 @@ from dagster_contracts.core.breaker import Breaker, Transition
 from dagster_contracts.core.contract import Attached
 from dagster_contracts.core.downstream import Reader
 from dagster_contracts.core.events import Event
-from dagster_contracts.core.ledger import Batch, Output, Partition, Review, Route, StepKey
+from dagster_contracts.core.ledger import Batch, Decision, Output, Partition, Review, Route, StepKey
 from dagster_contracts.core.metrics import Metric, ProfileOf
 from dagster_contracts.core.plan import GoodPartition, LastGood
 from dagster_contracts.core.references import GoodProfile
 from dagster_contracts.core.retention import Pruned, Retention
-from dagster_contracts.core.snapshot import Change, Snapshot
+from dagster_contracts.core.snapshot import Change, Snapshot, Standing
 from dagster_contracts.core.verdict import Arrival, Measurement, Sample, Unmeasured
 
 
@@ -175,6 +175,19 @@ class Ledger(Protocol):
 
     def reviews(self, *, statuses: Sequence[str] = (), limit: int = 1000) -> Sequence[Review]:
         """Newest first."""
+        ...
+
+    def standing(self, asset: str, partition: str | None = None) -> Standing:
+        """How things stand with an asset, or one partition of it: at most 1,000 rows of a kind."""
+        ...
+
+    def given(self, consumer: str, at: datetime, requested: str | None = None) -> Sequence[Decision]:
+        """What `consumer` had been given at a time by the latest step attempt of it that had decided anything (about a partition
+        `requested` of an upstream), in order of decision."""
+        ...
+
+    def incident(self, key: str, number: int, limit: int = 1000) -> Sequence[Event]:
+        """What happened in an incident of a breaker, in order."""
         ...
 
     def prune(self, kept: Retention, *, dry_run: bool = False) -> Pruned:

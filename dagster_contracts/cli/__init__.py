@@ -3,7 +3,8 @@
     app        the commands put together, errors -> exit codes
     options    options that several commands share, and reading times
     contracts  lint, test          breakers  status, breaker ...     batches  batch ...
-    database   db upgrade          dagster   demo, baseline, reconcile
+    database   db ...              dagster   demo, baseline, reconcile
+    why        why, its sentences in telling                         prune    prune
     relay      relay
     printing   text and JSON on a terminal or a pipe                 forms    values -> JSON
 

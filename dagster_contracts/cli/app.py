@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from dagster_contracts import __version__
-from dagster_contracts.cli import batches, breakers, contracts, dagster, database, expectations, profiles, relay, status
+from dagster_contracts.cli import batches, breakers, contracts, dagster, database, expectations, profiles, prune, relay, status, why
 from dagster_contracts.cli.printing import say, say_error
 from dagster_contracts.core.errors import DagsterContractsError
 
@@ -55,7 +55,9 @@ app.command("test")(contracts.judge_file)
 app.command("profile")(profiles.profile)
 app.command("docs")(expectations.docs)
 app.command("status")(status.status)
+app.command("why")(why.why)
 app.command("relay")(relay.relay)
+app.command("prune")(prune.prune)
 app.command("baseline")(dagster.baseline)
 app.command("reconcile")(dagster.reconcile)
 app.command("heal")(dagster.heal)

@@ -10,7 +10,8 @@ from dagster_contracts.core import breaker as machine
 from dagster_contracts.core.breaker import Breaker, Lease, Override, Transition
 from dagster_contracts.core.contract import BreakerPolicy
 from dagster_contracts.core.durations import format_duration
-from dagster_contracts.core.ledger import Batch, Output, Review, Route
+from dagster_contracts.core.events import Event
+from dagster_contracts.core.ledger import Batch, Decision, Output, Review, Route
 from dagster_contracts.core.verdict import verdict_to_json
 from dagster_contracts.ports import Waiting
 
@@ -148,6 +149,20 @@ def of_review(review: Review) -> dict[str, object]:
 
 def of_waiting(waiting: Waiting) -> dict[str, object]:
     return {"sink": waiting.sink, "undelivered": waiting.events, "oldest": time(waiting.oldest)}
+
+
+def of_decision(decision: Decision) -> dict[str, object]:
+    return {
+        "run_id": decision.step.run_id,
+        "step": decision.step.step,
+        "attempt": decision.step.attempt,
+        "decided_at": time(decision.decided_at),
+        **_route(decision.route),
+    }
+
+
+def of_event(event: Event) -> dict[str, object]:
+    return {"id": event.id, "at": time(event.at), "type": str(event.type), "message": event.message, "data": dict(event.payload)}
 
 
 def of_row(row: object) -> dict[str, object]:

@@ -7,11 +7,12 @@ from datetime import timedelta
 
 _DAY = timedelta(days=1)
 SHORTEST = _DAY  # a run that is retried must find its batch and its decisions
+LONGEST = 36_500 * _DAY
 
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """Ages after which rows may go, by kind; each at least one day, else ValueError.
+    """Ages after which rows may go, by kind; each from one day to 36,500, else ValueError.
 
     `batches`: discarded ones; the same delivery, come again after that long, is judged as a new one. `verdicts`: the findings of batches
     that are published or discarded; the batch itself stays. `transitions`, `decisions`, `outputs` (ended ones) and `reviews` (decided
@@ -29,8 +30,10 @@ class Retention:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            if getattr(self, field.name) < SHORTEST:
-                raise ValueError(f"{field.name} would be kept for {getattr(self, field.name)}; at least {SHORTEST} is needed")
+            if not SHORTEST <= getattr(self, field.name) <= LONGEST:
+                raise ValueError(
+                    f"{field.name} would be kept for {getattr(self, field.name)}; from 1 to {LONGEST.days:,} days are possible"
+                )
 
     @classmethod
     def of(cls, age: timedelta) -> Retention:

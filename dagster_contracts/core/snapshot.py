@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -40,6 +41,37 @@ class Snapshot:
     def is_head(self, partition: Partition) -> bool:
         """Whether a batch of `partition` arriving now may move the breaker: it is not older than what is published."""
         return partition.end is None or self.newest_published_end is None or partition.end >= self.newest_published_end
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How things stand with an asset (or one partition of it) at `now`, for people who ask why.
+
+    `breakers` are its own, one for each scope; `above` all others that are not closed. `waiting` are its batches that are held,
+    quarantined or not confirmed, newest first; `newest` and `published` the newest batch of all and the newest published one. `output` is
+    what the asset itself made of its inputs last; `affected` the degraded and halted outputs that were made from it, at any distance.
+    """
+
+    now: datetime
+    asset: str
+    breakers: tuple[Breaker, ...] = ()
+    above: tuple[Breaker, ...] = ()
+    waiting: tuple[Batch, ...] = ()
+    newest: Batch | None = None
+    published: Batch | None = None
+    output: Output | None = None
+    affected: tuple[Output, ...] = ()
+
+
+def made_from(asset: str, outputs: Iterable[Output]) -> tuple[Output, ...]:
+    """Those of `outputs` that were made from `asset`, or from what was made from it."""
+    known = tuple(outputs)
+    found = {asset}
+    while True:
+        more = {output.asset for output in known if any(route.upstream in found for route in output.inputs)}
+        if more <= found:
+            return tuple(output for output in known if output.asset in more)
+        found |= more
 
 
 def may_be_released(batch: Batch, breaker: Breaker, now: datetime) -> bool:

@@ -11,7 +11,7 @@ import dagster as dg
 from dagster_contracts.core.contract import Contract, attach
 from dagster_contracts.core.errors import ContractError
 from dagster_contracts.judgement import Terms
-from dagster_contracts.plugin import checks, private, sensors
+from dagster_contracts.plugin import checks, private, pruning, sensors
 from dagster_contracts.plugin.deliveries import with_freshness
 from dagster_contracts.plugin.fitting import terms_fit
 from dagster_contracts.plugin.relaying import LOG
@@ -36,7 +36,8 @@ def with_contracts(
     `contracts` is a folder, a file, or several of them (or parsed contracts). Every schema object is attached to one asset: that
     asset's output is judged before it is stored, and everything downstream of it reads what the breaker says. Adds checks, IO manager
     routing, and the sensors `contracts_probe`, `contracts_heal` and `contracts_relay`; where a contract says when batches come, also
-    `contracts_deliveries` and a freshness policy. The given `defs` is left as it was; loading reads the contract files and nothing else.
+    `contracts_deliveries` and a freshness policy; and the job `contracts_prune`, whose schedule is stopped until somebody starts it. The
+    given `defs` is left as it was; loading reads the contract files and nothing else.
 
     `contracts_relay` tells the log of everything that happens to breakers and batches, and `sinks` too, such as
     `dagster_contracts.sinks.kafka.KafkaEvents`.
@@ -62,7 +63,7 @@ def with_contracts(
         assets=wrapped,
         resources={**_routed({"io_manager": private.DEFAULT_IO_MANAGER, **(defs.resources or {})}, site), RESOURCE: site},
         sensors=[*sensors_given, *sensors.all_sensors(site, wrapped, sinks)],
-        schedules=schedules,
+        schedules=[*schedules, *pruning.schedules(site)],
     )
 
 

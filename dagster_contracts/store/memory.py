@@ -9,24 +9,38 @@ from datetime import UTC, datetime, timedelta
 from threading import RLock
 from typing import Any, NamedTuple, TypeVar
 
-from dagster_contracts.core.breaker import Breaker, Transition
+from dagster_contracts.core.breaker import Breaker, State, Transition, asset_of
 from dagster_contracts.core.errors import LostRace, StoreError
 from dagster_contracts.core.events import Event
-from dagster_contracts.core.ledger import Batch, Decision, Output, Partition, Review, ReviewStatus, Route, Status, StepKey
+from dagster_contracts.core.ledger import Batch, Decision, Output, OutputStatus, Partition, Review, ReviewStatus, Route, Status, StepKey
 from dagster_contracts.core.metrics import ProfileOf
 from dagster_contracts.core.plan import GoodPartition, LastGood
 from dagster_contracts.core.profile import Profile
 from dagster_contracts.core.references import GoodProfile
 from dagster_contracts.core.retention import Pruned, Retention
-from dagster_contracts.core.snapshot import Change, Snapshot
+from dagster_contracts.core.snapshot import Change, Snapshot, Standing
 from dagster_contracts.core.verdict import ACCEPTED, Arrival
 from dagster_contracts.ports import NO_CHANGE, Clock, StoreClock, Waiting
 from dagster_contracts.store import dispensable
-from dagster_contracts.store.succession import ALIVE, CURRENT, Place, ended_as, lost_race, place_of, replaced_by, replacement_note
+from dagster_contracts.store.succession import (
+    ALIVE,
+    CURRENT,
+    WAITING,
+    Place,
+    ended_as,
+    lost_race,
+    place_of,
+    replaced_by,
+    replacement_note,
+    standing_of,
+)
 
 T = TypeVar("T")
 _SYSTEM_CLOCK = StoreClock()
 _ALWAYS = datetime.min.replace(tzinfo=UTC)
+
+
+_PARTS = ("waiting", "newest", "published")
 
 
 class Cursor(NamedTuple):
@@ -307,6 +321,37 @@ class MemoryStore:
             self._sinks.discard(sink)
             self._cursors = {place: cursor for place, cursor in self._cursors.items() if place[0] != sink}
             return known
+
+    # --- questions ---
+
+    def standing(self, asset: str, partition: str | None = None) -> Standing:
+        with self._lock:
+            breakers = [("own" if asset_of(key) == asset else "open", breaker) for key, breaker in self._breakers.items()]
+            waiting = self.batches(asset=asset, partition=partition, statuses=WAITING)
+            newest = self.batches(asset=asset, partition=partition, limit=1)
+            published = self.batches(asset=asset, partition=partition, statuses=(Status.PUBLISHED,), limit=1)
+            own = self.outputs(asset=asset, statuses=CURRENT)
+            here = [output for output in own if partition in (None, output.partition.key)]
+            fallen = self.outputs(statuses=(OutputStatus.DEGRADED, OutputStatus.HALTED))
+            return standing_of(
+                self.now(),
+                asset,
+                breakers=[(part, breaker) for part, breaker in breakers if part == "own" or breaker.state is not State.CLOSED],
+                batches=[(part, each) for part, found in zip(_PARTS, (waiting, newest, published), strict=True) for each in found],
+                outputs=[*(("own", output) for output in here[:1]), *(("fallen", output) for output in fallen)],
+            )
+
+    def given(self, consumer: str, at: datetime, requested: str | None = None) -> Sequence[Decision]:
+        with self._lock:
+            known = [each for each in self._decisions.values() if each.consumer == consumer and each.decided_at <= at]
+            asked = [each for each in known if requested in (None, each.route.requested.key)]
+            last = max(enumerate(asked), key=lambda entry: (entry[1].decided_at, entry[0]), default=None)
+            return [] if last is None else [each for each in known if each.step == last[1].step]
+
+    def incident(self, key: str, number: int, limit: int = 1000) -> Sequence[Event]:
+        with self._lock:
+            found = (event for event in self._events.values() if (event.key, event.incident) == (key, number))
+            return sorted(found, key=lambda event: event.sequence)[:limit]
 
     # --- retention ---
 

@@ -13,15 +13,15 @@ from sqlalchemy import Connection, StaticPool, create_engine
 
 from dagster_contracts.core.breaker import Breaker, Transition
 from dagster_contracts.core.events import Event
-from dagster_contracts.core.ledger import Batch, Output, Partition, Review, Route, StepKey
+from dagster_contracts.core.ledger import Batch, Decision, Output, Partition, Review, Route, StepKey
 from dagster_contracts.core.metrics import ProfileOf
 from dagster_contracts.core.plan import GoodPartition, LastGood
 from dagster_contracts.core.references import GoodProfile
 from dagster_contracts.core.retention import Pruned, Retention
-from dagster_contracts.core.snapshot import Change, Snapshot
+from dagster_contracts.core.snapshot import Change, Snapshot, Standing
 from dagster_contracts.core.verdict import Arrival
 from dagster_contracts.ports import NO_CHANGE, Clock, StoreClock, Waiting
-from dagster_contracts.store import outbox, profiles, reading, retention, succession, writing
+from dagster_contracts.store import outbox, profiles, questions, reading, retention, succession, writing
 from dagster_contracts.store.connect import WRITES, Address, engine_of, parse, translated
 from dagster_contracts.store.tables import metadata
 from dagster_contracts.store.upgrade import require, revision, upgrade_at
@@ -227,6 +227,18 @@ class SqlStore:
     def forget(self, sink: str) -> bool:
         with self._database.writing() as connection:
             return outbox.forget(connection, sink)
+
+    def standing(self, asset: str, partition: str | None = None) -> Standing:
+        with self._database.reading() as connection:
+            return questions.standing(connection, self._now(connection), asset, partition)
+
+    def given(self, consumer: str, at: datetime, requested: str | None = None) -> Sequence[Decision]:
+        with self._database.reading() as connection:
+            return questions.given(connection, consumer, at, requested)
+
+    def incident(self, key: str, number: int, limit: int = 1000) -> Sequence[Event]:
+        with self._database.reading() as connection:
+            return questions.incident(connection, key, number, limit)
 
     def prune(self, kept: Retention, *, dry_run: bool = False) -> Pruned:
         return retention.prune(self._database.reading, self._database.writing, self.now(), kept, dry_run=dry_run)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 from dagster_contracts.core.breaker import Breaker
-from dagster_contracts.core.ledger import Batch, OutputStatus, Status
+from dagster_contracts.core.ledger import Batch, Output, OutputStatus, Status
+from dagster_contracts.core.snapshot import Standing, made_from
 
 REFUSED = (Status.QUARANTINED, Status.HELD)
 ALIVE = (Status.QUARANTINED, Status.HELD, Status.PUBLISHING, Status.PUBLISHED)
@@ -39,6 +41,38 @@ def ended_as(old: OutputStatus, new: OutputStatus) -> OutputStatus:
     """What a current output becomes when a newer one of the same partition is recorded."""
     healed = new is OutputStatus.OK and old in (OutputStatus.DEGRADED, OutputStatus.HALTED)
     return OutputStatus.HEALED if healed else OutputStatus.SUPERSEDED
+
+
+LISTED = 1000  # rows of one kind in one answer
+
+
+def standing_of(
+    at: datetime,
+    asset: str,
+    *,
+    breakers: Iterable[tuple[str, Breaker]],
+    batches: Iterable[tuple[str, Batch]],
+    outputs: Iterable[tuple[str, Output]],
+) -> Standing:
+    """Put an answer together from its rows, each with the part that it is: own, scoped, open; waiting, newest, published; own, fallen."""
+    kept = list(breakers)
+    own = {breaker.key: breaker for part, breaker in kept if part != "open"}
+    above = sorted((breaker for part, breaker in kept if part == "open" and breaker.key not in own), key=lambda breaker: breaker.key)
+    parts: dict[str, list[Batch]] = {}
+    for part, batch in batches:
+        parts.setdefault(part, []).append(batch)
+    made = list(outputs)
+    return Standing(
+        at,
+        asset,
+        breakers=tuple(own[key] for key in sorted(own)),
+        above=tuple(above),
+        waiting=tuple(sorted(parts.get("waiting", ()), key=lambda batch: batch.sequence, reverse=True)),
+        newest=next(iter(parts.get("newest", ())), None),
+        published=next(iter(parts.get("published", ())), None),
+        output=next((output for part, output in made if part == "own"), None),
+        affected=made_from(asset, sorted((output for part, output in made if part == "fallen"), key=lambda output: (output.at, output.id))),
+    )
 
 
 def lost_race(breaker: Breaker) -> str:

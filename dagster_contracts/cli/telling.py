@@ -1,0 +1,230 @@
+"""The sentences of `why`: written for whoever is woken by it. What is, since when, who is affected, what is waited for, what to do."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+
+from dagster_contracts.cli.printing import lasting
+from dagster_contracts.cli.wording import clock, outlook, prospect
+from dagster_contracts.core import breaker as machine
+from dagster_contracts.core.breaker import State, failures
+from dagster_contracts.core.contract import Confidence
+from dagster_contracts.core.events import Event
+from dagster_contracts.core.ledger import Batch, Decision, Output, OutputStatus, Route, RouteKind, Status
+from dagster_contracts.core.snapshot import Standing
+from dagster_contracts.core.verdict import Outcome
+
+_SHOWN = 5  # findings of one batch, and entries of one kind
+_ACCEPTING = {
+    Confidence.FULL: "halts",
+    Confidence.STALE: "reads the last good data",
+    Confidence.LOW: "reads what was refused, marked low",
+}
+
+
+def of_standing(found: Standing, partition: str | None) -> list[str]:
+    """Paragraphs, an empty line between two."""
+    paragraphs = [_state(found), _batches(found, partition), _made(found), _affected(found), _awaited(found), _commands(found)]
+    lines: list[str] = []
+    for paragraph in map(list, paragraphs):
+        if paragraph:
+            lines += ["", *paragraph] if lines else paragraph
+    return lines
+
+
+# --- the state -------------------------------------------------------------------------------------------------------
+
+
+def _state(found: Standing) -> Iterator[str]:
+    for stored in found.breakers:
+        breaker = machine.current(stored, found.now)
+        routed = machine.enforced_open(breaker, found.now)
+        who = "consumers are routed away from it" if routed else "consumers read what is published"
+        since = breaker.opened_at if breaker.state is not State.CLOSED else breaker.since
+        yield f"{breaker.key} is {breaker.state}{_since(since, found.now)}: {who}."
+        if breaker.override is not None:
+            end = clock(breaker.override.expires_at) or "it is reset"
+            override = breaker.override
+            yield f"  {override.actor} set {override.kind} on {clock(override.set_at)}, until {end}: {override.reason}"
+        if breaker.state is not State.CLOSED:
+            yield f"  Cause: {breaker.cause} (contract {breaker.contract_version})."
+            yield from (f"  {finding}" for finding in breaker.findings[:_SHOWN])
+            yield from _more(len(breaker.findings))
+        if breaker.reopened:
+            yield f"  {breaker.reopened} probes have failed since."
+
+
+def _since(moment: datetime | None, now: datetime) -> str:
+    return f" since {clock(moment)} ({lasting(now - moment)})" if moment is not None else ""
+
+
+def _batches(found: Standing, partition: str | None) -> Iterator[str]:
+    for batch in found.waiting[:_SHOWN]:
+        yield f"{_place(batch)} is {batch.status}{_since(batch.arrived_at, found.now)}: {_outcome(batch)}"
+        findings = failures(batch.verdict) if batch.verdict is not None else ()
+        yield from (f"  {finding}" for finding in findings[:_SHOWN])
+        yield from _more(len(findings))
+        yield f"  Next: {prospect(batch)}."
+    if len(found.waiting) > _SHOWN:
+        yield f"{len(found.waiting) - _SHOWN} more batches of {found.asset} wait; see `dagster-contracts batch list {found.asset}`."
+    if not found.waiting and found.newest is not None and found.newest.status is Status.DISCARDED:
+        yield f"{_place(found.newest)} was discarded on {clock(found.newest.updated_at)}: {found.newest.note}"
+    published = found.published
+    if published is not None and (partition is not None or not found.waiting):
+        released = f", released by {published.released.actor}: {published.released.reason}" if published.released is not None else ""
+        yield f"{_place(published)} is published{_since(published.updated_at, found.now)} ({published.outcome}{released})."
+
+
+def _outcome(batch: Batch) -> str:
+    if batch.outcome is Outcome.FAIL:
+        return "it failed its contract."
+    if batch.outcome is Outcome.INCONCLUSIVE:
+        return "it could not be judged."
+    return "it passed." if batch.status is not Status.PUBLISHING else "it was let in, and its writer has not said that it is written."
+
+
+def _place(entry: Batch | Output) -> str:
+    return f"{entry.asset} [{entry.partition}]"
+
+
+def _more(count: int) -> Iterator[str]:
+    if count > _SHOWN:
+        yield f"  and {count - _SHOWN} more findings"
+
+
+# --- consumers -------------------------------------------------------------------------------------------------------
+
+
+def _made(found: Standing) -> Iterator[str]:
+    """What the asset itself was made from, as a consumer."""
+    output = found.output
+    if output is None:
+        return
+    yield f"{_place(output)} {_ending(output)} on {clock(output.at)}{' from fresh data' if output.status is OutputStatus.OK else ''}."
+    if output.status is not OutputStatus.OK:
+        for route in output.inputs:
+            yield f"  It {_read(route)}."
+            if route.reason:
+                yield f"  {route.reason}"
+
+
+def _ending(output: Output) -> str:
+    if output.status is OutputStatus.HALTED:
+        return "was halted"
+    return "was made" if output.status is OutputStatus.OK else f"was made at {output.confidence} confidence"
+
+
+def _read(route: Route) -> str:
+    asked = f"{route.upstream} [{route.requested}]"
+    match route.kind:
+        case RouteKind.FRESH:
+            return f"read {asked}, fresh"
+        case RouteKind.LAST_GOOD:
+            return f"read the last good data of {route.upstream}, [{route.served}], instead of [{route.requested}]"
+        case RouteKind.LOW_CONFIDENCE:
+            return f"read {asked} though it was refused, marked low"
+        case RouteKind.UNJUDGED:
+            return f"read {asked}, which was not judged"
+        case RouteKind.HALTED:
+            return f"was given nothing of {asked}"
+
+
+def _affected(found: Standing) -> Iterator[str]:
+    outputs = found.affected
+    if outputs:
+        yield f"Affected: {len(outputs)} outputs." if len(outputs) > 1 else "Affected: 1 output."
+    for output in outputs[: 2 * _SHOWN]:
+        fallen = [route for route in output.inputs if route.kind not in (RouteKind.FRESH, RouteKind.UNJUDGED)] or list(output.inputs)
+        yield f"  {_place(output)} {_ending(output)} on {clock(output.at)}: it {'; it '.join(map(_read, fallen))}."
+    if len(outputs) > 2 * _SHOWN:
+        yield f"  and {len(outputs) - 2 * _SHOWN} more; see `dagster-contracts status`."
+    known = {output.asset for output in outputs}
+    for breaker in found.breakers:
+        if machine.enforced_open(breaker, found.now):
+            for consumer, accepted in sorted(breaker.policy.consumers.items()):
+                if consumer not in known:
+                    yield f"  {consumer}: by the contract it {_ACCEPTING[accepted.accepts]}."
+
+
+# --- what comes next -------------------------------------------------------------------------------------------------
+
+
+def _awaited(found: Standing) -> Iterator[str]:
+    for breaker in (*found.breakers, *found.above):
+        now = machine.current(breaker, found.now)
+        said = outlook(now, found.now)
+        if said:
+            yield f"Waiting for: {now.key}: {said}."
+        elif machine.enforced_open(now, found.now):
+            yield f"Waiting for: {now.key}: a new delivery that passes."
+    if found.output is not None and found.output.status is not OutputStatus.OK:
+        yield f"Waiting for: {_place(found.output)} is computed again once its inputs are fresh."
+    if not any(True for _ in _commands(found)):
+        yield "Nothing is the matter."
+
+
+def _commands(found: Standing) -> Iterator[str]:
+    commands = list(dict.fromkeys(_command(found)))
+    if commands:
+        yield "What to do:"
+        yield from (f"  {command}" for command in commands)
+
+
+def _command(found: Standing) -> Iterator[str]:
+    for batch in found.waiting[:_SHOWN]:
+        of = shlex.quote(batch.asset) + (f" --partition {shlex.quote(batch.partition.key)}" if batch.partition.key is not None else "")
+        if batch.status is Status.PUBLISHING:
+            yield "dagster-contracts reconcile"
+        elif batch.outcome in (Outcome.FAIL, Outcome.INCONCLUSIVE):
+            yield f"deliver {_place(batch)} again, or"
+            yield f"dagster-contracts batch show {of}"
+            yield f"dagster-contracts batch rejudge {of} --reason ..."
+            yield f"dagster-contracts batch release {of} --reason ..."
+    for breaker in found.breakers:
+        key = shlex.quote(breaker.key)
+        if machine.current(breaker, found.now).override is not None:
+            yield f"dagster-contracts breaker reset {key} --reason ..."
+        elif machine.enforced_open(breaker, found.now):
+            yield f"dagster-contracts breaker force-closed {key} --until PT2H --reason ..."
+        if machine.current(breaker, found.now).state is not State.CLOSED and breaker.incident:
+            yield f"dagster-contracts why {key} --incident {breaker.incident}"
+    if found.output is not None and found.output.status is not OutputStatus.OK:
+        for route in found.output.inputs:
+            if route.kind not in (RouteKind.FRESH, RouteKind.UNJUDGED):
+                of = f" --partition {shlex.quote(route.requested.key)}" if route.requested.key is not None else ""
+                yield f"dagster-contracts why {shlex.quote(route.upstream)}{of}"
+
+
+# --- what was --------------------------------------------------------------------------------------------------------
+
+
+def of_decisions(consumer: str, partition: str | None, at: datetime, decisions: Sequence[Decision]) -> list[str]:
+    if not decisions:
+        asked = f" for [{partition}]" if partition is not None else ""
+        return [f"{consumer} had read nothing{asked} by {_exact(at)}."]
+    first = decisions[0]
+    lines = [
+        f"By {_exact(at)}, {consumer} had last read in run {first.step.run_id} (step {first.step.step}, attempt {first.step.attempt}):"
+    ]
+    for decision in decisions:
+        lines.append(f"  {_exact(decision.decided_at)}: it {_read(decision.route)}.")
+        if decision.route.kind is not RouteKind.FRESH and decision.route.reason:
+            lines.append(f"    {decision.route.reason}")
+    return lines
+
+
+def of_incident(key: str, number: int, events: Sequence[Event]) -> list[str]:
+    closed = next((event for event in events if event.type == "breaker.closed"), None)
+    first = events[0]
+    ended = f"it closed on {_exact(closed.at)}, after {lasting(closed.at - first.at)}" if closed is not None else "it has not closed"
+    return [
+        f"Incident {number} of {key} began on {_exact(first.at)}; {ended}.",
+        *(f"  {_exact(event.at)}  {event.type}: {event.message}" for event in events),
+    ]
+
+
+def _exact(moment: datetime) -> str:
+    """To the second: what happened is put in order by it."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%SZ}"

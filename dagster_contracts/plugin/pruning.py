@@ -1,0 +1,46 @@
+"""The job contracts_prune, with a schedule that is stopped until somebody starts it: nothing is deleted unasked."""
+
+from dataclasses import asdict
+
+import dagster as dg
+
+from dagster_contracts.core.durations import parse_duration
+from dagster_contracts.core.retention import Retention
+from dagster_contracts.plugin.site import Site
+
+PRUNE = "contracts_prune"
+NIGHTLY = "30 3 * * *"
+
+
+class PruneConfig(dg.Config):
+    """`older_than`: one age for all kinds, such as P90D; without it each kind has its own. `dry_run`: only count."""
+
+    older_than: str | None = None
+    dry_run: bool = False
+
+
+def schedules(site: Site) -> list[dg.ScheduleDefinition]:
+    """One, which brings its job along; none where nothing is governed."""
+    return [_schedule(site)] if site.terms else []
+
+
+def _schedule(site: Site) -> dg.ScheduleDefinition:
+
+    @dg.op(name=PRUNE, description="Deletes what is over and old from the breakers' database; what is needed stays.")
+    def prune(context: dg.OpExecutionContext, config: PruneConfig) -> None:
+        kept = Retention() if config.older_than is None else Retention.of(parse_duration(config.older_than))
+        gone = asdict(site.gate(context.instance).store.prune(kept, dry_run=config.dry_run))
+        told = ", ".join(f"{name} {count}" for name, count in gone.items())
+        context.log.info(f"{'would prune' if config.dry_run else 'pruned'}: {told}")
+
+    @dg.job(name=PRUNE, description="Prunes the history of breakers, batches, decisions and events.")
+    def contracts_prune() -> None:
+        prune()
+
+    return dg.ScheduleDefinition(
+        name=f"{PRUNE}_nightly",
+        job=contracts_prune,
+        cron_schedule=NIGHTLY,
+        default_status=dg.DefaultScheduleStatus.STOPPED,
+        description="Off until it is started here.",
+    )

@@ -1,0 +1,111 @@
+"""What people ask of the ledger, each answered by one SELECT over indexes.
+
+Rows of several tables come as one result: a list of roles, with each table joined to its own. Each is cut to its rows before that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import ColumnElement, Connection, Select, Subquery, and_, literal_column, select, union_all
+
+from dagster_contracts.core.breaker import Breaker, State
+from dagster_contracts.core.events import Event
+from dagster_contracts.core.ledger import Batch, Decision, Output, OutputStatus, Route, Status, StepKey
+from dagster_contracts.core.snapshot import Standing
+from dagster_contracts.store import tables
+from dagster_contracts.store.rows import from_json, from_row, place
+from dagster_contracts.store.succession import CURRENT, LISTED, WAITING, standing_of
+
+T = TypeVar("T")
+_FALLEN = (OutputStatus.DEGRADED.value, OutputStatus.HALTED.value)
+_NOT_CLOSED = (State.OPEN.value, State.HALF_OPEN.value)
+
+
+def standing(connection: Connection, at: datetime, asset: str, partition: str | None) -> Standing:
+    """As `ports.Ledger.standing`."""
+    parts = {"breaker": _breakers(asset), "batch": _batches(asset, partition), "output": _outputs(asset, partition)}
+    roles = union_all(*(select(literal_column(f"'{name}'").label("role")) for name in parts)).subquery("roles")
+    joined: Any = roles
+    for name, part in parts.items():
+        joined = joined.outerjoin(part, and_(roles.c.role == name, part.c.part.is_not(None)))
+    columns = [column.label(f"{name}__{column.name}") for name, part in parts.items() for column in part.columns]
+    rows = connection.execute(select(roles.c.role, *columns).select_from(joined)).mappings().all()
+    return standing_of(
+        at,
+        asset,
+        breakers=_found(Breaker, rows, "breaker"),
+        batches=_found(Batch, rows, "batch"),
+        outputs=_found(Output, rows, "output"),
+    )
+
+
+def _found(kind: type[T], rows: Sequence[Mapping[Any, Any]], name: str) -> list[tuple[str, T]]:
+    """What a table gave, each with the part that it is an answer to."""
+    own = ({key.split("__", 1)[1]: row[key] for key in row if key.startswith(f"{name}__")} for row in rows if row["role"] == name)
+    return [(row["part"], from_row(kind, row)) for row in own if row["part"] is not None]
+
+
+def _parts(**queries: Select[Any]) -> Subquery:
+    """Several queries of one table as one, each row with the name of its query. Each is cut before they are put together."""
+    cut = {name: query.subquery(name) for name, query in queries.items()}
+    return union_all(*(select(literal_column(f"'{name}'").label("part"), part) for name, part in cut.items())).subquery()
+
+
+def _breakers(asset: str) -> Subquery:
+    """The asset's own, of any scope, and all that are not closed. "[" and the character after it bound the keys of scopes."""
+    c = tables.breakers.c
+    every = select(tables.breakers).limit(LISTED)
+    return _parts(
+        own=every.where(c.key == asset),
+        scoped=every.where(c.key > f"{asset}[", c.key < f"{asset}\\").order_by(c.key),
+        open=every.where(c.state.in_(_NOT_CLOSED)),
+    )
+
+
+def _batches(asset: str, partition: str | None) -> Subquery:
+    c = tables.batches.c
+    here: list[ColumnElement[bool]] = [c.asset == asset]
+    if partition is not None:
+        here.append(c.place == place(partition))
+    newest = select(tables.batches).where(*here).order_by(c.sequence.desc())
+    return _parts(
+        waiting=newest.where(c.status.in_([status.value for status in WAITING])).limit(LISTED),
+        newest=newest.limit(1),
+        published=newest.where(c.status == Status.PUBLISHED.value).limit(1),
+    )
+
+
+def _outputs(asset: str, partition: str | None) -> Subquery:
+    c = tables.outputs.c
+    newest = select(tables.outputs).order_by(c.number.desc())
+    own = newest.where(c.asset == asset)
+    if partition is not None:
+        own = own.where(c.place == place(partition))
+    return _parts(
+        own=own.where(c.status.in_([status.value for status in CURRENT])).limit(1),
+        fallen=newest.where(c.status.in_(_FALLEN)).limit(LISTED),
+    )
+
+
+def given(connection: Connection, consumer: str, at: datetime, requested: str | None) -> list[Decision]:
+    """As `ports.Ledger.given`."""
+    c = tables.decisions.c
+    until = (c.consumer == consumer, c.decided_at <= at)
+    asked = until if requested is None else (*until, c.requested == place(requested))
+    last = select(c.run_id, c.step, c.attempt).where(*asked).order_by(c.decided_at.desc(), c.number.desc()).limit(1).subquery()
+    step = and_(c.run_id == last.c.run_id, c.step == last.c.step, c.attempt == last.c.attempt)
+    rows = connection.execute(select(tables.decisions).join(last, step).where(*until).order_by(c.number)).mappings()
+    return [
+        Decision(StepKey(row["run_id"], row["step"], row["attempt"]), consumer, from_json(Route, row["route"]), row["decided_at"])
+        for row in rows
+    ]
+
+
+def incident(connection: Connection, key: str, number: int, limit: int) -> list[Event]:
+    """As `ports.Ledger.incident`."""
+    c = tables.events.c
+    query = select(tables.events).where(c.key == key, c.incident == number).order_by(c.sequence).limit(limit)
+    return [from_row(Event, row) for row in connection.execute(query).mappings()]

@@ -1,0 +1,185 @@
+"""`why`: sentences that a person can act on, and the same as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from dagster_contracts import recovery
+from dagster_contracts.core.breaker import OverrideKind
+from dagster_contracts.core.contract import Fallback
+from dagster_contracts.core.snapshot import Change
+from dagster_contracts.engines.local import LocalEngine
+from dagster_contracts.gate import Gate
+from dagster_contracts.ports import FixedClock
+from dagster_contracts.store.sql import SqlStore
+from tests.cli.conftest import FIRST, Ran
+from tests.schemas import assert_described
+from tests.store.values import batch, breaker
+
+SHAPES = ["why", "vendor/feed"], ["why", "fraud", "--at", "2026-01-03T00:00Z"], ["why", "vendor/feed", "--incident", "1"]
+
+
+@pytest.mark.usefixtures("past")
+def test_why_a_feed_is_held(run: Callable[..., Ran]):
+    ran = run("why", "vendor/feed")
+    assert (ran.code, ran.err) == (0, "")
+    out = ran.out
+    assert out.startswith("vendor/feed is open since 2026-01-02 06:00Z (")
+    for said in (
+        "consumers are routed away from it.",
+        "Cause: vendor/feed [2026-01-02] failed (contract 1.2.0).",
+        "risk_indicator.invalidValues: ",
+        "vendor/feed [2026-01-03] is held since 2026-01-02 08:00Z",
+        "vendor/feed [2026-01-02] is quarantined since 2026-01-02 06:00Z",
+        "it failed its contract.",
+        "Next: published once the breaker closes.",
+        "Affected: 2 outputs.",
+        "fraud [2026-01-02] was halted on 2026-01-02 07:00Z: it was given nothing of vendor/feed [2026-01-02].",
+        "underwriting [2026-01-02] was made at low confidence on 2026-01-02 07:00Z: "
+        "it read vendor/feed [2026-01-02] though it was refused, marked low.",
+        "Waiting for: vendor/feed: probe due.",
+        "dagster-contracts batch show vendor/feed --partition 2026-01-02",
+        "dagster-contracts batch release vendor/feed --partition 2026-01-02 --reason ...",
+        "dagster-contracts breaker force-closed vendor/feed --until PT2H --reason ...",
+        "dagster-contracts why vendor/feed --incident 1",
+    ):
+        assert said in out, said
+
+
+@pytest.mark.usefixtures("past")
+def test_every_command_that_it_names_exists(run: Callable[..., Ran]):
+    lines = (run("why", "vendor/feed").out + run("why", "fraud").out).splitlines()
+    commands = [line.split() for line in lines if line.startswith("  dagster-contracts ")]
+    assert len(commands) > 4
+    for _, *words in commands:
+        given = ["vendor confirmed" if word == "..." else word for word in words]
+        ran = run(*(given if given[1] != "rejudge" else [*given[:2], "--help"]))
+        assert ran.code == 0, (given, ran.err)
+
+
+@pytest.mark.usefixtures("past")
+def test_why_one_partition(run: Callable[..., Ran]):
+    out = run("why", "vendor/feed", "--partition", "2026-01-03").out
+    assert "vendor/feed [2026-01-03] is held" in out
+    assert "quarantined" not in out
+    assert "vendor/feed [2026-01-01] is published" not in out
+    assert "vendor/feed [2026-01-01] is published since 2026-01-01 06:00Z" in run("why", "vendor/feed", "--partition", "2026-01-01").out
+
+
+@pytest.mark.usefixtures("past")
+def test_why_a_consumer_was_halted(run: Callable[..., Ran]):
+    out = run("why", "fraud", "--partition", "2026-01-02").out
+    assert out.startswith("fraud [2026-01-02] was halted on 2026-01-02 07:00Z.\n")
+    assert "It was given nothing of vendor/feed [2026-01-02]." in out
+    assert "vendor/feed is open since" in out
+    assert "Waiting for: vendor/feed: probe due." in out
+    assert "Waiting for: fraud [2026-01-02] is computed again once its inputs are fresh." in out
+    assert "dagster-contracts why vendor/feed --partition 2026-01-02" in out
+
+
+@pytest.mark.usefixtures("past")
+def test_what_a_consumer_read_at_a_time(run: Callable[..., Ran]):
+    at = run("why", "underwriting", "--at", "2026-01-02T08:00:00+01:00")
+    assert at.out.splitlines()[0] == (
+        "By 2026-01-02 07:00:00Z, underwriting had last read in run run-underwriting (step underwriting, attempt 0):"
+    )
+    assert "2026-01-02 07:00:00Z: it read vendor/feed [2026-01-02] though it was refused, marked low." in at.out
+    before = run("why", "underwriting", "--at", "2026-01-02T06:59:59Z")
+    assert (before.code, before.out) == (0, "underwriting had read nothing by 2026-01-02 06:59:59Z.\n")
+    other = run("why", "underwriting", "--partition", "2026-01-01", "--at", "2026-01-03T00:00Z").out
+    assert other == "underwriting had read nothing for [2026-01-01] by 2026-01-03 00:00:00Z.\n"
+
+
+@pytest.mark.usefixtures("past")
+def test_what_happened_in_an_incident(run: Callable[..., Ran]):
+    lines = run("why", "vendor/feed", "--incident", "1").out.splitlines()
+    assert lines[0] == "Incident 1 of vendor/feed began on 2026-01-02 06:00:00Z; it has not closed."
+    told = [line.split("  ")[2].split(":")[0] for line in lines[1:]]
+    assert told[0] == "breaker.opened"
+    assert "batch.quarantined" in told
+    assert told.count("route.served_fallback") == 2
+    run("breaker", "reset", "vendor/feed", "--reason", "corrected")
+    closed = run("why", "vendor/feed", "--incident", "1").out
+    assert "; it closed on " in closed
+    assert closed.splitlines()[-1].split("  ")[2].startswith("breaker.closed: ")
+
+
+@pytest.mark.usefixtures("past")
+@pytest.mark.parametrize("command", SHAPES)
+def test_json_says_the_same_and_is_described(run: Callable[..., Ran], command: list[str]):
+    found = run(*command, "--format", "json").json
+    assert_described("why", found)
+    said = [line.strip() for line in run(*command).out.splitlines() if line]
+    assert len(found["sentences"]) == len(said)
+    assert found["sentences"][-1] == said[-1]
+
+
+@pytest.mark.usefixtures("past")
+def test_json_by_kind(run: Callable[..., Ran]):
+    found = run("why", "vendor/feed", "--format", "json").json
+    assert [(each["key"], each["state"]) for each in found["breakers"]] == [("vendor/feed", "open")]
+    assert [each["partition"] for each in found["waiting"]] == ["2026-01-03", "2026-01-02"]
+    assert (found["published"]["partition"], found["newest"]["partition"], found["output"]) == ("2026-01-01", "2026-01-03", None)
+    assert {each["asset"] for each in found["affected"]} == {"fraud", "underwriting"}
+    given = run("why", "fraud", "--at", "2026-01-03T00:00Z", "--format", "json").json
+    assert [(each["upstream"], each["route"], each["decided_at"]) for each in given["decisions"]] == [
+        ("vendor/feed", "halted", "2026-01-02T07:00:00Z")
+    ]
+
+
+def test_a_healthy_asset_says_so(run: Callable[..., Ran], past: str):
+    SqlStore(past).save(Change(breaker("well"), batches=(batch("b", asset="well", breaker_key="well"),)))
+    out = run("why", "well").out
+    assert out.startswith("well is closed: consumers read what is published.\n")
+    assert "well [(unpartitioned)] is published since 2026-11-01" in out
+    assert out.endswith("Nothing is the matter.\n")
+    assert "What to do" not in out
+
+
+def test_overrides_scopes_and_declared_consumers(run: Callable[..., Ran], past: str):
+    store = SqlStore(past, clock=FixedClock(FIRST + timedelta(days=1)))
+    (made,) = store.breakers()
+    consumers = {"fraud": Fallback.HALT, "reports": Fallback.LAST_GOOD}
+    store.save(Change(breaker=replace(made, policy=replace(made.policy, consumers=consumers))))
+    store.save(Change(breaker("vendor/feed[vendor=a b]")))
+    assert "  reports: by the contract it reads the last good data." in run("why", "vendor/feed").out
+    recovery.override(
+        Gate(store, LocalEngine()), "vendor/feed[vendor=a b]", OverrideKind.FORCE_OPEN, actor="bo", reason="vendor\nis \x1b[31mdown"
+    )
+    out = run("why", "vendor/feed[vendor=a b]").out
+    assert "vendor/feed[vendor=a b] is closed" in out
+    assert "bo set force_open on 2026-01-02 06:00Z, until it is reset: vendor\\nis \\x1b[31mdown" in out
+    assert "dagster-contracts breaker reset 'vendor/feed[vendor=a b]' --reason ..." in out
+    assert "vendor/feed is open" in out
+
+
+@pytest.mark.usefixtures("past")
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["vendor/fed"], 'no asset "vendor/fed" is known to the ledger, did you mean "vendor/feed"? assets: fraud, underwriting'),
+        (["fraude", "--at", "2026-01-03T00:00Z"], 'no asset "fraude" was ever given anything to read, did you mean "fraud"?'),
+        (["vendor/feed", "--partition", "2026-01-20"], 'nothing is known of vendor/feed [2026-01-20], did you mean "2026-01-03"?'),
+        (["fraud", "--at", "2026-01-03T09:00"], 'has no offset from UTC; add one, such as 2026-01-03T09:00Z'),
+        (["fraud", "--at", "yesterday"], '--at: "yesterday" is not a time'),
+        (["vendor/feed", "--incident", "2"], "vendor/feed had incidents 1 to 1; there is no incident 2"),
+        (["vendor/fed", "--incident", "1"], 'no breaker "vendor/fed", did you mean "vendor/feed"?'),
+        (["vendor/feed", "--incident", "1", "--at", "2026-01-03T00:00Z"], "--incident is asked alone"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_answered(run: Callable[..., Ran], words: list[str], said: str):
+    ran = run("why", *words)
+    assert (ran.code, ran.out) == (2, "")
+    assert said in ran.err
+
+
+def test_an_empty_store(run: Callable[..., Ran], tmp_path: Path):
+    ran = run("why", "feed", "--database-url", f"sqlite:///{tmp_path}/none.db")
+    assert (ran.code, ran.out) == (2, "")
+    assert "assets: none yet" in ran.err
+    assert not (tmp_path / "none.db").exists()
