@@ -29,6 +29,22 @@ def upgrade(database_url: UrlOption = None) -> None:
 
 
 @app.command()
+def roles(
+    schema: Annotated[str, typer.Option("--schema", metavar="NAME", help="Where the tables are.")] = "public",
+) -> None:
+    """Print the SQL that makes PostgreSQL roles of least privilege: contracts_reader, contracts_worker, contracts_pruner.
+
+    The owner of the tables runs it after each upgrade, through psql.
+    """
+    from dagster_contracts.store.roles import statements
+
+    print_text("BEGIN;")
+    for statement in statements(schema):
+        print_text(f"{statement};")
+    print_text("COMMIT;")
+
+
+@app.command()
 def downgrade(
     to: Annotated[str, typer.Option("--to", metavar="REVISION", help="The revision that the earlier version needs.", show_default=False)],
     database_url: UrlOption = None,

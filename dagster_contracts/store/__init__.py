@@ -4,5 +4,5 @@ tables.py   the tables            rows.py     values <-> rows           successi
 sql.py      SqlStore              reading.py  its SELECTs               writing.py      its one transaction
 connect.py  url -> Database, and what errors mean                       upgrade.py      the schema's version, migrations/
 memory.py   MemoryStore        questions.py  what people ask, one SELECT each
-retention.py  what is pruned (dispensable.py: the same as pure functions)
+retention.py  what is pruned (dispensable.py: the same as pure functions)                roles.py  who may do what in PostgreSQL
 """

@@ -168,6 +168,11 @@ def meaning_of(error: Exception, address: Address, lost_race: str | None = None)
         return StoreError(
             f"{address} cannot keep a value: {text}; nothing was written; ids must be unique, and text without NUL characters"
         )
+    if getattr(original, "sqlstate", None) == _NO_RIGHT:
+        return StoreError(
+            f"{address} cannot do that: {text}; the user of this url lacks a right: contracts_worker writes, contracts_reader reads, "
+            "contracts_pruner prunes, the owner of the tables upgrades; `dagster-contracts db roles` prints the grants"
+        )
     return StoreError(f"{address} cannot be used: {text}; correct the url or the database's permissions, then {UPGRADE}")
 
 
@@ -185,6 +190,7 @@ def _kind(error: BaseException) -> type[StoreError]:
     return StoreError
 
 
+_NO_RIGHT = "42501"
 _SQLSTATES: tuple[tuple[str, type[StoreError]], ...] = (
     ("40", LostRace),  # serialization failure, deadlock
     ("08", StoreUnavailable),  # connection
