@@ -2,6 +2,7 @@
 
     with_contracts    govern the assets of a Definitions by contracts
     BreakerResource   where breakers are kept
+    make_slack_on_breaker_sensor   alerts in Slack, a thread per incident
 
 Everything else is reached through its room: `dagster_contracts.core`, `.gate`, `.ports` and the adapters.
 """
@@ -13,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dagster_contracts.plugin.definitions import with_contracts
     from dagster_contracts.plugin.resource import BreakerResource
+    from dagster_contracts.plugin.slack import make_slack_on_breaker_sensor
 
 __version__ = "0.1.0"
-__all__ = ["BreakerResource", "__version__", "with_contracts"]
+__all__ = ["BreakerResource", "__version__", "make_slack_on_breaker_sensor", "with_contracts"]
 
 
 def __getattr__(name: str) -> Any:
@@ -28,4 +30,8 @@ def __getattr__(name: str) -> Any:
         from dagster_contracts.plugin.resource import BreakerResource
 
         return BreakerResource
+    if name == "make_slack_on_breaker_sensor":
+        from dagster_contracts.plugin.slack import make_slack_on_breaker_sensor
+
+        return make_slack_on_breaker_sensor
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

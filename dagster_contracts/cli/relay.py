@@ -16,19 +16,35 @@ from dagster_contracts.cli.printing import plain, print_text, say
 from dagster_contracts.core.durations import parse_duration
 from dagster_contracts.core.errors import StoreUnavailable, UsageError
 from dagster_contracts.core.events import Event
+from dagster_contracts.ports import EventSink
 from dagster_contracts.relay import Relay, Told
+from dagster_contracts.sinks.slack import SlackAlerts
 
 OnceOption = Annotated[bool, typer.Option("--once", help="Deliver what waits now and end; exit code 2 where something is left.")]
 IntervalOption = Annotated[str, typer.Option("--interval", metavar="DURATION", help="How long to wait where nothing waits.")]
 ForgetOption = Annotated[
     str | None, typer.Option("--forget", metavar="SINK", help="Deliver nothing; drop a sink that is told no more.", show_default=False)
 ]
+SlackOption = Annotated[
+    str | None,
+    typer.Option("--slack-channel", metavar="CHANNEL", help="Tell Slack too, with the bot token in SLACK_BOT_TOKEN.", show_default=False),
+]
+WebserverOption = Annotated[
+    str | None, typer.Option("--webserver-url", metavar="URL", help="Where people see Dagster, for Slack's buttons.", show_default=False)
+]
 
 
-def relay(once: OnceOption = False, interval: IntervalOption = "PT5S", forget: ForgetOption = None, database_url: UrlOption = None) -> None:
+def relay(
+    once: OnceOption = False,
+    interval: IntervalOption = "PT5S",
+    forget: ForgetOption = None,
+    slack_channel: SlackOption = None,
+    webserver_url: WebserverOption = None,
+    database_url: UrlOption = None,
+) -> None:
     """Deliver events to the sinks until SIGTERM. Any number of relays may run.
 
-    Without another sink: to stdout, a line each.
+    Always: to stdout, a line each.
     """
     store = options.store_at(database_url)
     if forget is not None:
@@ -37,7 +53,10 @@ def relay(once: OnceOption = False, interval: IntervalOption = "PT5S", forget: F
             raise UsageError(f'no sink "{forget}" is known; known sinks: {known}')
         print_text(f"nothing waits for {forget} any more")
         return
-    running = Relay(store, [_Lines()])
+    sinks: list[EventSink] = [_Lines()]
+    if slack_channel is not None:
+        sinks.append(SlackAlerts(slack_channel, webserver_base_url=webserver_url).beside(store))
+    running = Relay(store, sinks)
     if once:
         _drain(running)
     else:

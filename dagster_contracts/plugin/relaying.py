@@ -36,7 +36,7 @@ def relay_sensor(site: Site, sinks: Sequence[EventSink | StoreSink]) -> dg.Senso
         shown = BreakerChecks(site, context.instance, origin.location_name if origin is not None else "")
         store = site.gate(context.instance).store
         telemetry.observe_breakers(store)
-        told = [sink.beside(store) if isinstance(sink, StoreSink) else sink for sink in sinks]
+        told = [sink.beside(store, site.readers()) if isinstance(sink, StoreSink) else sink for sink in sinks]
         relay = Relay(store, [LOG, shown, *told], outages=outages)
         news = [done for done in relay.tick() if done.events or done.failure is not None]
         return dg.SkipReason("; ".join(map(str, news)) or "no event is waiting")

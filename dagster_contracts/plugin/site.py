@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 
 from dagster_contracts.core.contract import Attached, Confidence
+from dagster_contracts.core.downstream import Reader
 from dagster_contracts.core.errors import ContractError, did_you_mean
 from dagster_contracts.core.ledger import Partition, Status
 from dagster_contracts.core.metrics import reads_object
@@ -100,6 +101,15 @@ class Site:
         words = [self._accepts(consumer, upstream) for consumer in consumers]
         known = [word for word in words if word is not None]
         return None if len(known) < len(words) or not known else max(known, key=lambda word: word.rank)
+
+    def readers(self) -> tuple[Reader, ...]:
+        """The assets here that read others, with the least confidence that they accept of what a contract has a say in."""
+        words = {name: [self._accepts(name, parent) for parent in parents] for name, parents in self.parents.items() if parents}
+        return tuple(
+            Reader(name, self.parents[name], max((word for word in known if word is not None), key=lambda word: word.rank))
+            for name, known in words.items()
+            if any(word is not None for word in known)
+        )
 
     def _accepts(self, consumer: str, upstream: str) -> Confidence | None:
         if consumer in self.stated:

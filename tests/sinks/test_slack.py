@@ -89,7 +89,7 @@ def test_an_incident_is_one_thread(slack: Slack) -> None:
         "https://dagster.test/runs/run%202",
         "https://dagster.test/assets/feed",
         "2026-01-07 12:00Z",
-        "1 batches failed",
+        "batches failed: 1",
         "fraud_scores  reads nothing: it is halted",
         "credit_terms  reads the last good data [2026-01-05]",
         "offers        reads credit_terms, made at stale confidence",
@@ -107,7 +107,7 @@ def test_an_incident_is_one_thread(slack: Slack) -> None:
     assert "88 of 100 rows (88%)" in text_of(failed)
     assert "Closed after 2 d 19 h" in text_of(closed)
     assert "feed is closed again after 2 d 19 h" in text_of(thread)
-    assert "2 batches failed · 1 probes failed" in text_of(thread)
+    assert "batches failed: 2 · probes failed: 1" in text_of(thread)
     assert slack.methods() == {"chat.postMessage": 3, "chat.update": 2}
 
 
@@ -160,7 +160,7 @@ def test_what_consumers_really_read_and_what_was_healed_is_told(slack: Slack) ->
     world.consume("letters", 6, Confidence.LOW)
     sink.deliver(events(world.store))
     assert "Outputs are being made anew" in text_of(slack.replies(slack.threads()[0])[-1])
-    assert "1 outputs made anew" in text_of(slack.threads()[0])
+    assert "outputs made anew: 1" in text_of(slack.threads()[0])
 
 
 def test_a_probe_that_proves_nothing_is_a_reply(slack: Slack) -> None:
@@ -238,7 +238,7 @@ def test_a_storm_of_failing_batches_is_one_thread_of_few_messages(slack: Slack, 
     world.clock.at += HOUR
     world.gate.transact("feed", "feed", daily(6), None, lambda seen: (_reset(seen), None))
     sink_of(slack, world.store).deliver(events(world.store)[-20:])
-    assert "300 batches failed" in text_of(thread)
+    assert "batches failed: 300" in text_of(thread)
     assert "Closed after" in text_of(slack.replies(thread)[-1])
 
 

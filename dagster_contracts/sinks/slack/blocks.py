@@ -107,7 +107,7 @@ def _downstream(alert: Alert) -> list[Block]:
 
 
 def _counted(alert: Alert) -> list[Block]:
-    told = " · ".join(f"{count:,} {what}" for what, count in alert.counts.items())
+    told = " · ".join(f"{what}: {count:,}" for what, count in alert.counts.items())
     return [{"type": "context", "elements": [slack.markup(slack.inert(told, slack.TEXT))]}] if told else []
 
 
