@@ -39,7 +39,7 @@ from dagster_contracts.core.ledger import (
 )
 from dagster_contracts.core.metrics import ProfileOf
 from dagster_contracts.core.plan import Reference
-from dagster_contracts.core.snapshot import Change, Snapshot
+from dagster_contracts.core.snapshot import Change, Grounds, Snapshot
 from dagster_contracts.core.verdict import Arrival, Outcome, Remembered
 from dagster_contracts.judgement import (
     EPOCH,
@@ -232,9 +232,10 @@ class Gate:
         try:
             if terms is None:
                 key = self._key_in_store(upstream, requested)
-            if (kept := self.store.decided(step, upstream, requested.key)) is not None:
-                return kept
-            decided = self._decide(consumer, upstream, requested, accepts, terms, key)
+            grounds = self.store.grounds(key, asset=upstream, partition=requested, step=step)
+            if grounds.kept is not None:
+                return grounds.kept
+            decided = self._decide(grounds, consumer, upstream, requested, accepts, terms, key)
             return self._keep(step, consumer, decided)
         except StoreUnavailable as error:
             admit = terms is not None and terms.policy.admit_when_unavailable
@@ -265,28 +266,35 @@ class Gate:
         return next((found.key for found in self.store.breakers(scoped)), upstream) if scoped else upstream
 
     def _decide(
-        self, consumer: str, upstream: str, requested: Partition, accepts: Confidence | None, terms: Terms | None, key: str
+        self,
+        grounds: Grounds,
+        consumer: str,
+        upstream: str,
+        requested: Partition,
+        accepts: Confidence | None,
+        terms: Terms | None,
+        key: str,
     ) -> Route:
-        snapshot = self.store.load(key, asset=upstream, partition=requested)
+        snapshot = grounds.snapshot
         policy = snapshot.breaker.policy if snapshot.breaker else terms.policy if terms else None
         if policy is None:
-            output = self.store.output(upstream, requested.key)
-            return route.decide_output(output, asset=upstream, requested=requested, accepts=accepts or Confidence.FULL)
+            return route.decide_output(grounds.output, asset=upstream, requested=requested, accepts=accepts or Confidence.FULL)
         accepted = accepts or policy.accepts(consumer)
-        if snapshot.last_good is not None and not self.is_intact(snapshot.last_good):
-            snapshot = replace(snapshot, last_good=None)
         decided = route.decide(snapshot, asset=upstream, requested=requested, accepts=accepted, breaker_key=key)
+        if decided.kind is RouteKind.LAST_GOOD and snapshot.last_good is not None and not self.is_intact(snapshot.last_good):
+            without = replace(snapshot, last_good=None)
+            decided = route.decide(without, asset=upstream, requested=requested, accepts=accepted, breaker_key=key)
         if decided.kind not in (RouteKind.FRESH, RouteKind.UNJUDGED):
             return decided
-        own = self.store.output(upstream, requested.key)
-        made = route.decide_output(own, asset=upstream, requested=requested, accepts=accepted)
+        made = route.decide_output(grounds.output, asset=upstream, requested=requested, accepts=accepted)
         return decided if made.kind is RouteKind.FRESH else made
 
     def preview(self, consumer: str, upstream: str, requested: Partition, *, breaker_key: str | None) -> Route:
         """What a consumer that accepts only full confidence would read now. Decides nothing, records nothing."""
         own = breaker_key is not None and asset_of(breaker_key) == upstream
         key = breaker_key if own and breaker_key is not None else upstream
-        return self._decide(consumer, upstream, requested, Confidence.FULL, None, key)
+        grounds = self.store.grounds(key, asset=upstream, partition=requested)
+        return self._decide(grounds, consumer, upstream, requested, Confidence.FULL, None, key)
 
     # --- probe -----------------------------------------------------------------------------------------------------
 
@@ -298,7 +306,7 @@ class Gate:
             if snapshot.breaker is None:
                 return Change(), Refused(f"{key} has never judged anything")
             adopted = machine.adopt(snapshot.breaker, terms.version, terms.policy, snapshot.now)
-            candidate = self.probe_candidate(adopted.breaker, terms.asset)
+            candidate = self.probe_candidate(adopted.breaker)
             if candidate is None:
                 return Change(), Refused(f"{key} has no stored batch that was not probed yet; deliver a new one")
             lease_id = uuid.uuid4().hex
@@ -340,12 +348,17 @@ class Gate:
 
         return self.transact(batch.breaker_key, terms.asset, batch.partition, batch.id, decide)
 
-    def probe_candidate(self, breaker: Breaker, asset: str) -> Batch | None:
+    def probe_candidate(self, breaker: Breaker) -> Batch | None:
         """The newest stored batch of this breaker that no probe has judged in this incident."""
-        stored = self.store.batches(asset=asset, statuses=(Status.QUARANTINED, Status.HELD))
-        own = [batch for batch in stored if batch.breaker_key == breaker.key and batch.staged and batch.id not in breaker.probed]
-        fit = [batch for batch in own if batch.head and batch.confidence is Confidence.FULL]
-        return max(fit, key=lambda batch: (batch.partition.end or batch.arrived_at, batch.sequence), default=None)
+        found = self.probe_candidates([breaker]).get(breaker.key)
+        return None if found is None else self.store.batch(found.id)
+
+    def probe_candidates(self, breakers: Sequence[Breaker]) -> dict[str, Batch]:
+        """The same for several, by key; without their verdicts."""
+        if not breakers:
+            return {}
+        probed = [name for breaker in breakers for name in breaker.probed]
+        return {batch.breaker_key: batch for batch in self.store.candidates([breaker.key for breaker in breakers], probed)}
 
     # --- finish ----------------------------------------------------------------------------------------------------
 
@@ -402,14 +415,28 @@ class Gate:
         name: str | None,
         decide: Callable[[Snapshot], tuple[Change, T]],
     ) -> T:
-        """Load, decide, save; decide anew where somebody else was first."""
-        for _ in range(RACES):
-            change, result = decide(self.store.load(key, asset=asset, partition=partition, batch_id=name))
-            if change == Change():
-                return result
+        """Load, decide, save. Where somebody else was first, decide anew while nobody else can: many writers of one breaker would lose
+        to each other over and over."""
+        change, result = decide(self.store.load(key, asset=asset, partition=partition, batch_id=name))
+        if change == Change():
+            return result
+        try:
+            self.store.save(change)
+        except LostRace:
+            telemetry.of_lost_race(asset)
+            return self._insist(key, asset, partition, name, decide)
+        telemetry.of_transitions(asset, change.transitions)
+        return result
+
+    def _insist(self, key: str, asset: str, partition: Partition, name: str | None, decide: Callable[[Snapshot], tuple[Change, T]]) -> T:
+        def insisted(snapshot: Snapshot) -> tuple[Change, tuple[Change, T]]:
+            change, result = decide(snapshot)
+            return change, (change, result)
+
+        for _ in range(RACES - 1):
             try:
-                self.store.save(change)
-            except LostRace:
+                change, result = self.store.transact(key, insisted, asset=asset, partition=partition, batch_id=name)
+            except LostRace:  # a breaker that is new to both, or a deadlock over the places of two breakers
                 telemetry.of_lost_race(asset)
                 continue
             telemetry.of_transitions(asset, change.transitions)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from dagster_contracts.core.breaker import Breaker, Transition
 from dagster_contracts.core.contract import Attached
@@ -17,8 +17,10 @@ from dagster_contracts.core.metrics import Metric, ProfileOf
 from dagster_contracts.core.plan import GoodPartition, LastGood
 from dagster_contracts.core.references import GoodProfile
 from dagster_contracts.core.retention import Pruned, Retention
-from dagster_contracts.core.snapshot import Change, Snapshot, Standing
+from dagster_contracts.core.snapshot import Change, Grounds, Snapshot, Standing
 from dagster_contracts.core.verdict import Arrival, Measurement, Sample, Unmeasured
+
+T = TypeVar("T")
 
 
 class Clock(Protocol):
@@ -92,6 +94,15 @@ class MetricEngine(Protocol):
 NO_CHANGE = Change()
 
 
+@dataclass(frozen=True, slots=True)
+class Tripped:
+    """Of a breaker that is not closed, what says whether it may be due for a probe."""
+
+    key: str
+    contract_version: str
+    retry_at: datetime | None
+
+
 class BreakerStore(Protocol):
     """Breakers with their history, ledger and outbox. Raises StoreUnavailable, LostRace or SchemaOutOfDate; reading never writes."""
 
@@ -103,10 +114,27 @@ class BreakerStore(Protocol):
         """Write a change in one transaction; compare-and-set where it has a breaker."""
         ...
 
+    def transact(
+        self, key: str, decide: Callable[[Snapshot], tuple[Change, T]], *, asset: str, partition: Partition, batch_id: str | None = None
+    ) -> T:
+        """Load, decide and save while nobody else changes the breaker `key` or the partition. For breakers that are fought over.
+
+        `decide` computes, and asks this store at most: others wait for it. Nothing is written where its change is empty, or it raises.
+        """
+        ...
+
+    def grounds(self, key: str, *, asset: str, partition: Partition, step: StepKey | None = None) -> Grounds:
+        """All that a route to one partition of an upstream is decided by, in one view. Without a `step`, no decision is looked up."""
+        ...
+
     def now(self) -> datetime: ...
 
     def breakers(self, keys: Sequence[str] | None = None) -> Sequence[Breaker]:
         """All breakers (or those named), by key."""
+        ...
+
+    def tripped(self) -> Sequence[Tripped]:
+        """All breakers that are not closed, in short."""
         ...
 
     def transitions(self, key: str, limit: int = 100) -> Sequence[Transition]:
@@ -123,6 +151,16 @@ class Ledger(Protocol):
         self, *, asset: str | None = None, partition: str | None = None, statuses: Sequence[str] = (), limit: int = 1000
     ) -> Sequence[Batch]:
         """Newest arrival first. `partition` is a key."""
+        ...
+
+    def candidates(self, keys: Sequence[str], probed: Sequence[str]) -> Sequence[Batch]:
+        """For each of these breakers the stored batch that its next probe would judge, if any, without its verdict: the newest data that
+        was head when it arrived, is of full confidence, and is none of `probed` (ids)."""
+        ...
+
+    def releasable(self, limit: int = 1000) -> Sequence[Batch]:
+        """Stored batches that a person has released, and held ones that passed and whose breaker is closed, or overridden (which may
+        be over). Oldest arrival first; without their verdicts."""
         ...
 
     def arrivals(

@@ -19,6 +19,7 @@ from dagster_contracts.core.ledger import Batch, Output, OutputStatus, Partition
 from dagster_contracts.core.snapshot import Change, Snapshot, may_be_released
 from dagster_contracts.gate import Gate
 from dagster_contracts.judgement import Terms, change_of
+from dagster_contracts.ports import Tripped
 
 # --- what is due ---------------------------------------------------------------------------------------------------
 
@@ -61,32 +62,48 @@ class DueHealing:
 
 
 def due_probes(gate: Gate, terms: Mapping[str, Terms]) -> list[DueProbe]:
-    """Breakers of the assets of `terms` whose cooldown is over, or whose contract has a new version, and that have something to probe."""
+    """Breakers of the assets of `terms` whose cooldown is over, or whose contract has a new version, and that have something to probe.
+
+    Asks the store a constant number of questions, and reads what is due alone: at most `PROBED` breakers, those that wait longest first.
+    """
     now = gate.store.now()
+
+    def may_be_due(each: Tripped) -> bool:
+        known = terms.get(machine.asset_of(each.key))
+        return known is not None and (each.retry_at is None or each.retry_at <= now or each.contract_version != known.version)
+
+    waiting = sorted(filter(may_be_due, gate.store.tripped()), key=lambda each: (each.retry_at or now, each.key))
+    adopted = [(stored, _adopted(stored, terms, now)) for stored in gate.store.breakers([each.key for each in waiting[:PROBED]])]
+    probed = [(stored, breaker) for stored, breaker in adopted if machine.probe_due(breaker, now)]
+    candidates = gate.probe_candidates([breaker for _, breaker in probed])
     due: list[DueProbe] = []
-    for stored in gate.store.breakers():
-        asset = machine.asset_of(stored.key)
-        if asset not in terms:
-            continue
-        breaker = machine.adopt(stored, terms[asset].version, terms[asset].policy, now).breaker
-        if machine.probe_due(breaker, now) and (batch := gate.probe_candidate(breaker, asset)) is not None:
+    for stored, breaker in probed:
+        if (batch := candidates.get(breaker.key)) is not None:
             fell_due = min(now, machine.next_probe_at(stored, now) or now)
             due.append(DueProbe(breaker, batch, int((now - fell_due) / breaker.policy.lease)))
     return due
 
 
+PROBED = 1000
+
+
+def _adopted(stored: Breaker, terms: Mapping[str, Terms], now: datetime) -> Breaker:
+    known = terms[machine.asset_of(stored.key)]
+    return machine.adopt(stored, known.version, known.policy, now).breaker
+
+
 def due_releases(gate: Gate, assets: Iterable[str] | None = None) -> list[DueRelease]:
     """Held batches that passed and whose breaker is closed now, and batches that a person has released; oldest first."""
     now = gate.store.now()
-    breakers = {breaker.key: breaker for breaker in gate.store.breakers()}
     wanted = None if assets is None else set(assets)
-    due: list[DueRelease] = []
-    for batch in gate.store.batches(statuses=(Status.HELD, Status.QUARANTINED)):
-        breaker = breakers.get(batch.breaker_key)
-        if breaker is None or (wanted is not None and batch.asset not in wanted):
-            continue
-        if may_be_released(batch, breaker, now):
-            due.append(DueRelease(batch, breaker.generation))
+    waiting = [batch for batch in gate.store.releasable() if wanted is None or batch.asset in wanted]
+    keys = sorted({batch.breaker_key for batch in waiting})
+    breakers = {breaker.key: breaker for breaker in (gate.store.breakers(keys) if keys else ())}
+    due = [
+        DueRelease(batch, breaker.generation)
+        for batch in waiting
+        if (breaker := breakers.get(batch.breaker_key)) is not None and may_be_released(batch, breaker, now)
+    ]
     return sorted(due, key=lambda item: (item.batch.partition.end or item.batch.arrived_at, item.batch.sequence))
 
 

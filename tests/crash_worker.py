@@ -47,7 +47,7 @@ class Mortal:
 
     def __getattr__(self, name: str) -> Any:
         work = getattr(self._store, name)
-        if name not in ("save", "decide", "register", "claim", "advance"):
+        if name not in ("save", "transact", "decide", "register", "claim", "advance"):
             return work
 
         def written(*given: Any, **named: Any) -> Any:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from dagster_contracts.core.breaker import Breaker, Transition, enforced_open
 from dagster_contracts.core.events import Event
-from dagster_contracts.core.ledger import Batch, Output, Partition, Review, Status
+from dagster_contracts.core.ledger import Batch, Output, Partition, Review, Route, Status
 from dagster_contracts.core.references import KeptProfile
 from dagster_contracts.core.verdict import Outcome
 
@@ -22,6 +22,8 @@ class Snapshot:
     earlier partition with the same other dimensions (for partitions without time: of the same key); `newest_published_end` the end
     of the newest published time window in the breaker's scope; `batch` the record of the batch id asked for; `judged` whether any
     batch of the partition was ever recorded, discarded ones included.
+
+    `batch` is whole; of the others a verdict may be left out, but for that of `refused`.
     """
 
     now: datetime
@@ -41,6 +43,16 @@ class Snapshot:
     def is_head(self, partition: Partition) -> bool:
         """Whether a batch of `partition` arriving now may move the breaker: it is not older than what is published."""
         return partition.end is None or self.newest_published_end is None or partition.end >= self.newest_published_end
+
+
+@dataclass(frozen=True, slots=True)
+class Grounds:
+    """What a consumer's step is routed by: the decision it was given already, if any; the snapshot of the upstream's partition (without
+    `batch` and `newest_published_end`); and the upstream's current output there."""
+
+    snapshot: Snapshot
+    output: Output | None = None
+    kept: Route | None = None
 
 
 @dataclass(frozen=True, slots=True)

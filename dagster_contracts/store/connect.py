@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, SQLAlchemyError, TimeoutError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, InvalidatePoolError, SQLAlchemyError, TimeoutError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from dagster_contracts import telemetry
 from dagster_contracts.core.errors import LostRace, SchemaOutOfDate, StoreError, StoreUnavailable
@@ -32,6 +34,8 @@ _FORMS = (
 _POSTGRES = ("postgresql", "postgres", "postgresql+psycopg", "postgresql+psycopg2")
 _SQLITE = ("sqlite", "sqlite+pysqlite")
 _SHOWN = ("host", "port", "sslmode", "service")  # of a url's query; anything else may be a secret
+_SINCE = "contracts_resting_since"  # in a pooled connection's own dictionary
+_RESTED_SECONDS = 30
 _CONNECT_SECONDS = 10
 _BUSY_SECONDS = 30
 # A peer that vanished without a word (a machine without power, a firewall that forgot the connection) is noticed by our side after half a
@@ -97,7 +101,6 @@ def _postgres_engine(url: URL) -> Engine:
         url,
         connect_args=arguments,
         isolation_level="READ COMMITTED",
-        pool_pre_ping=True,
         pool_timeout=_BUSY_SECONDS,
         hide_parameters=True,
     )
@@ -112,7 +115,25 @@ def _postgres_engine(url: URL) -> Engine:
 
     if bounds:
         event.listen(engine, "connect", bound)
+    event.listen(engine, "checkin", _rests)
+    event.listen(engine, "checkout", _wakes)
     return engine
+
+
+def _rests(connection: Any, record: ConnectionPoolEntry) -> None:
+    record.info[_SINCE] = time.monotonic()
+
+
+def _wakes(connection: Any, record: ConnectionPoolEntry, proxy: object) -> None:
+    """Replace connections that have ended meanwhile, without asking the server each time: an ended one has something to be read, and
+    one that rested long may have been forgotten on the way."""
+    from dagster_contracts.store import wire
+
+    since = record.info.get(_SINCE)
+    if since is None or (time.monotonic() - since < _RESTED_SECONDS and not wire.has_news(connection)):
+        return
+    if not wire.answers(connection):
+        raise InvalidatePoolError  # the pool makes new ones
 
 
 def _sqlite_engine(path: Path, mode: str) -> Engine:
@@ -193,6 +214,7 @@ def _kind(error: BaseException) -> type[StoreError]:
 _NO_RIGHT = "42501"
 _SQLSTATES: tuple[tuple[str, type[StoreError]], ...] = (
     ("40", LostRace),  # serialization failure, deadlock
+    ("22012", LostRace),  # division by zero: a guard (statement.py) found that its row had been changed
     ("08", StoreUnavailable),  # connection
     ("53", StoreUnavailable),  # disk full, out of memory, too many connections
     ("55P03", StoreUnavailable),  # lock not available

@@ -10,6 +10,7 @@ from threading import RLock
 from typing import Any, NamedTuple, TypeVar
 
 from dagster_contracts.core.breaker import Breaker, State, Transition, asset_of
+from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.errors import LostRace, StoreError
 from dagster_contracts.core.events import Event
 from dagster_contracts.core.ledger import Batch, Decision, Output, OutputStatus, Partition, Review, ReviewStatus, Route, Status, StepKey
@@ -18,13 +19,14 @@ from dagster_contracts.core.plan import GoodPartition, LastGood
 from dagster_contracts.core.profile import Profile
 from dagster_contracts.core.references import GoodProfile
 from dagster_contracts.core.retention import Pruned, Retention
-from dagster_contracts.core.snapshot import Change, Snapshot, Standing
+from dagster_contracts.core.snapshot import Change, Grounds, Snapshot, Standing
 from dagster_contracts.core.verdict import ACCEPTED, Arrival
-from dagster_contracts.ports import NO_CHANGE, Clock, StoreClock, Waiting
+from dagster_contracts.ports import NO_CHANGE, Clock, StoreClock, Tripped, Waiting
 from dagster_contracts.store import dispensable
 from dagster_contracts.store.succession import (
     ALIVE,
     CURRENT,
+    REFUSED,
     WAITING,
     Place,
     ended_as,
@@ -91,6 +93,21 @@ class MemoryStore:
                 newest_published_end=max(ends, default=None),
                 judged=any(batch.asset == asset and batch.partition.key == partition.key for batch in self._batches.values()),
             )
+
+    def transact(
+        self, key: str, decide: Callable[[Snapshot], tuple[Change, T]], *, asset: str, partition: Partition, batch_id: str | None = None
+    ) -> T:
+        with self._lock:
+            change, result = decide(self.load(key, asset=asset, partition=partition, batch_id=batch_id))
+            if change != Change():
+                self.save(change)
+            return result
+
+    def grounds(self, key: str, *, asset: str, partition: Partition, step: StepKey | None = None) -> Grounds:
+        with self._lock:
+            kept = self.decided(step, asset, partition.key) if step is not None else None
+            snapshot = replace(self.load(key, asset=asset, partition=partition), newest_published_end=None)
+            return Grounds(snapshot, self.output(asset, partition.key), kept)
 
     def _place(self, asset: str, partition: str | None) -> Place:
         here = (batch for batch in self._batches.values() if batch.asset == asset and batch.partition.key == partition)
@@ -168,6 +185,31 @@ class MemoryStore:
     def breakers(self, keys: Sequence[str] | None = None) -> Sequence[Breaker]:
         with self._lock:
             return [self._breakers[key] for key in sorted(self._breakers) if keys is None or key in keys]
+
+    def tripped(self) -> Sequence[Tripped]:
+        with self._lock:
+            found = [breaker for breaker in self._breakers.values() if breaker.state is not State.CLOSED]
+            return [Tripped(breaker.key, breaker.contract_version, breaker.retry_at) for breaker in found]
+
+    def candidates(self, keys: Sequence[str], probed: Sequence[str]) -> Sequence[Batch]:
+        def fits(batch: Batch) -> bool:
+            stored = batch.status in REFUSED and batch.staged is not None and batch.id not in probed
+            return stored and batch.breaker_key in keys and batch.head and batch.confidence is Confidence.FULL
+
+        with self._lock:
+            found = sorted(filter(fits, self._batches.values()), key=lambda each: (each.partition.end or each.arrived_at, each.sequence))
+            return list({batch.breaker_key: batch for batch in found}.values())
+
+    def releasable(self, limit: int = 1000) -> Sequence[Batch]:
+        def fits(batch: Batch) -> bool:
+            breaker = self._breakers.get(batch.breaker_key)
+            if breaker is None or batch.status not in REFUSED or batch.staged is None:
+                return False
+            passed = batch.status is Status.HELD and batch.outcome in ACCEPTED
+            return batch.released is not None or (passed and (breaker.state is State.CLOSED or breaker.override is not None))
+
+        with self._lock:
+            return sorted(filter(fits, self._batches.values()), key=lambda each: each.sequence)[:limit]
 
     def transitions(self, key: str, limit: int = 100) -> Sequence[Transition]:
         with self._lock:

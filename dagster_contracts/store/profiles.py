@@ -6,10 +6,10 @@ import json
 import zlib
 from typing import Any
 
-from sqlalchemy import Connection, Select, select, update
+from sqlalchemy import Connection, Dialect, Select, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from dagster_contracts.core.ledger import Batch, Partition, Status
+from dagster_contracts.core.ledger import Partition
 from dagster_contracts.core.metrics import ProfileOf
 from dagster_contracts.core.plan import GoodPartition, LastGood
 from dagster_contracts.core.profile import Profile, profile_from_json, profile_to_json
@@ -17,30 +17,35 @@ from dagster_contracts.core.references import GoodProfile, KeptProfile
 from dagster_contracts.store import tables
 from dagster_contracts.store.reading import published_on_merit
 from dagster_contracts.store.rows import from_json, place
+from dagster_contracts.store.statement import Statement, Values
 
 _batches = tables.batches.columns
 _profiles = tables.profiles.columns
 
 
-def save(connection: Connection, kept: KeptProfile) -> None:
-    """Before its batch is saved, which then says whether it is good."""
-    row = {
+def row(kept: KeptProfile) -> Values:
+    """For `KEPT`, before its batch is saved, which then says whether it is good."""
+    return {
         "batch_id": kept.batch_id,
         "of_column": _named(kept.metric),
         "categorical": kept.metric.categorical,
         "good": False,
         "profile": _packed(kept.profile),
     }
-    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-    statement = insert(tables.profiles).values(row)
+
+
+def _keeping(dialect: Dialect) -> Any:
+    insert = sqlite.insert if dialect.name == "sqlite" else postgresql.insert
+    given = {column.name: bindparam(column.name, type_=column.type, required=True) for column in tables.profiles.columns}
+    statement = insert(tables.profiles).values(given)
     same = ["batch_id", "of_column", "categorical"]
-    connection.execute(statement.on_conflict_do_update(index_elements=same, set_={"profile": statement.excluded.profile}))
+    return statement.on_conflict_do_update(index_elements=same, set_={"profile": statement.excluded.profile})
 
 
-def judge(connection: Connection, batch: Batch) -> None:
+def _judging(dialect: Dialect) -> Any:
     """Whether the profiles of a batch are those of a good one. What was good stays so when it is replaced."""
-    if batch.status is not Status.DISCARDED:
-        connection.execute(update(tables.profiles).where(_profiles.batch_id == batch.id).values(good=batch.last_good))
+    own = _profiles.batch_id == bindparam("batch_id", type_=tables.Key, required=True)
+    return update(tables.profiles).where(own).values(good=bindparam("good", type_=_profiles.good.type, required=True))
 
 
 def good(
@@ -90,3 +95,6 @@ def _packed(profile: Profile) -> bytes:
 
 def _unpacked(packed: bytes) -> Profile:
     return profile_from_json(json.loads(zlib.decompress(packed)))
+
+
+KEPT, JUDGED = Statement(_keeping), Statement(_judging)

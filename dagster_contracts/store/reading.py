@@ -2,22 +2,50 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, literal_column, select, union_all
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Dialect,
+    FromClause,
+    Integer,
+    Select,
+    Subquery,
+    and_,
+    bindparam,
+    cast,
+    exists,
+    func,
+    literal_column,
+    null,
+    select,
+    true,
+    type_coerce,
+    union_all,
+)
+from sqlalchemy.types import TypeEngine
 
 from dagster_contracts.core.breaker import Breaker, Transition, asset_of
-from dagster_contracts.core.contract import Confidence
+from dagster_contracts.core.contract import BreakerPolicy, Confidence
 from dagster_contracts.core.ledger import Batch, Output, Partition, Review, Route, Status, StepKey
-from dagster_contracts.core.snapshot import Snapshot
-from dagster_contracts.core.verdict import ACCEPTED, Arrival, Outcome
+from dagster_contracts.core.snapshot import Grounds, Snapshot
+from dagster_contracts.core.verdict import ACCEPTED, Arrival
 from dagster_contracts.store import tables
 from dagster_contracts.store.rows import dimensions, from_json, from_row, place
-from dagster_contracts.store.succession import ALIVE, CURRENT, place_of
+from dagster_contracts.store.statement import Statement, Values, among, word
+from dagster_contracts.store.succession import ALIVE, CURRENT, REFUSED, place_of
 
+Rows = Sequence[Sequence[Any]]
 _batches = tables.batches.columns
+_BREAKER, _UNTOLD, _OUTPUT = ([each.name for each in fields(kind) if each.name != "verdict"] for kind in (Breaker, Batch, Output))
+_BATCH = [*_UNTOLD, "verdict"]
 
 
 def now(connection: Connection) -> datetime:
@@ -27,18 +55,67 @@ def now(connection: Connection) -> datetime:
     return connection.execute(select(func.now())).scalar_one().astimezone(UTC)
 
 
-def snapshot(connection: Connection, at: datetime, key: str, asset: str, partition: Partition, batch_id: str | None) -> Snapshot:
-    found = _bearing(connection, asset, partition, batch_id)
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What is asked about one partition of an asset, and about its breaker."""
+
+    key: str
+    asset: str
+    partition: Partition
+    batch_id: str | None = None
+    step: StepKey | None = None
+
+    @property
+    def values(self) -> Values:
+        step = self.step
+        return {
+            "key": self.key,
+            "asset": self.asset,
+            "place": place(self.partition.key),
+            "dimensions": dimensions(self.partition),
+            "end": self.partition.end,
+            "batch_id": self.batch_id,
+            "run_id": step and step.run_id,
+            "step": step and step.step,
+            "attempt": step and step.attempt,
+        }
+
+
+def snapshot(rows: Rows, look: Look, at: datetime | None) -> Snapshot:
+    """From the rows of `SNAPSHOT`. `at`: the time by another clock than the database's."""
+    (found_at, ends_at), ever, breaker, found = _of(rows, 2)
+    return _snapshot(look, at or found_at, breaker, found, ends_at, ever)
+
+
+def grounds(rows: Rows, look: Look, at: datetime | None) -> Grounds:
+    """From the rows of `GROUNDS`."""
+    (found_at, kept, *output), ever, breaker, found = _of(rows, 2 + len(_OUTPUT))
+    return Grounds(
+        snapshot=_snapshot(look, at or found_at, breaker, found, None, ever),
+        output=None if output[0] is None else from_row(Output, dict(zip(_OUTPUT, output, strict=True))),
+        kept=None if kept is None else from_json(Route, kept),
+    )
+
+
+def _of(rows: Rows, own: int) -> tuple[Sequence[Any], bool, Breaker | None, list[tuple[str, Batch]]]:
+    """A view's rows in four: what is its own, whether the place was ever judged, the breaker, and the batches, each with why."""
+    first, start = rows[0], own + 1
+    breaker = None if first[start] is None else _breaker(first[start : start + len(_BREAKER)])
+    role = start + len(_BREAKER)
+    found = [(row[role], from_row(Batch, dict(zip(_BATCH, row[role + 1 :], strict=True)))) for row in rows if row[role] is not None]
+    return first[:own], bool(first[own]), breaker, found
+
+
+def _snapshot(
+    look: Look, at: datetime, breaker: Breaker | None, found: Sequence[tuple[str, Batch]], ends_at: datetime | None, ever: bool
+) -> Snapshot:
     live = place_of(batch for role, batch in found if role == "alive")
     last_good = next((batch for role, batch in found if role == "last_good"), None)
-    if partition.end is None and live.published is not None and live.published.last_good:
+    if look.partition.end is None and live.published is not None and live.published.last_good:
         last_good = live.published
-    newest_end = select(func.max(_batches.ends_at)).where(_batches.breaker_key == key, _batches.status == Status.PUBLISHED.value)
-    judged = exists().where(_batches.asset == asset, _batches.place == place(partition.key))
-    ends_at, ever = connection.execute(select(newest_end.scalar_subquery(), judged)).one()
     return Snapshot(
         now=at,
-        breaker=next(iter(breakers(connection, [key])), None),
+        breaker=breaker,
         batch=next((batch for role, batch in found if role == "asked"), None),
         published=live.published,
         publishing=live.publishing,
@@ -49,49 +126,105 @@ def snapshot(connection: Connection, at: datetime, key: str, asset: str, partiti
     )
 
 
-def _bearing(connection: Connection, asset: str, partition: Partition, batch_id: str | None) -> list[tuple[str, Batch]]:
-    """The batches that bear on a partition, each with why, in one round trip."""
-    columns = tables.batches.columns
-    alive = (columns.asset == asset, columns.place == place(partition.key), columns.status.in_([status.value for status in ALIVE]))
-    parts: list[Select[Any]] = [select(literal_column("'alive'").label("role"), tables.batches).where(*alive)]
-    if batch_id is not None:
-        parts.append(select(literal_column("'asked'").label("role"), tables.batches).where(columns.id == batch_id))
-    if partition.end is not None:
-        parts.append(select(literal_column("'last_good'").label("role"), _last_good_before(asset, partition).subquery()))
-    rows = connection.execute(union_all(*parts)).mappings()
-    return [(row["role"], from_row(Batch, row)) for row in rows]
+def _breaker(row: Sequence[Any]) -> Breaker:
+    found = dict(zip(_BREAKER, row, strict=True))
+    return from_row(Breaker, found, policy=_policy(found["policy"]))
+
+
+@lru_cache(maxsize=1024)
+def _policy(document: str) -> BreakerPolicy:
+    """Policies are long, change rarely, and are read for every decision."""
+    found: BreakerPolicy = from_json(BreakerPolicy, json.loads(document))
+    return found
+
+
+def _given(name: str, kind: TypeEngine[Any]) -> BindParameter[Any]:
+    return bindparam(name, type_=kind, required=True)
+
+
+def clock(dialect: Dialect) -> ColumnElement[datetime]:
+    """The database's time; on PostgreSQL that of the start of the transaction."""
+    if dialect.name == "sqlite":
+        return type_coerce(func.strftime("%Y-%m-%dT%H:%M:%fZ", "now"), tables.Instant())
+    return type_coerce(func.now(), tables.Instant())
+
+
+def _bearing(*, asked: bool) -> Subquery:
+    """The batches that bear on a partition, each with why. Verdicts, which may be long, only of what is asked for or was refused."""
+    here = (_batches.asset == _ASSET, _batches.place == _PLACE)
+    untold = [_batches[name] for name in _UNTOLD]
+    good = _last_good_before().subquery()
+    blank = cast(null(), tables.Document).label("verdict")
+    parts = [select(literal_column("'last_good'").label("role"), *(good.c[name] for name in _UNTOLD), blank)]
+    for status in ALIVE:  # the newest of each: what a place was filled with before, and never ended, costs nothing
+        verdict = _batches.verdict if status in REFUSED else cast(null(), tables.Document)
+        newest = select(*untold, verdict.label("verdict")).where(*here, _batches.status == word(status))
+        found = newest.order_by(_batches.sequence.desc()).limit(_ONE).subquery()
+        parts.append(select(literal_column("'alive'"), *found.c))
+    if asked:
+        of_id = _batches.id == _given("batch_id", tables.Key)
+        parts.append(select(literal_column("'asked'"), *untold, _batches.verdict).where(of_id))
+    return union_all(*parts).subquery("bearing")
+
+
+def _view(own: Sequence[ColumnElement[Any]], *joined: Subquery, asked: bool) -> Select[Any]:
+    """One row for each batch that bears on a partition, at least one; each begins with `own`, then the breaker."""
+    columns, bearing = tables.breakers.columns, _bearing(asked=asked)
+    breaker = [type_coerce(columns.policy, tables.Key) if name == "policy" else columns[name] for name in _BREAKER]
+    judged = exists().where(_batches.asset == _ASSET, _batches.place == _PLACE)
+    one = select(literal_column("1").label("one")).subquery("one")
+    source: FromClause = one.outerjoin(tables.breakers, columns.key == _given("key", tables.Key))
+    for each in (*joined, bearing):
+        source = source.outerjoin(each, true())
+    return select(*own, judged.label("judged"), *breaker, bearing).select_from(source)
+
+
+def _whole_snapshot(dialect: Dialect) -> Select[Any]:
+    of_breaker = (_batches.breaker_key == _given("key", tables.Key), _batches.status == word(Status.PUBLISHED))
+    newest_end = select(func.max(_batches.ends_at)).where(*of_breaker).scalar_subquery()
+    return _view([clock(dialect), newest_end], asked=True)
+
+
+def _whole_grounds(dialect: Dialect) -> Select[Any]:
+    decided, made = tables.decisions.columns, tables.outputs.columns
+    of_step = [decided[name] == _given(name, decided[name].type) for name in ("run_id", "step", "attempt")]
+    kept = select(decided.route).where(*of_step, decided.upstream == _ASSET, decided.requested == _PLACE)
+    here = (made.asset == _ASSET, made.place == _PLACE, among(made.status, CURRENT))
+    current = select(*(made[name] for name in _OUTPUT)).where(*here).order_by(made.number.desc()).limit(_ONE).subquery("made")
+    first = kept.order_by(decided.number).limit(_ONE).scalar_subquery()
+    return _view([clock(dialect), first, *current.c], current, asked=False)
 
 
 def published_on_merit() -> tuple[ColumnElement[bool], ...]:
     """`Batch.last_good`, in SQL."""
     return (
-        _batches.status == Status.PUBLISHED.value,
-        _batches.outcome.in_([Outcome.PASS.value, Outcome.WARN.value]),
-        _batches.confidence == Confidence.FULL.value,
+        _batches.status == word(Status.PUBLISHED),
+        among(_batches.outcome, ACCEPTED),
+        _batches.confidence == word(Confidence.FULL),
         _batches.released.is_(None),
     )
 
 
-def _last_good_before(asset: str, partition: Partition) -> Select[Any]:
+def _last_good_before() -> Select[Any]:
     """The last good batch: the newest earlier window over which nothing newer is being published."""
     newer = tables.batches.alias("newer")
     overwritten = exists().where(
         newer.c.asset == _batches.asset,
         newer.c.place == _batches.place,
-        newer.c.status == Status.PUBLISHING.value,
+        newer.c.status == word(Status.PUBLISHING),
         newer.c.sequence > _batches.sequence,
     )
     return (
         select(tables.batches)
         .where(
-            _batches.asset == asset,
-            _batches.dimensions == dimensions(partition),
-            _batches.ends_at < partition.end,
+            _batches.asset == _ASSET,
+            _batches.dimensions == _given("dimensions", tables.Key),
+            _batches.ends_at < _given("end", tables.Instant()),
             *published_on_merit(),
             ~overwritten,
         )
         .order_by(_batches.ends_at.desc(), _batches.sequence.desc())
-        .limit(1)
+        .limit(_ONE)
     )
 
 
@@ -184,3 +317,8 @@ def thread(connection: Connection, sink: str, incident: str) -> Mapping[str, Any
     same = and_(tables.threads.c.sink == sink, tables.threads.c.incident == incident)
     found: Mapping[str, Any] | None = connection.execute(select(tables.threads.c.thread).where(same)).scalar_one_or_none()
     return found
+
+
+_ONE = literal_column("1", Integer)
+_ASSET, _PLACE = _given("asset", tables.Key), _given("place", tables.Key)
+SNAPSHOT, GROUNDS = Statement(_whole_snapshot), Statement(_whole_grounds)

@@ -18,6 +18,7 @@ from typing import Any, TypeVar, Union, cast
 
 from sqlalchemy import JSON, Table
 
+from dagster_contracts.core.contract import BreakerPolicy
 from dagster_contracts.core.ledger import Partition
 
 T = TypeVar("T")
@@ -35,45 +36,71 @@ def dimensions(partition: Partition) -> str:
 
 
 def to_row(table: Table, value: object, **extra: object) -> Row:
-    """The columns of `table` that are fields of `value`, and `extra` ones."""
-    assert dataclasses.is_dataclass(value)
+    """The columns of `table` that are fields of `value`, documents as text; and `extra` ones."""
     row: Row = {}
-    for field in dataclasses.fields(value):
-        content = getattr(value, field.name)
-        column = table.columns[field.name]
-        row[field.name] = to_json(content) if isinstance(column.type, JSON) or isinstance(content, Enum) else content
+    kind: Any = type(value)
+    for name, is_document in _columns(table, kind):
+        content = getattr(value, name)
+        row[name] = content if content is None else document(content) if is_document else content
     return row | extra
 
 
-def from_row(kind: type[T], row: Mapping[Any, Any]) -> T:
-    """The value whose fields the columns of `row` hold."""
-    return kind(**{name: decode(row[name]) for name, decode in _fields(cast(Any, kind)).items()})
+@cache
+def _columns(table: Table, kind: Any) -> list[tuple[str, bool]]:
+    assert dataclasses.is_dataclass(kind)
+    return [(field.name, isinstance(table.columns[field.name].type, JSON)) for field in dataclasses.fields(kind)]
+
+
+def document(value: object) -> str:
+    """As JSON text. That of policies is kept: they are long, change rarely, and are written with every batch."""
+    if not isinstance(value, BreakerPolicy):
+        return json.dumps(to_json(value))
+    kept = _policies.get(id(value))
+    if kept is None or kept[0] is not value:
+        if len(_policies) >= _KEPT:
+            _policies.clear()
+        kept = _policies[id(value)] = (value, json.dumps(to_json(value)))
+    return kept[1]
+
+
+_KEPT = 1024
+_policies: dict[int, tuple[BreakerPolicy, str]] = {}
+
+
+def from_row(kind: type[T], row: Mapping[Any, Any], **known: object) -> T:
+    """The value whose fields the columns of `row` hold, but for those `known` already."""
+    return kind(**{name: known[name] if name in known else decode(row[name]) for name, decode in _fields(cast(Any, kind)).items()})
 
 
 def to_json(value: object) -> Any:
     """Plain JSON. What has no JSON form (a Decimal in a sample row, say) is kept as its text: no verdict is lost over that."""
-    match value:
-        case None | bool() | int():
-            return value
-        case Enum():
-            return value.value
-        case str():
-            return value
-        case float():
-            return value if math.isfinite(value) else repr(value)
-        case datetime():
-            return _instant_text(value)
-        case timedelta():
-            return value // _MICROSECOND
-        case Mapping():
-            return {str(key): to_json(entry) for key, entry in value.items()}
-        case frozenset():
-            return sorted(to_json(entry) for entry in value)
-        case tuple() | list():
-            return [to_json(entry) for entry in value]
-    if dataclasses.is_dataclass(value):
-        return {field.name: to_json(getattr(value, field.name)) for field in dataclasses.fields(value)}
-    return str(value)
+    kind: Any = type(value)
+    return _encoder(kind)(value)
+
+
+@cache
+def _encoder(kind: Any) -> Callable[[Any], Any]:
+    """Found once per type: whatever is written consists of a few dozen of them."""
+    if issubclass(kind, Enum):
+        return lambda value: value.value
+    if kind is type(None) or issubclass(kind, bool | int | str):
+        return _same
+    if issubclass(kind, float):
+        return lambda value: value if math.isfinite(value) else repr(value)
+    if issubclass(kind, datetime):
+        return _instant_text
+    if issubclass(kind, timedelta):
+        return lambda value: value // _MICROSECOND
+    if issubclass(kind, Mapping):
+        return lambda value: {str(key): to_json(entry) for key, entry in value.items()}
+    if issubclass(kind, frozenset):
+        return lambda value: sorted(to_json(entry) for entry in value)
+    if issubclass(kind, tuple | list):
+        return lambda value: [to_json(entry) for entry in value]
+    if dataclasses.is_dataclass(kind):
+        names = [field.name for field in dataclasses.fields(kind)]
+        return lambda value: {name: to_json(getattr(value, name)) for name in names}
+    return str
 
 
 def from_json(kind: Any, document: Any) -> Any:

@@ -2,88 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import Connection, StaticPool, create_engine
+from sqlalchemy import Connection
 
 from dagster_contracts.core.breaker import Breaker, Transition
+from dagster_contracts.core.errors import LostRace
 from dagster_contracts.core.events import Event
 from dagster_contracts.core.ledger import Batch, Decision, Output, Partition, Review, Route, StepKey
 from dagster_contracts.core.metrics import ProfileOf
 from dagster_contracts.core.plan import GoodPartition, LastGood
 from dagster_contracts.core.references import GoodProfile
 from dagster_contracts.core.retention import Pruned, Retention
-from dagster_contracts.core.snapshot import Change, Snapshot, Standing
+from dagster_contracts.core.snapshot import Change, Grounds, Snapshot, Standing
 from dagster_contracts.core.verdict import Arrival
-from dagster_contracts.ports import NO_CHANGE, Clock, StoreClock, Waiting
-from dagster_contracts.store import outbox, profiles, questions, reading, retention, succession, writing
-from dagster_contracts.store.connect import WRITES, Address, engine_of, parse, translated
-from dagster_contracts.store.tables import metadata
-from dagster_contracts.store.upgrade import require, revision, upgrade_at
+from dagster_contracts.ports import NO_CHANGE, Clock, StoreClock, Tripped, Waiting
+from dagster_contracts.store import due, outbox, profiles, questions, reading, retention, succession, writing
+from dagster_contracts.store.connect import parse
+from dagster_contracts.store.database import Database
 
-# One view for all SELECTs of a transaction. SQLite's transactions are that by nature.
-_ONE_VIEW: dict[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 _DATABASE_CLOCK = StoreClock()
-
-
-class Database:
-    """The connections of one process to one address. Nothing is opened before the first transaction."""
-
-    def __init__(self, address: Address):
-        self._address = address
-        self._engine = engine_of(address)
-        self._checked = False  # the schema version was right once; an upgrade under a running process shows as an error of SQL
-
-    @contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """A transaction that sees one state of the database and writes nothing. A SQLite file not there yet reads as empty."""
-        with translated(self._address):
-            if self._address.path is not None and not self._checked and not self._has_tables(self._address.path):
-                with _nothing() as connection:
-                    yield connection
-                return
-            options: dict[str, Any] = {} if self._address.path is not None else _ONE_VIEW
-            with self._engine.connect().execution_options(**options) as connection, connection.begin():
-                self._check(connection)
-                yield connection
-
-    @contextmanager
-    def writing(self, lost_race: str | None = None) -> Iterator[Connection]:
-        """A transaction that is rolled back where anything raises."""
-        with translated(self._address, lost_race):
-            if self._address.path is not None and not self._checked:
-                upgrade_at(self._address)
-            with self._engine.connect().execution_options(**{WRITES: True}) as connection, connection.begin():
-                self._check(connection)
-                yield connection
-
-    def _has_tables(self, path: Path) -> bool:
-        if not path.exists():
-            return False
-        with self._engine.connect() as connection:
-            return revision(connection) is not None
-
-    def _check(self, connection: Connection) -> None:
-        if not self._checked:
-            require(revision(connection), self._address)
-            self._checked = True
-
-
-@contextmanager
-def _nothing() -> Iterator[Connection]:
-    """An empty store in memory: reading where nothing was ever written gives nothing, and creates nothing."""
-    engine = create_engine("sqlite://", poolclass=StaticPool)
-    metadata.create_all(engine)
-    try:
-        with engine.connect() as connection:
-            yield connection
-    finally:
-        engine.dispose()
+T = TypeVar("T")
 
 
 class SqlStore:
@@ -122,13 +65,28 @@ class SqlStore:
         return self._clock.now() or reading.now(connection)
 
     def load(self, key: str, *, asset: str, partition: Partition, batch_id: str | None = None) -> Snapshot:
-        with self._database.reading() as connection:
-            return reading.snapshot(connection, self._now(connection), key, asset, partition, batch_id)
+        look = reading.Look(key, asset, partition, batch_id)
+        return reading.snapshot(self._database.read(reading.SNAPSHOT, look.values), look, self._clock.now())
+
+    def grounds(self, key: str, *, asset: str, partition: Partition, step: StepKey | None = None) -> Grounds:
+        look = reading.Look(key, asset, partition, step=step)
+        return reading.grounds(self._database.read(reading.GROUNDS, look.values), look, self._clock.now())
 
     def save(self, change: Change) -> None:
         lost_race = None if change.breaker is None else succession.lost_race(change.breaker)
-        with self._database.writing(lost_race) as connection:
-            writing.save(connection, change)
+        self._database.save(writing.writes(change), lost_race)
+
+    def transact(
+        self, key: str, decide: Callable[[Snapshot], tuple[Change, T]], *, asset: str, partition: Partition, batch_id: str | None = None
+    ) -> T:
+        database, lost_race = self._database, f"breaker {key} was made by another process meanwhile; nothing was written; load it again"
+        with database.writing(lost_race) as connection:
+            database.apply(connection, writing.entering(key, asset, partition))
+            with database.within(connection):
+                change, result = decide(self.load(key, asset=asset, partition=partition, batch_id=batch_id))
+            if change != Change():
+                database.apply(connection, writing.writes(change), lost_race=lost_race, last=True)
+            return result
 
     def now(self) -> datetime:
         with self._database.reading() as connection:
@@ -137,6 +95,15 @@ class SqlStore:
     def breakers(self, keys: Sequence[str] | None = None) -> Sequence[Breaker]:
         with self._database.reading() as connection:
             return reading.breakers(connection, keys)
+
+    def tripped(self) -> Sequence[Tripped]:
+        return [Tripped(*row) for row in self._database.read(due.TRIPPED, {})]
+
+    def candidates(self, keys: Sequence[str], probed: Sequence[str]) -> Sequence[Batch]:
+        return due.batches(self._database.read(due.CANDIDATES, {"keys": json.dumps(list(keys)), "probed": json.dumps(list(probed))}))
+
+    def releasable(self, limit: int = 1000) -> Sequence[Batch]:
+        return due.batches(self._database.read(due.RELEASABLE, {"limit": limit}))
 
     def transitions(self, key: str, limit: int = 100) -> Sequence[Transition]:
         with self._database.reading() as connection:
@@ -172,9 +139,15 @@ class SqlStore:
             return profiles.good(connection, reference, metric, key, asset, partition, batch_id)
 
     def decide(self, step: StepKey, consumer: str, route: Route, change: Change = NO_CHANGE) -> Route:
-        lost_race = None if change.breaker is None else succession.lost_race(change.breaker)
-        with self._database.writing(lost_race) as connection:
-            return writing.decide(connection, self._now(connection), step, consumer, route, change)
+        lost_race = f"{consumer} was decided for, or the breaker changed, by another process meanwhile; nothing was written; decide anew"
+        try:
+            self._database.save(writing.decision(self._clock.now(), step, consumer, route, change), lost_race)
+        except LostRace:
+            with self._database.reading() as connection:
+                if kept := reading.decisions(connection, step, route.upstream, route.requested.key, consumer):
+                    return kept[0]
+            raise
+        return route
 
     def decided(self, step: StepKey, upstream: str, requested: str | None) -> Route | None:
         with self._database.reading() as connection:

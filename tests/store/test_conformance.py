@@ -9,7 +9,7 @@ from itertools import product
 
 import pytest
 
-from dagster_contracts.core.breaker import State
+from dagster_contracts.core.breaker import Override, OverrideKind, State
 from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.errors import LostRace, StoreError
 from dagster_contracts.core.ledger import (
@@ -31,7 +31,7 @@ from dagster_contracts.core.profile import CategoryProfile, NumericProfile, Prof
 from dagster_contracts.core.references import GoodProfile, KeptProfile
 from dagster_contracts.core.snapshot import Change, Snapshot
 from dagster_contracts.core.verdict import Arrival, Outcome
-from dagster_contracts.ports import FixedClock, Store, Waiting
+from dagster_contracts.ports import FixedClock, Store, Tripped, Waiting
 from tests.store.values import DAY, T0, batch, breaker, day, numbered, output, review, route, transition
 
 STATIC = Partition("static", None, None, ())
@@ -776,3 +776,39 @@ def test_what_a_sink_has_said_is_kept_by_sink_and_incident(store: Store) -> None
     store.keep_thread("slack", "feed#2", {"place": "4"})
     assert store.thread("slack", "feed#1") == {"place": None, "text": "\x00 \ud800 \u202e", "counts": {"a": 1}}
     assert (store.thread("slack", "feed#2"), store.thread("other", "feed#1")) == ({"place": "4"}, {"place": "3"})
+
+
+# --- what sensors ask ------------------------------------------------------------------------------------------------
+
+
+def test_breakers_that_are_not_closed_wait(store: Store) -> None:
+    for name, state in (("c", State.CLOSED), ("o", State.OPEN), ("h", State.HALF_OPEN)):
+        store.save(Change(breaker=breaker(name, state=state, retry_at=T0, contract_version="2.0.0")))
+    assert sorted(store.tripped(), key=lambda each: each.key) == [Tripped("h", "2.0.0", T0), Tripped("o", "2.0.0", T0)]
+
+
+def stored(name: str, number: int, **fields: object) -> Batch:
+    return batch(name, day(number), **{"status": Status.QUARANTINED, "staged": "s"} | fields)  # type: ignore[arg-type]
+
+
+def test_the_candidate_of_a_probe_is_the_newest_data_set_aside(store: Store) -> None:
+    save(store, stored("new", 3), stored("old", 1), stored("held", 2, status=Status.HELD), stored("other", 4, breaker_key="other"))
+    save(store, stored("gone", 5, staged=None), stored("late", 6, head=False), stored("low", 7, confidence=Confidence.LOW))
+    save(store, stored("live", 8, status=Status.PUBLISHED), stored("unasked", 9, breaker_key="unasked"))
+    assert ids(store.candidates(["feed", "other", "none"], [])) in (["new", "other"], ["other", "new"])
+    assert ids(store.candidates(["feed"], ["new"])) == ["held"]
+    assert ids(store.candidates(["feed"], ["new", "held", "old"])) == ids(store.candidates([], [])) == []
+
+
+def test_what_may_be_released_passed_under_a_closed_breaker_or_a_person_let_it_through(store: Store) -> None:
+    word = Override(OverrideKind.FORCE_CLOSED, "ana", "looked at", T0)
+    for name, state, override in (("c", State.CLOSED, None), ("o", State.OPEN, None), ("f", State.OPEN, word)):
+        store.save(Change(breaker=breaker(name, state=state, override=override)))
+    held = {"status": Status.HELD, "outcome": Outcome.WARN}
+    for number, name in enumerate("cof", start=1):
+        save(store, stored(f"{name} held", number, breaker_key=name, **held), stored(f"{name} bad", number + 10, breaker_key=name))
+    save(store, stored("let", 20, breaker_key="o", released=Release("ana", "looked at", T0)), stored("unread", 21, breaker_key="c", **held))
+    save(store, stored("unread", 21, breaker_key="c", status=Status.HELD, outcome=Outcome.INCONCLUSIVE))
+    save(store, stored("unstored", 22, breaker_key="c", staged=None, **held))
+    assert ids(store.releasable()) == ["c held", "f held", "let"]
+    assert ids(store.releasable(limit=1)) == ["c held"]

@@ -9,21 +9,18 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from dagster_contracts.core.ledger import OutputStatus, Status
 from dagster_contracts.core.snapshot import Change
 from dagster_contracts.ports import Store
-from dagster_contracts.store import reading
 from dagster_contracts.store.memory import MemoryStore
 from dagster_contracts.store.sql import SqlStore
 from dagster_contracts.store.upgrade import upgrade
 from tests.store import racing
-from tests.store.racing import APPENDS, append, appended, claimed, open_breaker, race, race_threads
+from tests.store.racing import APPENDS, append, appended, claimed, insisted, open_breaker, race, race_threads
 from tests.store.values import batch, breaker, day, output, route
 
 crowds = pytest.mark.parametrize(("processes", "threads"), [(1, 16), (4, 16)])
@@ -68,30 +65,6 @@ def test_one_of_many_threads_claims_the_probe_in_memory() -> None:
     assert_one_lease(store, race_threads(store, claimed, 16))
 
 
-# --- one view ------------------------------------------------------------------------------------------------------
-
-
-def test_a_snapshot_is_of_one_moment(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Though another process commits between two of its SELECTs."""
-    store, other = SqlStore(url), SqlStore(url)
-    append(store, "before")
-    known = store.load("feed", asset="feed", partition=day(1)).breaker
-    assert known is not None
-    bearing = reading._bearing
-
-    def then_write(*arguments: Any) -> Any:
-        found = bearing(*arguments)
-        other.save(Change(breaker=known, batches=(batch("meanwhile", day(1)),)))
-        return found
-
-    monkeypatch.setattr(reading, "_bearing", then_write)
-    snapshot = store.load("feed", asset="feed", partition=day(1))
-    monkeypatch.undo()
-    assert (snapshot.breaker, snapshot.newest_published_end, snapshot.published) == (known, None, None)
-    after = store.load("feed", asset="feed", partition=day(1))
-    assert (after.breaker, after.newest_published_end) == (replace(known, version=2), day(1).end)
-
-
 # --- nothing is lost -----------------------------------------------------------------------------------------------
 
 
@@ -114,6 +87,15 @@ def test_concurrent_appends_lose_nothing(url: str) -> None:
     print(f"{sum(lost)} lost races for {len(lost) * APPENDS} changes")
     assert sum(lost) > 0  # or it was no race
     assert_all_appended(SqlStore(url), len(lost) * APPENDS)
+
+
+def test_whoever_decides_under_the_lock_wins(url: str) -> None:
+    """But for the one moment when nobody has made the breaker yet."""
+    store = SqlStore(url)
+    append(store, "first")
+    lost = race(url, insisted, processes=4, threads=2)
+    assert lost == [0] * 8
+    assert_all_appended(store, 8 * APPENDS + 1)
 
 
 @pytest.mark.usefixtures("restless_threads")
@@ -188,16 +170,16 @@ for number in range(1_000_000):
 
 _STOP_INSIDE = """
 import sys
-from dagster_contracts.store.sql import SqlStore
+from dagster_contracts.core.snapshot import Change
 from dagster_contracts.store import writing
-from tests.store.racing import append
-save_batch = writing._save_batch
-def stop(connection, batch):
-    save_batch(connection, batch)
+from dagster_contracts.store.sql import SqlStore
+from tests.store.racing import change_of
+store = SqlStore(sys.argv[1])
+change = change_of(store, "never")
+with store._database.writing() as connection:
+    store._database.apply(connection, writing.writes(change))
     print("inside", flush=True)
     sys.stdin.read()
-writing._save_batch = stop
-append(SqlStore(sys.argv[1]), "never")
 """
 
 

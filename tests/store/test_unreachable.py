@@ -12,15 +12,15 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from sqlalchemy import Connection, make_url, text
+from sqlalchemy import make_url, select, text
 from sqlalchemy.exc import OperationalError
 
-from dagster_contracts.core.breaker import Breaker
 from dagster_contracts.core.errors import LostRace, SchemaOutOfDate, StoreError, StoreUnavailable
 from dagster_contracts.core.snapshot import Change
 from dagster_contracts.store import connect, writing
 from dagster_contracts.store.connect import meaning_of, parse
 from dagster_contracts.store.sql import SqlStore
+from dagster_contracts.store.statement import Statement
 from dagster_contracts.store.upgrade import REQUIRED_REVISION, current_revision, upgrade
 from tests.store.values import batch, breaker, day
 
@@ -83,13 +83,14 @@ def test_a_connection_that_ends_inside_a_transaction(postgres_url: str, monkeypa
     """As a shutdown does it. Nothing is written, and the store works again as soon as the server does."""
     upgrade(postgres_url)
     store = SqlStore(postgres_url)
-    compare_and_set = writing._compare_and_set
+    written = writing.writes
 
-    def cut(connection: Connection, changed: Breaker) -> None:
-        compare_and_set(connection, changed)
-        connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+    def cut(change: Change) -> Iterator[writing.Write]:
+        first, *others = written(change)
+        ending = Statement(lambda dialect: select(text("pg_terminate_backend(pg_backend_pid())")))
+        yield from (first, writing.Write(ending, {}), *others)
 
-    monkeypatch.setattr(writing, "_compare_and_set", cut)
+    monkeypatch.setattr(writing, "writes", cut)
     with pytest.raises(StoreUnavailable, match="terminating connection"):
         write(store)
     monkeypatch.undo()

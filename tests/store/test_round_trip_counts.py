@@ -1,0 +1,51 @@
+"""How often the database is asked. What a decision costs is that, and not how fast today's machine is."""
+
+from __future__ import annotations
+
+import pytest
+
+from dagster_contracts.core.contract import Confidence
+from dagster_contracts.core.ledger import RouteKind, StepKey
+from dagster_contracts.gate import Gate
+from dagster_contracts.store.sql import SqlStore
+from tests.gate_world import Counts, daily, terms
+from tests.store.counting import counted
+from tests.store.racing import append
+from tests.store.values import day
+
+STEP = StepKey("run", "step")
+
+
+@pytest.fixture
+def store(url: str) -> SqlStore:
+    """In use already."""
+    found = SqlStore(url)
+    append(found, "before")
+    return found
+
+
+def test_a_snapshot_is_one_statement(store: SqlStore) -> None:
+    """And so of one moment."""
+    with counted(store) as asked:
+        store.load("feed", asset="feed", partition=day(1), batch_id="before")
+    assert asked.trips == 1
+
+
+def test_a_first_decision_reads_once_and_writes_once_and_a_repeated_one_reads_once(store: SqlStore) -> None:
+    gate = Gate(store, Counts())
+
+    def decide() -> RouteKind:
+        found = gate.route(STEP, "scores", "feed", daily(1), accepts=Confidence.FULL, terms=terms())
+        return found.kind
+
+    with counted(store) as first:
+        kind = decide()
+    with counted(store) as again:
+        assert decide() is kind is RouteKind.UNJUDGED
+    assert (first.trips, again.trips) == (2, 1)
+
+
+def test_looking_ahead_reads_once(store: SqlStore) -> None:
+    with counted(store) as asked:
+        Gate(store, Counts()).preview("scores", "feed", daily(1), breaker_key="feed")
+    assert asked.trips == 1
