@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from dagster_contracts.cli.contracts import object_of, only
-from dagster_contracts.cli.printing import plain, print_text, say
+from dagster_contracts.cli.printing import print_text, say
 from dagster_contracts.core.compile import compile_plan
 from dagster_contracts.core.errors import UsageError
 from dagster_contracts.core.metrics import may_read
@@ -88,4 +88,4 @@ def _tell_left_out(left_out: Sequence[NotExecuted]) -> None:
     if left_out:
         say(f"{len(left_out)} rules are left out:")
     for missed in left_out:
-        say(f"  {plain(missed.rule)}: {plain(missed.reason)}")
+        say(f"  {missed.rule}: {missed.reason}")

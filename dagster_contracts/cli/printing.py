@@ -10,13 +10,12 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from dagster_contracts.core.inert import LINE, cut, plain
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.text import Text
 
-# C0 and C1 controls (tab and newline left out), and what reorders or hides text: bidirectional controls, zero-width characters,
-# line and paragraph separators, the byte order mark, lone surrogates.
-_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
 _PIPE_WIDTH = 200  # columns of a table that nobody's terminal limits
 
 _STYLES = {
@@ -45,19 +44,15 @@ class Format(StrEnum):
     JSON = "json"
 
 
-def plain(text: object) -> str:
-    r"""`text` without any character that a terminal would act on: escape becomes the four characters \x1b."""
-    return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode(), str(text))
-
-
 def one_line(text: object) -> str:
     r"""As `plain`, with line breaks and tabs written as \n and \t: for table cells and list entries."""
-    return plain(text).replace("\n", "\\n").replace("\t", "\\t")
+    return plain(cut(str(text), LINE)).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def say(message: object) -> None:
     """Progress and remarks, on stderr."""
-    sys.stderr.write(plain(message) + "\n")
+    lines = (plain(cut(line, LINE)) for line in str(message).split("\n"))
+    sys.stderr.write("\n".join(lines) + "\n")
     sys.stderr.flush()
 
 

@@ -12,10 +12,11 @@ import typer
 
 from dagster_contracts.cli import options
 from dagster_contracts.cli.options import UrlOption
-from dagster_contracts.cli.printing import plain, print_text, say
+from dagster_contracts.cli.printing import print_text, say
 from dagster_contracts.core.durations import parse_duration
 from dagster_contracts.core.errors import StoreUnavailable, UsageError
 from dagster_contracts.core.events import Event
+from dagster_contracts.core.inert import plain
 from dagster_contracts.ports import EventSink
 from dagster_contracts.relay import Relay, Told
 from dagster_contracts.sinks.slack import SlackAlerts

@@ -3,6 +3,7 @@
 No clock, no I/O, no frames, no SQL, no Dagster; `now` is always an argument. Read in this order:
 
     errors    what can go wrong
+    inert     strangers' text, made so that nothing acts on it
     contract  what a producer promises, and the breaker policy
     odcs      the Open Data Contract Standard document -> Contract
     plan      Contract -> Plan: rules over metrics, and everything that will not be executed, with the reason

@@ -15,11 +15,12 @@ import dagster as dg
 from dagster_contracts.core.breaker import Breaker, State, enforced_open
 from dagster_contracts.core.contract import Clause, Severity
 from dagster_contracts.core.errors import StoreUnavailable
+from dagster_contracts.core.inert import LINE, shown
 from dagster_contracts.core.plan import NotExecuted
 from dagster_contracts.core.verdict import Finding, Outcome, Verdict
 from dagster_contracts.judgement import Judgement, Terms
 from dagster_contracts.plugin import private
-from dagster_contracts.plugin.metadata import table_of_findings
+from dagster_contracts.plugin.metadata import inert, table, table_of_findings
 from dagster_contracts.ports import Store
 
 PREFIX = "contract_"
@@ -34,13 +35,16 @@ def specs(terms: Terms, key: dg.AssetKey, partitions: dg.PartitionsDefinition | 
             f"{PREFIX}{clause}",
             key,
             partitions,
-            f"{clause}: {len(_rules(terms, clause))} rules of contract {contract.id} {contract.version}",
+            shown(f"{clause}: {len(_rules(terms, clause))} rules of contract {contract.id} {contract.version}", LINE),
         )
         for clause in Clause
         if _rules(terms, clause)
     ]
     breaker = dg.AssetCheckSpec(
-        BREAKER, asset=key, blocking=True, description=f"The circuit breaker of contract {contract.id}: passes while it is closed."
+        BREAKER,
+        asset=key,
+        blocking=True,
+        description=shown(f"The circuit breaker of contract {contract.id}: passes while it is closed.", LINE),
     )
     return [*groups, breaker]
 
@@ -94,8 +98,8 @@ def _of_clause(terms: Terms, key: dg.AssetKey, clause: Clause, judgement: Judgem
         check_name=f"{PREFIX}{clause}",
         passed=not broken and not any(item.severity.refuses for item in skipped),
         severity=dg.AssetCheckSeverity.ERROR if refusing else dg.AssetCheckSeverity.WARN,
-        description=_sentence(broken, len(findings), skipped),
-        metadata=metadata,
+        description=shown(_sentence(broken, len(findings), skipped), LINE),
+        metadata=inert(metadata),
         target_materialization_data=target,
         blocking=False,
         partition=judgement.batch.partition.key,
@@ -150,8 +154,8 @@ def of_breakers(asset: str, breakers: Sequence[Breaker], now: datetime, target: 
         check_name=BREAKER,
         passed=not enforced_open(worst, now),
         severity=dg.AssetCheckSeverity.ERROR,
-        description=description,
-        metadata=metadata,
+        description=shown(description, LINE),
+        metadata=inert(metadata),
         target_materialization_data=target,
         blocking=False,
     )
@@ -193,8 +197,7 @@ def _table_of(breakers: Sequence[Breaker], now: datetime) -> dg.TableMetadataVal
         }
         for each in breakers
     ]
-    columns = [dg.TableColumn(name, "bool" if name == "routed_away" else "string") for name in rows[0]]
-    return dg.TableMetadataValue([dg.TableRecord({**row}) for row in rows], dg.TableSchema(columns))
+    return table(rows, {name: "bool" if name == "routed_away" else "string" for name in rows[0]})
 
 
 def report_breakers(instance: dg.DagsterInstance, asset: str, breakers: Sequence[Breaker], now: datetime) -> None:

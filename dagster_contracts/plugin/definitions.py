@@ -48,6 +48,7 @@ def with_contracts(
     distinct([LOG.name, *(sink.name for sink in sinks)])
     if RESOURCE in (defs.resources or {}):
         raise ContractError(f'the resource key "{RESOURCE}" is taken, or with_contracts was called twice; call it once, with all contracts')
+    _refuse_shown_passwords(defs)
     sensors_given, schedules, assets = _gathered(defs)
     specs = [spec for item in private.iterate_assets(assets) for spec in item.specs]
     specs += [item for item in assets if isinstance(item, dg.AssetSpec)]
@@ -65,6 +66,16 @@ def with_contracts(
         sensors=[*sensors_given, *sensors.all_sensors(site, wrapped, sinks)],
         schedules=[*schedules, *pruning.schedules(site)],
     )
+
+
+def _refuse_shown_passwords(defs: dg.Definitions) -> None:
+    """`breakers=` is shown to nobody; a resource is shown with its configuration."""
+    for name, resource in (defs.resources or {}).items():
+        if isinstance(resource, BreakerResource) and resource.shows_a_password():
+            raise ContractError(
+                f'the resource "{name}" holds a database url with a password, and Dagster shows the configuration of resources: '
+                'use BreakerResource(url=dg.EnvVar("CONTRACTS_DATABASE_URL"))'
+            )
 
 
 def _gathered(defs: dg.Definitions) -> tuple[list[Any], list[Any], list[Any]]:

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 
+from dagster_contracts.core.inert import shown
 from dagster_contracts.core.plan import Cadence, Due
 from dagster_contracts.core.schedule import read_cron, zone_of
 from dagster_contracts.judgement import Terms
@@ -111,7 +112,7 @@ def _observation(found: MissedDelivery) -> dg.AssetObservation:
     missed = found.missed
     return dg.AssetObservation(
         asset_key=dg.AssetKey.from_user_string(found.asset),
-        description=f"{missed.rule}: {missed.told}",
+        description=shown(f"{missed.rule}: {missed.told}"),
         metadata={
             "contracts/rule": missed.rule,
             "contracts/severity": str(missed.severity),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import dagster as dg
 
 from dagster_contracts.core.breaker import enforced_open, failures
 from dagster_contracts.core.contract import least
+from dagster_contracts.core.inert import LINE, shown
 from dagster_contracts.core.ledger import Route, RouteKind, Status
 from dagster_contracts.core.verdict import Outcome, Verdict
 from dagster_contracts.judgement import Judgement, Terms
@@ -34,7 +35,7 @@ def with_routes(event: OutputT, routes: Sequence[Route]) -> OutputT:
     tags = {CONFIDENCE: str(confidence)}
     if any(route.kind is not RouteKind.FRESH for route in routes):
         tags["contracts/route"] = "-".join(sorted({str(route.kind) for route in routes}))
-    return _extended(event, metadata, tags)
+    return _extended(event, inert(metadata), tags)
 
 
 def fallback_of(routes: Sequence[Route]) -> tuple[str, ...]:
@@ -57,9 +58,20 @@ def with_value(event: dg.Output[Any], value: object) -> dg.Output[Any]:
     return dg.Output(value, output_name=event.output_name, metadata=event.metadata, data_version=event.data_version, tags=event.tags)
 
 
+def inert(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """The same, with every text made so that a page takes none of it for markup. Tables are made so where they are made."""
+    return {name: shown(value) if isinstance(value, str) else value for name, value in metadata.items()}
+
+
+def table(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str]) -> dg.TableMetadataValue:
+    """A table of strangers' texts; `columns` are names with their types."""
+    records = [dg.TableRecord({name: shown(cell, LINE) if isinstance(cell, str) else cell for name, cell in row.items()}) for row in rows]
+    return dg.TableMetadataValue(records, dg.TableSchema([dg.TableColumn(name, kind) for name, kind in columns.items()]))
+
+
 def of_judgement(judgement: Judgement) -> dict[str, Any]:
     verdict = judgement.verdict
-    return {
+    told = {
         "contracts/outcome": str(verdict.outcome),
         "contracts/contract": f"{verdict.contract_id} {verdict.contract_version}",
         "contracts/rows": verdict.rows if verdict.rows is not None else "not measured",
@@ -69,10 +81,11 @@ def of_judgement(judgement: Judgement) -> dict[str, Any]:
         "contracts/findings": table_of_findings(verdict),
         "contracts/location": _location(judgement),
     }
+    return inert(told)
 
 
 def of_halt(routes: Sequence[Route]) -> dict[str, Any]:
-    return {"contracts/halted": True, "contracts/served": _table_of_routes(routes), "contracts/why": _worst(routes)}
+    return inert({"contracts/halted": True, "contracts/served": _table_of_routes(routes), "contracts/why": _worst(routes)})
 
 
 def refusal(terms: Terms, judgement: Judgement) -> str:
@@ -99,54 +112,36 @@ def refusal(terms: Terms, judgement: Judgement) -> str:
 
 
 def table_of_findings(verdict: Verdict) -> dg.TableMetadataValue:
-    return dg.TableMetadataValue(
-        records=[
-            dg.TableRecord(
-                {
-                    "rule": finding.rule,
-                    "outcome": str(finding.outcome),
-                    "severity": str(finding.severity),
-                    "observed": finding.observed,
-                    "expected": finding.expected,
-                    "failing_rows": finding.failing_rows if finding.failing_rows is not None else 0,
-                }
-            )
-            for finding in sorted(verdict.findings, key=lambda finding: _ORDER[finding.outcome])
-        ],
-        schema=dg.TableSchema(
-            columns=[
-                dg.TableColumn("rule", "string"),
-                dg.TableColumn("outcome", "string"),
-                dg.TableColumn("severity", "string"),
-                dg.TableColumn("observed", "string"),
-                dg.TableColumn("expected", "string"),
-                dg.TableColumn("failing_rows", "int"),
-            ]
-        ),
-    )
+    rows: list[dict[str, str | int]] = [
+        {
+            "rule": finding.rule,
+            "outcome": str(finding.outcome),
+            "severity": str(finding.severity),
+            "observed": finding.observed,
+            "expected": finding.expected,
+            "failing_rows": finding.failing_rows if finding.failing_rows is not None else 0,
+        }
+        for finding in sorted(verdict.findings, key=lambda finding: _ORDER[finding.outcome])
+    ]
+    texts = ("rule", "outcome", "severity", "observed", "expected")
+    return table(rows, {**dict.fromkeys(texts, "string"), "failing_rows": "int"})
 
 
 _ORDER = {Outcome.FAIL: 0, Outcome.INCONCLUSIVE: 1, Outcome.WARN: 2, Outcome.PASS: 3}
 
 
 def _table_of_routes(routes: Sequence[Route]) -> dg.TableMetadataValue:
-    return dg.TableMetadataValue(
-        records=[
-            dg.TableRecord(
-                {
-                    "upstream": route.upstream,
-                    "requested": str(route.requested),
-                    "served": str(route.served) if route.served is not None else "nothing",
-                    "route": str(route.kind),
-                    "confidence": str(route.confidence) if route.confidence else "",
-                }
-            )
-            for route in routes
-        ],
-        schema=dg.TableSchema(
-            columns=[dg.TableColumn(name, "string") for name in ("upstream", "requested", "served", "route", "confidence")]
-        ),
-    )
+    rows = [
+        {
+            "upstream": route.upstream,
+            "requested": str(route.requested),
+            "served": str(route.served) if route.served is not None else "nothing",
+            "route": str(route.kind),
+            "confidence": str(route.confidence) if route.confidence else "",
+        }
+        for route in routes
+    ]
+    return table(rows, dict.fromkeys(("upstream", "requested", "served", "route", "confidence"), "string"))
 
 
 def _location(judgement: Judgement) -> str:

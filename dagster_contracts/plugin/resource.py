@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 import dagster as dg
+from pydantic import ConfigDict
 
 from dagster_contracts.core.errors import StoreError, StoreUnavailable
 from dagster_contracts.plugin import private
 from dagster_contracts.ports import Clock, Store
+
+if TYPE_CHECKING:
+    from dagster_contracts.store.connect import Address
+
+
+def _address(url: str) -> Address:
+    from dagster_contracts.store.connect import parse
+
+    return parse(url)
+
+
+def _without_password(url: str) -> str:
+    try:
+        return str(_address(url))
+    except StoreError:
+        return "(malformed)"
 
 
 class BreakerResource(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -17,7 +37,17 @@ class BreakerResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     that a url is needed, since every run would have its own, silently closed, breaker.
     """
 
+    model_config = ConfigDict(hide_input_in_errors=True, extra="forbid")
     url: str = ""
+
+    def __repr_args__(self) -> Iterator[tuple[str, object]]:
+        yield "url", self.url if isinstance(self.url, dg.EnvVar) or not self.url else _without_password(self.url)
+
+    def shows_a_password(self) -> bool:
+        """Whether its url is given as it stands and holds one: Dagster shows a resource's configuration to all who may see its pages."""
+        if isinstance(self.url, dg.EnvVar) or not self.url:
+            return False
+        return bool(_address(self.url).secrets)
 
     def store(self, instance: dg.DagsterInstance, clock: Clock) -> Store:
         """The store for an instance. Constructing it connects to nothing. Raises StoreUnavailable where there is no safe default."""

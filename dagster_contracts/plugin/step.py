@@ -19,6 +19,7 @@ from dagster_contracts import stored
 from dagster_contracts.core.breaker import Refused, asset_of
 from dagster_contracts.core.contract import Confidence, least
 from dagster_contracts.core.errors import DagsterContractsError, Halted, StoreUnavailable
+from dagster_contracts.core.inert import shown
 from dagster_contracts.core.ledger import UNPARTITIONED, Batch, Partition, Route, RouteKind, Status
 from dagster_contracts.core.metrics import reads_object
 from dagster_contracts.core.route import strictest
@@ -92,10 +93,14 @@ class GatedStep:
         worst = strictest(routes)
         assert worst is not None
         error = Halted(
-            worst.reason, key=worst.breaker_key or worst.upstream, since=worst.since, retry_after=worst.retry_at, findings=worst.findings
+            shown(worst.reason),
+            key=worst.breaker_key or worst.upstream,
+            since=worst.since,
+            retry_after=worst.retry_at,
+            findings=map(shown, worst.findings),
         )
         raise dg.Failure(
-            description=f"Halted: {', '.join(self.consumers)} may not read {worst.upstream} [{worst.requested}]. {worst.reason}",
+            description=shown(f"Halted: {', '.join(self.consumers)} may not read {worst.upstream} [{worst.requested}]. {worst.reason}"),
             metadata=metadata.of_halt(routes),
             allow_retries=not recorded,
         ) from error
@@ -267,7 +272,7 @@ class GatedStep:
         fingerprint = _fingerprint(batch)
         private.set_aside(self.step, event.output_name, staging_key(batch.asset, fingerprint), event.value)
         self.gate.staged(batch, fingerprint)
-        story = metadata.refusal(terms, judgement)
+        story = shown(metadata.refusal(terms, judgement))
         self.context.log.warning(story)
         key = dg.AssetKey.from_user_string(batch.asset)
         unknown = batch.outcome is Outcome.INCONCLUSIVE  # reading it again may help, so that retries are left alone
@@ -329,7 +334,7 @@ class GatedStep:
             self.gate.settle(terms, claimed, None)  # proves nothing: the lease goes back
             return None
         judgement = self.gate.settle(terms, claimed, value)
-        self.context.log.info(f"probe of {batch.id}: {judgement.verdict.outcome}; {key} is {judgement.breaker.state}")
+        self.context.log.info(f"probe of {shown(batch.id)}: {judgement.verdict.outcome}; {key} is {judgement.breaker.state}")
         return judgement
 
     # --- shared ------------------------------------------------------------------------------------------------------
