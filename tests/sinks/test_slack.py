@@ -290,6 +290,7 @@ def test_an_outage_of_slack_loses_and_repeats_nothing(slack: Slack, fault: objec
         "*A probe failed: open again, next probe after 2026-01-09 01:00Z*",
         "*Closed after 2 d 19 h*",
     ]
+    assert "batches failed: 2 · probes failed: 1" in text_of(thread)  # each event counts once, however often it came
 
 
 def test_a_message_that_was_posted_before_its_place_was_remembered_is_found_again(slack: Slack) -> None:
