@@ -17,7 +17,7 @@ from dagster_contracts.judgement import Probe
 from dagster_contracts.ports import FixedClock
 from dagster_contracts.store.memory import MemoryStore
 
-WRITES = frozenset({"save", "decide", "delivered", "write", "tell"})
+WRITES = frozenset({"save", "decide", "register", "claim", "advance", "write", "tell"})
 
 
 class Durable(MemoryStore):
@@ -54,7 +54,6 @@ class Durable(MemoryStore):
         """History that nothing decides by: it is checked as it is written (invariants.py), and would tell every path from every other."""
         self._events.clear()
         self._transitions.clear()
-        self._delivered.clear()
 
 
 class Interned:

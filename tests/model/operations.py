@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,13 +11,15 @@ from dagster_contracts import recovery, stored
 from dagster_contracts.core import breaker as machine
 from dagster_contracts.core.breaker import Missed, OverrideKind, Refused, Step
 from dagster_contracts.core.contract import Confidence, Severity
+from dagster_contracts.core.events import Event
 from dagster_contracts.core.ledger import UNPARTITIONED, Batch, Partition, Status, StepKey
 from dagster_contracts.core.snapshot import Change, Snapshot
 from dagster_contracts.judgement import Delivery, Probe, change_of
+from dagster_contracts.relay import Relay
 from tests.gate_world import daily
 from tests.invariant_model import Data, content
 from tests.model.durable import Durable
-from tests.model.replay import Bench, Doing, Operation, lease_ids
+from tests.model.replay import Bench, Doing, Operation, names_given
 
 FULL = Confidence.FULL
 
@@ -198,14 +200,23 @@ def consume(number: int | None, accepts: Confidence, *, times: int = 1) -> Opera
     return Operation(f"scores reads {place(number)}, accepts {accepts}", (run,), times)
 
 
+@dataclass(frozen=True)
+class Sink:
+    """What is delivered to it stays in the sink, whoever dies."""
+
+    store: Any
+    name: str = "sink"
+
+    def deliver(self, events: Sequence[Event]) -> None:
+        self.store.tell(tuple(events))
+
+
 def relay(*, times: int = 1, limit: int = 2) -> Operation:
-    """A tick of the relay: told, then marked. A crash in between tells again."""
+    """A tick of a relay: cursors claimed, events told, cursors moved. A crash in between tells again."""
 
     def run(at: Bench, _: object) -> None:
-        at.doing = Doing("relay")
-        if events := tuple(at.store.pending(limit)):
-            at.store.tell(events)
-            at.store.delivered(events)
+        at.doing = Doing("tick")
+        Relay(at.store, [Sink(at.store)], limit=limit).tick()
 
     return Operation("relay", (run,), times)
 
@@ -214,7 +225,7 @@ def run_alone(operation: Operation, store: Durable, bench: Bench) -> None:
     """From beginning to end, nobody else at work."""
     bench.gate.store, bench.store = store, store  # type: ignore[assignment]
     carried: Any = None
-    with lease_ids(f"lease of {bench.name}"):
+    with names_given(f"lease of {bench.name}"):
         for stage in operation.stages:
             if (carried := stage(bench, carried)) is None:
                 return

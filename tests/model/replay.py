@@ -19,6 +19,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import dagster_contracts.gate
+import dagster_contracts.relay
 from dagster_contracts.core.errors import UsageError
 from dagster_contracts.core.ledger import Partition
 from dagster_contracts.gate import Gate
@@ -122,7 +123,7 @@ class Ended:
 
 def following(stage: Stage, carried: object, bench: Bench) -> Call | Ended:
     """What a stage does after the answers of the bench. Being refused what may not be done (UsageError) ends the operation."""
-    with lease_ids(f"lease of {bench.name}"):
+    with names_given(f"lease of {bench.name}"):
         try:
             return Ended(stage(bench, carried))
         except Paused:
@@ -133,11 +134,15 @@ def following(stage: Stage, carried: object, bench: Bench) -> Call | Ended:
 
 
 @contextmanager
-def lease_ids(name: str) -> Iterator[None]:
+def names_given(name: str) -> Iterator[None]:
     """Random names would differ each time a stage is run to where it was."""
-    before = dagster_contracts.gate.uuid
-    dagster_contracts.gate.uuid = SimpleNamespace(uuid4=lambda: SimpleNamespace(hex=name))  # type: ignore[assignment]
+    named = SimpleNamespace(uuid4=lambda: SimpleNamespace(hex=name))
+    modules = (dagster_contracts.gate, dagster_contracts.relay)
+    before = [module.uuid for module in modules]
+    for module in modules:
+        module.uuid = named  # type: ignore[assignment]
     try:
         yield
     finally:
-        dagster_contracts.gate.uuid = before
+        for module, own in zip(modules, before, strict=True):
+            module.uuid = own

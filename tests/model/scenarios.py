@@ -178,13 +178,13 @@ SCENARIOS = (
     ),
     Scenario(
         "two relays",
-        (deliver(2, "bad"), consume(2, STALE), relay(times=3)),
+        (deliver(2, "bad"), consume(2, STALE), relay(times=2)),
         POLICY,
         begun=(deliver(1, "good"),),
         workers=3,
-        ticks=0,
+        ticks=1,
         outbox=True,
-        least=6_000,
+        least=5_000,
     ),
     Scenario(
         "failures within a time",

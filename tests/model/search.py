@@ -111,7 +111,7 @@ class Search:
         gc.disable()  # nothing here is a cycle, and everything is kept
         try:
             self.stand(first)
-            while layer:
+            while layer and (limit is None or len(self.parents) < limit):
                 reached: list[State] = []
                 for state in layer:
                     for label, following in self.following(state):
@@ -120,8 +120,6 @@ class Search:
                             self.parents[following] = (state, label)
                             reached.append(following)
                             self.stand(following)
-                    if limit is not None and len(self.parents) > limit:
-                        return self.explored()
                 layer = reached
             self.find_ways_out()
         except _Found as found:
@@ -229,8 +227,10 @@ class Search:
     def ticks(self, state: State) -> Iterator[tuple[str, State]]:
         if not state.ticks:
             return
-        moments = [moment for breaker in self.store(state)._breakers.values() for moment in deadlines(breaker) if moment > state.now]
-        if moments:
+        store = self.store(state)
+        moments = [moment for breaker in store._breakers.values() for moment in deadlines(breaker)]
+        moments += [cursor.free_from for cursor in store._cursors.values()]
+        if moments := [moment for moment in moments if moment > state.now]:
             then = min(moments)
             yield f"the clock moves on by {then - state.now}", state._replace(now=then, ticks=state.ticks - 1)
 

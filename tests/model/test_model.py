@@ -41,7 +41,7 @@ def test_with_more_time_crashes_and_repetition(scenario: Scenario) -> None:
     first, *others = scenario.operations
     again = replace(first, times=first.times + 1)
     wider = replace(scenario, ticks=scenario.ticks + 1, crashes=scenario.crashes + 1, operations=(again, *others))
-    explored = Search(wider).run()
+    explored = Search(wider).run(limit=300_000)
     print(f"\n{scenario.name}: {explored}")
     assert explored.violated is None, told(scenario, explored)
     assert explored.states > 2 * scenario.least
