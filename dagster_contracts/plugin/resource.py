@@ -35,10 +35,15 @@ class BreakerResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     `url` is a SQLAlchemy url (`postgresql+psycopg://...` or `sqlite:///...`), or empty: then SQLite beside the Dagster instance,
     where all runs share this machine (the default run launcher); memory for ephemeral instances; elsewhere gates halt and say
     that a url is needed, since every run would have its own, silently closed, breaker.
+
+    `cache_seconds`: how old what a route is decided on may be, at most. 0, the default: not at all, each decision asks the database. With
+    more, a process asks once per place and time, and a trip is seen up to that much later: until then a consumer may read the batch that
+    tripped, or a later one, as fresh.
     """
 
     model_config = ConfigDict(hide_input_in_errors=True, extra="forbid")
     url: str = ""
+    cache_seconds: float = 0.0
 
     def __repr_args__(self) -> Iterator[tuple[str, object]]:
         yield "url", self.url if isinstance(self.url, dg.EnvVar) or not self.url else _without_password(self.url)
@@ -51,6 +56,11 @@ class BreakerResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def store(self, instance: dg.DagsterInstance, clock: Clock) -> Store:
         """The store for an instance. Constructing it connects to nothing. Raises StoreUnavailable where there is no safe default."""
+        from dagster_contracts.store.recent import keeping_recent
+
+        return keeping_recent(self._store(instance, clock), self.cache_seconds)
+
+    def _store(self, instance: dg.DagsterInstance, clock: Clock) -> Store:
         from dagster_contracts.store.place import url_beside
         from dagster_contracts.store.sql import SqlStore
 

@@ -113,7 +113,8 @@ def _result(pgconn: pq.abc.PGconn) -> pq.abc.PGresult:
         raise psycopg.OperationalError(f"the connection is lost: {pgconn.error_message.decode(errors='replace').strip()}")
     if result.status in _ERRORS:
         error = _error_of(result)
-        _settle(pgconn)
+        with suppress(psycopg.OperationalError):  # the server has closed the connection: the first error says why
+            _settle(pgconn)
         raise error
     ended = _next(pgconn)
     assert ended is None, "one result for each statement"

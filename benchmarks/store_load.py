@@ -1,0 +1,98 @@
+"""What the processes of store.py run: verdicts on their own breakers, or all on one, for a time. Importable, so that they start quickly."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from multiprocessing.synchronize import Barrier
+from typing import Any
+
+from dagster_contracts.core import events
+from dagster_contracts.core.breaker import Breaker, State, Transition
+from dagster_contracts.core.contract import BreakerPolicy
+from dagster_contracts.core.events import Draft, EventType
+from dagster_contracts.core.ledger import Batch, Partition, Status
+from dagster_contracts.core.snapshot import Change, Snapshot
+from dagster_contracts.core.verdict import Outcome
+from dagster_contracts.gate import Gate
+from dagster_contracts.store.sql import SqlStore
+
+NOW = datetime(2026, 11, 26, 6, tzinfo=UTC)
+PARTITION = Partition("2026-11-25", NOW - timedelta(days=1), NOW)
+_processes = multiprocessing.get_context("forkserver")
+_processes.set_forkserver_preload([__name__])
+
+
+def verdict(known: Breaker | None, key: str, name: str, now: datetime) -> Change:
+    """What a refused batch writes: one row each of state, history, ledger and outbox."""
+    breaker = known or Breaker(key, BreakerPolicy(), "1.0.0")
+    breaker = replace(breaker, generation=breaker.generation + 1, state=State.OPEN, cause=f"{name} failed")
+    draft = Draft(EventType.BATCH_QUARANTINED, f"{key}: {name} was quarantined", {"asset": key, "batch": name})
+    breaker, told = events.number(breaker, [draft], now)
+    batch = Batch(
+        id=name,
+        asset=key,
+        breaker_key=key,
+        partition=PARTITION,
+        data_version=name,
+        run_id=name,
+        contract_id="feed",
+        contract_version="1.0.0",
+        outcome=Outcome.FAIL,
+        status=Status.QUARANTINED,
+        arrived_at=now,
+        updated_at=now,
+    )
+    moved = Transition(key, State.OPEN, State.OPEN, breaker.cause, now, breaker.generation, name)
+    return Change(breaker=breaker, transitions=(moved,), batches=(batch,), events=told)
+
+
+def recorded(url: str, key: str, names: Iterator[str], until: float) -> int:
+    """Each verdict saved on what the one before left: the transaction alone."""
+    store = SqlStore(url)
+    known, done = next(iter(store.breakers([key])), None), 0
+    while time.monotonic() < until:
+        change = verdict(known, key, next(names), NOW)
+        store.save(change)
+        assert change.breaker is not None
+        known, done = replace(change.breaker, version=change.breaker.version + 1), done + 1
+    return done
+
+
+def decided(url: str, key: str, names: Iterator[str], until: float) -> int:
+    """As the gate does it: read, decide, record; under the breaker's lock once a race has been lost."""
+    gate, done = Gate(SqlStore(url), None), 0  # type: ignore[arg-type]  # nothing is measured
+    while time.monotonic() < until:
+        name = next(names)
+
+        def decide(seen: Snapshot, name: str = name) -> tuple[Change, None]:
+            return verdict(seen.breaker, key, name, seen.now), None
+
+        gate.transact(key, key, PARTITION, name, decide)
+        done += 1
+    return done
+
+
+def crowd(url: str, work: Any, keys: list[str], seconds: float) -> int:
+    """How many were done in `seconds` by as many processes as there are keys, all starting at once."""
+    start, results = _processes.Barrier(len(keys)), _processes.SimpleQueue()
+    given = [(url, work, key, f"{key}-{number}", seconds, start, results) for number, key in enumerate(keys)]
+    started = [_processes.Process(target=_run, args=each) for each in given]
+    for process in started:
+        process.start()
+    done = [results.get() for _ in started]
+    for process in started:
+        process.join()
+    return sum(done)
+
+
+def _run(url: str, work: Any, key: str, name: str, seconds: float, start: Barrier, results: Any) -> None:
+    run = time.time_ns()
+    names = (f"{name}-{run}-{number}" for number in count())
+    work(url, key, names, time.monotonic() + 0.2)  # connected, and every statement prepared once
+    start.wait(60)
+    results.put(work(url, key, names, time.monotonic() + seconds))
