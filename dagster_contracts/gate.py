@@ -24,6 +24,7 @@ from dagster_contracts.core.breaker import Breaker, Judged, Refused, Step, asset
 from dagster_contracts.core.contract import Confidence, least
 from dagster_contracts.core.deliveries import is_new
 from dagster_contracts.core.errors import LostRace, StoreUnavailable
+from dagster_contracts.core.judge import with_findings
 from dagster_contracts.core.ledger import (
     Batch,
     Output,
@@ -52,6 +53,7 @@ from dagster_contracts.judgement import (
     batch_of,
     change_of,
     judged_anew,
+    part_of,
     still_published,
     told_already,
     unrecorded,
@@ -85,11 +87,21 @@ class Gate:
     # --- judge -----------------------------------------------------------------------------------------------------
 
     @telemetry.observed("judge", lambda gate, terms, *_, **__: terms.asset, lambda done: telemetry.of_verdict(done.batch))
-    def judge(self, terms: Terms, delivery: Delivery, data: object, *, made: Related = NO_OTHERS, divisible: bool = True) -> Judgement:
+    def judge(
+        self,
+        terms: Terms,
+        delivery: Delivery,
+        data: object,
+        *,
+        made: Related = NO_OTHERS,
+        divisible: bool = True,
+        unless: Callable[[Snapshot], None] = lambda snapshot: None,
+    ) -> Judgement:
         """Measure a batch and decide what becomes of it.
 
         `made` are other objects of its contract that were made with it and are not published yet. `divisible`: the caller can publish a
-        part of `data`, where the contract lets failing rows be set aside; the judgement then has a `division`.
+        part of `data`, where the contract lets failing rows be set aside; the judgement then has a `division`. `unless` is asked before
+        each decision, and raises where none may be made; nothing is recorded then.
 
         Raises StoreUnavailable where the verdict cannot be recorded, unless the policy admits a batch of this outcome: then the
         judgement says `publishing`, and its batch is in no ledger.
@@ -100,6 +112,7 @@ class Gate:
         key = terms.breaker_key(delivery.partition)
 
         def decide(snapshot: Snapshot) -> tuple[Change, Judgement]:
+            unless(snapshot)
             head = snapshot.is_head(delivery.partition)
             known = snapshot.batch
             # Equal counts are not equal data: a release speaks of what was staged, unless the user's own version says it is that again.
@@ -112,6 +125,9 @@ class Gate:
                 whole = verdict
                 verdict = taken.divided.verdict(whole, delivery.partition, as_of=arrived, head=head, arrivals=arrivals)
                 division, undivided = (taken.divided.division, "") if verdict is not whole else (None, "what is left of it fails too")
+            verdict = with_findings(verdict, delivery.findings)
+            if division is not None and verdict.outcome is Outcome.FAIL:
+                division, undivided = None, "more is wrong than the rows that fail"
             adopted = self._adopted(terms, key, snapshot)
             judged = Judged.of(
                 name,
@@ -121,6 +137,7 @@ class Gate:
                 repeated=known is not None and known.counted and known.contract_version == terms.version,
                 released=released is not None,
                 delivers=known is None and head and is_new(delivery.partition.end, arrivals),
+                probes=not (terms.plan.elsewhere & adopted.breaker.failed_rules),
             )
             arrival = machine.arrive(adopted.breaker, judged, snapshot.now)
             batch = replace(
@@ -135,15 +152,17 @@ class Gate:
             row = still_published(known, batch)
             step = Step(arrival.step.breaker, adopted.transitions + arrival.step.transitions)
             change = change_of(step, snapshot.now, drafts, row, *self._perhaps_overwritten(known, row))
+            measured = taken.published(division).measurement
+            parts = part_of(terms, delivery, measured, row, known, step.breaker, snapshot.now)
+            change = replace(change, profiles=references.kept(terms.plan, measured, row), parts=parts)
             assert change.breaker is not None
-            profiles = references.kept(terms.plan, taken.published(division).measurement, row)
-            return replace(change, profiles=profiles), Judgement(verdict, row, change.breaker, division, undivided)
+            return change, Judgement(verdict, row, change.breaker, division, undivided)
 
         try:
             taken = self.remembering(taken, terms, key, delivery.partition, name)
             return self.transact(key, terms.asset, delivery.partition, name, decide)
         except StoreUnavailable:
-            verdict = taken.verdict(delivery.partition, as_of=EPOCH, head=False)
+            verdict = with_findings(taken.verdict(delivery.partition, as_of=EPOCH, head=False), delivery.findings)
             if not admitted(terms.policy, verdict.outcome):
                 raise
             return unrecorded(terms, delivery, version, verdict)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from dagster_contracts.core import events
-from dagster_contracts.core.breaker import Breaker, Step
+from dagster_contracts.core.breaker import Breaker, State, Step, probe_due
 from dagster_contracts.core.compile import compile_plan
 from dagster_contracts.core.contract import Attached, BreakerPolicy, Confidence
 from dagster_contracts.core.events import Draft
@@ -20,7 +20,8 @@ from dagster_contracts.core.ledger import (
 )
 from dagster_contracts.core.plan import Plan
 from dagster_contracts.core.snapshot import Change
-from dagster_contracts.core.verdict import Outcome, Verdict
+from dagster_contracts.core.verdict import Finding, Measurement, Outcome, Unmeasured, Verdict
+from dagster_contracts.core.windows import Part, to_document, window_of
 from dagster_contracts.ports import Division
 
 EPOCH = datetime.fromtimestamp(0, UTC)  # stands for arrival where no store can tell the time: freshness is not judged then
@@ -59,6 +60,8 @@ class Delivery:
     """Who brings a batch: the run, the partition, the user's data version if there is one, and how trustworthy its inputs were.
 
     `fallback_of` are the keys of the breakers whose fallback data it was made from.
+    `findings` are what the bearer found out about it before anything was measured; `window` is the length of the time window that it is a
+    micro-batch of: what was measured of it is kept for that window's verdict.
     """
 
     partition: Partition
@@ -67,6 +70,8 @@ class Delivery:
     data_version: str | None = None
     confidence: Confidence = Confidence.FULL
     fallback_of: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    window: timedelta | None = None
 
 
 class ProbeResult(StrEnum):
@@ -135,6 +140,30 @@ def batch_of(terms: Terms, delivery: Delivery, version: str, verdict: Verdict, s
         confidence=delivery.confidence,
         verdict=verdict,
     )
+
+
+def part_of(
+    terms: Terms, delivery: Delivery, found: Measurement | Unmeasured, row: Batch, known: Batch | None, breaker: Breaker, now: datetime
+) -> tuple[Part, ...]:
+    """What a window keeps of a micro-batch: of one that is let in, or that arrives while a probe is due; in the window it first came in.
+
+    Nothing of a window in which the breaker changed: what was held back then is missing in it.
+    """
+    if delivery.window is None or row.status is Status.QUARANTINED or (row.status is Status.HELD and not probe_due(breaker, now)):
+        return ()
+    window = window_of(row.arrived_at, delivery.window)
+    assert window.start is not None
+    assert window.end is not None
+    over = known is not None and window_of(now, delivery.window) != window  # it has its verdict, or is about to
+    if over or (row.status is Status.HELD and row.outcome is Outcome.INCONCLUSIVE) or settled_at(breaker) > window.start:
+        return ()
+    return (Part(row.id, row.breaker_key, window.end, row.contract_version, to_document(found, terms.plan.beside)),)
+
+
+def settled_at(breaker: Breaker) -> datetime:
+    """Since when micro-batches arrive as they would without a breaker: it is closed, or waits for a window that proves something."""
+    waits = breaker.retry_at if breaker.state is not State.CLOSED else None
+    return max(moment for moment in (EPOCH, breaker.since, waits) if moment is not None)
 
 
 def unrecorded(terms: Terms, delivery: Delivery, version: str, verdict: Verdict) -> Judgement:

@@ -19,6 +19,7 @@ from dagster_contracts.core.references import GoodProfile
 from dagster_contracts.core.retention import Pruned, Retention
 from dagster_contracts.core.snapshot import Change, Grounds, Snapshot, Standing
 from dagster_contracts.core.verdict import Arrival, Measurement, Sample, Unmeasured
+from dagster_contracts.core.windows import Part
 
 T = TypeVar("T")
 
@@ -161,6 +162,22 @@ class Ledger(Protocol):
     def releasable(self, limit: int = 1000) -> Sequence[Batch]:
         """Stored batches that a person has released, and held ones that passed and whose breaker is closed, or overridden (which may
         be over). Oldest arrival first; without their verdicts."""
+        ...
+
+    def places(self, asset: str, start: str, end: str, *, statuses: Sequence[str] = (), limit: int = 1000) -> Sequence[str]:
+        """Partition keys of an asset's recorded batches from `start` up to, and without, `end`, in byte order; each once."""
+        ...
+
+    def confirm(self, batch_ids: Sequence[str]) -> None:
+        """Batches, each the only one of its partition, have gone on: those that are `publishing` still are published from here on."""
+        ...
+
+    def parts(self, key: str, until: datetime) -> Sequence[Part]:
+        """What is kept of the micro-batches of a breaker whose windows are over at `until`, by window and then by batch id."""
+        ...
+
+    def drop_parts(self, key: str, ends_at: datetime) -> None:
+        """The window that ends there has its verdict."""
         ...
 
     def arrivals(

@@ -13,6 +13,7 @@ No clock, no I/O, no frames, no SQL, no Dagster; `now` is always an argument. Re
     profile   what is kept of a distribution; distances and drift, how far a batch is from it; references, which ones are remembered
     merge     measurements of parts -> that of the whole
     deliveries  when batches come, and what does not come
+    windows   micro-batches of a stream, and which rules are judged of them and which of their time window
     ledger    what is remembered of batches, decisions, outputs and reviews
     breaker   the state machine
     snapshot  what is read before a decision, and what is written after it

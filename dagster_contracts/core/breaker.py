@@ -160,7 +160,8 @@ class Judged:
 
     `head`: unpartitioned, or not older than the newest published partition in scope. `repeated`: judged before under the same
     contract version. `released`: a named person lets it through whatever the verdict. `delivers`: it is the delivery that was waited
-    for, and not an older partition, one that had come before, or the same batch again.
+    for, and not an older partition, one that had come before, or the same batch again. `probes`: it may be the probe as it arrives; not
+    where rules that failed at the trip are judged of something else than this batch.
     """
 
     batch_id: str
@@ -174,6 +175,7 @@ class Judged:
     repeated: bool = False
     released: bool = False
     delivers: bool = False
+    probes: bool = True
 
     @classmethod
     def of(
@@ -186,6 +188,7 @@ class Judged:
         repeated: bool = False,
         released: bool = False,
         delivers: bool = False,
+        probes: bool = True,
     ) -> Judged:
         failed = [finding for finding in verdict.findings if finding.outcome is Outcome.FAIL]
         return cls(
@@ -200,6 +203,7 @@ class Judged:
             repeated=repeated,
             released=released,
             delivers=delivers,
+            probes=probes,
         )
 
     @property
@@ -311,6 +315,8 @@ def _move(breaker: Breaker, judged: Judged, now: datetime) -> tuple[Step, bool]:
         return Step(breaker), False
     if breaker.state is State.CLOSED:
         return _count(breaker, judged, now), True
+    if not judged.probes:
+        return Step(breaker), False
     lease_id = f"arrival:{judged.batch_id}"
     claimed = claim(breaker, lease_id=lease_id, holder="arrival", batch_id=judged.batch_id, now=now)
     if isinstance(claimed, Refused):

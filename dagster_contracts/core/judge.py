@@ -54,6 +54,14 @@ def judge(
     return _verdict(plan, measurement.rows, findings, missed, digest(measurement))
 
 
+def with_findings(verdict: Verdict, found: tuple[Finding, ...]) -> Verdict:
+    """The verdict, with what the bearer of the batch found out about it already."""
+    if not found:
+        return verdict
+    findings = (*found, *verdict.findings)
+    return replace(verdict, findings=findings, outcome=_outcome(findings, verdict.not_executed))
+
+
 def failing(plan: Plan, measurement: Measurement) -> tuple[Metric, ...]:
     """The metrics of broken rules that have failing rows to show; none where the contract switches samples off."""
     if not plan.samples:

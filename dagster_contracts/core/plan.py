@@ -208,12 +208,14 @@ class Plan:
     not_executed: tuple[NotExecuted, ...] = ()
     masked: frozenset[str] = frozenset()  # classified columns: their values never leave `core`
     samples: bool = True
+    elsewhere: frozenset[str] = frozenset()  # rules of the contract that are judged of something larger or smaller than this batch
+    beside: tuple[Metric, ...] = ()  # measured, though no rule here asks for it: for what is judged elsewhere
     files: bool = False  # each file of the data is a row: the files themselves are measured, not what stands in them
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
         """Every metric to measure, once, in the order of the rules."""
-        return tuple(dict.fromkeys(_metrics(self.rules)))
+        return tuple(dict.fromkeys((*_metrics(self.rules), *self.beside)))
 
     @property
     def promised(self) -> tuple[tuple[Rule, Cadence | Due], ...]:

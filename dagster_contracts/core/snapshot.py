@@ -11,6 +11,7 @@ from dagster_contracts.core.events import Event
 from dagster_contracts.core.ledger import Batch, Output, Partition, Review, Route, Status
 from dagster_contracts.core.references import KeptProfile
 from dagster_contracts.core.verdict import Outcome
+from dagster_contracts.core.windows import Part
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,3 +110,4 @@ class Change:
     reviews: tuple[Review, ...] = ()
     events: tuple[Event, ...] = ()
     profiles: tuple[KeptProfile, ...] = ()
+    parts: tuple[Part, ...] = ()

@@ -21,6 +21,7 @@ from dagster_contracts.core.references import GoodProfile
 from dagster_contracts.core.retention import Pruned, Retention
 from dagster_contracts.core.snapshot import Change, Grounds, Snapshot, Standing
 from dagster_contracts.core.verdict import ACCEPTED, Arrival
+from dagster_contracts.core.windows import Part
 from dagster_contracts.ports import NO_CHANGE, Clock, StoreClock, Tripped, Waiting
 from dagster_contracts.store import dispensable
 from dagster_contracts.store.succession import (
@@ -63,6 +64,7 @@ class MemoryStore:
         self._transitions: list[Transition] = []
         self._batches: dict[str, Batch] = {}
         self._profiles: dict[tuple[str, ProfileOf], Profile] = {}
+        self._parts: dict[str, Part] = {}
         self._good: set[str] = set()  # batches that were published on their own merit, replaced since or not
         self._decisions: dict[tuple[StepKey, str, str, str | None], Decision] = {}
         self._outputs: dict[str, Output] = {}  # in order of first recording, as are reviews
@@ -135,6 +137,7 @@ class MemoryStore:
     def save(self, change: Change) -> None:
         with self._lock:
             self._refuse(change)
+            self._parts.update({part.batch_id: part for part in change.parts})
             for kept in change.profiles:
                 self._profiles[kept.batch_id, kept.metric] = kept.profile
             if change.breaker is not None:
@@ -228,6 +231,26 @@ class MemoryStore:
 
         with self._lock:
             return _newest(sorted(self._batches.values(), key=lambda batch: batch.sequence), wanted, limit)
+
+    def places(self, asset: str, start: str, end: str, *, statuses: Sequence[str] = (), limit: int = 1000) -> Sequence[str]:
+        with self._lock:
+            own = (b.partition.key or "" for b in self._batches.values() if b.asset == asset and (not statuses or b.status in statuses))
+            return sorted({key for key in own if start <= key < end})[:limit]
+
+    def confirm(self, batch_ids: Sequence[str]) -> None:
+        with self._lock:
+            known = [self._batches[name] for name in batch_ids if name in self._batches]
+            for batch in (batch for batch in known if batch.status is Status.PUBLISHING):
+                self._save_batch(replace(batch, status=Status.PUBLISHED, updated_at=self.now()))
+
+    def parts(self, key: str, until: datetime) -> Sequence[Part]:
+        with self._lock:
+            own = [part for part in self._parts.values() if part.key == key and part.ends_at <= until]
+            return sorted(own, key=lambda part: (part.ends_at, part.batch_id))
+
+    def drop_parts(self, key: str, ends_at: datetime) -> None:
+        with self._lock:
+            self._parts = {name: part for name, part in self._parts.items() if (part.key, part.ends_at) != (key, ends_at)}
 
     def arrivals(
         self, key: str, partition: Partition | None, *, before: int | None = None, accepted: bool = False, limit: int = 10

@@ -257,6 +257,13 @@ def batches(connection: Connection, asset: str | None, partition: str | None, st
     return [from_row(Batch, row) for row in connection.execute(query).mappings()]
 
 
+def places(connection: Connection, asset: str, start: str, end: str, statuses: Sequence[str], limit: int) -> list[str]:
+    query = select(_batches.place).distinct().where(_batches.asset == asset, _batches.place >= start, _batches.place < end)
+    if statuses:
+        query = query.where(_batches.status.in_([str(status) for status in statuses]))
+    return list(connection.execute(query.order_by(_batches.place).limit(limit)).scalars())
+
+
 def arrivals(
     connection: Connection, key: str, partition: Partition | None, before: int | None, accepted: bool, limit: int
 ) -> list[Arrival]:

@@ -20,8 +20,9 @@ from dagster_contracts.core.references import GoodProfile
 from dagster_contracts.core.retention import Pruned, Retention
 from dagster_contracts.core.snapshot import Change, Grounds, Snapshot, Standing
 from dagster_contracts.core.verdict import Arrival
+from dagster_contracts.core.windows import Part
 from dagster_contracts.ports import NO_CHANGE, Clock, StoreClock, Tripped, Waiting
-from dagster_contracts.store import due, outbox, profiles, questions, reading, retention, succession, writing
+from dagster_contracts.store import due, outbox, parts, profiles, questions, reading, retention, succession, writing
 from dagster_contracts.store.connect import parse
 from dagster_contracts.store.database import Database
 
@@ -118,6 +119,22 @@ class SqlStore:
     ) -> Sequence[Batch]:
         with self._database.reading() as connection:
             return reading.batches(connection, asset, partition, statuses, limit)
+
+    def places(self, asset: str, start: str, end: str, *, statuses: Sequence[str] = (), limit: int = 1000) -> Sequence[str]:
+        with self._database.reading() as connection:
+            return reading.places(connection, asset, start, end, statuses, limit)
+
+    def confirm(self, batch_ids: Sequence[str]) -> None:
+        with self._database.writing() as connection:
+            writing.confirm(connection, self._now(connection), batch_ids)
+
+    def parts(self, key: str, until: datetime) -> Sequence[Part]:
+        with self._database.reading() as connection:
+            return parts.until(connection, key, until)
+
+    def drop_parts(self, key: str, ends_at: datetime) -> None:
+        with self._database.writing() as connection:
+            parts.drop(connection, key, ends_at)
 
     def arrivals(
         self, key: str, partition: Partition | None, *, before: int | None = None, accepted: bool = False, limit: int = 10

@@ -198,6 +198,18 @@ profiles = Table(
     Column("profile", LargeBinary, nullable=False),
 )
 
+# What was measured of the micro-batches of a time window, until the window has its verdict.
+parts = Table(
+    "contracts_parts",
+    metadata,
+    Column("batch_id", Key, primary_key=True),
+    Column("key", Key, nullable=False),
+    Column("ends_at", Instant, nullable=False),
+    Column("contract_version", Key, nullable=False),
+    Column("document", LargeBinary, nullable=False),
+    Index("contracts_parts_of_window", "key", "ends_at"),
+)
+
 reviews = Table(
     "contracts_reviews",
     metadata,

@@ -33,7 +33,7 @@ from sqlalchemy.types import TypeEngine
 
 from dagster_contracts.core.ledger import Batch, Output, OutputStatus, Partition, ReviewStatus, Route, Status, StepKey
 from dagster_contracts.core.snapshot import Change
-from dagster_contracts.store import profiles, reading, tables
+from dagster_contracts.store import parts, profiles, reading, tables
 from dagster_contracts.store.rows import dimensions, document, place, to_row
 from dagster_contracts.store.statement import Statement, Values, among, word
 from dagster_contracts.store.succession import ALIVE, CURRENT, REFUSED, replaced_by, replacement_note
@@ -59,6 +59,8 @@ def writes(change: Change) -> Iterator[Write]:
         yield Write(_CHANGED if change.breaker.version else _CREATED, row | {"known": change.breaker.version})
     for transition in change.transitions:
         yield Write(_TRANSITION, to_row(tables.transitions, transition))
+    for part in change.parts:
+        yield Write(parts.KEPT, parts.row(part))
     for kept in change.profiles:
         yield Write(profiles.KEPT, profiles.row(kept))
     for batch in change.batches:
@@ -121,6 +123,15 @@ def keep_thread(connection: Connection, at: datetime, sink: str, incident: str, 
     statement = inserting(connection, tables.threads).values(sink=sink, incident=incident, thread=dict(thread), updated_at=at)
     changed = {"thread": statement.excluded.thread, "updated_at": statement.excluded.updated_at}
     connection.execute(statement.on_conflict_do_update(index_elements=["sink", "incident"], set_=changed))
+
+
+def confirm(connection: Connection, at: datetime, batch_ids: Sequence[str]) -> None:
+    columns = tables.batches.columns
+    those = columns.id.in_(batch_ids)
+    published = {"status": Status.PUBLISHED.value, "updated_at": at}
+    connection.execute(update(tables.batches).where(those, columns.status == Status.PUBLISHING.value).values(published))
+    good = select(columns.id).where(those, *reading.published_on_merit())
+    connection.execute(update(tables.profiles).where(tables.profiles.c.batch_id.in_(good)).values(good=True))
 
 
 # --- the statements ------------------------------------------------------------------------------------------------

@@ -1,4 +1,5 @@
-"""Incidents have numbers; sinks have a cursor for each breaker, and remember their threads.
+"""Incidents have numbers; sinks have a cursor for each breaker, and remember their threads; windows keep parts
+until they are over.
 
 Until now an event was delivered to the log alone, and marked. The log's cursors begin where those marks ended: before the first event of
 each breaker that was not marked.
@@ -56,8 +57,20 @@ def upgrade() -> None:
         sa.Column("updated_at", INSTANT, nullable=False),
     )
 
+    op.create_table(
+        "contracts_parts",
+        sa.Column("batch_id", KEY, primary_key=True),
+        sa.Column("key", KEY, nullable=False),
+        sa.Column("ends_at", INSTANT, nullable=False),
+        sa.Column("contract_version", KEY, nullable=False),
+        sa.Column("document", sa.LargeBinary, nullable=False),
+    )
+    op.create_index("contracts_parts_of_window", "contracts_parts", ["key", "ends_at"])
+
 
 def downgrade() -> None:
+    op.drop_index("contracts_parts_of_window", "contracts_parts")
+    op.drop_table("contracts_parts")
     op.drop_table("contracts_threads")
     op.add_column("contracts_events", sa.Column("delivered_at", INSTANT))
     op.execute(_MARKS_OF_THE_LOG)

@@ -1,0 +1,236 @@
+"""`StreamGate`: contracts, a store and an engine, put together without Dagster."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import groupby
+from pathlib import Path
+
+from dagster_contracts.core.breaker import enforced_open, probe_due
+from dagster_contracts.core.contract import Contract, attach
+from dagster_contracts.core.durations import parse_duration
+from dagster_contracts.core.errors import StoreUnavailable, UsageError, did_you_mean
+from dagster_contracts.core.ledger import Partition, Status, batch_id
+from dagster_contracts.core.snapshot import Snapshot
+from dagster_contracts.core.verdict import Finding, Unmeasured
+from dagster_contracts.core.windows import Part, split, window_ending
+from dagster_contracts.gate import Gate
+from dagster_contracts.judgement import Delivery, Judgement, Terms
+from dagster_contracts.ports import MetricEngine, Store
+from dagster_contracts.streaming.answers import Action, StreamVerdict, answer, when_open
+from dagster_contracts.streaming.merging import MergingEngine
+
+logger = logging.getLogger("dagster_contracts.streaming")
+_ANSWERS = (Action.HOLD, Action.DIVERT, Action.HALT)
+_STREAM = "stream"  # the data version of a micro-batch: its name alone says which one it is
+Dimensions = Mapping[str, str]
+_NONE: Dimensions = {}
+
+
+class StreamGate:
+    """Judges micro-batches. Keeps nothing of its own: all that must outlive the process is in the store. May be shared by threads.
+
+    `contracts` is a folder, a file, or several of them, or parsed contracts. Each schema object governs the asset that its customProperty
+    `dagsterAsset` names, else the one of `assets` whose last key part is its name; without `assets` an object's name is its asset.
+    `store` is a url (`postgresql://...`, migrated by `dagster-contracts db upgrade`, or `sqlite:///...`) or a Store.
+
+    `window` (a timedelta, or text such as PT5M): rules that speak of many rows are judged of all micro-batches of a time window together,
+    once it is over; without it, every rule is judged of each micro-batch. All that judge one asset must use the same.
+    `when_open`: "hold", "divert" or "halt" while the breaker is open; without it, what the contract says of `consumer`: see answers.py.
+
+    Raises ContractError where a contract is wrong or matches no asset, StoreError where the url is malformed, UsageError or ValueError for
+    other arguments.
+    """
+
+    def __init__(
+        self,
+        contracts: str | Path | Contract | Sequence[str | Path | Contract],
+        store: str | Store,
+        *,
+        assets: Iterable[str] | None = None,
+        window: timedelta | str | None = None,
+        when_open: str | None = None,
+        consumer: str | None = None,
+        engine: MetricEngine | None = None,
+    ):
+        loaded = _loaded(contracts)
+        known = list(assets) if assets is not None else [obj.asset or obj.name for contract in loaded for obj in contract.objects]
+        if when_open is not None and when_open not in _ANSWERS:
+            raise UsageError(f'when_open is "{when_open}", expected one of {", ".join(_ANSWERS)}{did_you_mean(when_open, _ANSWERS)}')
+        self.window = parse_duration(window) if isinstance(window, str) else window
+        if self.window is not None and self.window <= timedelta(0):
+            raise UsageError(f"the window is {window}, expected a duration above zero such as PT5M")
+        self.store = _opened(store)
+        self._when_open = when_open
+        self._consumer = consumer
+        self._gate = Gate(self.store, engine or _default_engine())
+        self._windows = Gate(self.store, MergingEngine())
+        self._terms: dict[str, Terms] = {key: Terms.of(each) for key, each in attach(loaded, known).items()}
+        self._of_windows: dict[str, Terms] = {}
+        if self.window is not None:
+            for asset, terms in list(self._terms.items()):
+                early, late = split(terms.plan, self.window)
+                self._terms[asset], self._of_windows[asset] = replace(terms, plan=early), replace(terms, plan=late)
+
+    def terms(self, asset: str) -> Terms:
+        """What the contract says of each micro-batch of an asset. Raises UsageError where none governs it."""
+        if (found := self._terms.get(asset)) is None:
+            near = did_you_mean(asset, self._terms)
+            raise UsageError(f'no contract governs "{asset}"{near or ";"} governed are: {", ".join(sorted(self._terms))}')
+        return found
+
+    # --- micro-batches ---------------------------------------------------------------------------------------------
+
+    def judge(
+        self,
+        frame: object,
+        *,
+        asset: str,
+        batch: str,
+        dimensions: Dimensions = _NONE,
+        findings: tuple[Finding, ...] = (),
+        divisible: bool = True,
+        unless: Callable[[Snapshot], None] = lambda snapshot: None,
+    ) -> StreamVerdict:
+        """Judge one micro-batch, record the verdict, and say what to do with the data.
+
+        `frame` is a pandas, Polars or Arrow frame. `batch` is the stable name of the micro-batch: redelivered under its name it is the same
+        one, judged again and counted once. `dimensions` choose the breaker where the contract scopes it. `findings` are what the caller
+        found out already; `divisible`: the caller can forward a part of the frame; `unless` raises where nothing may be recorded.
+
+        After a `forward` verdict and once the data has gone on, call `confirm`. Raises StoreUnavailable where the verdict cannot be
+        recorded (unless the contract says onStoreUnavailable: admit).
+        """
+        if not batch:
+            raise UsageError("the name of the micro-batch is empty; give one that is the same when it is delivered again")
+        terms = self.terms(asset)
+        place = Partition(batch, dimensions=tuple(sorted(dimensions.items())))
+        if self.window is not None:
+            self._close_before(asset, dimensions)
+        delivery = Delivery(place, batch, batch, data_version=_STREAM, findings=findings, window=self.window)
+        judgement = self._gate.judge(terms, delivery, frame, divisible=divisible, unless=unless)
+        return answer(judgement, frame, self.when_open(asset), terms.plan.elsewhere)
+
+    def _close_before(self, asset: str, dimensions: Dimensions) -> None:
+        try:
+            self.close_windows(asset, dimensions)
+        except StoreUnavailable as error:  # the verdict meets the same store, and knows what the contract says of that
+            logger.warning("%s: windows that are over are judged later: %s", asset, error)
+
+    def confirm(self, *verdicts: StreamVerdict) -> None:
+        """The data of these has gone on. One transaction; the names of those that did not go on are left as they are."""
+        gone = [each.batch_id for each in verdicts if each.action is Action.FORWARD]
+        if gone:
+            self.store.confirm(gone)
+
+    def confirm_names(self, asset: str, names: Sequence[str]) -> None:
+        """As `confirm`, of micro-batches that an earlier process judged and was killed before it could say so."""
+        if names:
+            self.store.confirm([batch_id(asset, Partition(name), "", _STREAM) for name in names])
+
+    def with_engine(self, around: Callable[[MetricEngine], MetricEngine]) -> StreamGate:
+        """The same gate, with another engine around its own."""
+        made = copy(self)
+        made._gate = Gate(self.store, around(self._gate.engine))
+        return made
+
+    def when_open(self, asset: str) -> Action:
+        """hold, divert or halt."""
+        return Action(self._when_open) if self._when_open is not None else when_open(self.terms(asset).policy, self._consumer)
+
+    def may_pass(self, asset: str, dimensions: Dimensions = _NONE) -> bool:
+        """Whether judging a held micro-batch again can help: the breaker is not open any more, or a probe is due."""
+        terms = self.terms(asset)
+        key = terms.breaker_key(Partition(dimensions=tuple(sorted(dimensions.items()))))
+        found = next(iter(self.store.breakers([key])), None)
+        if found is None or found.contract_version != terms.version:
+            return True
+        now = self.store.now()
+        return not enforced_open(found, now) or probe_due(found, now)
+
+    # --- windows ---------------------------------------------------------------------------------------------------
+
+    def close_windows(self, asset: str, dimensions: Dimensions = _NONE) -> list[Judgement]:
+        """Judge the time windows that are over. `judge` does so before each micro-batch; call it where a stream may fall silent.
+
+        A window in which nothing arrived has no verdict: that deliveries do not come is for the service level `frequency` to tell.
+        """
+        if self.window is None:
+            return []
+        self.terms(asset)
+        terms = self._of_windows[asset]
+        fixed = tuple(sorted(dimensions.items()))
+        key = terms.breaker_key(Partition(dimensions=fixed))
+        due = [ends_at for ends_at, _ in groupby(self.store.parts(key, self.store.now()), key=lambda part: part.ends_at)]
+        closed = (self._close(terms, fixed, key, ends_at) for ends_at in due)
+        return [judgement for judgement in closed if judgement is not None]
+
+    def _close(self, terms: Terms, dimensions: tuple[tuple[str, str], ...], key: str, ends_at: datetime) -> Judgement | None:
+        assert self.window is not None
+        place = window_ending(ends_at, self.window, dimensions)
+        delivery = Delivery(place, "window", "window", data_version=_STREAM)
+        while (found := self._collected(key, ends_at)) is not None:
+            try:
+                judgement = self._windows.judge(terms, delivery, found, divisible=False, unless=self._unless_more(key, ends_at, found))
+            except _OneMore:
+                continue
+            self._settle(judgement)
+            self.store.drop_parts(key, ends_at)
+            return judgement
+        return None  # another process was first
+
+    def _collected(self, key: str, ends_at: datetime) -> list[Part] | Unmeasured | None:
+        """The parts of a window, if there are any, and if the breaker let everything in while it lasted."""
+        assert self.window is not None
+        parts = [part for part in self.store.parts(key, ends_at) if part.ends_at == ends_at]
+        since = next((breaker.since for breaker in self.store.breakers([key])), None)
+        if parts and since is not None and ends_at - self.window < since < ends_at:
+            return Unmeasured(f"the breaker changed within the window, at {since:%Y-%m-%d %H:%M:%SZ}: not all that arrived was let in")
+        return parts or None
+
+    def _unless_more(self, key: str, ends_at: datetime, found: list[Part] | Unmeasured) -> Callable[[Snapshot], None]:
+        """A micro-batch of the window may be recorded while it is merged. Asked after the breaker was read: what comes later loses."""
+
+        def check(snapshot: Snapshot) -> None:
+            if self._collected(key, ends_at) != found:
+                raise _OneMore
+
+        return check
+
+    def _settle(self, judgement: Judgement) -> None:
+        """Its rows have gone on already, or were held one by one: there is nothing to publish or to release as a whole."""
+        if judgement.publish:
+            self._windows.published(judgement.batch, None)
+        elif judgement.batch.status is Status.HELD:
+            note = "a time window: its micro-batches were held one by one"
+            self._windows.update(judgement.batch, lambda row, now: replace(row, status=Status.DISCARDED, note=note, updated_at=now))
+
+
+class _OneMore(Exception):
+    """Something of a window changed while it was being judged."""
+
+
+def _loaded(contracts: str | Path | Contract | Sequence[str | Path | Contract]) -> list[Contract]:
+    from dagster_contracts.store.files import load_contracts
+
+    given = [contracts] if isinstance(contracts, str | Path | Contract) else list(contracts)
+    paths = [item for item in given if not isinstance(item, Contract)]
+    return [item for item in given if isinstance(item, Contract)] + (load_contracts(*paths) if paths else [])
+
+
+def _opened(store: str | Store) -> Store:
+    if not isinstance(store, str):
+        return store
+    from dagster_contracts.store.sql import SqlStore
+
+    return SqlStore(store)
+
+
+def _default_engine() -> MetricEngine:
+    from dagster_contracts.engines.local import default_engine
+
+    return default_engine()

@@ -1,0 +1,57 @@
+"""What was judged of a topic already, by whomever: read from the ledger, and watched while others may judge there too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from dagster_contracts.core.ledger import Status
+from dagster_contracts.core.snapshot import Snapshot
+from dagster_contracts.streaming.answers import StreamVerdict
+from dagster_contracts.streaming.cutting import Cutter, MicroBatch, Source
+from dagster_contracts.streaming.gate import StreamGate
+
+
+class Recut(Exception):
+    """Another consumer has judged a part of these messages under another name: they are cut again, where it did."""
+
+
+@dataclass(slots=True)
+class Watch:
+    """Knows from the ledger what was judged of each partition, and notices where another consumer judges there too.
+
+    As long as nobody but us changes the breaker, nobody has judged anything: then the ledger need not be asked.
+    """
+
+    gate: StreamGate
+    asset: str
+    version: int | None = None  # of the breaker after our latest verdict
+    changes: int = 0  # made by others, as far as seen
+    seen: dict[Source, int] = field(default_factory=dict)  # `changes` when a partition was last looked at
+
+    def begin(self, cutter: Cutter) -> None:
+        """Where the micro-batches end that were judged of what waits. What was judged before that had gone on, for it was committed."""
+        source, store, offset = cutter.source, self.gate.store, cutter.waiting[0].offset()
+        cutter.learn(store.places(self.asset, source.start(offset), source.end))
+        done = store.places(self.asset, source.start(0), source.start(offset), statuses=(Status.PUBLISHING,))
+        self.gate.confirm_names(self.asset, done)
+        self.seen.pop(source, None)
+        cutter.known = True
+
+    def watch(self, cutter: Cutter, batch: MicroBatch) -> Callable[[Snapshot], None]:
+        source = cutter.source
+        start, end = source.start(batch.messages[0].offset()), source.start(batch.next_offset)
+
+        def unless(snapshot: Snapshot) -> None:
+            version = snapshot.breaker.version if snapshot.breaker is not None else 0
+            if version != self.version:
+                self.version, self.changes = version, self.changes + 1
+            if snapshot.batch is None and self.seen.get(source) != self.changes:
+                if self.gate.store.places(self.asset, start, end, limit=1):
+                    raise Recut
+                self.seen[source] = self.changes
+
+        return unless
+
+    def saw(self, verdict: StreamVerdict) -> None:
+        self.version = verdict.judgement.breaker.version + 1
