@@ -39,8 +39,9 @@ class KafkaStream:
 
     `config` is for both clients of librdkafka (`bootstrap.servers`, `group.id`, security); `producer_config` for the producer alone.
     Offsets are committed here: `enable.auto.commit` may not be set. `size`: most messages of a micro-batch; `wait`: seconds that a poll
-    waits for them, and between two looks at the breaker while the stream is held. `decode`: one value -> one row as a mapping, raising
-    ValueError for what is none; without it, values are JSON objects.
+    waits for them, and between two looks at the breaker while the stream is held. `partitions`: read these, for whoever assigns them to
+    processes himself; without it, the group does. `decode`: one value -> one row as a mapping, raising ValueError for what is none; without
+    it, values are JSON objects.
 
     Raises UsageError for arguments that cannot be, StreamGate's errors where no contract governs `asset`.
     """
@@ -54,6 +55,7 @@ class KafkaStream:
         config: Mapping[str, object],
         producer_config: Mapping[str, object] | None = None,
         size: int = 1000,
+        partitions: Sequence[int] | None = None,
         wait: float = 1.0,
         decode: DecodeOne | None = None,
     ):
@@ -71,7 +73,10 @@ class KafkaStream:
         self._waiting = False
         self._unconfirmed: list[StreamVerdict] = []
         self._ledger = Watch(self.gate, asset)
-        self.consumer.subscribe([topics.source], on_revoke=self._lose, on_lost=self._lose)
+        if partitions is None:
+            self.consumer.subscribe([topics.source], on_revoke=self._lose, on_lost=self._lose)
+        else:
+            self.consumer.assign(_stored(topics.source, partitions))
 
     # --- running ---------------------------------------------------------------------------------------------------
 
@@ -271,6 +276,12 @@ class _Rows:
         for row, broken in places(verdict.set_aside, REASONS):
             aside[self.valued[self.found.rows[row]]] = ("row", broken)
         return aside
+
+
+def _stored(topic: str, partitions: Sequence[int]) -> list[Any]:
+    from confluent_kafka import OFFSET_STORED, TopicPartition
+
+    return [TopicPartition(topic, partition, OFFSET_STORED) for partition in partitions]
 
 
 def _consumer(config: Mapping[str, object]) -> Consumer:

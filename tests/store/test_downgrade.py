@@ -15,6 +15,7 @@ from dagster_contracts.core.metrics import ProfileOf
 from dagster_contracts.core.profile import NumericProfile
 from dagster_contracts.core.references import KeptProfile
 from dagster_contracts.core.snapshot import Change
+from dagster_contracts.core.windows import Part
 from dagster_contracts.store.sql import SqlStore
 from dagster_contracts.store.tables import VERSION_TABLE, metadata
 from dagster_contracts.store.upgrade import NOTHING, REQUIRED_REVISION, REVISIONS, current_revision, downgrade, upgrade
@@ -38,6 +39,7 @@ def fill(url: str) -> None:
                 (review(f"o{number}"),),
                 events,
                 (KeptProfile(f"b{number}", ProfileOf("amount"), NumericProfile((1.0,), (2,))),),
+                (Part(f"b{number}", f"feed{number}", T0, "1.0.0", {"rows": 1}),),
             )
         )
         store.decide(StepKey("run", f"step{number}"), "scores", route(requested=day(number)))
