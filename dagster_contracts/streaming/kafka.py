@@ -27,7 +27,7 @@ from dagster_contracts.streaming.numbered import NumberedEngine, places
 from dagster_contracts.streaming.sending import UNDECODABLE, Sender, Sent, Topics
 
 if TYPE_CHECKING:
-    from confluent_kafka import Consumer, Message
+    from confluent_kafka import Consumer
 
 logger = logging.getLogger("dagster_contracts.streaming")
 _CONFIRMED_TOGETHER = 50
@@ -69,7 +69,7 @@ class KafkaStream:
         self._decode = decode
         checks = (rule.check for rule in gate.terms(asset).plan.rules)
         self._columns = tuple(check.column for check in checks if isinstance(check, Present))
-        self._cutters: dict[Source, Cutter] = {}
+        self._cutters: dict[int, Cutter] = {}  # by partition
         self._waiting = False
         self._unconfirmed: list[StreamVerdict] = []
         self._ledger = Watch(self.gate, asset)
@@ -116,7 +116,7 @@ class KafkaStream:
 
     # --- reading ---------------------------------------------------------------------------------------------------
 
-    def _collect(self, messages: Sequence[Message]) -> None:
+    def _collect(self, messages: Sequence[Any]) -> None:
         from confluent_kafka import KafkaError, KafkaException
 
         for message in messages:
@@ -124,10 +124,11 @@ class KafkaStream:
                 if error.fatal() or error.code() not in (KafkaError._PARTITION_EOF, KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT):
                     raise KafkaException(error)
                 continue
-            source = Source(str(message.topic()), int(message.partition() or 0))
-            if source not in self._cutters:
-                self._cutters[source] = Cutter(source, self.size)
-            self._cutters[source].waiting.append(message)
+            partition = message.partition()
+            cutter = self._cutters.get(partition)
+            if cutter is None:
+                cutter = self._cutters[partition] = Cutter(Source(self.topics.source, partition), self.size)
+            cutter.waiting.append(message)
 
     def _position(self, cutter: Cutter) -> int:
         """What the consumer reads next: after the last message that it gave us."""
@@ -147,7 +148,7 @@ class KafkaStream:
     def _lose(self, consumer: Consumer, partitions: Sequence[Any]) -> None:
         """Partitions go to another consumer, which is given everything that is not committed."""
         for gone in partitions:
-            self._cutters.pop(Source(gone.topic, gone.partition), None)
+            self._cutters.pop(gone.partition, None)
 
     # --- one micro-batch -------------------------------------------------------------------------------------------
 

