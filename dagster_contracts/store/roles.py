@@ -35,6 +35,7 @@ WORKERS: Mapping[str, tuple[str, ...]] = {
     tables.events.name: _APPEND,
     tables.cursors.name: _REVISE,
     tables.threads.name: _REVISE,
+    tables.parts.name: (*_REVISE, "DELETE"),  # those of a window that has its verdict
     VERSION_TABLE: _READ,
 }
 PRUNERS: Mapping[str, tuple[str, ...]] = {
@@ -48,6 +49,7 @@ PRUNERS: Mapping[str, tuple[str, ...]] = {
     tables.events.name: _END,
     tables.cursors.name: _END,
     tables.threads.name: _END,
+    tables.parts.name: _READ,
     VERSION_TABLE: _READ,
 }
 # What numbers rows as they are inserted.
