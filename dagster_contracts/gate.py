@@ -333,7 +333,7 @@ class Gate:
             if isinstance(claimed, Refused):
                 return Change(), claimed
             step = Step(claimed.breaker, adopted.transitions + claimed.transitions)
-            change = change_of(step, snapshot.now)
+            change = change_of(step, snapshot.now, concerning=candidate)
             assert change.breaker is not None
             return change, Probe(lease_id, candidate, change.breaker)
 

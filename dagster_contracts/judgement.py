@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from dagster_contracts.core import events
-from dagster_contracts.core.breaker import Breaker, State, Step, probe_due
+from dagster_contracts.core.breaker import Breaker, State, Step, Transition, probe_due
 from dagster_contracts.core.compile import compile_plan
 from dagster_contracts.core.contract import Attached, BreakerPolicy, Confidence
 from dagster_contracts.core.events import Draft
@@ -116,10 +116,25 @@ class Probe:
     breaker: Breaker
 
 
-def change_of(step: Step, now: datetime, drafts: Sequence[Draft] = (), *batches: Batch) -> Change:
-    told = [events.of_transition(transition, step.breaker) for transition in step.transitions]
-    breaker, numbered = events.number(step.breaker, [*told, *drafts], now)
+def change_of(
+    step: Step,
+    now: datetime,
+    drafts: Sequence[Draft] = (),
+    *batches: Batch,
+    contract_id: str | None = None,
+    concerning: Batch | None = None,
+) -> Change:
+    """`concerning` is the batch that the transitions are about, where it is not the first of those that change; `contract_id` is for
+    events, where no batch tells it."""
+    cause = concerning or next(iter(batches), None)
+    contract_id = contract_id or (cause.contract_id if cause is not None else None)
+    told = [events.of_transition(transition, step.breaker, _caused(transition, cause)) for transition in step.transitions]
+    breaker, numbered = events.number(step.breaker, [*told, *drafts], now, contract_id)
     return Change(breaker=breaker, transitions=step.transitions, batches=batches, events=numbered)
+
+
+def _caused(transition: Transition, batch: Batch | None) -> Batch | None:
+    return batch if batch is not None and batch.id == transition.batch_id else None
 
 
 def batch_of(terms: Terms, delivery: Delivery, version: str, verdict: Verdict, status: Status, now: datetime) -> Batch:

@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from dagster_contracts.core import breaker as machine
+from dagster_contracts.core import events
 from dagster_contracts.core.breaker import Breaker, OverrideKind, Step
 from dagster_contracts.core.contract import BreakerPolicy, Confidence
 from dagster_contracts.core.errors import UsageError, did_you_mean
-from dagster_contracts.core.events import Draft, EventType
+from dagster_contracts.core.events import EventType
 from dagster_contracts.core.ledger import Batch, Output, OutputStatus, Partition, Release, Route, RouteKind, Status
 from dagster_contracts.core.snapshot import Change, Snapshot, may_be_released
 from dagster_contracts.gate import Gate
@@ -161,7 +162,7 @@ def release(gate: Gate, batch: Batch, *, actor: str, reason: str) -> Batch:
             raise UsageError(f"the data of {row.id} is not stored beside the live data; run the asset again to deliver it")
         return replace(row, released=Release(actor, reason, now), updated_at=now)
 
-    return _revise_batch(gate, batch, revise, EventType.BATCH_RELEASED, f"{actor} released {batch.id}: {reason}")
+    return _revise_batch(gate, batch, revise, EventType.BATCH_RELEASED, actor=actor, reason=reason)
 
 
 def discard(gate: Gate, batch: Batch, *, actor: str, reason: str) -> Batch:
@@ -172,7 +173,7 @@ def discard(gate: Gate, batch: Batch, *, actor: str, reason: str) -> Batch:
             raise UsageError(f"{row.id} is {row.status}; only a quarantined or held batch can be discarded")
         return replace(row, status=Status.DISCARDED, released=None, note=f"discarded by {actor}: {reason}", updated_at=now)
 
-    return _revise_batch(gate, batch, revise, EventType.BATCH_DISCARDED, f"{actor} discarded {batch.id}: {reason}")
+    return _revise_batch(gate, batch, revise, EventType.BATCH_DISCARDED, actor=actor, reason=reason)
 
 
 def known_breaker(gate: Gate, key: str) -> Breaker:
@@ -200,12 +201,14 @@ def _revise(gate: Gate, key: str, revise: Callable[[Breaker, datetime], Step], *
     return gate.transact(key, machine.asset_of(key), Partition(), None, decide)
 
 
-def _revise_batch(gate: Gate, batch: Batch, revise: Callable[[Batch, datetime], Batch], kind: EventType, message: str) -> Batch:
+def _revise_batch(
+    gate: Gate, batch: Batch, revise: Callable[[Batch, datetime], Batch], kind: EventType, *, actor: str, reason: str
+) -> Batch:
     def decide(snapshot: Snapshot) -> tuple[Change, Batch]:
         if snapshot.breaker is None or snapshot.batch is None:
             raise UsageError(f"{batch.id} is not in the ledger")
         revised = revise(snapshot.batch, snapshot.now)
-        draft = Draft(kind, message, {"batch": batch.id, "asset": batch.asset, "partition": batch.partition.key})
+        draft = events.of_word(kind, revised, actor=actor, reason=reason)
         return change_of(Step(snapshot.breaker), snapshot.now, (draft,), revised), revised
 
     return gate.transact(batch.breaker_key, batch.asset, batch.partition, batch.id, decide)

@@ -64,7 +64,7 @@ def _record(gate: Gate, terms: Terms, known: Breaker, rule: Rule, check: Cadence
             return Change(), None
         both = Step(step.breaker, adopted.transitions + step.transitions)
         draft = events.of_missed(terms.asset, found[0], found[1].last, step.breaker)
-        change = change_of(both, snapshot.now, (draft,))
+        change = change_of(both, snapshot.now, (draft,), contract_id=terms.attached.contract.id)
         assert change.breaker is not None
         return change, MissedDelivery(terms.asset, found[0], change.breaker)
 

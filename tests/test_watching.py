@@ -178,16 +178,19 @@ def test_its_event_says_what_is_missing() -> None:
         "feed: sla.frequency: a delivery was due at 2026-01-03T06:00:00Z and has not arrived; the last came at 2026-01-02T06:00:00Z"
     )
     assert event.payload == {
+        "version": 1,
+        "breaker": "feed",
+        "incident": None,
         "asset": "feed",
+        "contract": {"id": "feed", "version": "1.0.0"},
         "rule": "sla.frequency",
         "severity": "warning",
         "since": "2026-01-03T06:00:00Z",
         "due": "2026-01-03T06:00:00Z",
         "last": "2026-01-02T06:00:00Z",
         "state": "closed",
-        "contract_version": "1.0.0",
     }
-    assert_described("delivery_missed", dict(event.payload))
+    assert_described("events/delivery.missed", dict(event.payload))
 
 
 def test_a_critical_one_routes_consumers_away_until_the_delivery_comes() -> None:

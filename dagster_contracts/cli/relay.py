@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Sequence
@@ -23,6 +24,21 @@ from dagster_contracts.sinks.slack import SlackAlerts
 
 OnceOption = Annotated[bool, typer.Option("--once", help="Deliver what waits now and end; exit code 2 where something is left.")]
 IntervalOption = Annotated[str, typer.Option("--interval", metavar="DURATION", help="How long to wait where nothing waits.")]
+ServersOption = Annotated[
+    str | None,
+    typer.Option(
+        "--kafka-bootstrap-servers",
+        metavar="HOST:PORT,...",
+        envvar="CONTRACTS_KAFKA_BOOTSTRAP_SERVERS",
+        help="Brokers.",
+        show_default=False,
+    ),
+]
+TopicOption = Annotated[str, typer.Option("--kafka-topic", metavar="NAME", envvar="CONTRACTS_KAFKA_TOPIC", help="The topic.")]
+SourceOption = Annotated[
+    str, typer.Option("--kafka-source", metavar="URI", envvar="CONTRACTS_KAFKA_SOURCE", help="The source of the CloudEvents.")
+]
+_OPTION = "CONTRACTS_KAFKA_OPTION_"
 ForgetOption = Annotated[
     str | None, typer.Option("--forget", metavar="SINK", help="Deliver nothing; drop a sink that is told no more.", show_default=False)
 ]
@@ -38,14 +54,18 @@ WebserverOption = Annotated[
 def relay(
     once: OnceOption = False,
     interval: IntervalOption = "PT5S",
-    forget: ForgetOption = None,
+    kafka_bootstrap_servers: ServersOption = None,
+    kafka_topic: TopicOption = "dagster.contracts",
+    kafka_source: SourceOption = "/dagster-contracts",
     slack_channel: SlackOption = None,
     webserver_url: WebserverOption = None,
+    forget: ForgetOption = None,
     database_url: UrlOption = None,
 ) -> None:
-    """Deliver events to the sinks until SIGTERM. Any number of relays may run.
+    """Deliver events until SIGTERM. Any number of relays may run.
 
-    Always: to stdout, a line each.
+    Always: to stdout, a line each. Settings of the Kafka client, secrets among them, are environment variables:
+    CONTRACTS_KAFKA_OPTION_SASL_PASSWORD is sasl.password.
     """
     store = options.store_at(database_url)
     if forget is not None:
@@ -55,6 +75,8 @@ def relay(
         print_text(f"nothing waits for {forget} any more")
         return
     sinks: list[EventSink] = [_Lines()]
+    if kafka_bootstrap_servers:
+        sinks.append(_kafka(kafka_bootstrap_servers, kafka_topic, kafka_source))
     if slack_channel is not None:
         sinks.append(SlackAlerts(slack_channel, webserver_base_url=webserver_url).beside(store))
     running = Relay(store, sinks)
@@ -62,6 +84,13 @@ def relay(
         _drain(running)
     else:
         _run(running, _duration(interval))
+
+
+def _kafka(servers: str, topic: str, source: str) -> EventSink:
+    from dagster_contracts.sinks.kafka import KafkaEvents
+
+    given = {name.removeprefix(_OPTION): value for name, value in os.environ.items() if name.startswith(_OPTION)}
+    return KafkaEvents(servers, topic, source, options={name.lower().replace("_", "."): value for name, value in given.items()})
 
 
 class _Lines:

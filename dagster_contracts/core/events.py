@@ -1,6 +1,7 @@
 """What the world is told. Events are recorded in the transaction they tell of, and delivered at least once, in order per breaker.
 
-The id of an event is its breaker's key and a number that grows by one: the same on every redelivery.
+The id of an event is its breaker's key and a number that grows by one: the same on every redelivery. Every payload is described by a JSON
+schema in docs/schemas/events, and holds no row of data: what it quotes is what the findings quote, where classified columns are masked.
 """
 
 from __future__ import annotations
@@ -10,9 +11,28 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from dagster_contracts.core.breaker import Breaker, Missed, State, Transition
+from dagster_contracts.core.breaker import Breaker, Missed, State, Transition, asset_of
+from dagster_contracts.core.contract import Severity
 from dagster_contracts.core.ledger import Batch, Output, Route, RouteKind, Status
-from dagster_contracts.core.verdict import Outcome
+from dagster_contracts.core.verdict import Finding, Outcome, Verdict
+
+VERSION = 1  # of all payloads
+# A message of Kafka may have a megabyte, and texts come from strangers: JSON escapes a character by up to twelve.
+TEXT, LISTED = 300, 40
+_LONGER = (
+    "reason",
+    "cause",
+    "breaker",
+    "asset",
+    "batch",
+    "partition",
+    "requested",
+    "served",
+    "consumer",
+    "upstream",
+    "made_from_fallback_of",
+)
+Payload = dict[str, object]
 
 
 class EventType(StrEnum):
@@ -31,6 +51,16 @@ class EventType(StrEnum):
     PROBE_INCONCLUSIVE = "probe.inconclusive"
     ROUTE_SERVED_FALLBACK = "route.served_fallback"
     OUTPUT_HEALED = "output.healed"
+
+
+def type_of(kind: EventType) -> str:
+    """The type as CloudEvents name it: "io.dagster-contracts.breaker.opened.v1"."""
+    return f"io.dagster-contracts.{kind}.v{VERSION}"
+
+
+def schema_of(kind: EventType) -> str:
+    """The `$id` of the JSON schema of its payload."""
+    return f"urn:dagster-contracts:event:{kind}:v{VERSION}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,23 +93,55 @@ class Draft:
     payload: Mapping[str, object]
 
 
-def number(breaker: Breaker, drafts: Sequence[Draft], now: datetime) -> tuple[Breaker, tuple[Event, ...]]:
-    """Give drafts the breaker's next numbers; the breaker returned has counted them."""
+def number(breaker: Breaker, drafts: Sequence[Draft], now: datetime, contract_id: str | None = None) -> tuple[Breaker, tuple[Event, ...]]:
+    """Give drafts the breaker's next numbers, and what all payloads have; the breaker returned has counted them."""
     first = breaker.event_sequence + 1
     ends = any(draft.type in (EventType.BREAKER_CLOSED, EventType.OUTPUT_HEALED) for draft in drafts)
     incident = (breaker.incident or None) if ends or breaker.state is not State.CLOSED else None
+    shared: Payload = {
+        "version": VERSION,
+        "breaker": breaker.key,
+        "incident": incident,
+        "asset": asset_of(breaker.key),
+        "contract": {"id": contract_id, "version": breaker.contract_version},
+    }
     events = tuple(
-        Event(breaker.key, first + offset, draft.type, now, draft.message, dict(draft.payload), incident)
+        Event(breaker.key, first + offset, draft.type, now, cut(draft.message), _bounded({**shared, **draft.payload}), incident)
         for offset, draft in enumerate(drafts)
     )
     return replace(breaker, event_sequence=breaker.event_sequence + len(events)), events
 
 
+def rfc3339(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def cut(text: str, length: int = 2000) -> str:
+    """At most `length` characters; what was cut off is an ellipsis."""
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def _bounded(payload: Mapping[str, object]) -> Payload:
+    """Names are cut only where they are none any more, sentences hardly ever."""
+    return {name: _cut_all(value, 2000 if name in _LONGER else TEXT) for name, value in payload.items()}
+
+
+def _cut_all(value: object, length: int) -> object:
+    match value:
+        case str():
+            return cut(value, length)
+        case Mapping():
+            return {str(name): _cut_all(each, length) for name, each in value.items()}
+        case list() | tuple():
+            return [_cut_all(each, length) for each in value[:LISTED]]
+    return value
+
+
 # --- drafting ------------------------------------------------------------------------------------------------------
 
 
-def of_transition(transition: Transition, breaker: Breaker) -> Draft:
-    """`breaker` is the breaker after the transition."""
+def of_transition(transition: Transition, breaker: Breaker, batch: Batch | None = None) -> Draft:
+    """`breaker` is the breaker after the transition, `batch` the one that caused it, as it was judged."""
     start, end = transition.from_state, transition.to_state
     if start is end:
         kind = EventType.BREAKER_CHANGED
@@ -88,18 +150,24 @@ def of_transition(transition: Transition, breaker: Breaker) -> Draft:
     else:
         kind = EventType.BREAKER_CLOSED if end is State.CLOSED else EventType.BREAKER_HALF_OPENED
     message = f"{transition.key}: {start} -> {end}: {transition.cause}" if start is not end else f"{transition.key}: {transition.cause}"
-    payload: dict[str, object] = {
+    opens = end is State.OPEN and start is not end
+    failed = _broken(batch.verdict, Outcome.FAIL) if opens and batch is not None and batch.verdict is not None else []
+    payload: Payload = {
         "from": str(start),
         "to": str(end),
         "cause": transition.cause,
         "generation": transition.generation,
         "batch": transition.batch_id,
+        "partition": batch.partition.key if batch is not None else None,
+        "run_id": batch.run_id if batch is not None else None,
         "actor": transition.actor,
         "shadow": transition.shadow,
-        "contract_version": breaker.contract_version,
+        "since": rfc3339(transition.at),
+        "opened_at": _time(breaker.opened_at),
+        "retry_at": _time(breaker.retry_at),
+        "severity": _worst(failed),
+        "rules": [_rule(finding) for finding in failed],
         "findings": list(breaker.findings),
-        "retry_at": breaker.retry_at.isoformat() if breaker.retry_at else None,
-        "opened_at": breaker.opened_at.isoformat() if breaker.opened_at else None,
     }
     return Draft(kind, message, payload)
 
@@ -112,24 +180,18 @@ def incident_id(key: str, incident: int) -> str:
 def of_batch(batch: Batch, fallback_of: Sequence[str] = ()) -> tuple[Draft, ...]:
     """What a judged batch is worth telling: nothing where it passed and was let through.
 
-    `fallback_of` are the incidents whose fallback data it was made from.
+    `fallback_of` are the incidents whose fallback data it was made from. A pass is not told: it would add a row to every batch's
+    transaction, for what Dagster's own materialization and checks say already.
     """
-    payload: dict[str, object] = {
-        "asset": batch.asset,
-        "batch": batch.id,
-        "partition": batch.partition.key,
-        "run_id": batch.run_id,
-        "contract": {"id": batch.contract_id, "version": batch.contract_version},
-        "outcome": str(batch.outcome),
-        "status": str(batch.status),
-    }
-    if fallback_of:
-        payload["made_from_fallback_of"] = list(fallback_of)
+    payload = {**_batch(batch), "made_from_fallback_of": list(fallback_of)}
     drafts: list[Draft] = []
     place = f"{batch.asset} [{batch.partition}]"
     if batch.outcome in (Outcome.FAIL, Outcome.WARN):
-        rules = [f.rule for f in batch.verdict.findings if f.outcome in (Outcome.FAIL, Outcome.WARN)] if batch.verdict else []
-        drafts.append(Draft(EventType.CONTRACT_VIOLATED, f"{place}: {batch.outcome}: {', '.join(rules)}", {**payload, "rules": rules}))
+        broken = _broken(batch.verdict, Outcome.FAIL, Outcome.WARN) if batch.verdict else []
+        rules = ", ".join(finding.rule for finding in broken)
+        drafts.append(
+            Draft(EventType.CONTRACT_VIOLATED, f"{place}: {batch.outcome}: {rules}", {**payload, **_verdict(batch.verdict, broken)})
+        )
     if batch.status is Status.QUARANTINED:
         drafts.append(Draft(EventType.BATCH_QUARANTINED, f"{place} was quarantined", payload))
     elif batch.status is Status.HELD:
@@ -139,42 +201,117 @@ def of_batch(batch: Batch, fallback_of: Sequence[str] = ()) -> tuple[Draft, ...]
     return tuple(drafts)
 
 
+def _batch(batch: Batch) -> Payload:
+    return {
+        "asset": batch.asset,
+        "contract": {"id": batch.contract_id, "version": batch.contract_version},
+        "batch": batch.id,
+        "partition": batch.partition.key,
+        "run_id": batch.run_id,
+        "outcome": str(batch.outcome),
+        "status": str(batch.status),
+    }
+
+
+def _broken(verdict: Verdict | None, *outcomes: Outcome) -> list[Finding]:
+    """The worst first."""
+    found = [finding for finding in verdict.findings if finding.outcome in outcomes] if verdict is not None else []
+    return sorted(found, key=lambda finding: list(Severity).index(finding.severity))
+
+
+def _worst(broken: Sequence[Finding]) -> str | None:
+    return str(broken[0].severity) if broken else None
+
+
+def _rule(finding: Finding) -> Payload:
+    return {
+        "rule": finding.rule,
+        "dimension": str(finding.clause),
+        "column": finding.column,
+        "severity": str(finding.severity),
+        "outcome": str(finding.outcome),
+        "observed": finding.observed,
+        "expected": finding.expected,
+        "failing_rows": finding.failing_rows,
+    }
+
+
+def _verdict(verdict: Verdict | None, broken: Sequence[Finding]) -> Payload:
+    return {
+        "severity": _worst(broken),
+        "rows": verdict.rows if verdict is not None else None,
+        "rules": [_rule(finding) for finding in broken],
+        "rules_broken": len(broken),
+        "rules_executed": len(verdict.executed_rules) if verdict is not None else 0,
+        "openlineage": {"dataQualityAssertions": _assertions(verdict, broken)},
+    }
+
+
+def _assertions(verdict: Verdict | None, broken: Sequence[Finding]) -> Payload:
+    """OpenLineage's facet of the dataset: what was measured, and whether it holds; broken rules first."""
+    held = _broken(verdict, Outcome.PASS)
+    return {
+        "_producer": "urn:dagster-contracts",
+        "_schemaURL": "https://openlineage.io/spec/facets/1-1-0/DataQualityAssertionsDatasetFacet.json"
+        "#/$defs/DataQualityAssertionsDatasetFacet",
+        "assertions": [_assertion(finding) for finding in (*broken, *held)],
+    }
+
+
+def _assertion(finding: Finding) -> Payload:
+    found: Payload = {
+        "assertion": str(finding.clause),
+        "success": finding.outcome is Outcome.PASS,
+        "severity": "error" if finding.severity.refuses else "warn",
+        "name": finding.rule,
+    }
+    return found if finding.column is None else {**found, "column": finding.column}
+
+
+def of_word(kind: EventType, batch: Batch, *, actor: str, reason: str) -> Draft:
+    """A person has released or discarded a batch."""
+    did = kind.rpartition(".")[2]
+    return Draft(kind, f"{actor} {did} {batch.id}: {reason}", {**_batch(batch), "actor": actor, "reason": reason})
+
+
 def of_missed(asset: str, missed: Missed, last: datetime, breaker: Breaker) -> Draft:
     """Deliveries have not come, the last of all at `last`; `breaker` is the breaker that knows."""
-    payload: dict[str, object] = {
+    payload: Payload = {
         "asset": asset,
         "rule": missed.rule,
         "severity": str(missed.severity),
-        "since": _time(missed.since),
-        "due": _time(missed.due),
-        "last": _time(last),
+        "since": rfc3339(missed.since),
+        "due": rfc3339(missed.due),
+        "last": rfc3339(last),
         "state": str(breaker.state),
-        "contract_version": breaker.contract_version,
     }
     return Draft(EventType.DELIVERY_MISSED, f"{breaker.key}: {missed.rule}: {missed.told}", payload)
 
 
-def _time(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+def _time(moment: datetime | None) -> str | None:
+    return rfc3339(moment) if moment is not None else None
 
 
 def of_inconclusive_probe(batch: Batch) -> Draft:
     """`batch` was probed, and neither passed nor failed."""
-    payload: dict[str, object] = {"asset": batch.asset, "batch": batch.id, "partition": batch.partition.key}
-    return Draft(EventType.PROBE_INCONCLUSIVE, f"{batch.breaker_key}: the probe of {batch.id} was inconclusive", payload)
+    return Draft(EventType.PROBE_INCONCLUSIVE, f"{batch.breaker_key}: the probe of {batch.id} was inconclusive", _batch(batch))
 
 
 def of_route(consumer: str, route: Route) -> tuple[Draft, ...]:
     """A consumer was given something other than fresh data."""
     if route.kind in (RouteKind.FRESH, RouteKind.UNJUDGED):
         return ()
-    payload: dict[str, object] = {
+    payload: Payload = {
+        "asset": route.upstream,
         "consumer": consumer,
         "upstream": route.upstream,
         "requested": route.requested.key,
         "served": route.served.key if route.served else None,
+        "batch": route.batch_id,
         "route": str(route.kind),
         "confidence": str(route.confidence) if route.confidence else None,
+        "reason": route.reason,
+        "retry_at": _time(route.retry_at),
     }
     message = f"{consumer}: {route.kind} of {route.upstream} [{route.requested}]" + (f" -> [{route.served}]" if route.served else "")
     return (Draft(EventType.ROUTE_SERVED_FALLBACK, message, payload),)
@@ -182,11 +319,12 @@ def of_route(consumer: str, route: Route) -> tuple[Draft, ...]:
 
 def of_healing(output: Output, at: datetime) -> Draft:
     """`output` is the degraded or halted output that has been computed again."""
-    payload: dict[str, object] = {
+    payload: Payload = {
         "asset": output.asset,
         "partition": output.partition.key,
+        "run_id": output.run_id,
         "was": str(output.status),
-        "since": output.at.isoformat(),
+        "since": rfc3339(output.at),
         "seconds": (at - output.at).total_seconds(),
     }
     return Draft(EventType.OUTPUT_HEALED, f"{output.asset} [{output.partition}] was healed after {at - output.at}", payload)
