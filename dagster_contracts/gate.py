@@ -26,6 +26,7 @@ from dagster_contracts.core.deliveries import is_new
 from dagster_contracts.core.errors import LostRace, StoreUnavailable
 from dagster_contracts.core.judge import with_findings
 from dagster_contracts.core.ledger import (
+    IN_PLACE,
     Batch,
     Output,
     OutputStatus,
@@ -145,13 +146,13 @@ class Gate:
                 arrived_at=arrived,
                 head=head,
                 counted=arrival.counted or (judged.repeated and known is not None and known.counted),
-                staged=known.staged if known else None,
+                staged=IN_PLACE if delivery.in_place else known.staged if known else None,
                 released=released,
             )
             drafts = () if told_already(known, batch) else events.of_batch(batch, self._incidents(delivery))
             row = still_published(known, batch)
             step = Step(arrival.step.breaker, adopted.transitions + arrival.step.transitions)
-            change = change_of(step, snapshot.now, drafts, row, *self._perhaps_overwritten(known, row))
+            change = change_of(step, snapshot.now, drafts, row, *self._overwritten(known, row, in_place=delivery.in_place))
             measured = taken.published(division).measurement
             parts = part_of(terms, delivery, measured, row, known, step.breaker, snapshot.now)
             change = replace(change, profiles=references.kept(terms.plan, measured, row), parts=parts)
@@ -172,13 +173,16 @@ class Gate:
         known = self.store.breakers(delivery.fallback_of) if delivery.fallback_of else ()
         return [events.incident_id(breaker.key, breaker.incident) for breaker in known if breaker.incident]
 
-    def _perhaps_overwritten(self, known: Batch | None, row: Batch) -> list[Batch]:
-        """What a delivery that is refused now was once allowed to replace: its writer never told whether it did, so it is not served."""
-        if known is None or known.status is not Status.PUBLISHING or row.status is Status.PUBLISHING:
+    def _overwritten(self, known: Batch | None, row: Batch, *, in_place: bool) -> list[Batch]:
+        """What stands no more in the live place, or perhaps not: its asset has written `row` there itself; or a delivery that is refused
+        now was once allowed to replace it, and its writer never told whether it did."""
+        died = known is not None and known.status is Status.PUBLISHING and row.status is not Status.PUBLISHING
+        if not (in_place or died):
             return []
-        standing = self.store.batches(asset=row.asset, partition=row.partition.key, statuses=(Status.PUBLISHED,))
-        note = f"perhaps overwritten by {row.id}, whose writer died"
-        return [replace(batch, status=Status.DISCARDED, note=note, updated_at=row.updated_at) for batch in standing]
+        statuses = (Status.PUBLISHED, Status.PUBLISHING) if in_place else (Status.PUBLISHED,)
+        note = f"overwritten by {row.id}" if in_place else f"perhaps overwritten by {row.id}, whose writer died"
+        standing = self.store.batches(asset=row.asset, partition=row.partition.key, statuses=statuses)
+        return [replace(old, status=Status.DISCARDED, note=note, updated_at=row.updated_at) for old in standing if old.id != row.id]
 
     def arrivals(self, terms: Terms, key: str, partition: Partition, batch: Batch | None) -> tuple[Arrival, ...]:
         """When the newest batches before `batch` (None: before one that is arriving) came; nothing where no rule asks for it.

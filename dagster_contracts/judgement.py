@@ -62,6 +62,7 @@ class Delivery:
     `fallback_of` are the keys of the breakers whose fallback data it was made from.
     `findings` are what the bearer found out about it before anything was measured; `window` is the length of the time window that it is a
     micro-batch of: what was measured of it is kept for that window's verdict.
+    `in_place`: it stands in the live place already, where its asset has written it itself.
     """
 
     partition: Partition
@@ -72,6 +73,7 @@ class Delivery:
     fallback_of: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
     window: timedelta | None = None
+    in_place: bool = False
 
 
 class ProbeResult(StrEnum):

@@ -9,9 +9,9 @@ from datetime import datetime
 from dagster_contracts.core import events, references
 from dagster_contracts.core.breaker import Breaker, Step
 from dagster_contracts.core.errors import UsageError
-from dagster_contracts.core.ledger import Batch, Status, batch_id
+from dagster_contracts.core.ledger import IN_PLACE, Batch, Partition, Status, batch_id
 from dagster_contracts.core.snapshot import Change, Snapshot, may_be_released
-from dagster_contracts.core.verdict import Outcome
+from dagster_contracts.core.verdict import Outcome, Verdict
 from dagster_contracts.gate import Gate
 from dagster_contracts.judgement import Delivery, Judgement, Terms, batch_of, change_of, judged_anew
 
@@ -45,6 +45,22 @@ def baseline(gate: Gate, terms: Terms, delivery: Delivery, data: object) -> Judg
         return Change(), Judgement(verdict, batch, breaker)
 
     return gate.transact(key, terms.asset, delivery.partition, name, decide)
+
+
+def writing(gate: Gate, terms: Terms, partition: Partition, *, run_id: str, root_run_id: str) -> Batch:
+    """An asset is about to write its live place itself: from here until that is judged, nothing that stands there is served as fresh, or
+    as the last good. `judge` with `in_place` ends it; where the writer dies, `settle_publishing` does."""
+    key = terms.breaker_key(partition)
+    name = batch_id(terms.asset, partition, root_run_id, "writing")
+
+    def decide(snapshot: Snapshot) -> tuple[Change, Batch]:
+        unknown = Verdict(Outcome.INCONCLUSIVE, terms.attached.contract.id, terms.version, None, (), (), "")
+        delivery = Delivery(partition, run_id, root_run_id, in_place=True)
+        row = batch_of(terms, delivery, "writing", unknown, Status.PUBLISHING, snapshot.now)
+        row = replace(row, verdict=None, head=False, staged=IN_PLACE, note="its asset is writing it, or died while it did")
+        return Change(breaker=snapshot.breaker or Breaker(key, terms.policy, terms.version), batches=(row,)), row
+
+    return gate.transact(key, terms.asset, partition, name, decide)
 
 
 def rejudge(gate: Gate, terms: Terms, batch: Batch, data: object, *, actor: str, reason: str) -> Judgement:
@@ -93,7 +109,13 @@ def publishing(gate: Gate, batch: Batch, run_id: str) -> Judgement:
 def settle_publishing(gate: Gate, terms: Terms, batch: Batch, data: object | None) -> Batch:
     """What became of a batch whose writer died between verdict and confirmation. `data` is what stands in the live place now, None
     where nothing does: it is the batch (published), or it is not (whatever stood there before still does): then it is refused again
-    where it lies beside the live data still, else discarded. Stays `publishing` where the contract has changed since."""
+    where it lies beside the live data still, else discarded. Stays `publishing` where the contract has changed since. What an asset has
+    written itself is judged as it stands."""
+    if batch.staged == IN_PLACE:
+        standing = gate.judge(terms, Delivery(batch.partition, batch.run_id, batch.run_id, in_place=True), data, divisible=False)
+        if standing.publish:
+            gate.published(standing.batch, None)
+        return gate.store.batch(standing.batch.id) or standing.batch
     found = gate.measured(terms, batch.partition, data).digest if data is not None else None
     there = batch.verdict is not None and found == batch.verdict.digest
 

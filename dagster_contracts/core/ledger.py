@@ -45,6 +45,9 @@ class Status(StrEnum):
     DISCARDED = "discarded"
 
 
+IN_PLACE = "in place"  # for a fingerprint: what was refused stands in the live place, where no gated consumer reads it
+
+
 @dataclass(frozen=True, slots=True)
 class Release:
     """A named person lets a refused batch through."""
@@ -59,7 +62,8 @@ class Batch:
     """One delivery of one partition, and what became of it.
 
     `id` names it: asset, partition (root run where unpartitioned), data version. The same delivery judged again is the same
-    batch. `staged` is the fingerprint under which a refused batch lies beside the live data, None where nothing is staged.
+    batch. `staged` is the fingerprint under which a refused batch lies beside the live data, IN_PLACE where its asset has written it to
+    the live place itself, None where nothing is stored of it.
     """
 
     id: str

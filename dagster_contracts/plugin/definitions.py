@@ -9,15 +9,16 @@ from typing import Any
 import dagster as dg
 
 from dagster_contracts.core.contract import Contract, attach
-from dagster_contracts.core.errors import ContractError
+from dagster_contracts.core.errors import ContractError, did_you_mean
 from dagster_contracts.judgement import Terms
 from dagster_contracts.plugin import checks, private, pruning, sensors
 from dagster_contracts.plugin.deliveries import with_freshness
 from dagster_contracts.plugin.fitting import terms_fit
+from dagster_contracts.plugin.in_place import is_readable, writes_itself
 from dagster_contracts.plugin.relaying import LOG
 from dagster_contracts.plugin.resource import BreakerResource
 from dagster_contracts.plugin.routing import GATED, routing_around
-from dagster_contracts.plugin.site import RESOURCE, Site
+from dagster_contracts.plugin.site import RESOURCE, LiveReader, Site
 from dagster_contracts.plugin.step import GatedStep
 from dagster_contracts.ports import Clock, EventSink, StoreClock, StoreSink
 from dagster_contracts.relay import distinct
@@ -28,6 +29,7 @@ def with_contracts(
     contracts: str | Path | Sequence[str | Path | Contract],
     *,
     breakers: BreakerResource | None = None,
+    readers: Mapping[str, LiveReader] | None = None,
     clock: Clock | None = None,
     sinks: Sequence[EventSink | StoreSink] = (),
 ) -> dg.Definitions:
@@ -39,7 +41,8 @@ def with_contracts(
     `contracts_deliveries` and a freshness policy; and the job `contracts_prune`, whose schedule is stopped until somebody starts it. The
     given `defs` is left as it was; loading reads the contract files and nothing else.
 
-    `contracts_relay` tells the log of everything that happens to breakers and batches, and `sinks` too, such as
+    `readers` says how to read what an asset writes by itself (asset key -> a function of the partition key): it is judged right after it
+    was written. `contracts_relay` tells the log of everything that happens to breakers and batches, and `sinks` too, such as
     `dagster_contracts.sinks.kafka.KafkaEvents`.
 
     Raises ContractError (all problems at once) where a contract is wrong, matches no or several assets, or an asset cannot be governed.
@@ -55,10 +58,11 @@ def with_contracts(
     attached = attach(_loaded(contracts), [spec.key.to_user_string() for spec in specs])
     terms_fit(attached, specs)
     made_here = [spec for item in private.iterate_assets(assets) if item.is_executable for spec in item.specs]
-    site = Site.of(defs, made_here, attached, breakers or BreakerResource(), clock or StoreClock())
+    site = Site.of(defs, made_here, attached, breakers or BreakerResource(), clock or StoreClock(), _known(readers or {}, specs))
     _refuse_resolved_jobs(defs, site)
-    seen: dict[int, Any] = {}
-    wrapped = [_governed(item, site, seen) if isinstance(item, dg.AssetsDefinition) else item for item in assets]
+    _refuse_what_cannot_be_read(assets, site)
+    wrapping = Wrapping(site, private.iterate_assets(assets))
+    wrapped = [_governed(item, site, wrapping) if isinstance(item, dg.AssetsDefinition) else item for item in assets]
     return private.rebuilt_definitions(
         defs,
         assets=wrapped,
@@ -75,6 +79,26 @@ def _refuse_shown_passwords(defs: dg.Definitions) -> None:
             raise ContractError(
                 f'the resource "{name}" holds a database url with a password, and Dagster shows the configuration of resources: '
                 'use BreakerResource(url=dg.EnvVar("CONTRACTS_DATABASE_URL"))'
+            )
+
+
+def _known(readers: Mapping[str, LiveReader], specs: Sequence[dg.AssetSpec]) -> dict[str, LiveReader]:
+    keys = [spec.key.to_user_string() for spec in specs]
+    if unknown := next((name for name in readers if name not in keys), None):
+        raise ContractError(f'readers names "{unknown}", which is no asset here{did_you_mean(unknown, keys)}'.rstrip(","))
+    return dict(readers)
+
+
+def _refuse_what_cannot_be_read(assets: Sequence[object], site: Site) -> None:
+    """What an asset writes by itself is judged after it was written, if anybody says how to read it."""
+    for item in private.iterate_assets(assets):
+        silent = [asset for asset in writes_itself(item) if asset in site.terms and not is_readable(item, asset, site)]
+        if item.is_executable and silent:
+            raise ContractError(
+                f'asset "{silent[0]}" has a contract and writes its data itself: nothing passes through the gate, so it can only be judged '
+                f"after it was written, and nobody says how to read it. Return the data; or name a reader: "
+                f'with_contracts(..., readers={{"{silent[0]}": lambda partition: ...}}); or give it the io_manager_key of an IO manager '
+                "that reads it."
             )
 
 
@@ -132,19 +156,13 @@ def _routing(definition: dg.IOManagerDefinition | dg.InputManagerDefinition, sit
     )
 
 
-def _governed(assets: dg.AssetsDefinition, site: Site, seen: dict[int, Any]) -> dg.AssetsDefinition:
+def _governed(assets: dg.AssetsDefinition, site: Site, wrapping: Wrapping) -> dg.AssetsDefinition:
     keys = [key.to_user_string() for key in assets.keys]
-    if not assets.is_executable or not any(site.concerns(key) for key in keys):
+    if not wrapping.reaches(assets):
         return assets
     governed = [site.terms[key] for key in keys if key in site.terms]
-    node = private.node_of(assets)
-    if governed and isinstance(node, dg.GraphDefinition):
-        raise ContractError(
-            f'asset "{governed[0].asset}" has a contract and is made by a graph: its output cannot be judged before it is stored yet. '
-            "Put the contract on a plain asset that reads it."
-        )
     specs = _specs(assets, governed)
-    rebuilt = private.rebuilt_assets(assets, private.rebuilt_node(node, lambda op: _wrapped(op, site, specs, bool(governed)), seen), specs)
+    rebuilt = private.rebuilt_assets(assets, wrapping.node(assets), specs)
     rebuilt = with_freshness(rebuilt, governed)
     return rebuilt if not assets.resource_defs else _with_routed_resources(rebuilt, site)
 
@@ -156,41 +174,68 @@ def _with_routed_resources(assets: dg.AssetsDefinition, site: Site) -> dg.Assets
 
 
 def _specs(assets: dg.AssetsDefinition, governed: Sequence[Terms]) -> dict[str, dg.AssetCheckSpec]:
-    made: list[dg.AssetCheckSpec] = []
-    for terms in governed:
-        key = dg.AssetKey.from_user_string(terms.asset)
-        made.extend(checks.specs(terms, key, assets.specs_by_key[key].partitions_def))
-    return {spec.get_python_identifier(): spec for spec in made}
+    return {spec.get_python_identifier(): spec for terms in governed for spec in _specs_of(assets, terms)}
 
 
-def _wrapped(op: dg.OpDefinition, site: Site, specs: Mapping[str, dg.AssetCheckSpec], governed: bool) -> dg.OpDefinition:
-    body = private.inner_compute(op)
-    declared = {name: definition.dagster_type for name, definition in op.input_dict.items()}
-
-    def compute(context: Any, inputs: Mapping[str, Any]) -> Iterator[Any]:
-        step = GatedStep(site, context)
-        if step.probing:
-            yield from step.probe()
-            return
-        batch = step.stored_batch()
-        events = step.release(batch) if batch is not None else private.drive(body(context, step.inputs(inputs, declared)), step.step)
-        for event in events:
-            yield from step.deliver(event)
-
-    # Inputs are loaded by the step, after the gate: Dagster is told nothing of their types, the step checks them.
-    ins = {name: each if declared[name].is_nothing else private.lazy_input(each) for name, each in op.ins.items()}
-    outs = {name: _optional(out) if governed else out for name, out in op.outs.items()}
-    outs.update({name: dg.Out(dg.Nothing, is_required=False) for name in specs})
-    return private.rebuilt_op(op, compute, ins=ins, outs=outs, tags={**op.tags, GATED: "true"})
+def _specs_of(assets: dg.AssetsDefinition, terms: Terms) -> list[dg.AssetCheckSpec]:
+    key = dg.AssetKey.from_user_string(terms.asset)
+    return checks.specs(terms, key, assets.specs_by_key[key].partitions_def)
 
 
-def _optional(out: dg.Out) -> dg.Out:
-    """A probe run yields no output."""
-    return dg.Out(
-        dagster_type=out.dagster_type,
-        description=out.description,
-        is_required=False,
-        io_manager_key=out.io_manager_key,
-        metadata=out.metadata,
-        code_version=out.code_version,
-    )
+class Wrapping:
+    """The ops of a Definitions around which the gate is put: each once, in however many graphs it stands."""
+
+    def __init__(self, site: Site, assets: Sequence[dg.AssetsDefinition]):
+        self.site = site
+        self._seen: dict[object, Any] = {}
+        self._checks: dict[int, list[str]] = {}  # by op: the names of outputs for checks
+        self._more: dict[int, dict[str, list[str]]] = {}  # by definition: the same by the output whose checks they are
+        self._inner: set[int] = set()  # ops of graphs that make a contracted asset
+        executable = [item for item in assets if item.is_executable]
+        for item in executable:
+            self._look(item)
+        self._ops: set[int] = set()
+        concerned = [item for item in executable if any(site.concerns(key.to_user_string()) for key in item.keys)]
+        while concerned:
+            self._ops.update(id(op) for item in concerned for op in private.ops_of(private.node_of(item)))
+            concerned = [item for item in executable if self._is_partly_wrapped(item)]
+
+    def _is_partly_wrapped(self, assets: dg.AssetsDefinition) -> bool:
+        own = {id(op) for op in private.ops_of(private.node_of(assets))}
+        return bool(own & self._ops) and not own <= self._ops
+
+    def reaches(self, assets: dg.AssetsDefinition) -> bool:
+        """Whether a contract concerns these assets, or an op of theirs is that of others which one concerns: a job takes only one of it."""
+        return assets.is_executable and any(id(op) in self._ops for op in private.ops_of(private.node_of(assets)))
+
+    def _look(self, assets: dg.AssetsDefinition) -> None:
+        node = private.node_of(assets)
+        for name, key in assets.node_keys_by_output_name.items():
+            if (terms := self.site.terms.get(key.to_user_string())) is None:
+                continue
+            added = [spec.get_python_identifier() for spec in _specs_of(assets, terms)]
+            self._checks.setdefault(id(private.op_that_makes(node, name)), []).extend(added)
+            if isinstance(node, dg.GraphDefinition):
+                self._more.setdefault(id(node), {})[name] = added
+                self._inner.update(id(op) for op in private.ops_of(node))
+
+    def node(self, assets: dg.AssetsDefinition) -> Any:
+        node = private.node_of(assets)
+        return private.rebuilt_node(node, self._wrapped, self._seen, self._more.get(id(node), {}))
+
+    def _wrapped(self, op: dg.OpDefinition) -> dg.OpDefinition:
+        body = private.inner_compute(op)
+        declared = {name: definition.dagster_type for name, definition in op.input_dict.items()}
+        site = self.site
+
+        def compute(context: Any, inputs: Mapping[str, Any]) -> Iterator[Any]:
+            step = GatedStep(site, context)
+            yield from step.run(lambda given: private.drive(body(context, given), step.step), op, inputs, declared)
+
+        # Inputs are loaded by the step, after the gate: Dagster is told nothing of their types, the step checks them.
+        ins = {name: each if declared[name].is_nothing else private.lazy_input(each) for name, each in op.ins.items()}
+        outs = private.or_not_run(op) if id(op) in self._inner else dict(op.outs)
+        if id(op) in self._inner or id(op) in self._checks:  # a probe run yields no output
+            outs = {name: private.optional(out) for name, out in outs.items()}
+        outs.update({name: dg.Out(dg.Nothing, is_required=False) for name in self._checks.get(id(op), ())})
+        return private.rebuilt_op(op, compute, ins=ins, outs=outs, tags={**op.tags, GATED: "true"})

@@ -16,14 +16,13 @@ import dagster as dg
 
 from dagster_contracts import recovery, stored
 from dagster_contracts.core.errors import MeasurementError, UsageError, did_you_mean
-from dagster_contracts.core.ledger import UNPARTITIONED, Batch, Output, Partition, Status
+from dagster_contracts.core.ledger import IN_PLACE, UNPARTITIONED, Batch, Output, Partition, Status
 from dagster_contracts.core.verdict import Outcome, Verdict
 from dagster_contracts.judgement import Delivery, Judgement, Terms
 from dagster_contracts.plugin import private
 from dagster_contracts.plugin.partitions import partition_of
-from dagster_contracts.plugin.routing import RoutingIOManager, staging_key
+from dagster_contracts.plugin.routing import RELEASE, RoutingIOManager, staging_key
 from dagster_contracts.plugin.site import RESOURCE, Site
-from dagster_contracts.plugin.step import RELEASE
 
 # --- the user's definitions ----------------------------------------------------------------------------------------
 
@@ -93,6 +92,9 @@ def _assets_def(defs: dg.Definitions, asset: str) -> dg.AssetsDefinition:
 def _storage(defs: dg.Definitions, instance: dg.DagsterInstance, asset: str) -> Iterator[Callable[[dg.AssetKey, str | None], Any]]:
     """A reader of an asset's storage: (key, partition) -> value, through the user's own IO manager."""
     key = dg.AssetKey.from_user_string(asset)
+    if (reader := site_of(defs).live_readers.get(asset)) is not None:
+        yield lambda place, partition: reader(partition)
+        return
     assets = _assets_def(defs, asset)
     name = assets.get_io_manager_key_for_asset_key(key)
     resources = {**(defs.resources or {}), **assets.resource_defs}
@@ -229,7 +231,8 @@ def rejudge(defs: dg.Definitions, instance: dg.DagsterInstance, batch_id: str, *
         raise MeasurementError(f"the data of {batch_id} is not stored beside the live data; run the asset again to deliver it")
     terms = _terms(site, batch.asset)
     with _storage(defs, instance, batch.asset) as read:
-        value = read(staging_key(batch.asset, batch.staged), batch.partition.key)
+        place = dg.AssetKey.from_user_string(batch.asset) if batch.staged == IN_PLACE else staging_key(batch.asset, batch.staged)
+        value = read(place, batch.partition.key)
     return stored.rejudge(gate, terms, batch, value, actor=actor, reason=reason)
 
 

@@ -11,6 +11,7 @@ import copy
 import inspect
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import dagster as dg
@@ -80,21 +81,43 @@ def rebuilt_op(
     )
 
 
-def rebuilt_node(node: Any, wrap: WrapOp, seen: dict[int, Any]) -> Any:
-    """A node with every op in it wrapped; an op that stands in several places is wrapped once."""
-    if id(node) not in seen:
-        seen[id(node)] = _rebuilt_graph(node, wrap, seen) if isinstance(node, dg.GraphDefinition) else wrap(node)
-    return seen[id(node)]
+MoreOutputs = Mapping[str, Sequence[str]]  # output of a graph -> names of outputs to be added, from the op that makes it
 
 
-def _rebuilt_graph(graph: dg.GraphDefinition, wrap: WrapOp, seen: dict[int, Any]) -> dg.GraphDefinition:
+def rebuilt_node(node: Any, wrap: WrapOp, seen: dict[object, Any], more: MoreOutputs = MappingProxyType({})) -> Any:
+    """A node with every op in it wrapped; an op that stands in several places is wrapped once. The wrapped ops have the outputs `more`."""
+    if not isinstance(node, dg.GraphDefinition):
+        return seen[id(node)] if id(node) in seen else seen.setdefault(id(node), wrap(node))
+    name = (id(node), tuple(sorted((output, tuple(added)) for output, added in more.items())))
+    if name not in seen:
+        seen[name] = _rebuilt_graph(node, wrap, seen, more)
+    return seen[name]
+
+
+def _rebuilt_graph(graph: dg.GraphDefinition, wrap: WrapOp, seen: dict[object, Any], more: MoreOutputs) -> dg.GraphDefinition:
+    inner: dict[int, dict[str, Sequence[str]]] = {}
+    added_mappings: list[dg.OutputMapping] = []
+    for output, added in more.items():
+        source = graph.get_output_mapping(output).maps_from
+        definition = graph.node_named(source.node_name).definition
+        inner.setdefault(id(definition), {})[source.output_name] = added
+        added_mappings += [
+            dg.OutputMapping(graph_output_name=name, mapped_node_name=source.node_name, mapped_node_output_name=name) for name in added
+        ]
+    nodes = {id(node): rebuilt_node(node, wrap, seen, inner.get(id(node), {})) for node in graph.node_defs}
+
+    def retyped(mapping: dg.OutputMapping) -> dg.OutputMapping:
+        """Dagster wants both ends of one type; without one it takes that of the op."""
+        made = nodes[id(graph.node_named(mapping.maps_from.node_name).definition)].output_def_named(mapping.maps_from.output_name)
+        return mapping if made.dagster_type is mapping.dagster_type else mapping._replace(dagster_type=None)
+
     return dg.GraphDefinition(
         name=graph.name,
         description=graph.description,
-        node_defs=[rebuilt_node(node, wrap, seen) for node in graph.node_defs],
+        node_defs=list(nodes.values()),
         dependencies=graph.dependencies,
         input_mappings=graph.input_mappings,
-        output_mappings=graph.output_mappings,
+        output_mappings=[*map(retyped, graph.output_mappings), *added_mappings],
         config=graph.config_mapping,
         tags=graph.tags,
         input_assets=graph._input_assets,
@@ -135,6 +158,63 @@ def without_own_assets(
 
 def node_of(assets: dg.AssetsDefinition) -> Any:
     return assets.node_def
+
+
+def op_that_makes(node: Any, output_name: str) -> dg.OpDefinition:
+    """The op behind an output of a node, through nested graphs."""
+    while isinstance(node, dg.GraphDefinition):
+        source = node.get_output_mapping(output_name).maps_from
+        node, output_name = node.node_named(source.node_name).definition, source.output_name
+    op: dg.OpDefinition = node
+    return op
+
+
+def ops_of(node: Any) -> list[dg.OpDefinition]:
+    """Every op of a node."""
+    return [op for inner in node.node_defs for op in ops_of(inner)] if isinstance(node, dg.GraphDefinition) else [node]
+
+
+class NotRun:
+    """What inner ops of a graph hand on in a run that reads what is stored, and makes nothing."""
+
+
+NOT_RUN = NotRun()
+
+
+class _OrNotRun(DagsterType):
+    """A type of which NOT_RUN is a value too."""
+
+    def __init__(self, declared: DagsterType):
+        self._declared = declared
+        super().__init__(
+            type_check_fn=lambda context, value: value is NOT_RUN or declared.type_check(context, value),
+            key=f"{declared.key}_or_not_run",
+            description=declared.description,
+            typing_type=declared.typing_type,
+            required_resource_keys=set(declared.required_resource_keys),
+        )
+
+    @property
+    def display_name(self) -> str:
+        return self._declared.display_name
+
+
+def nothing_run(op: dg.OpDefinition) -> Iterator[Any]:
+    """What an op yields that stands aside: nothing that would be stored. Dynamic outputs have no values then."""
+    for name, out in op.output_dict.items():
+        if not out.is_dynamic:
+            yield dg.Output(None if out.dagster_type.is_nothing else NOT_RUN, output_name=name)
+
+
+def or_not_run(op: dg.OpDefinition) -> dict[str, dg.Out]:
+    """The outputs of an op, of which NOT_RUN is a value too."""
+    types = {name: out.dagster_type for name, out in op.output_dict.items()}
+    return {n: out if types[n].is_nothing else out._replace(dagster_type=_OrNotRun(types[n])) for n, out in op.outs.items()}
+
+
+def optional(out: dg.Out) -> dg.Out:
+    """The same output, which need not be yielded. Without values a dynamic one stays: what collects it is then run with none."""
+    return out if isinstance(out, dg.DynamicOut) else out._replace(is_required=False)
 
 
 def check_spec(name: str, key: dg.AssetKey, partitions: dg.PartitionsDefinition | None, description: str) -> dg.AssetCheckSpec:
@@ -193,8 +273,26 @@ def assets_of_step(step: StepExecutionContext) -> dg.AssetsDefinition | None:
     return step.job_def.asset_layer.get_assets_def_for_node(step.node_handle)
 
 
+def own_outputs(step: StepExecutionContext, assets: dg.AssetsDefinition) -> dict[dg.AssetKey, str]:
+    """The assets that this very op makes, of all that its definition has, with the names of the op's outputs."""
+    computation = assets._computation
+    assert computation is not None
+    own = tuple(step.node_handle.path[1:])
+    found: dict[dg.AssetKey, str] = {}
+    for name, key in computation.keys_by_output_name.items():
+        output, handle = computation.full_node_def.resolve_output_to_origin(name, None)
+        if (tuple(handle.path) if handle is not None else ()) == own:
+            found[key] = output.name
+    return found
+
+
 def output_asset_key(step: StepExecutionContext, output_name: str) -> dg.AssetKey | None:
     return step.job_def.asset_layer.get_asset_key_for_node_output(step.node_handle, output_name)
+
+
+def is_check(step: StepExecutionContext, output_name: str) -> bool:
+    """Whether an output stands for an asset check."""
+    return step.job_def.asset_layer.get_asset_check_key_for_node_output(step.node_handle, output_name) is not None
 
 
 def input_asset_keys(step: StepExecutionContext) -> dict[str, dg.AssetKey]:
@@ -280,6 +378,15 @@ def _partitioned(partition: str, partitions: dg.PartitionsDefinition) -> dict[st
         "asset_partition_key_range": dg.PartitionKeyRange(key, key),
         "asset_partitions_def": partitions,
     }
+
+
+def has_no_value(step: StepExecutionContext, output_name: str) -> bool:
+    """Whether an output only says that something was made."""
+    return step.op_def.output_def_named(output_name).dagster_type.is_nothing
+
+
+def io_manager_key(step: StepExecutionContext, output_name: str) -> str:
+    return step.op_def.output_def_named(output_name).io_manager_key
 
 
 def written_path(context: dg.OutputContext) -> str | None:

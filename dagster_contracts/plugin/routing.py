@@ -14,7 +14,7 @@ import dagster as dg
 
 from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.errors import StoreUnavailable
-from dagster_contracts.core.ledger import Partition, Route, StepKey
+from dagster_contracts.core.ledger import IN_PLACE, Partition, Route, StepKey
 from dagster_contracts.plugin import private, storage
 from dagster_contracts.plugin.partitions import partition_of
 
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 BATCH = "contracts/batch"  # output metadata: the ledger's names of the judged batches, one a line
 STATUS = "contracts/status"  # output metadata: "published", as it reads once the batch is written; else what became of it
 STAGING = "__contracts_staging__"
+
+
+RELEASE = "contracts/release"  # run tag: the batch to publish from where it lies
+PROBED = "contracts/probe"  # run tag: the breaker to probe; without it, every one of the selected assets
 
 
 def staging_key(asset: str, fingerprint: str) -> dg.AssetKey:
@@ -39,7 +43,7 @@ class RoutingIOManager(dg.IOManager):
         self.site = site
 
     def handle_output(self, context: dg.OutputContext, obj: Any) -> Any:
-        if self.is_set_aside(context):
+        if obj is private.NOT_RUN or self.is_set_aside(context):
             return None
         written = self.wrapped.handle_output(context, obj)
         self.confirm(context)
@@ -66,6 +70,8 @@ class RoutingIOManager(dg.IOManager):
             context.log.warning(f"the ledger could not be told that {', '.join(names)} was published: {error}")
 
     def load_input(self, context: dg.InputContext) -> Any:
+        if not context.has_asset_key and is_not_run(self.site, context):
+            return private.NOT_RUN
         if not context.has_asset_key or (consumers := gated_consumers(context)) is None:
             return self.wrapped.load_input(context)
         return RoutedInput(self, context, consumers)
@@ -75,7 +81,7 @@ class YieldingRoutingIOManager(RoutingIOManager):
     """Around an IO manager whose `handle_output` is a generator of events."""
 
     def handle_output(self, context: dg.OutputContext, obj: Any) -> Any:
-        if self.is_set_aside(context):
+        if obj is private.NOT_RUN or self.is_set_aside(context):
             return
         yield from self.wrapped.handle_output(context, obj)
         self.confirm(context)
@@ -106,12 +112,28 @@ class RoutedInput:
     def load(self, routes: Sequence[Route], dagster_type: Any) -> Any:
         """Read what the routes say. None of them is halted."""
         place, partitions = None, None
-        if len(routes) == 1 and routes[0].staged is not None:
+        if len(routes) == 1 and routes[0].staged not in (None, IN_PLACE):
             place = staging_key(self.upstream, routes[0].staged)
         if [route.served for route in routes] != [route.requested for route in routes]:
             partitions = [route.served.key for route in routes if route.served is not None and route.served.key is not None]
         context = private.redirected(self.context, place=place, partitions=partitions or None, dagster_type=dagster_type)
         return self.manager.wrapped.load_input(context)
+
+
+def reads_stored(site: Site, step: Any) -> bool:
+    """Whether a step of a contracted asset is run to judge or publish what is stored, and not to make anything: in a run that selects only
+    its checks, or that releases one of its batches. So does every op of a graph."""
+    assets = private.assets_of_step(step)
+    if assets is None or not any(key.to_user_string() in site.terms for key in assets.node_keys_by_output_name.values()):
+        return False
+    released = step.dagster_run.tags.get(RELEASE, "").partition("|")[0]
+    return not assets.keys or released in {key.to_user_string() for key in assets.keys}
+
+
+def is_not_run(site: Site, context: dg.InputContext) -> bool:
+    """Whether an input comes from an op of the same graph that stood aside."""
+    step = private.loading_step(context)
+    return step is not None and GATED in step.op_def.tags and reads_stored(site, step)
 
 
 def gated_consumers(context: dg.InputContext) -> list[str] | None:

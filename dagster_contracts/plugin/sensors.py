@@ -19,8 +19,8 @@ from dagster_contracts import recovery
 from dagster_contracts.core.breaker import asset_of
 from dagster_contracts.plugin.deliveries import deliveries_sensor
 from dagster_contracts.plugin.relaying import relay_sensor
+from dagster_contracts.plugin.routing import PROBED, RELEASE
 from dagster_contracts.plugin.site import Site
-from dagster_contracts.plugin.step import PROBED, RELEASE
 from dagster_contracts.ports import EventSink, StoreSink
 
 PROBE, HEAL = "contracts_probe", "contracts_heal"

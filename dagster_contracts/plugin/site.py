@@ -20,6 +20,8 @@ from dagster_contracts.plugin.resource import BreakerResource
 from dagster_contracts.plugin.storage import is_intact
 from dagster_contracts.ports import Clock, Store
 
+LiveReader = Callable[[str | None], object]  # partition key (None: unpartitioned) -> what stands there: a frame, a path, an ibis Table
+
 ACCEPTS = "contracts/accepts"
 RESOURCE = "contracts"  # the resource key under which a Definitions carries its site
 
@@ -33,6 +35,7 @@ class Site:
     stated: Mapping[str, Confidence]  # what consumers say in their metadata
     breakers: BreakerResource
     clock: Clock
+    live_readers: Mapping[str, LiveReader]  # of assets that write themselves
     given: dg.Definitions  # what is governed, as it was: reads the live place of an asset with the user's own IO manager
     _stores: dict[str, Store] = field(default_factory=dict, compare=False, repr=False)
 
@@ -44,6 +47,7 @@ class Site:
         attached: Mapping[str, Attached],
         breakers: BreakerResource,
         clock: Clock,
+        live_readers: Mapping[str, LiveReader],
     ) -> Site:
         stated = {spec.key.to_user_string(): _stated(spec) for spec in assets if ACCEPTS in spec.metadata}
         return cls(
@@ -52,6 +56,7 @@ class Site:
             stated=stated,
             breakers=breakers,
             clock=clock,
+            live_readers=live_readers,
             given=given,
         )
 
@@ -78,6 +83,8 @@ class Site:
         return found
 
     def _standing(self, key: dg.AssetKey, instance: dg.DagsterInstance, partition: str | None) -> object:
+        if (reader := self.live_readers.get(key.to_user_string())) is not None:
+            return reader(partition)
         return self.given.load_asset_value(key, instance=instance, partition_key=partition)
 
     def concerns(self, key: str) -> bool:

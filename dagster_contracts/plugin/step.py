@@ -18,22 +18,30 @@ import dagster as dg
 from dagster_contracts import stored
 from dagster_contracts.core.breaker import Refused, asset_of
 from dagster_contracts.core.contract import Confidence, least
-from dagster_contracts.core.errors import DagsterContractsError, Halted, StoreUnavailable
+from dagster_contracts.core.errors import Halted, StoreUnavailable
 from dagster_contracts.core.inert import shown
-from dagster_contracts.core.ledger import UNPARTITIONED, Batch, Partition, Route, RouteKind, Status
+from dagster_contracts.core.ledger import IN_PLACE, UNPARTITIONED, Batch, Partition, Route, RouteKind, Status
 from dagster_contracts.core.metrics import reads_object
 from dagster_contracts.core.route import strictest
 from dagster_contracts.core.verdict import Outcome
 from dagster_contracts.judgement import Delivery, Judgement, Terms
 from dagster_contracts.plugin import checks, metadata, private
+from dagster_contracts.plugin.in_place import standing
 from dagster_contracts.plugin.partitions import partition_of
-from dagster_contracts.plugin.routing import BATCH, STATUS, RoutedInput, decide, staging_key, step_key
+from dagster_contracts.plugin.routing import (
+    BATCH,
+    PROBED,
+    RELEASE,
+    STATUS,
+    RoutedInput,
+    decide,
+    reads_stored,
+    staging_key,
+    step_key,
+)
 
 if TYPE_CHECKING:
     from dagster_contracts.plugin.site import Site
-
-RELEASE = "contracts/release"  # run tag: the batch to publish from where it lies
-PROBED = "contracts/probe"  # run tag: the breaker to probe; without it, every one of the selected assets
 
 
 class GatedStep:
@@ -50,7 +58,55 @@ class GatedStep:
         self.consumers = sorted(key.to_user_string() for key in assets.keys)  # none in a probe run: only checks are selected
         self.routes: list[Route] = []  # what this op was given; the ledger has those of the other ops of a graph too
         self.made: dict[tuple[str, str], Callable[[], object]] = {}  # (contract, object): what rules of later outputs of this step read
-        self.output_names = {key.to_user_string(): name for name, key in assets.node_keys_by_output_name.items()}
+        self.output_names = {key.to_user_string(): name for key, name in private.own_outputs(self.step, assets).items()}
+
+    def run(
+        self, body: Callable[[Mapping[str, Any]], Iterator[Any]], op: dg.OpDefinition, given: Mapping[str, Any], declared: Mapping[str, Any]
+    ) -> Iterator[Any]:
+        """The whole step: what the run is for decides whether `body` runs at all."""
+        if reads_stored(self.site, self.step):
+            batch = self.stored_batch()
+            if self.probing:
+                yield from self.probe()
+            elif batch is None or batch.asset not in self.output_names:
+                yield from private.nothing_run(op)
+            else:
+                yield from self._delivered(self.release(batch))
+            return
+        inputs = self.inputs(given, declared)
+        self._announce()
+        yield from self._complete(self._delivered(body(inputs)), op)
+
+    def _delivered(self, events: Iterator[Any]) -> Iterator[Any]:
+        for event in events:
+            yield from self.deliver(event)
+
+    def _complete(self, events: Iterator[Any], op: dg.OpDefinition) -> Iterator[Any]:
+        """Outputs are optional, for probe runs yield none: where the body leaves out one that it owes, Dagster would not notice."""
+        owed = {name for name, out in op.outs.items() if _is_owed(out) and not private.is_check(self.step, name)}
+        owed &= set(self.context.selected_output_names)
+        for event in events:
+            if isinstance(event, dg.Output | dg.DynamicOutput):
+                owed.discard(event.output_name)
+            elif isinstance(event, dg.MaterializeResult) and (key := self._asset_of(event)) is not None:
+                owed.discard(self.output_names.get(key.to_user_string(), ""))
+            yield event
+        if owed:
+            raise dg.DagsterInvariantViolationError(f'op "{op.name}" did not yield its required output {", ".join(sorted(owed))}')
+
+    def _announce(self) -> None:
+        """Tell the ledger of what this step is about to write by itself."""
+        for asset in self.output_names.keys() & self.site.terms.keys() & set(self.consumers):
+            if not self._writes_itself(asset):
+                continue
+            for place in self.partitions(dg.AssetKey.from_user_string(asset)):
+                run = self.context.run
+                try:
+                    stored.writing(self.gate, self.site.terms[asset], place, run_id=run.run_id, root_run_id=run.root_run_id or run.run_id)
+                except StoreUnavailable as error:
+                    if not self.site.admits_without_store([asset]):
+                        raise
+                    self.context.log.warning(f"the ledger could not be told that {asset} is being written: {error}")
 
     # --- in front ----------------------------------------------------------------------------------------------------
 
@@ -122,7 +178,7 @@ class GatedStep:
     @property
     def probing(self) -> bool:
         """Whether the run selects only checks of this step's assets."""
-        return not self.consumers and any(key in self.site.terms for key in self.output_names)
+        return not self.consumers and any(key in self.site.terms for key in self.output_names)  # an inner op of a graph makes none
 
     def stored_batch(self) -> Batch | None:
         """The batch that this run is to release, if it is a release run."""
@@ -132,16 +188,20 @@ class GatedStep:
         batch = self.gate.store.batch(name)
         if batch is None or batch.asset not in self.consumers:
             return None
+        if batch.asset not in self.output_names:
+            return batch
         begun_here = batch.status is Status.PUBLISHING and batch.run_id == self.context.run_id  # by an attempt that could not write
         if batch.staged is None or not (begun_here or batch.status in (Status.HELD, Status.QUARANTINED)):
             raise dg.Failure(f"{name} is {batch.status} and cannot be released any more; deliver it anew", allow_retries=False)
         return batch
 
-    def release(self, batch: Batch) -> Iterator[dg.Output[Any]]:
+    def release(self, batch: Batch) -> Iterator[Any]:
         assert batch.staged is not None
         name = self.output_names[batch.asset]
-        value = private.read_back(self.step, name, staging_key(batch.asset, batch.staged), batch.partition.key)
-        yield dg.Output(value, output_name=name)
+        if batch.staged == IN_PLACE:
+            yield dg.MaterializeResult(asset_key=dg.AssetKey.from_user_string(batch.asset))
+            return
+        yield dg.Output(self._stored(batch, batch.staged), output_name=name)
 
     # --- behind ------------------------------------------------------------------------------------------------------
 
@@ -157,7 +217,10 @@ class GatedStep:
         if (terms := self.site.terms.get(asset)) is None:
             yield marked
         else:
-            yield from self._judged(terms, key, self._as_output(asset, marked), routes)
+            if self._has_no_value(marked, asset):
+                yield from self._judged_in_place(terms, key, marked, routes)
+            else:
+                yield from self._judged(terms, key, self._as_output(asset, marked), routes)
             if isinstance(event, dg.MaterializeResult):
                 yield from (self._named(result) for result in event.check_results)
 
@@ -180,16 +243,20 @@ class GatedStep:
             return event.asset_key or (next(iter(self.assets.keys)) if len(self.assets.keys) == 1 else None)
         return private.output_asset_key(self.step, event.output_name) if isinstance(event, dg.Output) else None
 
+    def _has_no_value(self, event: Any, asset: str) -> bool:
+        """Whether the asset has written its data itself."""
+        if isinstance(event, dg.MaterializeResult):
+            return not private.has_value(event)
+        return self._writes_itself(asset)
+
+    def _writes_itself(self, asset: str) -> bool:
+        return asset in self.site.live_readers or private.has_no_value(self.step, self.output_names[asset])
+
     def _as_output(self, asset: str, event: Any) -> dg.Output[Any]:
         """A MaterializeResult of a contracted asset with a value is judged like an output."""
         if not isinstance(event, dg.MaterializeResult):
             output: dg.Output[Any] = event
             return output
-        if not private.has_value(event):
-            raise DagsterContractsError(
-                f"asset {asset} has a contract and returned a MaterializeResult without a value: its data did not pass through the gate, "
-                "so it cannot be judged before it is stored. Return the data, and let an IO manager write it."
-            )
         name = self.output_names[asset]
         return dg.Output(event.value, output_name=name, metadata=event.metadata, data_version=event.data_version, tags=event.tags)
 
@@ -232,8 +299,61 @@ class GatedStep:
             yield metadata.with_judgement(event, judgements[0], {BATCH: batches, STATUS: "published"})
         yield from checks.evaluations(self.context, self.gate.store, terms, judgements)
 
+    def _judged_in_place(self, terms: Terms, key: dg.AssetKey, event: Any, routes: Sequence[Route]) -> Iterator[Any]:
+        """Audit what the asset has written itself, each partition. What is refused stays where it is, and nobody is routed to it."""
+        name = self.output_names[terms.asset]
+        judgements: list[Judgement] = []
+        for place in self.partitions(key):
+            data = None if self._is_released(terms.asset) else standing(self.site, self.step, name, key, place.key)
+            judgement = self._judge(terms, place, data, event, routes, divisible=False, in_place=True)
+            if judgement.publish:
+                self.gate.published(judgement.batch, None)
+            judgements.append(judgement)
+        refused = [judgement for judgement in judgements if not judgement.publish]
+        if refused:
+            yield from self._tell_refused(terms, refused, name)
+        else:
+            yield metadata.with_judgement(event, judgements[0], {})
+        yield from checks.evaluations(self.context, self.gate.store, terms, judgements)
+
+    def _tell_refused(self, terms: Terms, refused: Sequence[Judgement], output_name: str) -> Iterator[Any]:
+        """What an asset has written itself was refused. Nothing is materialized: whoever waits for that waits on."""
+        first = refused[0]
+        story = metadata.refusal(terms, first)
+        self.context.log.warning(story)
+        key = dg.AssetKey.from_user_string(terms.asset)
+        if first.batch.status is Status.QUARANTINED and not self._anybody_goes_on(key) and len(self.assets.keys) == 1:
+            yield from checks.evaluations(self.context, self.gate.store, terms, refused, close=False)
+            self.no_run_retries()
+            raise dg.Failure(story, metadata=metadata.of_judgement(first), allow_retries=False)
+        for judgement in refused:
+            self._observe(key, judgement, metadata.refusal(terms, judgement))
+        yield dg.Output(None, output_name=output_name, metadata={private.NO_MATERIALIZATION: True, "contracts/published": False})
+
+    def _is_released(self, asset: str) -> bool:
+        return (batch := self.stored_batch()) is not None and batch.asset == asset
+
+    def _observe(self, key: dg.AssetKey, judgement: Judgement, story: str) -> None:
+        self.context.log_event(
+            dg.AssetObservation(
+                asset_key=key,
+                partition=judgement.batch.partition.key,
+                description=story,
+                metadata=metadata.of_judgement(judgement),
+                tags={"contracts/published": "false"},
+            )
+        )
+
     def _judge(
-        self, terms: Terms, place: Partition, value: object, event: dg.Output[Any], routes: Sequence[Route], *, divisible: bool
+        self,
+        terms: Terms,
+        place: Partition,
+        value: object,
+        event: Any,
+        routes: Sequence[Route],
+        *,
+        divisible: bool,
+        in_place: bool = False,
     ) -> Judgement:
         if (batch := self.stored_batch()) is not None and batch.asset == terms.asset:
             if batch.contract_version != terms.version and batch.released is None:
@@ -248,6 +368,7 @@ class GatedStep:
             data_version=event.data_version.value if event.data_version else None,
             confidence=least(route.confidence for route in routes if route.confidence is not None),
             fallback_of=metadata.fallback_of(routes),
+            in_place=in_place,
         )
         made = {name: source for (contract, name), source in self.made.items() if contract == terms.attached.contract.id}
         return self.gate.judge(terms, delivery, value, made=made, divisible=divisible)
@@ -281,15 +402,7 @@ class GatedStep:
             if not unknown:
                 self.no_run_retries()
             raise dg.Failure(story, metadata=metadata.of_judgement(judgement), allow_retries=unknown)
-        self.context.log_event(
-            dg.AssetObservation(
-                asset_key=key,
-                partition=batch.partition.key,
-                description=story,
-                metadata=metadata.of_judgement(judgement),
-                tags={"contracts/published": "false"},
-            )
-        )
+        self._observe(key, judgement, story)
         yield dg.Output(
             event.value,
             output_name=event.output_name,
@@ -323,19 +436,23 @@ class GatedStep:
             return None
         batch = claimed.batch
         assert batch.staged is not None
-        place = staging_key(batch.asset, batch.staged)
         try:
-            value = private.read_back(self.step, self.output_names[batch.asset], place, batch.partition.key)
+            value = self._stored(batch, batch.staged)
         except FileNotFoundError as error:
-            self.context.log.error(
-                f"{batch.id} is gone from {'/'.join(place.path)}, deliver it again; the next probe takes another: {error}"
-            )
+            self.context.log.error(f"the stored data of {batch.id} is gone, deliver it again; the next probe takes another: {error}")
             self.gate.lost(batch)
             self.gate.settle(terms, claimed, None)  # proves nothing: the lease goes back
             return None
         judgement = self.gate.settle(terms, claimed, value)
         self.context.log.info(f"probe of {shown(batch.id)}: {judgement.verdict.outcome}; {key} is {judgement.breaker.state}")
         return judgement
+
+    def _stored(self, batch: Batch, fingerprint: str) -> Any:
+        """What was set aside of a refused batch."""
+        name, place = self.output_names[batch.asset], batch.partition.key
+        if fingerprint == IN_PLACE:
+            return standing(self.site, self.step, name, dg.AssetKey.from_user_string(batch.asset), place)
+        return private.read_back(self.step, name, staging_key(batch.asset, fingerprint), place)
 
     # --- shared ------------------------------------------------------------------------------------------------------
 
@@ -349,6 +466,10 @@ class GatedStep:
     def no_run_retries(self) -> None:
         """The data will not be better in a minute: keep Dagster from retrying the whole run."""
         self.step.instance.add_run_tags(self.context.run_id, {"dagster/max_retries": "0"})
+
+
+def _is_owed(out: dg.Out) -> bool:
+    return out.is_required and not isinstance(out, dg.DynamicOut)
 
 
 def _fingerprint(batch: Batch) -> str:

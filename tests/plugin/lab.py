@@ -170,14 +170,19 @@ def dagster_home(folder: Path) -> Iterator[dg.DagsterInstance]:
 
 @contextmanager
 def governed(
-    folder: Path, definitions: Callable[[], dg.Definitions], *texts: str, url: str | None = None, clock: FixedClock | None = None
+    folder: Path,
+    definitions: Callable[[], dg.Definitions],
+    *texts: str,
+    url: str | None = None,
+    clock: FixedClock | None = None,
+    **options: Any,
 ) -> Iterator[World]:
     """The definitions under these contracts, with an instance in `folder` and (without a url) breakers in SQLite beside it."""
     clock = clock or FixedClock(FIRST + timedelta(hours=6))
     with dagster_home(folder) as instance:
         address = url or f"sqlite:///{folder}/contracts.db"
         contracts = contract_files(folder / "contracts", *(texts or (contract_text(),)))
-        defs = with_contracts(definitions(), contracts=contracts, breakers=BreakerResource(url=address), clock=clock)
+        defs = with_contracts(definitions(), contracts=contracts, breakers=BreakerResource(url=address), clock=clock, **options)
         yield World(defs, instance, clock, SqlStore(address, clock=clock))
 
 
