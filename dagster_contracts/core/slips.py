@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from dagster_contracts.core.compile import compile_plan
 from dagster_contracts.core.contract import Contract, Operator, Property, QualityRule
 from dagster_contracts.core.draft import SEVERITIES
-from dagster_contracts.core.errors import Problem, did_you_mean
+from dagster_contracts.core.errors import Problem
 from dagster_contracts.core.metrics import Among, Expectation, Kind, Query, RowCount, Statistic
 from dagster_contracts.core.misnamed import misnamed
 from dagster_contracts.core.odcs_quality import OURS, is_great_expectations
@@ -55,11 +55,14 @@ def severity_notes(contract: Contract) -> Iterator[str]:
 
 
 def consumer_slips(contract: Contract, known: Iterable[str]) -> Iterator[Problem]:
-    """Consumers of the policy that are none of the `known` assets, and nearly one: what they accept would be the contract's `fallback`."""
+    """Consumers of the policy that are none of the `known` assets, and nearly one: what they accept would be the contract's `fallback`.
+
+    Nearer than for a name that must be known: a consumer may stand in another code location, and "payouts" is no slip of "payments".
+    """
     assets = sorted(known)
     for consumer in contract.policy.consumers:
-        if consumer not in assets and (near := did_you_mean(consumer[:80], assets)):
-            message = f'the consumer "{consumer[:80]}" is no asset that is known here{near}'
+        if consumer not in assets and (near := get_close_matches(consumer[:80], assets, n=1, cutoff=0.8)):
+            message = f'the consumer "{consumer[:80]}" is no asset that is known here, did you mean "{near[0]}"?'
             yield Problem("customProperties.circuitBreaker.consumers", message, source=contract.source)
 
 

@@ -69,6 +69,7 @@ def with_contracts(
         resources={**_routed({"io_manager": private.DEFAULT_IO_MANAGER, **(defs.resources or {})}, site), RESOURCE: site},
         sensors=[*sensors_given, *sensors.all_sensors(site, wrapped, sinks)],
         schedules=[*schedules, *pruning.schedules(site)],
+        jobs=[*(defs.jobs or []), *pruning.jobs(site)],
     )
 
 

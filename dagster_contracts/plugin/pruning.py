@@ -20,13 +20,24 @@ class PruneConfig(dg.Config):
 
 
 def schedules(site: Site) -> list[dg.ScheduleDefinition]:
-    """One, which brings its job along; none where nothing is governed."""
-    return [_schedule(site)] if site.terms else []
+    """One, of the job by its name; none where nothing is governed."""
+    if not site.terms:
+        return []
+    stopped = dg.DefaultScheduleStatus.STOPPED
+    description = "Off until it is started here."
+    nightly = dg.ScheduleDefinition(
+        name=f"{PRUNE}_nightly", job_name=PRUNE, cron_schedule=NIGHTLY, default_status=stopped, description=description
+    )
+    return [nightly]
 
 
-def _schedule(site: Site) -> dg.ScheduleDefinition:
+def jobs(site: Site) -> list[dg.JobDefinition]:
+    """None where nothing is governed."""
+    return [_job(site)] if site.terms else []
 
-    @dg.op(name=PRUNE, description="Deletes what is over and old from the breakers' database; what is needed stays.")
+
+def _job(site: Site) -> dg.JobDefinition:
+    @dg.op(name="prune_ledger", description="Deletes what is over and old from the breakers' database; what is needed stays.")
     def prune(context: dg.OpExecutionContext, config: PruneConfig) -> None:
         kept = Retention() if config.older_than is None else Retention.of(parse_duration(config.older_than))
         gone = asdict(site.gate(context.instance).store.prune(kept, dry_run=config.dry_run))
@@ -37,10 +48,4 @@ def _schedule(site: Site) -> dg.ScheduleDefinition:
     def contracts_prune() -> None:
         prune()
 
-    return dg.ScheduleDefinition(
-        name=f"{PRUNE}_nightly",
-        job=contracts_prune,
-        cron_schedule=NIGHTLY,
-        default_status=dg.DefaultScheduleStatus.STOPPED,
-        description="Off until it is started here.",
-    )
+    return contracts_prune

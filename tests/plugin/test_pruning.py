@@ -20,7 +20,7 @@ def definitions() -> dg.Definitions:
 
 
 def prune(world: World, **config: Any) -> dg.ExecuteInProcessResult:
-    given = {"ops": {"contracts_prune": {"config": config}}}
+    given = {"ops": {"prune_ledger": {"config": config}}}
     job = world.defs.resolve_job_def("contracts_prune")
     return job.execute_in_process(instance=world.instance, run_config=given, raise_on_error=False)
 
