@@ -17,7 +17,7 @@ from dagster_contracts.judgement import Probe
 from dagster_contracts.ports import FixedClock
 from dagster_contracts.store.memory import MemoryStore
 
-WRITES = frozenset({"save", "decide", "register", "claim", "advance", "write", "tell"})
+WRITES = frozenset({"save", "transact", "decide", "register", "claim", "advance", "write", "tell"})
 
 
 class Durable(MemoryStore):

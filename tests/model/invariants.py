@@ -14,7 +14,7 @@ from dagster_contracts.core import breaker as machine
 from dagster_contracts.core.breaker import Breaker, OverrideKind, Refused, State
 from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.events import Event
-from dagster_contracts.core.ledger import Batch, Partition, RouteKind, Status
+from dagster_contracts.core.ledger import Batch, Partition, Route, RouteKind, Status, StepKey
 from dagster_contracts.core.snapshot import Change
 from dagster_contracts.core.verdict import Outcome
 from dagster_contracts.gate import Gate
@@ -212,14 +212,13 @@ def standing(
     past: Past, store: Durable, now: datetime, terms: Terms, places: Sequence[Partition], key_of: Callable[[Partition], str]
 ) -> None:
     """What consumers read now, from every place and at every confidence, and what the sink has heard."""
-    gate = Gate(store.at(now), Counts())
     for place in places:
         key = key_of(place)
         breaker = store._breakers.get(key)
         last_good_is_good(store, now, place, key)
         for accepts in Confidence:
             # A consumer's decision is ordered where it looks: one look decides, and what it decided is only kept afterwards.
-            route = gate._decide("anybody", "feed", place, accepts, terms, key)
+            route = routed(store, now, terms, place, accepts)
             told = f"{route.kind} of {route.batch_id} for [{place}], accepts {accepts}"
             require(route.confidence is None or route.confidence.satisfies(accepts), 2, told)
             if route.kind is RouteKind.UNJUDGED:
@@ -238,6 +237,12 @@ def standing(
     for breaker in store._breakers.values():
         ended(breaker, now)
     heard(store.heard)
+
+
+def routed(store: Durable, now: datetime, terms: Terms, place: Partition, accepts: Confidence) -> Route:
+    """What a step would be given now; in a copy, since it is remembered that it was."""
+    gate = Gate(store.copied(outbox=False).at(now), Counts())
+    return gate.route(StepKey("look", "anybody"), "anybody", "feed", place, accepts=accepts, terms=terms)
 
 
 def last_good_is_good(store: Durable, now: datetime, place: Partition, key: str) -> None:

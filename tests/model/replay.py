@@ -47,7 +47,16 @@ class Call:
     name: str
     given: tuple[Any, ...]
     named: dict[str, Any]
+    bench: Bench
     doing: Doing
+
+    def made_on(self, store: Any) -> Any:
+        """The call, on the store of some state. What a decision asks inside a transaction of the store is answered there and then."""
+        self.bench.inside = store
+        try:
+            return getattr(store, self.name)(*self.given, **self.named)
+        finally:
+            self.bench.inside = None
 
 
 Stage = Callable[["Bench", Any], Any]
@@ -89,6 +98,7 @@ class Bench:
         self.asked = 0
         self.doing = Doing()
         self.call: Call | None = None
+        self.inside: Any = None  # the store, while it lets a decision be made within a transaction
         self.store: Any = _Recorded(self)
         self.gate: Gate = MeasuredOnce(self.store, measured)
 
@@ -102,8 +112,10 @@ class _Recorded:
     def __getattr__(self, name: str) -> Callable[..., Any]:
         def call(*given: Any, **named: Any) -> Any:
             bench = self._bench
+            if bench.inside is not None:
+                return getattr(bench.inside, name)(*given, **named)
             if bench.asked == len(bench.answers):
-                bench.call = Call(name, given, named, bench.doing)
+                bench.call = Call(name, given, named, bench, bench.doing)
                 raise Paused
             answer = bench.answers[bench.asked]
             bench.asked += 1

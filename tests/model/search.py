@@ -17,7 +17,7 @@ from typing import NamedTuple
 from dagster_contracts.core.contract import BreakerPolicy
 from dagster_contracts.core.errors import LostRace
 from dagster_contracts.core.ledger import Partition
-from dagster_contracts.core.snapshot import Change, Snapshot
+from dagster_contracts.core.snapshot import Snapshot
 from dagster_contracts.judgement import Terms
 from dagster_contracts.measuring import Taken
 from tests.gate_world import day
@@ -282,13 +282,14 @@ class Search:
         store, past = self.store(state).at(state.now), state.past
         after = store.copied() if call.name in WRITES else store
         try:
-            answer = getattr(after, call.name)(*call.given, **call.named)
+            answer = call.made_on(after)
         except LostRace as lost:
             after, answer = store, lost
         else:
             if call.name == "save":
-                change: Change = call.given[0]
-                past = invariants.committed(past, store, change, call.doing, self.decided_at(state, running))
+                past = invariants.committed(past, store, call.given[0], call.doing, self.decided_at(state, running))
+            elif call.name == "transact":  # looks, decides and writes at once; (the change, ...) comes back
+                past = invariants.committed(past, store, answer[0], call.doing, state.now)
             if not self.scenario.outbox and after is not store:
                 after.forget_history()
         stored = state.store if after is store else self.stores.store(after)

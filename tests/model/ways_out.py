@@ -21,8 +21,9 @@ from dagster_contracts.judgement import Terms
 from dagster_contracts.measuring import Taken
 from tests.model import operations
 from tests.model.durable import Durable, frozen
+from tests.model.invariants import routed
 from tests.model.operations import run_alone
-from tests.model.replay import Bench, MeasuredOnce, Operation
+from tests.model.replay import Bench, Operation
 
 
 @dataclass
@@ -133,9 +134,7 @@ class WaysOut:
     def is_goal(self, node: Node) -> bool:
         if not node.delivered:
             return False
-        gate = MeasuredOnce(node.store.copied(outbox=False).at(node.now), self.measured)
-        place = self.place(node.delivered - 1)
-        route = gate._decide("anybody", "feed", place, Confidence.FULL, self.terms, self.terms.breaker_key(place))
+        route = routed(node.store, node.now, self.terms, self.place(node.delivered - 1), Confidence.FULL)
         return route.kind is RouteKind.FRESH and route.confidence is Confidence.FULL and "good again" in (route.batch_id or "")
 
 
