@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,7 +40,7 @@ def test_judged_offsets_are_cut_where_they_were_cut_before(offsets: set[int], po
             cutter, read = Cutter(SOURCE, size), committed
             cutter.learn([name for name in sorted(ledger) if SOURCE.start(committed) <= name < SOURCE.end])
     spans = sorted(map(span, ledger))
-    assert all(first[1] < second[0] for first, second in zip(spans, spans[1:], strict=False))
+    assert all(first[1] < second[0] for first, second in pairwise(spans))
     assert [at for at in log if any(first <= at <= last for first, last in spans)] == log
 
 

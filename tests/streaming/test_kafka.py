@@ -87,7 +87,7 @@ def test_what_is_held_waits_and_goes_on_in_order_after_the_probe(cluster: Cluste
         lab.stream.step()
     assert len(lab.good()) == 2
     assert cluster.committed(lab.topics.source, "g") == 4
-    assert [row.status for row in lab.store.batches()][0] is Status.HELD
+    assert lab.store.batches(limit=1)[0].status is Status.HELD
     lab.clock.at += BreakerPolicy().cooldown
     lab.until(forwarded=4)
     assert [event["order_id"] for event in values(lab.good())] == ["o0", "o1", "o4", "o5"]
@@ -98,7 +98,7 @@ def test_what_is_held_waits_and_goes_on_in_order_after_the_probe(cluster: Cluste
 def test_a_halted_stream_says_why_and_begins_there_again(cluster: Cluster):
     lab = Lab(cluster, size=2, when_open="halt")
     cluster.send(lab.topics.source, [order(0, "XXX"), order(1), order(2), order(3)])
-    with pytest.raises(Halted, match="orders is open: currency.enum") as halted:
+    with pytest.raises(Halted, match="orders is open: currency") as halted:
         lab.stream.run()
     assert halted.value.retry_after == START + BreakerPolicy().cooldown
     assert cluster.committed(lab.topics.source, "g") == 2
