@@ -41,7 +41,7 @@ SCENARIOS = (
         POLICY,
         begun=(deliver(1, "good"),),
         ticks=2,
-        least=12_000,
+        least=8_600,
     ),
     Scenario(
         "three workers: two bring the same bad batch, one brings another",
@@ -50,7 +50,7 @@ SCENARIOS = (
         begun=(deliver(1, "good"),),
         workers=3,
         ticks=1,
-        least=11_000,
+        least=3_500,
     ),
     Scenario(
         "three workers probe",
@@ -59,14 +59,14 @@ SCENARIOS = (
         begun=(deliver(1, "good"), deliver(2, "bad"), deliver(3, "good")),
         workers=3,
         ticks=3,
-        least=14_000,
+        least=9_100,
     ),
     Scenario(
         "what cannot be measured",
         (deliver(2, "unreadable"), deliver(3, "bad"), probe()),
         POLICY,
         begun=(deliver(1, "good"),),
-        least=2_000,
+        least=1_200,
     ),
     Scenario(
         "a stored batch that cannot be measured any more is probed",
@@ -74,7 +74,7 @@ SCENARIOS = (
         POLICY,
         begun=(deliver(1, "good"), deliver(2, "bad"), deliver(3, "unreadable")),
         ticks=3,
-        least=6_000,
+        least=4_600,
     ),
     Scenario(
         "what cannot be measured is admitted",
@@ -82,7 +82,7 @@ SCENARIOS = (
         replace(POLICY, admit_inconclusive=True),
         begun=(deliver(1, "good"), deliver(2, "bad")),
         places=(place(1), place(2), place(3), place(4)),
-        least=6_000,
+        least=3_700,
     ),
     Scenario(
         "overrides that end",
@@ -93,7 +93,7 @@ SCENARIOS = (
         ),
         POLICY,
         begun=(deliver(1, "good"), deliver(2, "bad")),
-        least=9_500,
+        least=4_900,
     ),
     Scenario(
         "only observed, and reset",
@@ -101,7 +101,7 @@ SCENARIOS = (
         POLICY,
         begun=(deliver(1, "good"),),
         ticks=1,
-        least=9_500,
+        least=5_600,
     ),
     Scenario(
         "forced without an end, and reset",
@@ -109,7 +109,7 @@ SCENARIOS = (
         POLICY,
         begun=(deliver(1, "good"),),
         ticks=1,
-        least=11_000,
+        least=5_500,
     ),
     Scenario(
         "a new contract version while a probe runs",
@@ -117,7 +117,7 @@ SCENARIOS = (
         POLICY,
         begun=(deliver(1, "good"), deliver(2, "bad")),
         newest=LAX,
-        least=12_500,
+        least=8_100,
     ),
     Scenario(
         "two passing probes close",
@@ -125,14 +125,14 @@ SCENARIOS = (
         replace(POLICY, probes=2),
         begun=(deliver(1, "good"), deliver(2, "bad"), deliver(3, "good"), deliver(4, "good")),
         places=(place(1), place(3), place(4), place(5)),
-        least=6_000,
+        least=4_600,
     ),
     Scenario(
         "a delivery that never came",
         (miss(START - MINUTE), deliver(2, "good"), probe(), reset()),
         POLICY,
         begun=(deliver(1, "good"),),
-        least=4_500,
+        least=2_400,
     ),
     Scenario(
         "older partitions and fallback data move nothing",
@@ -140,7 +140,7 @@ SCENARIOS = (
         POLICY,
         begun=(deliver(1, "good"), deliver(3, "good"), deliver(4, "bad", confidence=STALE)),
         places=(place(2), place(3), place(4), place(5)),
-        least=4_500,
+        least=2_000,
     ),
     Scenario(
         "an unpartitioned feed",
@@ -149,7 +149,7 @@ SCENARIOS = (
         begun=(deliver(None, "good"),),
         places=(place(None),),
         ticks=1,
-        least=2_500,
+        least=1_600,
     ),
     Scenario(
         "one breaker per vendor",
@@ -157,7 +157,7 @@ SCENARIOS = (
         replace(POLICY, scope="vendor"),
         begun=(deliver(1, "good", vendor="a"), deliver(1, "good", vendor="b")),
         places=tuple(place(number, vendor) for vendor in ("a", "b") for number in (1, 2, 3)),
-        least=900,
+        least=700,
     ),
     Scenario(
         "people release, discard and judge again",
@@ -165,7 +165,7 @@ SCENARIOS = (
         POLICY,
         begun=(deliver(1, "good"), deliver(2, "bad")),
         newest=LAX,
-        least=4_400,
+        least=2_000,
     ),
     Scenario(
         "writers die, and it is reconciled",
@@ -174,7 +174,7 @@ SCENARIOS = (
         begun=(deliver(1, "good"),),
         ticks=0,
         crashes=2,
-        least=3_800,
+        least=1_800,
     ),
     Scenario(
         "two relays",
@@ -184,7 +184,7 @@ SCENARIOS = (
         workers=3,
         ticks=1,
         outbox=True,
-        least=5_000,
+        least=6_000,
     ),
     Scenario(
         "failures within a time",
@@ -192,6 +192,6 @@ SCENARIOS = (
         replace(COUNTING, window=Window(None, 60 * MINUTE)),
         begun=(deliver(1, "good"), deliver(2, "bad")),
         places=(place(1), place(2), place(3), place(4)),
-        least=5_500,
+        least=2_500,
     ),
 )

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from dagster_contracts.core.contract import BreakerPolicy
-from dagster_contracts.core.errors import LostRace
+from dagster_contracts.core.errors import LostRace, UsageError
 from dagster_contracts.core.ledger import Partition
 from dagster_contracts.core.snapshot import Snapshot
 from dagster_contracts.judgement import Terms
@@ -283,8 +283,8 @@ class Search:
         after = store.copied() if call.name in WRITES else store
         try:
             answer = call.made_on(after)
-        except LostRace as lost:
-            after, answer = store, lost
+        except (LostRace, UsageError) as refused:  # nothing was written
+            after, answer = store, refused
         else:
             if call.name == "save":
                 past = invariants.committed(past, store, call.given[0], call.doing, self.decided_at(state, running))
