@@ -393,7 +393,7 @@ def test_tables_of_a_newer_version(url: str, use: Use) -> None:
     unknown = rf"revision 9999, which this version of dagster-contracts does not know \(it needs {REQUIRED_REVISION}\)"
     with pytest.raises(SchemaOutOfDate, match=unknown):
         use(SqlStore(url))
-    with pytest.raises(SchemaOutOfDate, match="db upgrade"):
+    with pytest.raises(SchemaOutOfDate, match="db downgrade --to"):
         upgrade(url)
     assert current_revision(url) == "9999"
 
