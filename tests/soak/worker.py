@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from multiprocessing.connection import Connection
@@ -14,16 +14,19 @@ from dagster_contracts import recovery, stored
 from dagster_contracts.core.breaker import OverrideKind
 from dagster_contracts.core.contract import BreakerPolicy, Confidence, Window
 from dagster_contracts.core.errors import StoreUnavailable, UsageError
+from dagster_contracts.core.events import Event
 from dagster_contracts.core.ledger import RouteKind, Status, StepKey
 from dagster_contracts.gate import Gate
 from dagster_contracts.judgement import Probe
-from dagster_contracts.ports import FixedClock
+from dagster_contracts.ports import FixedClock, Store
+from dagster_contracts.relay import Relay
 from dagster_contracts.store.sql import SqlStore
 from tests.crash_worker import Fate, Feed, Mortal
 from tests.gate_world import Counts, daily, day, terms
 from tests.soak.skew import set_clock
 
 LEASE = timedelta(milliseconds=300)
+RELAY_LEASE = timedelta(milliseconds=100)
 POLICY = BreakerPolicy(cooldown=timedelta(milliseconds=20), backoff_multiplier=1.0, lease=LEASE, failures=1, window=Window(3))
 ASSETS = ("feed", "vendor/prices")
 DAYS = 9
@@ -50,12 +53,36 @@ class Desk(Feed):
         self.gate = Gate(self.store, Counts())
         self.terms = terms(POLICY, asset=self.asset)
 
+    def tell(self) -> int:
+        """One tick of a relay; how many events it told."""
+        return sum(told.events for told in Relay(self.store, [Files(self.folder.parent, self.fate)], lease=RELAY_LEASE).tick())
 
-def desk(url: str, folder: Path, asset: str, fate: Fate) -> Desk:
+
+class Files:
+    """An EventSink: appends to the file `told` in the folder of each event's breaker, and may die after any of them."""
+
+    name = "files"
+
+    def __init__(self, folder: Path, fate: Fate):
+        self.folder, self.fate = folder, fate
+
+    def deliver(self, events: Sequence[Event]) -> None:
+        for event in events:
+            with (self.folder / event.key.replace("/", "_") / "told").open("a") as file:
+                file.write(f"{event.sequence} {event.type}\n")
+            self.fate.point()
+
+
+def desks(url: str, folder: Path, fate: Fate) -> list[Desk]:
+    """One for each asset, with one store."""
+    store: Any = Mortal(SqlStore(url), fate)
+    return [_desk(store, folder, asset, fate) for asset in ASSETS]
+
+
+def _desk(store: Store, folder: Path, asset: str, fate: Fate) -> Desk:
     own = folder / asset.replace("/", "_")
     for name in ("live", "beside"):
         (own / name).mkdir(parents=True, exist_ok=True)
-    store: Any = Mortal(SqlStore(url), fate)
     return Desk(asset, own, store, FixedClock(day(1)), fate)
 
 
@@ -63,7 +90,7 @@ class Worker:
     def __init__(self, task: Task, log: Callable[[str], object]):
         fate = Fate(task.dies_at)
         self.task, self.log, self.choose = task, log, random.Random(task.seed)
-        self.desks = [desk(task.url, task.folder, asset, fate) for asset in ASSETS]
+        self.desks = desks(task.url, task.folder, fate)
 
     @property
     def days(self) -> list[int]:
@@ -119,7 +146,7 @@ class Worker:
                 self.log("release")
 
     def relay(self, at: Desk) -> None:
-        at.relay(day(1))
+        at.tell()
 
     def reconcile(self, at: Desk) -> None:
         own = {daily(number).key for number in self.days}
