@@ -85,7 +85,7 @@ def events_of(feed: Feed) -> list[str]:
 
 
 @pytest.mark.parametrize("answered", [False, True], ids=["before it is heard", "before its answer is"])
-@pytest.mark.parametrize("stride", [12, pytest.param(1, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("stride", [24, pytest.param(1, marks=pytest.mark.soak)])
 def test_wherever_the_connection_is_cut_the_next_try_goes_on(
     server: Server, line: Wire, database: str, tmp_path: Path, answered: bool, stride: int
 ) -> None:
