@@ -73,7 +73,7 @@ class Database:
 
         with translated(self._address, lost_race):
             self._check_once()
-            connection_ = self._engine.raw_connection()
+            connection_ = self._pooled()
             try:
                 _sent(connection_, [wire.BEGIN, *((each.statement.postgres, each.values) for each in writes), wire.COMMIT])
             finally:
@@ -103,11 +103,20 @@ class Database:
             return self._once(statement, values)
 
     def _once(self, statement: Statement, values: Values) -> Rows:
-        connection = self._engine.raw_connection()
+        connection = self._pooled()
         try:
             return _asked(connection, statement, values)
         finally:
             connection.close()
+
+    def _pooled(self) -> PoolProxiedConnection:
+        """The driver's connection. What the driver raises while it connects is told as SQLAlchemy tells it elsewhere."""
+        driver = self._engine.dialect.loaded_dbapi
+        try:
+            return self._engine.raw_connection()
+        except driver.Error as error:
+            told = DBAPIError.instance(None, None, error, driver.Error, hide_parameters=True)
+            raise told from error
 
     @contextmanager
     def writing(self, lost_race: str | None = None) -> Iterator[Connection]:

@@ -80,7 +80,7 @@ def usable(connection: psycopg.Connection[Any]) -> bool:
 def _exchange(pgconn: pq.abc.PGconn, prepared: set[bytes], sent: Sequence[tuple[Text, list[bytes | None]]]) -> list[list[tuple[Any, ...]]]:
     pgconn.enter_pipeline_mode()
     new: set[bytes] = set()
-    readers: list[Text | None] = []
+    readers: list[Text | bytes] = []  # what each result is of: a statement, or the name of one that is prepared
     for text, values in sent:
         if _NOTHING in prepared:
             pgconn.send_query_params(text.encoded, values)
@@ -88,15 +88,20 @@ def _exchange(pgconn: pq.abc.PGconn, prepared: set[bytes], sent: Sequence[tuple[
             if text.name not in prepared and text.name not in new:
                 pgconn.send_prepare(text.name, text.encoded)
                 new.add(text.name)
-                readers.append(None)
+                readers.append(text.name)
             pgconn.send_query_prepared(text.name, values)
         readers.append(text)
     pgconn.pipeline_sync()
     _flush(pgconn)
-    results = [_result(pgconn) for _ in readers]
+    found: list[list[tuple[Any, ...]]] = []
+    for reader in readers:
+        result = _result(pgconn)
+        if isinstance(reader, bytes):
+            prepared.add(reader)  # at once: what fails afterwards is rolled back, and this is not
+        else:
+            found.append(_rows(reader, result))
     _synchronized(pgconn)
-    prepared |= new
-    return [_rows(text, result) for text, result in zip(readers, results, strict=True) if text is not None]
+    return found
 
 
 def _flush(pgconn: pq.abc.PGconn) -> None:
@@ -110,7 +115,7 @@ def _result(pgconn: pq.abc.PGconn) -> pq.abc.PGresult:
     """The next result. Raises psycopg's error where it is one, once everything else has been read."""
     result = _next(pgconn)
     if result is None:
-        raise psycopg.OperationalError(f"the connection is lost: {pgconn.error_message.decode(errors='replace').strip()}")
+        raise _lost(pgconn)
     if result.status in _ERRORS:
         error = _error_of(result)
         with suppress(psycopg.OperationalError):  # the server has closed the connection: the first error says why
@@ -150,9 +155,13 @@ def _settle(pgconn: pq.abc.PGconn) -> None:
 
 def _synchronized(pgconn: pq.abc.PGconn) -> None:
     end = _next(pgconn)
-    assert end is not None
-    assert end.status == pq.ExecStatus.PIPELINE_SYNC
+    if end is None or end.status != pq.ExecStatus.PIPELINE_SYNC:
+        raise _lost(pgconn)
     pgconn.exit_pipeline_mode()
+
+
+def _lost(pgconn: pq.abc.PGconn) -> psycopg.OperationalError:
+    return psycopg.OperationalError(f"the connection is lost: {pgconn.error_message.decode(errors='replace').strip()}")
 
 
 def _error_of(result: pq.abc.PGresult) -> psycopg.Error:

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from dagster_contracts.core.errors import LostRace
 from dagster_contracts.core.ledger import OutputStatus, Status
-from dagster_contracts.core.snapshot import Change
+from dagster_contracts.core.snapshot import Change, Snapshot
 from dagster_contracts.ports import Store
 from dagster_contracts.store.memory import MemoryStore
 from dagster_contracts.store.sql import SqlStore
@@ -129,6 +130,22 @@ def test_one_of_many_publications_stands_even_without_a_breaker(url: str) -> Non
     assert current == store.outputs(limit=1)[0]
 
 
+def test_who_lost_a_race_on_a_new_connection_goes_on_with_it(url: str) -> None:
+    """What was prepared before the statement that lost stays prepared, though all else is rolled back."""
+    SqlStore(url).save(Change(breaker=breaker()))
+    late = SqlStore(url)
+
+    def decide(snapshot: Snapshot) -> tuple[Change, None]:
+        return Change(breaker=snapshot.breaker, batches=(batch("b", day(1)),)), None
+
+    late.save(Change(batches=(batch("a", day(1)),)))
+    late.transact("feed", lambda snapshot: (Change(), None), asset="feed", partition=day(1))
+    with pytest.raises(LostRace):
+        late.save(Change(breaker=breaker(version=7), batches=(batch("b", day(1)),)))
+    late.transact("feed", decide, asset="feed", partition=day(1))
+    assert late.batch("b") is not None
+
+
 # --- processes -----------------------------------------------------------------------------------------------------
 
 
@@ -170,7 +187,7 @@ for number in range(1_000_000):
 
 _STOP_INSIDE = """
 import sys
-from dagster_contracts.core.snapshot import Change
+from dagster_contracts.core.snapshot import Change, Snapshot
 from dagster_contracts.store import writing
 from dagster_contracts.store.sql import SqlStore
 from tests.store.racing import change_of
