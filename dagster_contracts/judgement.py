@@ -203,7 +203,8 @@ def told_already(known: Batch | None, batch: Batch) -> bool:
     """
     if known is None or (batch.outcome is Outcome.INCONCLUSIVE and batch.run_id != known.run_id):
         return False
-    return (known.status, known.outcome, known.contract_version) == (batch.status, batch.outcome, batch.contract_version)
+    came_to = Status.PUBLISHING if known.status is Status.PUBLISHED else known.status  # it was written since
+    return (came_to, known.outcome, known.contract_version) == (batch.status, batch.outcome, batch.contract_version)
 
 
 def still_published(known: Batch | None, batch: Batch) -> Batch:
