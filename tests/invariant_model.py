@@ -25,12 +25,15 @@ CONTRACTS = ("normal", "strict", "lax")
 
 
 def content(kind: str, size: int) -> Data:
-    """100 rows or more; 1 to 9 where they are `few`."""
+    """100 rows or more, 200 where they are bad; 1 to 9 where they are `few`.
+
+    No two have equal counts under any contract: deliveries that do are one batch, as the guides say.
+    """
     if kind == "unreadable":
         return {}
     if kind == "few":
         return {"rows": 1 + size}
-    return {"rows": 100 + size, **({"outside": 50} if kind == "bad" else {})}
+    return {"rows": 200 + size, "outside": 50} if kind == "bad" else {"rows": 100 + size}
 
 
 def terms(policy: BreakerPolicy, version: int) -> Terms:
