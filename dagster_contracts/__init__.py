@@ -2,6 +2,7 @@
 
     with_contracts    govern the assets of a Definitions by contracts
     BreakerResource   where breakers are kept
+    resolve           what a body that reads by itself is to read
     make_slack_on_breaker_sensor   alerts in Slack, a thread per incident
 
 Everything else is reached through its room: `dagster_contracts.core`, `.gate`, `.ports` and the adapters.
@@ -13,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dagster_contracts.plugin.definitions import with_contracts
+    from dagster_contracts.plugin.resolving import resolve
     from dagster_contracts.plugin.resource import BreakerResource
     from dagster_contracts.plugin.slack import make_slack_on_breaker_sensor
 
 __version__ = "0.1.0"
-__all__ = ["BreakerResource", "__version__", "make_slack_on_breaker_sensor", "with_contracts"]
+__all__ = ["BreakerResource", "__version__", "make_slack_on_breaker_sensor", "resolve", "with_contracts"]
 
 
 def __getattr__(name: str) -> Any:
@@ -34,4 +36,8 @@ def __getattr__(name: str) -> Any:
         from dagster_contracts.plugin.slack import make_slack_on_breaker_sensor
 
         return make_slack_on_breaker_sensor
+    if name == "resolve":
+        from dagster_contracts.plugin.resolving import resolve
+
+        return resolve
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

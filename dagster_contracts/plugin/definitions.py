@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,15 @@ from dagster_contracts.plugin.deliveries import with_freshness
 from dagster_contracts.plugin.fitting import terms_fit
 from dagster_contracts.plugin.in_place import is_readable, writes_itself
 from dagster_contracts.plugin.relaying import LOG
+from dagster_contracts.plugin.resolving import silent_readers
 from dagster_contracts.plugin.resource import BreakerResource
 from dagster_contracts.plugin.routing import GATED, routing_around
-from dagster_contracts.plugin.site import RESOURCE, LiveReader, Site
+from dagster_contracts.plugin.site import RESOLVES, RESOURCE, LiveReader, Site
 from dagster_contracts.plugin.step import GatedStep
 from dagster_contracts.ports import Clock, EventSink, StoreClock, StoreSink
 from dagster_contracts.relay import distinct
+
+logger = logging.getLogger("dagster_contracts.plugin")
 
 
 def with_contracts(
@@ -61,6 +65,7 @@ def with_contracts(
     site = Site.of(defs, made_here, attached, breakers or BreakerResource(), clock or StoreClock(), _known(readers or {}, specs))
     _refuse_resolved_jobs(defs, site)
     _refuse_what_cannot_be_read(assets, site)
+    _tell_of_silent_readers(assets, site)
     wrapping = Wrapping(site, private.iterate_assets(assets))
     wrapped = [_governed(item, site, wrapping) if isinstance(item, dg.AssetsDefinition) else item for item in assets]
     return private.rebuilt_definitions(
@@ -101,6 +106,21 @@ def _refuse_what_cannot_be_read(assets: Sequence[object], site: Site) -> None:
                 f'with_contracts(..., readers={{"{silent[0]}": lambda partition: ...}}); or give it the io_manager_key of an IO manager '
                 "that reads it."
             )
+
+
+def _tell_of_silent_readers(assets: Sequence[object], site: Site) -> None:
+    """Who reads by itself and does not ask: it halts, also where it would accept a fallback."""
+    found = list(silent_readers(site, private.iterate_assets(assets)))
+    if found:
+        told = ", ".join(f"{consumer} (of {upstream})" for consumer, upstream in found[:10])
+        more = f" and {len(found) - 10} more" if len(found) > 10 else ""
+        logger.info(
+            "these assets read governed data by themselves, so they halt where others fall back: %s%s. To be told what to read, they give "
+            'metadata {"%s": True} and call dagster_contracts.resolve(context, ...)',
+            told,
+            more,
+            RESOLVES,
+        )
 
 
 def _gathered(defs: dg.Definitions) -> tuple[list[Any], list[Any], list[Any]]:
@@ -191,6 +211,7 @@ class Wrapping:
         self._seen: dict[object, Any] = {}
         self._checks: dict[int, list[str]] = {}  # by op: the names of outputs for checks
         self._more: dict[int, dict[str, list[str]]] = {}  # by definition: the same by the output whose checks they are
+        self._resolving: set[int] = set()  # ops of assets that read by themselves
         self._inner: set[int] = set()  # ops of graphs that make a contracted asset
         executable = [item for item in assets if item.is_executable]
         for item in executable:
@@ -211,6 +232,8 @@ class Wrapping:
 
     def _look(self, assets: dg.AssetsDefinition) -> None:
         node = private.node_of(assets)
+        if any(key.to_user_string() in self.site.resolves for key in assets.keys):
+            self._resolving.update(id(op) for op in private.ops_of(node))
         for name, key in assets.node_keys_by_output_name.items():
             if (terms := self.site.terms.get(key.to_user_string())) is None:
                 continue
@@ -238,5 +261,6 @@ class Wrapping:
         outs = private.or_not_run(op) if id(op) in self._inner else dict(op.outs)
         if id(op) in self._inner or id(op) in self._checks:  # a probe run yields no output
             outs = {name: private.optional(out) for name, out in outs.items()}
+        asks = [RESOURCE] if id(op) in self._resolving else []  # `resolve` finds its site by it
         outs.update({name: dg.Out(dg.Nothing, is_required=False) for name in self._checks.get(id(op), ())})
-        return private.rebuilt_op(op, compute, ins=ins, outs=outs, tags={**op.tags, GATED: "true"})
+        return private.rebuilt_op(op, compute, ins=ins, outs=outs, tags={**op.tags, GATED: "true"}, resources=asks)

@@ -18,6 +18,7 @@ import dagster as dg
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
 from dagster._core.definitions.decorators.op_decorator import DecoratedOpFunction
 from dagster._core.definitions.job_definition import default_job_io_manager
+from dagster._core.definitions.partitions.context import partition_loading_context
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 from dagster._core.definitions.utils import NoValueSentinel
 from dagster._core.execution.context.system import StepExecutionContext
@@ -55,7 +56,13 @@ def inner_compute(op: dg.OpDefinition) -> Compute:
 
 
 def rebuilt_op(
-    op: dg.OpDefinition, compute: Compute, *, ins: Mapping[str, dg.In], outs: Mapping[str, dg.Out], tags: Mapping[str, str]
+    op: dg.OpDefinition,
+    compute: Compute,
+    *,
+    ins: Mapping[str, dg.In],
+    outs: Mapping[str, dg.Out],
+    tags: Mapping[str, str],
+    resources: Iterable[str] = (),
 ) -> dg.OpDefinition:
     """The same op around another compute function."""
     compute.__annotations__.pop("context", None)
@@ -72,7 +79,7 @@ def rebuilt_op(
         outs=dict(outs),
         description=op.description,
         config_schema=op.config_schema,
-        required_resource_keys=set(op.required_resource_keys),
+        required_resource_keys={*op.required_resource_keys, *resources},
         tags=tags,
         version=None,
         retry_policy=op.retry_policy,
@@ -300,6 +307,28 @@ def input_asset_keys(step: StepExecutionContext) -> dict[str, dg.AssetKey]:
     layer = step.job_def.asset_layer
     found = {name: layer.get_asset_key_for_node_input(step.node_handle, name) for name in step.op_def.input_dict}
     return {name: key for name, key in found.items() if key is not None}
+
+
+def resource_of(step: StepExecutionContext, name: str) -> object:
+    """A resource of a running step; None where its op does not ask for one of that name."""
+    return step.scoped_resources_builder.build(step.op_def.required_resource_keys)._asdict().get(name)
+
+
+def mapping_to(step: StepExecutionContext, assets: dg.AssetsDefinition, upstream: dg.AssetKey) -> dg.PartitionMapping:
+    """How partitions of the assets of a step stand to those of an upstream: as declared, else as Dagster takes them to."""
+    readers = [spec.key for spec in assets.specs if any(dep.asset_key == upstream for dep in spec.deps)]
+    return assets.infer_partition_mapping((readers or list(assets.keys))[0], upstream, partitions_def_of(step, upstream))
+
+
+def mapped_partitions(step: StepExecutionContext, assets: dg.AssetsDefinition, upstream: dg.AssetKey) -> list[str]:
+    """The partitions of an upstream that the partitions of this run are made from."""
+    above, own = partitions_def_of(step, upstream), step.entity_partitions_def if step.has_partitions else None
+    assert above is not None
+    with partition_loading_context(dynamic_partitions_store=step.instance):
+        asked = own.empty_subset().with_partition_key_range(own, step.partition_key_range) if own is not None else None
+        mapping = mapping_to(step, assets, upstream)
+        mapped = mapping.get_upstream_mapped_partitions_result_for_partitions(asked, own, above)
+        return list(mapped.partitions_subset.get_partition_keys())
 
 
 def has_value(result: dg.MaterializeResult[Any]) -> bool:

@@ -23,6 +23,7 @@ from dagster_contracts.ports import Clock, Store
 LiveReader = Callable[[str | None], object]  # partition key (None: unpartitioned) -> what stands there: a frame, a path, an ibis Table
 
 ACCEPTS = "contracts/accepts"
+RESOLVES = "contracts/resolves"  # asset metadata, true: its body asks `resolve` for what it reads by itself
 RESOURCE = "contracts"  # the resource key under which a Definitions carries its site
 
 
@@ -36,6 +37,7 @@ class Site:
     breakers: BreakerResource
     clock: Clock
     live_readers: Mapping[str, LiveReader]  # of assets that write themselves
+    resolves: frozenset[str]  # the consumers that ask in their body for what they read by themselves
     given: dg.Definitions  # what is governed, as it was: reads the live place of an asset with the user's own IO manager
     _stores: dict[str, Store] = field(default_factory=dict, compare=False, repr=False)
 
@@ -57,6 +59,7 @@ class Site:
             breakers=breakers,
             clock=clock,
             live_readers=live_readers,
+            resolves=frozenset(spec.key.to_user_string() for spec in assets if _resolves(spec)),
             given=given,
         )
 
@@ -134,6 +137,14 @@ class Site:
                 found.add(parent)
                 todo.extend(self.parents.get(parent, ()))
         return frozenset(found)
+
+
+def _resolves(spec: dg.AssetSpec) -> bool:
+    value: Any = spec.metadata.get(RESOLVES, False)
+    told = getattr(value, "value", value)
+    if not isinstance(told, bool):
+        raise ContractError(f'asset "{spec.key.to_user_string()}": metadata {RESOLVES} is {told!r}, expected true or false')
+    return told
 
 
 def _stated(spec: dg.AssetSpec) -> Confidence:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import dagster as dg
 
@@ -28,6 +28,7 @@ from dagster_contracts.judgement import Delivery, Judgement, Terms
 from dagster_contracts.plugin import checks, metadata, private
 from dagster_contracts.plugin.in_place import standing
 from dagster_contracts.plugin.partitions import partition_of
+from dagster_contracts.plugin.resolving import reads_by_itself, unresolved
 from dagster_contracts.plugin.routing import (
     BATCH,
     PROBED,
@@ -39,6 +40,7 @@ from dagster_contracts.plugin.routing import (
     staging_key,
     step_key,
 )
+from dagster_contracts.plugin.site import RESOLVES
 
 if TYPE_CHECKING:
     from dagster_contracts.plugin.site import Site
@@ -117,7 +119,7 @@ class GatedStep:
         routes = [route for several in decided.values() for route in several] + self._routes_of_others(waiting)
         self.routes = routes
         if any(route.kind is RouteKind.HALTED for route in routes):
-            self._halt(routes)
+            self.halt(routes)
         loaded = dict(given)
         for name, value in waiting.items():
             loaded[name] = value.load(decided[name], declared[name])
@@ -132,6 +134,8 @@ class GatedStep:
             upstream = key.to_user_string()
             if name in routed or upstream in self.consumers or not self.site.knows_breakers_of(upstream):
                 continue
+            if reads_by_itself(self.site, self.step, upstream):
+                continue
             routes += [
                 decide(self.site, self.step, self.consumers, upstream, partition, substitutes=False)
                 for partition in self._requested(name, key)
@@ -144,7 +148,8 @@ class GatedStep:
             return [UNPARTITIONED]
         return [partition_of(each, partitions) for each in self.context.asset_partition_keys_for_input(input_name)]
 
-    def _halt(self, routes: Sequence[Route]) -> None:
+    def halt(self, routes: Sequence[Route]) -> NoReturn:
+        """Record that this step is halted, and end it."""
         recorded = self._record_halt(routes)
         worst = strictest(routes)
         assert worst is not None
@@ -228,6 +233,7 @@ class GatedStep:
         """What the step was given, with an output in the ledger that says so."""
         try:
             routes = list(self.gate.store.decisions(step_key(self.step)))
+            self._require_resolved(routes)
             for partition in self.partitions(key) if routes else ():
                 self.gate.record_output(asset, partition, self.context.run_id, routes)
         except StoreUnavailable as error:
@@ -236,6 +242,18 @@ class GatedStep:
             self.context.log.warning(f"what {asset} was made from could not be recorded: {error}")
             return self.routes
         return routes
+
+    def _require_resolved(self, routes: list[Route]) -> None:
+        """A body that reads by itself has asked for all that it reads, and has not gone on where it was halted."""
+        if missing := unresolved(self.site, self.consumers, routes):
+            raise dg.Failure(
+                f"{', '.join(self.consumers)} says that it resolves what it reads ({RESOLVES}), and never asked for {', '.join(missing)}. "
+                f'Call dagster_contracts.resolve(context, "{missing[0]}") before reading it; or take the metadata away, and it is '
+                "halted where others fall back. Nothing of it was passed on.",
+                allow_retries=False,
+            )
+        if any(route.kind is RouteKind.HALTED for route in routes):
+            self.halt(routes)
 
     def _asset_of(self, event: Any) -> dg.AssetKey | None:
         """The asset that an event stores; None for any other event."""
