@@ -221,14 +221,14 @@ class Ledger(Protocol):
         ...
 
     def output(self, asset: str, partition: str | None) -> Output | None:
-        """The current output (ok, degraded or halted) of an asset's partition."""
+        """The current output (ok, degraded, halted or withdrawn) of an asset's partition."""
         ...
 
     def outputs(self, *, statuses: Sequence[str] = (), asset: str | None = None, limit: int = 1000) -> Sequence[Output]:
         """Newest first."""
         ...
 
-    def reviews(self, *, statuses: Sequence[str] = (), limit: int = 1000) -> Sequence[Review]:
+    def reviews(self, *, statuses: Sequence[str] = (), asset: str | None = None, limit: int = 1000) -> Sequence[Review]:
         """Newest first."""
         ...
 

@@ -16,7 +16,7 @@ from dagster_contracts.core.breaker import Breaker, OverrideKind, Step
 from dagster_contracts.core.contract import BreakerPolicy, Confidence
 from dagster_contracts.core.errors import UsageError, did_you_mean
 from dagster_contracts.core.events import EventType
-from dagster_contracts.core.ledger import Batch, Output, OutputStatus, Partition, Release, Route, RouteKind, Status
+from dagster_contracts.core.ledger import FALLEN, Batch, Output, Partition, Release, Route, RouteKind, Status
 from dagster_contracts.core.snapshot import Change, Snapshot, may_be_released
 from dagster_contracts.gate import Gate
 from dagster_contracts.judgement import Terms, change_of
@@ -52,7 +52,7 @@ class DueRelease:
 
 @dataclass(frozen=True, slots=True)
 class DueHealing:
-    """An output made from fallback data, or halted, whose asked-for inputs are all fresh now."""
+    """An output made from fallback data, halted or withdrawn, whose asked-for inputs are all fresh now."""
 
     output: Output
     inputs: tuple[str, ...]  # ids of the batches it would read
@@ -109,13 +109,13 @@ def due_releases(gate: Gate, assets: Iterable[str] | None = None) -> list[DueRel
 
 
 def due_healings(gate: Gate, assets: Iterable[str] | None = None) -> list[DueHealing]:
-    """Degraded and halted outputs of which every input would now be read fresh; oldest partition first.
+    """Degraded, halted and withdrawn outputs of which every input would now be read fresh; oldest partition first.
 
     An input that was served unjudged then may be unjudged still; one that was refused must have been published since.
     """
     wanted = None if assets is None else set(assets)
     due: list[DueHealing] = []
-    for output in gate.store.outputs(statuses=(OutputStatus.DEGRADED, OutputStatus.HALTED)):
+    for output in gate.store.outputs(statuses=FALLEN):
         if wanted is not None and output.asset not in wanted:
             continue
         routes = [gate.preview(output.asset, item.upstream, item.requested, breaker_key=item.breaker_key) for item in output.inputs]

@@ -13,7 +13,7 @@ import jsonschema
 import pytest
 from openlineage.client.facet_v2 import data_quality_assertions_dataset as openlineage
 
-from dagster_contracts import recovery, watching
+from dagster_contracts import recovery, reviewing, watching
 from dagster_contracts.core.breaker import OverrideKind
 from dagster_contracts.core.contract import BreakerPolicy, Clause, Confidence, Severity
 from dagster_contracts.core.events import Draft, Event, EventType, number, of_batch, schema_of, type_of
@@ -56,6 +56,8 @@ def everything() -> list[Event]:
     world.deliver(6, BAD, day(6, 10))
     for consumer, accepts in (("marketing", Confidence.STALE), ("fraud", Confidence.FULL), ("underwriting", Confidence.LOW)):
         world.consume(consumer, 6, accepts)
+    for word in (reviewing.approve, reviewing.reject):
+        word(world.gate, "underwriting", daily(6).key, actor="ann", reason="looked at it")
     world.probe(day(8), UNREADABLE)
     world.probe(day(9))
     world.deliver(8, GOOD, day(9, 1))

@@ -12,7 +12,20 @@ import typer
 from typer.core import TyperGroup
 
 from dagster_contracts import __version__
-from dagster_contracts.cli import batches, breakers, contracts, dagster, database, expectations, profiles, prune, relay, status, why
+from dagster_contracts.cli import (
+    batches,
+    breakers,
+    contracts,
+    dagster,
+    database,
+    expectations,
+    profiles,
+    prune,
+    relay,
+    reviews,
+    status,
+    why,
+)
 from dagster_contracts.cli.printing import say, say_error
 from dagster_contracts.core.errors import DagsterContractsError
 
@@ -64,6 +77,7 @@ app.command("heal")(dagster.heal)
 app.command("demo")(dagster.demo)
 app.add_typer(breakers.app, name="breaker")
 app.add_typer(batches.app, name="batch")
+app.add_typer(reviews.app, name="review")
 app.add_typer(database.app, name="db")
 app.add_typer(expectations.app, name="export")
 

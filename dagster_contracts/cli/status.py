@@ -12,7 +12,7 @@ from dagster_contracts.cli.printing import Format, print_json, print_table, prin
 from dagster_contracts.cli.wording import WAITING, age, first_reason, outlook, prospect, why
 from dagster_contracts.core import breaker as machine
 from dagster_contracts.core.breaker import Breaker, State
-from dagster_contracts.core.ledger import Batch, Output, OutputStatus, Review, ReviewStatus, Status
+from dagster_contracts.core.ledger import FALLEN, Batch, Output, Review, ReviewStatus, Status
 from dagster_contracts.ports import Store, Waiting
 
 _COLUMNS = ("what", "where", "state", "since", "for", "why", "next")
@@ -23,7 +23,7 @@ class _Status:
     now: datetime
     breakers: Sequence[Breaker]
     batches: Sequence[Batch]  # held, quarantined, publishing
-    outputs: Sequence[Output]  # degraded, halted
+    outputs: Sequence[Output]  # degraded, halted, withdrawn
     reviews: Sequence[Review]  # pending
     sinks: Sequence[Waiting]
 
@@ -31,7 +31,7 @@ class _Status:
 def status(format: FormatOption = Format.TEXT, database_url: UrlOption = None) -> None:
     """Every breaker, and all that waits for something.
 
-    Held and quarantined batches, degraded and halted outputs, pending reviews, events that a sink was not told yet.
+    Held and quarantined batches, degraded, halted and withdrawn outputs, pending reviews, events that a sink was not told yet.
     """
     found = _read(options.store_at(database_url))
     if format is Format.JSON:
@@ -50,7 +50,7 @@ def _read(store: Store) -> _Status:
         store.now(),
         store.breakers(),
         store.batches(statuses=WAITING, limit=LISTED),
-        store.outputs(statuses=(OutputStatus.DEGRADED, OutputStatus.HALTED), limit=LISTED),
+        store.outputs(statuses=FALLEN, limit=LISTED),
         store.reviews(statuses=(ReviewStatus.PENDING,), limit=LISTED),
         store.waiting(),
     )
@@ -86,7 +86,7 @@ def _rows(found: _Status) -> Iterator[tuple[object, ...]]:
         yield ("output", place, state, *age(output.at, now), first_reason(output), "computed again once its inputs are fresh")
     for review in found.reviews:
         place = f"{review.asset} [{review.partition}]"
-        yield ("review", place, review.status, *age(review.opened_at, now), review.reason, "a person looks at it")
+        yield ("review", place, review.status, *age(review.opened_at, now), review.reason, "a person approves or rejects it: `review`")
     for waiting in found.sinks:
         if waiting.oldest is not None:
             told = f"{waiting.events} events were not delivered yet"

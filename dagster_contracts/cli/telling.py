@@ -113,6 +113,8 @@ def _made(found: Standing) -> Iterator[str]:
 def _ending(output: Output) -> str:
     if output.status is OutputStatus.HALTED:
         return "was halted"
+    if output.status is OutputStatus.WITHDRAWN:
+        return "was made at low confidence, reviewed, rejected and so withdrawn"
     return "was made" if output.status is OutputStatus.OK else f"was made at {output.confidence} confidence"
 
 

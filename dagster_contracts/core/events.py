@@ -51,6 +51,8 @@ class EventType(StrEnum):
     PROBE_INCONCLUSIVE = "probe.inconclusive"
     ROUTE_SERVED_FALLBACK = "route.served_fallback"
     OUTPUT_HEALED = "output.healed"
+    REVIEW_APPROVED = "review.approved"
+    REVIEW_REJECTED = "review.rejected"
 
 
 def type_of(kind: EventType) -> str:
@@ -328,3 +330,16 @@ def of_healing(output: Output, at: datetime) -> Draft:
         "seconds": (at - output.at).total_seconds(),
     }
     return Draft(EventType.OUTPUT_HEALED, f"{output.asset} [{output.partition}] was healed after {at - output.at}", payload)
+
+
+def of_review(kind: EventType, output: Output, *, actor: str, reason: str) -> Draft:
+    """A person has approved or rejected a low-confidence output."""
+    did = kind.rpartition(".")[2]
+    payload: Payload = {
+        "asset": output.asset,
+        "partition": output.partition.key,
+        "run_id": output.run_id,
+        "actor": actor,
+        "reason": reason,
+    }
+    return Draft(kind, f"{actor} {did} {output.asset} [{output.partition}]: {reason}", payload)

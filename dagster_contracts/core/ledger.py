@@ -164,14 +164,18 @@ class Decision:
 
 
 class OutputStatus(StrEnum):
-    """Of a consumer's output. ok, degraded and halted are current; the others are history."""
+    """Of a consumer's output. ok, degraded, halted and withdrawn are current; the others are history."""
 
     OK = "ok"
     DEGRADED = "degraded"
     HALTED = "halted"
-    HEALED = "healed"  # was degraded or halted, computed again at full confidence
+    WITHDRAWN = "withdrawn"  # was made at low confidence, and a person rejected it: nobody reads it
+    HEALED = "healed"  # was degraded, halted or withdrawn, computed again at full confidence
     SUPERSEDED = "superseded"
     DISMISSED = "dismissed"
+
+
+FALLEN = (OutputStatus.DEGRADED, OutputStatus.HALTED, OutputStatus.WITHDRAWN)  # listed until they are made of fresh data
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +202,10 @@ class ReviewStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """A low-confidence output that a person should look at. `id` is the output's."""
+    """A low-confidence output that a person should look at. `id` is the output's.
+
+    `reason` is why it is of low confidence; once a person has decided, why so.
+    """
 
     id: str
     asset: str

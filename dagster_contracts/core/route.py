@@ -42,6 +42,10 @@ def decide_output(output: Output | None, *, asset: str, requested: Partition, ac
         return Route(asset, requested, RouteKind.FRESH, Confidence.FULL, served=requested)
     key = next((route.breaker_key for route in output.inputs if route.breaker_key), None)
     route = Route(asset, requested, RouteKind.HALTED, None, breaker_key=key, findings=_causes(output.inputs))
+    if output.status is OutputStatus.WITHDRAWN:
+        return replace(
+            route, reason=f"{asset} [{requested}] was withdrawn: a person reviewed and rejected it. {_first_reason(output.inputs)}"
+        )
     if output.confidence is None:
         return replace(route, reason=f"{asset} [{requested}] was halted itself: {_first_reason(output.inputs)}")
     if not output.confidence.satisfies(accepts):

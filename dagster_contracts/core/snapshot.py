@@ -62,7 +62,8 @@ class Standing:
 
     `breakers` are its own, one for each scope; `above` all others that are not closed. `waiting` are its batches that are held,
     quarantined or not confirmed, newest first; `newest` and `published` the newest batch of all and the newest published one. `output` is
-    what the asset itself made of its inputs last; `affected` the degraded and halted outputs that were made from it, at any distance.
+    what the asset itself made of its inputs last; `affected` the outputs that are degraded, halted or withdrawn and
+    were made from it, at any distance.
     """
 
     now: datetime
@@ -101,6 +102,9 @@ class Change:
 
     With a `breaker`, the whole change is a compare-and-set on `breaker.version` (the version it was loaded with): the store writes
     version + 1, or raises LostRace and writes nothing. Batches, outputs and reviews replace the row of the same id.
+
+    `decided` are reviews as a person decided them; with a rejected one its output is withdrawn. LostRace where such a review was rejected
+    or its output made again in between.
     """
 
     breaker: Breaker | None = None
@@ -108,6 +112,7 @@ class Change:
     batches: tuple[Batch, ...] = ()
     outputs: tuple[Output, ...] = ()
     reviews: tuple[Review, ...] = ()
+    decided: tuple[Review, ...] = ()
     events: tuple[Event, ...] = ()
     profiles: tuple[KeptProfile, ...] = ()
     parts: tuple[Part, ...] = ()

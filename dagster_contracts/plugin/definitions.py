@@ -12,7 +12,7 @@ import dagster as dg
 from dagster_contracts.core.contract import Contract, attach
 from dagster_contracts.core.errors import ContractError, did_you_mean
 from dagster_contracts.judgement import Terms
-from dagster_contracts.plugin import checks, private, pruning, sensors
+from dagster_contracts.plugin import checks, private, pruning, reviews, sensors
 from dagster_contracts.plugin.deliveries import with_freshness
 from dagster_contracts.plugin.fitting import terms_fit
 from dagster_contracts.plugin.in_place import is_readable, writes_itself
@@ -74,7 +74,7 @@ def with_contracts(
         resources={**_routed({"io_manager": private.DEFAULT_IO_MANAGER, **(defs.resources or {})}, site), RESOURCE: site},
         sensors=[*sensors_given, *sensors.all_sensors(site, wrapped, sinks)],
         schedules=[*schedules, *pruning.schedules(site)],
-        jobs=[*(defs.jobs or []), *pruning.jobs(site)],
+        jobs=[*(defs.jobs or []), *pruning.jobs(site), *reviews.jobs(site)],
     )
 
 

@@ -13,7 +13,19 @@ from dagster_contracts.core.breaker import Breaker, State, Transition, asset_of
 from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.errors import LostRace, StoreError
 from dagster_contracts.core.events import Event
-from dagster_contracts.core.ledger import Batch, Decision, Output, OutputStatus, Partition, Review, ReviewStatus, Route, Status, StepKey
+from dagster_contracts.core.ledger import (
+    FALLEN,
+    Batch,
+    Decision,
+    Output,
+    OutputStatus,
+    Partition,
+    Review,
+    ReviewStatus,
+    Route,
+    Status,
+    StepKey,
+)
 from dagster_contracts.core.metrics import ProfileOf
 from dagster_contracts.core.plan import GoodPartition, LastGood
 from dagster_contracts.core.profile import Profile
@@ -27,7 +39,9 @@ from dagster_contracts.store import dispensable
 from dagster_contracts.store.succession import (
     ALIVE,
     CURRENT,
+    DECIDABLE,
     REFUSED,
+    REVIEWED,
     WAITING,
     Place,
     ended_as,
@@ -147,7 +161,10 @@ class MemoryStore:
                 self._save_batch(batch)
             for output in change.outputs:
                 self._save_output(output)
-            self._reviews.update({review.id: review for review in change.reviews})
+            self._reviews.update({review.id: review for review in (*change.reviews, *change.decided)})
+            for review in change.decided:
+                if review.status is ReviewStatus.REJECTED:
+                    self._outputs[review.id] = replace(self._outputs[review.id], status=OutputStatus.WITHDRAWN)
             for event in sorted(change.events, key=lambda event: (event.key, event.sequence)):
                 self._events[event.key, event.sequence] = event
 
@@ -157,8 +174,15 @@ class MemoryStore:
             stored = self._breakers.get(change.breaker.key)
             if (stored.version if stored is not None else 0) != change.breaker.version:
                 raise LostRace(lost_race(change.breaker))
+        if not all(self._decidable(review) for review in change.decided):
+            raise LostRace(REVIEWED)
         if known := [event.id for event in change.events if (event.key, event.sequence) in self._events]:
             raise StoreError(f"events {', '.join(known)} are recorded already; nothing was written")
+
+    def _decidable(self, review: Review) -> bool:
+        known, output = self._reviews.get(review.id), self._outputs.get(review.id)
+        made = output is not None and output.status is OutputStatus.DEGRADED
+        return known is not None and known.status in DECIDABLE and (review.status is ReviewStatus.APPROVED or made)
 
     def _save_batch(self, batch: Batch) -> None:
         newest = max((stored.sequence for stored in self._batches.values()), default=0)
@@ -326,9 +350,12 @@ class MemoryStore:
         with self._lock:
             return _newest(self._outputs.values(), wanted, limit)
 
-    def reviews(self, *, statuses: Sequence[str] = (), limit: int = 1000) -> Sequence[Review]:
+    def reviews(self, *, statuses: Sequence[str] = (), asset: str | None = None, limit: int = 1000) -> Sequence[Review]:
+        def wanted(review: Review) -> bool:
+            return asset in (None, review.asset) and (not statuses or review.status in statuses)
+
         with self._lock:
-            return _newest(self._reviews.values(), lambda review: not statuses or review.status in statuses, limit)
+            return _newest(self._reviews.values(), wanted, limit)
 
     # --- outbox ---
 
@@ -397,7 +424,7 @@ class MemoryStore:
             published = self.batches(asset=asset, partition=partition, statuses=(Status.PUBLISHED,), limit=1)
             own = self.outputs(asset=asset, statuses=CURRENT)
             here = [output for output in own if partition in (None, output.partition.key)]
-            fallen = self.outputs(statuses=(OutputStatus.DEGRADED, OutputStatus.HALTED))
+            fallen = self.outputs(statuses=FALLEN)
             return standing_of(
                 self.now(),
                 asset,

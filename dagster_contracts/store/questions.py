@@ -13,14 +13,14 @@ from sqlalchemy import ColumnElement, Connection, Select, Subquery, and_, litera
 
 from dagster_contracts.core.breaker import Breaker, State
 from dagster_contracts.core.events import Event
-from dagster_contracts.core.ledger import Batch, Decision, Output, OutputStatus, Route, Status, StepKey
+from dagster_contracts.core.ledger import FALLEN, Batch, Decision, Output, Route, Status, StepKey
 from dagster_contracts.core.snapshot import Standing
 from dagster_contracts.store import tables
 from dagster_contracts.store.rows import from_json, from_row, place
 from dagster_contracts.store.succession import CURRENT, LISTED, WAITING, standing_of
 
 T = TypeVar("T")
-_FALLEN = (OutputStatus.DEGRADED.value, OutputStatus.HALTED.value)
+_FALLEN = tuple(status.value for status in FALLEN)
 _NOT_CLOSED = (State.OPEN.value, State.HALF_OPEN.value)
 
 

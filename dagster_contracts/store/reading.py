@@ -312,9 +312,11 @@ def outputs(connection: Connection, statuses: Sequence[str], asset: str | None, 
     return [from_row(Output, row) for row in connection.execute(query).mappings()]
 
 
-def reviews(connection: Connection, statuses: Sequence[str], limit: int) -> list[Review]:
+def reviews(connection: Connection, statuses: Sequence[str], asset: str | None, limit: int) -> list[Review]:
     columns = tables.reviews.columns
     query = select(tables.reviews).order_by(columns.number.desc()).limit(limit)
+    if asset is not None:
+        query = query.where(columns.asset == asset)
     if statuses:
         query = query.where(columns.status.in_([str(status) for status in statuses]))
     return [from_row(Review, row) for row in connection.execute(query).mappings()]

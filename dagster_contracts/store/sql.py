@@ -74,7 +74,8 @@ class SqlStore:
         return reading.grounds(self._database.read(reading.GROUNDS, look.values), look, self._clock.now())
 
     def save(self, change: Change) -> None:
-        lost_race = None if change.breaker is None else succession.lost_race(change.breaker)
+        reviewed = succession.REVIEWED if change.decided else None
+        lost_race = reviewed if change.breaker is None else succession.lost_race(change.breaker)
         self._database.save(writing.writes(change), lost_race)
 
     def transact(
@@ -182,9 +183,9 @@ class SqlStore:
         with self._database.reading() as connection:
             return reading.outputs(connection, statuses, asset, limit)
 
-    def reviews(self, *, statuses: Sequence[str] = (), limit: int = 1000) -> Sequence[Review]:
+    def reviews(self, *, statuses: Sequence[str] = (), asset: str | None = None, limit: int = 1000) -> Sequence[Review]:
         with self._database.reading() as connection:
-            return reading.reviews(connection, statuses, limit)
+            return reading.reviews(connection, statuses, asset, limit)
 
     def events(self, key: str | None = None, *, after: int = 0, limit: int = 1000) -> Sequence[Event]:
         with self._database.reading() as connection:

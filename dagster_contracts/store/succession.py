@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from dagster_contracts.core.breaker import Breaker
-from dagster_contracts.core.ledger import Batch, Output, OutputStatus, Status
+from dagster_contracts.core.ledger import FALLEN, Batch, Output, OutputStatus, ReviewStatus, Status
 from dagster_contracts.core.snapshot import Standing, made_from
 
 REFUSED = (Status.QUARANTINED, Status.HELD)
 ALIVE = (Status.QUARANTINED, Status.HELD, Status.PUBLISHING, Status.PUBLISHED)
 WAITING = (Status.QUARANTINED, Status.HELD, Status.PUBLISHING)
-CURRENT = (OutputStatus.OK, OutputStatus.DEGRADED, OutputStatus.HALTED)
+CURRENT = (OutputStatus.OK, *FALLEN)
+DECIDABLE = (ReviewStatus.PENDING, ReviewStatus.APPROVED)  # reviews: an approval may be taken back
 
 # What is kept whatever its age. Rules about deliveries look at the last 10 arrivals, also at those before a batch that is judged again.
 KEPT_ARRIVALS = 20  # of each kind
@@ -39,7 +40,7 @@ def replacement_note(batch: Batch) -> str:
 
 def ended_as(old: OutputStatus, new: OutputStatus) -> OutputStatus:
     """What a current output becomes when a newer one of the same partition is recorded."""
-    healed = new is OutputStatus.OK and old in (OutputStatus.DEGRADED, OutputStatus.HALTED)
+    healed = new is OutputStatus.OK and old in FALLEN
     return OutputStatus.HEALED if healed else OutputStatus.SUPERSEDED
 
 
@@ -73,6 +74,9 @@ def standing_of(
         output=next((output for part, output in made if part == "own"), None),
         affected=made_from(asset, sorted((output for part, output in made if part == "fallen"), key=lambda output: (output.at, output.id))),
     )
+
+
+REVIEWED = "a review was decided, or its output made again, by another process meanwhile; nothing was written; decide anew"
 
 
 def lost_race(breaker: Breaker) -> str:

@@ -31,12 +31,12 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.types import TypeEngine
 
-from dagster_contracts.core.ledger import Batch, Output, OutputStatus, Partition, ReviewStatus, Route, Status, StepKey
+from dagster_contracts.core.ledger import FALLEN, Batch, Output, OutputStatus, Partition, Review, ReviewStatus, Route, Status, StepKey
 from dagster_contracts.core.snapshot import Change
 from dagster_contracts.store import parts, profiles, reading, tables
 from dagster_contracts.store.rows import dimensions, document, place, to_row
 from dagster_contracts.store.statement import Statement, Values, among, word
-from dagster_contracts.store.succession import ALIVE, CURRENT, REFUSED, replaced_by, replacement_note
+from dagster_contracts.store.succession import ALIVE, CURRENT, DECIDABLE, REFUSED, replaced_by, replacement_note
 
 _LOCKS = 0x646331  # the first of PostgreSQL's two advisory lock numbers: ours among other users of the database
 
@@ -69,6 +69,8 @@ def writes(change: Change) -> Iterator[Write]:
         yield from _output(output)
     for review in change.reviews:
         yield Write(_REVIEW, to_row(tables.reviews, review))
+    for review in change.decided:
+        yield from _decided(review)
     for event in sorted(change.events, key=lambda event: (event.key, event.sequence)):
         yield Write(_EVENT, to_row(tables.events, event))
 
@@ -100,6 +102,13 @@ def _output(output: Output) -> Iterator[Write]:
     if output.status in CURRENT:
         yield Write(_UNREVIEWED, row)
         yield Write(_ENDED, row)
+
+
+def _decided(review: Review) -> Iterator[Write]:
+    row = to_row(tables.reviews, review)
+    yield Write(_REVIEWED, row)
+    if review.status is ReviewStatus.REJECTED:
+        yield Write(_WITHDRAWN, row)
 
 
 def decision(at: datetime | None, step: StepKey, consumer: str, route: Route, change: Change) -> Iterator[Write]:
@@ -206,7 +215,7 @@ def _earlier() -> tuple[ColumnElement[bool], ...]:
 
 def _ending(dialect: Dialect) -> Any:
     """`succession.ended_as`, in SQL."""
-    fallback = among(tables.outputs.c.status, (OutputStatus.DEGRADED, OutputStatus.HALTED))
+    fallback = among(tables.outputs.c.status, FALLEN)
     healed = and_(given("status", tables.Key) == word(OutputStatus.OK), fallback)
     ended = case((healed, word(OutputStatus.HEALED)), else_=word(OutputStatus.SUPERSEDED))
     return update(tables.outputs).where(*_earlier()).values(status=ended, ended_at=given("at", tables.Instant()))
@@ -217,6 +226,20 @@ def _closing(dialect: Dialect) -> Any:
     columns = tables.reviews.columns
     unseen = and_(columns.id.in_(select(tables.outputs.c.id).where(*_earlier())), columns.status == word(ReviewStatus.PENDING))
     return update(tables.reviews).where(unseen).values(status=word(ReviewStatus.SUPERSEDED), decided_at=given("at", tables.Instant()))
+
+
+def _reviewing(dialect: Dialect) -> Any:
+    """What a person decided, while it can be decided."""
+    columns = tables.reviews.columns
+    same = and_(columns.id == given("id", tables.Key), among(columns.status, DECIDABLE))
+    said = _given(tables.reviews, "status", "reason", "actor", "decided_at")
+    return update(tables.reviews).where(same).values(said).returning(columns.id)
+
+
+def _withdrawing(dialect: Dialect) -> Any:
+    columns = tables.outputs.columns
+    same = and_(columns.id == given("id", tables.Key), columns.status == word(OutputStatus.DEGRADED))
+    return update(tables.outputs).where(same).values(status=word(OutputStatus.WITHDRAWN)).returning(columns.id)
 
 
 def _creating(dialect: Dialect) -> Any:
@@ -247,4 +270,5 @@ _CREATED, _CHANGED = Statement(_creating, guard=True), Statement(_changing, guar
 _TRANSITION, _EVENT = _recorded(tables.transitions), _recorded(tables.events)
 _BATCH, _OUTPUT, _REVIEW = Statement(_arrived), _upserted(tables.outputs), _upserted(tables.reviews)
 _REPLACED: dict[tuple[Status, ...], Statement] = {ended: _replacing(ended) for ended in (ALIVE, REFUSED)}
+_REVIEWED, _WITHDRAWN = Statement(_reviewing, guard=True), Statement(_withdrawing, guard=True)
 _UNREVIEWED, _ENDED = Statement(_closing), Statement(_ending)

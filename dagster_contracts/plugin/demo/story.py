@@ -24,7 +24,7 @@ import pandas as pd
 
 from dagster_contracts.core.breaker import failures
 from dagster_contracts.core.errors import UsageError
-from dagster_contracts.core.ledger import Batch, Output, OutputStatus, ReviewStatus, Route, RouteKind, Status
+from dagster_contracts.core.ledger import FALLEN, Batch, Output, OutputStatus, ReviewStatus, Route, RouteKind, Status
 from dagster_contracts.core.route import strictest
 from dagster_contracts.gate import Gate
 from dagster_contracts.plugin import private
@@ -230,7 +230,7 @@ class Story:
             ],
             "served": self.served,
             "held_released": self.released,
-            "degraded_left": len(store.outputs(statuses=(OutputStatus.DEGRADED, OutputStatus.HALTED))),
+            "degraded_left": len(store.outputs(statuses=FALLEN)),
             "reviews_pending": len(store.reviews(statuses=(ReviewStatus.PENDING,))),
             "degraded_hours": hours_degraded(healed),
         }
