@@ -3,6 +3,7 @@
     with_contracts    govern the assets of a Definitions by contracts
     BreakerResource   where breakers are kept
     resolve           what a body that reads by itself is to read
+    S3ParquetIOManager   frames on S3, written conditionally
     make_slack_on_breaker_sensor   alerts in Slack, a thread per incident
 
 Everything else is reached through its room: `dagster_contracts.core`, `.gate`, `.ports` and the adapters.
@@ -16,10 +17,11 @@ if TYPE_CHECKING:
     from dagster_contracts.plugin.definitions import with_contracts
     from dagster_contracts.plugin.resolving import resolve
     from dagster_contracts.plugin.resource import BreakerResource
+    from dagster_contracts.plugin.s3 import S3ParquetIOManager
     from dagster_contracts.plugin.slack import make_slack_on_breaker_sensor
 
 __version__ = "0.1.0"
-__all__ = ["BreakerResource", "__version__", "make_slack_on_breaker_sensor", "resolve", "with_contracts"]
+__all__ = ["BreakerResource", "S3ParquetIOManager", "__version__", "make_slack_on_breaker_sensor", "resolve", "with_contracts"]
 
 
 def __getattr__(name: str) -> Any:
@@ -32,6 +34,10 @@ def __getattr__(name: str) -> Any:
         from dagster_contracts.plugin.resource import BreakerResource
 
         return BreakerResource
+    if name == "S3ParquetIOManager":
+        from dagster_contracts.plugin.s3 import S3ParquetIOManager
+
+        return S3ParquetIOManager
     if name == "make_slack_on_breaker_sensor":
         from dagster_contracts.plugin.slack import make_slack_on_breaker_sensor
 

@@ -10,6 +10,9 @@ DagsterContractsError
 │   ├── StoreUnavailable       out of reach right now: try again
 │   ├── LostRace               somebody else changed the breaker first: load and decide again
 │   └── SchemaOutOfDate        the database needs `dagster-contracts db upgrade`
+├── StorageError               data could not be written to, or read from, where it lies
+│   ├── StorageUnreachable     out of reach right now: try again
+│   └── LostWrite              another run has written the same place first: nothing was overwritten; run again
 ├── DeliveryFailed             a sink could not tell all events; the rest waits in the outbox
 ├── UsageError                 the caller named something that does not exist or may not be done; `.hint` says what to do
 └── Halted                     a consumer may not read: its upstream is open and its fallback is to halt
@@ -91,6 +94,18 @@ class LostRace(StoreError):
 
 class SchemaOutOfDate(StoreError):
     """The database's tables are not of this version. Trying again does not help."""
+
+
+class StorageError(DagsterContractsError):
+    """Data could not be written to, or read from, where it lies."""
+
+
+class StorageUnreachable(StorageError):
+    """Where the data lies cannot be reached right now. Says nothing of the data: try again."""
+
+
+class LostWrite(StorageError):
+    """Another run has written the same place since this one looked. Nothing was overwritten."""
 
 
 class DeliveryFailed(DagsterContractsError):

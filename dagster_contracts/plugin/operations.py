@@ -101,10 +101,11 @@ def _storage(defs: dg.Definitions, instance: dg.DagsterInstance, asset: str) -> 
     needed = {each: value for each, value in resources.items() if not isinstance(value, Site)}
     with dg.build_resources(needed, instance=instance) as built:
         manager = getattr(built, name)
+        config = private.config_of(name, needed[name])
         wrapped = manager.wrapped if isinstance(manager, RoutingIOManager) else manager
 
         def read(place: dg.AssetKey, partition: str | None) -> Any:
-            return wrapped.load_input(private.storage_context(assets, key, place, partition, instance))
+            return wrapped.load_input(private.storage_context(assets, key, place, partition, instance, config))
 
         yield read
 

@@ -21,10 +21,12 @@ from dagster._core.definitions.job_definition import default_job_io_manager
 from dagster._core.definitions.partitions.context import partition_loading_context
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 from dagster._core.definitions.utils import NoValueSentinel
+from dagster._core.execution.build_resources import get_mapped_resource_config
 from dagster._core.execution.context.system import StepExecutionContext
 from dagster._core.execution.plan.compute_generator import create_op_compute_wrapper
 from dagster._core.execution.plan.outputs import StepOutputHandle
 from dagster._core.launcher import DefaultRunLauncher
+from dagster._core.storage.db_io_manager import DbIOManager
 from dagster._core.types.dagster_type import DagsterType
 from dagster_shared.record import replace as replace_record
 
@@ -389,6 +391,8 @@ def read_back(step: StepExecutionContext, output_name: str, place: dg.AssetKey, 
         dagster_type=output.dagster_type,
         instance=step.instance,
         definition_metadata=output.definition_metadata,
+        upstream_output=output,
+        resource_config=output.resource_config,
         **ranged,
     )
     context._log = step.log
@@ -424,6 +428,42 @@ def written_path(context: dg.OutputContext) -> str | None:
     return None if path is None else str(getattr(path, "value", path))
 
 
+ETAG = "contracts/etag"  # output metadata: the version of what was written at its `uri`
+
+
+def written_etag(context: dg.OutputContext) -> str | None:
+    """ "address|etag" of the object that an IO manager says it has just written; None where it says nothing of one."""
+    told = context._user_generated_metadata
+    if ETAG not in told or "uri" not in told:
+        return None
+    return "|".join(str(getattr(told[name], "value", told[name])) for name in ("uri", ETAG))
+
+
+def version_in_place(step: StepExecutionContext, output_name: str) -> str | None:
+    """What stands in the live place of an output, "" for nothing; None where the user's IO manager has no versions to tell of."""
+    ask = getattr(io_manager_of(step, output_name), "version_in_place", None)
+    return None if ask is None else str(ask(step.get_output_context(StepOutputHandle(step.step.key, output_name), {})))
+
+
+def reads_by_range(manager: object) -> bool:
+    """Whether an IO manager reads several partitions of a table by the first and the last of them."""
+    return isinstance(manager, DbIOManager)
+
+
+def in_ranges(context: dg.InputContext) -> list[dg.InputContext]:
+    """The same read as several, each of partitions without a gap between them. Of several dimensions, each partition is one."""
+    definition = context.asset_partitions_def if context.has_asset_partitions else None
+    if isinstance(definition, dg.TimeWindowPartitionsDefinition):
+        subset = definition.empty_subset().with_partition_keys(context.asset_partition_keys)
+        ranges = subset.get_partition_key_ranges(definition)
+        parts = [definition.get_partition_keys_in_range(each) for each in ranges]
+    elif isinstance(definition, dg.MultiPartitionsDefinition):
+        parts = [[each] for each in context.asset_partition_keys]
+    else:
+        return [context]
+    return [context] if len(parts) <= 1 else [redirected(context, place=None, partitions=each, dagster_type=None) for each in parts]
+
+
 def io_manager_of(step: StepExecutionContext, output_name: str) -> Any:
     """The user's IO manager of an output, without the routing around it."""
     manager = step.get_io_manager(StepOutputHandle(step.step.key, output_name))
@@ -457,9 +497,14 @@ def input_type(step: StepExecutionContext, declared: DagsterType, name: str, val
 
 
 def storage_context(
-    assets: dg.AssetsDefinition, key: dg.AssetKey, place: dg.AssetKey, partition: str | None, instance: dg.DagsterInstance
+    assets: dg.AssetsDefinition,
+    key: dg.AssetKey,
+    place: dg.AssetKey,
+    partition: str | None,
+    instance: dg.DagsterInstance,
+    config: Any = None,
 ) -> dg.InputContext:
-    """An input context outside of any run: reads `place` as the user's IO manager would read the asset `key`."""
+    """An input context outside of any run: reads `place` as the user's IO manager, of this config, would read the asset `key`."""
     output = assets.node_def.output_def_named(assets.get_output_name_for_asset_key(key))
     definition = assets.specs_by_key[key].partitions_def
     ranged = _partitioned(partition, definition) if partition is not None and definition is not None else {}
@@ -468,8 +513,16 @@ def storage_context(
         dagster_type=output.dagster_type,
         instance=instance,
         definition_metadata=assets.specs_by_key[key].metadata,
+        upstream_output=dg.build_output_context(asset_key=place, definition_metadata=dict(assets.specs_by_key[key].metadata)),
+        resource_config=config,
         **ranged,
     )
+
+
+def config_of(name: str, resource: object) -> Any:
+    """The configuration of an IO manager resource, as its contexts have it; None where it is no definition."""
+    definition = resource_definition(resource)
+    return None if definition is None else get_mapped_resource_config({name: definition}, {})[name].config
 
 
 def job_of(defs: dg.Definitions, keys: set[dg.AssetKey], checks: set[dg.AssetCheckKey] | None = None) -> dg.JobDefinition:

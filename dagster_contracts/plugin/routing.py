@@ -16,6 +16,7 @@ from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.errors import StoreUnavailable
 from dagster_contracts.core.ledger import IN_PLACE, Partition, Route, StepKey
 from dagster_contracts.plugin import private, storage
+from dagster_contracts.plugin.frames import joined
 from dagster_contracts.plugin.partitions import partition_of
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 BATCH = "contracts/batch"  # output metadata: the ledger's names of the judged batches, one a line
 STATUS = "contracts/status"  # output metadata: "published", as it reads once the batch is written; else what became of it
+REPLACES = "contracts/replaces"  # output metadata: the version that stood in the live place before the verdict; "" for none
 STAGING = "__contracts_staging__"
 
 
@@ -31,7 +33,7 @@ PROBED = "contracts/probe"  # run tag: the breaker to probe; without it, every o
 
 
 def staging_key(asset: str, fingerprint: str) -> dg.AssetKey:
-    """Where a refused batch lies: beside the live data, in the same kind of storage."""
+    """Where a refused batch lies: beside the live data, in the same kind of storage. Its last part is a legal name of a table."""
     return dg.AssetKey([STAGING, *dg.AssetKey.from_user_string(asset).path, fingerprint])
 
 
@@ -58,7 +60,7 @@ class RoutingIOManager(dg.IOManager):
         if BATCH not in context.output_metadata:
             return
         names = _text(context.output_metadata[BATCH]).split("\n")
-        version = storage.version_of(private.written_path(context)) if len(names) == 1 else None
+        version = (private.written_etag(context) or storage.version_of(private.written_path(context))) if len(names) == 1 else None
         gate = self.site.gate(context.step_context.instance)
         try:
             for name in names:
@@ -107,7 +109,9 @@ class RoutedInput:
         partitions = self.context.asset_partitions_def if self.context.has_asset_partitions else None
         keys: Sequence[str | None] = list(self.context.asset_partition_keys) if partitions else [None]
         step = self.context.step_context
-        return [decide(self.manager.site, step, self.consumers, self.upstream, partition_of(key, partitions)) for key in keys]
+        ask = getattr(self.manager.wrapped, "version_at", None)
+        site, own = self.manager.site, self.consumers
+        return [decide(site, step, own, self.upstream, partition_of(key, partitions), version_at=ask) for key in keys]
 
     def load(self, routes: Sequence[Route], dagster_type: Any) -> Any:
         """Read what the routes say. None of them is halted."""
@@ -117,7 +121,10 @@ class RoutedInput:
         if [route.served for route in routes] != [route.requested for route in routes]:
             partitions = [route.served.key for route in routes if route.served is not None and route.served.key is not None]
         context = private.redirected(self.context, place=place, partitions=partitions or None, dagster_type=dagster_type)
-        return self.manager.wrapped.load_input(context)
+        parts = private.in_ranges(context) if private.reads_by_range(self.manager.wrapped) else [context]
+        if len(parts) == 1:
+            return self.manager.wrapped.load_input(context)
+        return joined([self.manager.wrapped.load_input(part) for part in parts])
 
 
 def reads_stored(site: Site, step: Any) -> bool:
@@ -157,13 +164,23 @@ def step_key(step: Any) -> StepKey:
     return StepKey(step.run_id, path[0], step.previous_attempt_count if len(path) == 1 else 0)
 
 
-def decide(site: Site, step: Any, consumers: Sequence[str], upstream: str, requested: Partition, *, substitutes: bool = True) -> Route:
+def decide(
+    site: Site,
+    step: Any,
+    consumers: Sequence[str],
+    upstream: str,
+    requested: Partition,
+    *,
+    substitutes: bool = True,
+    version_at: storage.VersionAt | None = None,
+) -> Route:
     """The route of one step to one partition of an upstream. `substitutes` False: the step reads by itself, only the live place."""
     accepts = site.accepts(consumers, upstream)
     terms = site.terms.get(upstream)
     if not substitutes and (terms is not None or upstream not in site.parents):
         accepts = Confidence.FULL
-    return site.gate(step.instance).route(step_key(step), consumers[0], upstream, requested, accepts=accepts, terms=terms)
+    gate = site.gate(step.instance, version_at)
+    return gate.route(step_key(step), consumers[0], upstream, requested, accepts=accepts, terms=terms)
 
 
 def _text(value: Any) -> str:

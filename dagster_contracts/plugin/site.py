@@ -17,7 +17,7 @@ from dagster_contracts.core.metrics import reads_object
 from dagster_contracts.gate import Gate
 from dagster_contracts.judgement import Terms
 from dagster_contracts.plugin.resource import BreakerResource
-from dagster_contracts.plugin.storage import is_intact
+from dagster_contracts.plugin.storage import VersionAt, is_intact
 from dagster_contracts.ports import Clock, Store
 
 LiveReader = Callable[[str | None], object]  # partition key (None: unpartitioned) -> what stands there: a frame, a path, an ibis Table
@@ -63,13 +63,15 @@ class Site:
             given=given,
         )
 
-    def gate(self, instance: dg.DagsterInstance) -> Gate:
+    def gate(self, instance: dg.DagsterInstance, version_at: VersionAt | None = None) -> Gate:
+        """`version_at` tells what stands at an address of the storage that is about to be read."""
         from dagster_contracts.engines.local import default_engine
 
         key = f"ephemeral:{id(instance)}" if instance.is_ephemeral else instance.root_directory
         if key not in self._stores:
             self._stores[key] = self.breakers.store(instance, self.clock)
-        return Gate(self._stores[key], default_engine(), is_intact, lambda terms, place: self._related(key, instance, terms, place))
+        intact = partial(is_intact, version_at=version_at)
+        return Gate(self._stores[key], default_engine(), intact, lambda terms, place: self._related(key, instance, terms, place))
 
     def _related(self, store: str, instance: dg.DagsterInstance, terms: Terms, place: Partition) -> dict[str, Callable[[], object]]:
         """The objects of the contract that its rules read: what is published of them; of the same partition, where they have any."""

@@ -33,6 +33,7 @@ from dagster_contracts.plugin.routing import (
     BATCH,
     PROBED,
     RELEASE,
+    REPLACES,
     STATUS,
     RoutedInput,
     decide,
@@ -292,6 +293,7 @@ class GatedStep:
         readable = read_once(event.value)
         one_shot = readable is not event.value  # an Arrow stream, held in memory while it is judged
         event = metadata.with_value(event, readable) if one_shot else event
+        seen = private.version_in_place(self.step, event.output_name)  # before the verdict: what others write later is not overwritten
         values = event.value if len(places) > 1 and isinstance(event.value, dict) else {place.key: event.value for place in places}
         judgements = [self._judge(terms, place, values.get(place.key), event, routes, divisible=len(places) == 1) for place in places]
         event = self._without_refused_rows(event, judgements[0])
@@ -314,7 +316,9 @@ class GatedStep:
             yield from self._refuse(terms, event, refused[0])
         else:
             batches = "\n".join(judgement.batch.id for judgement in judgements)
-            yield metadata.with_judgement(event, judgements[0], {BATCH: batches, STATUS: "published"})
+            yield metadata.with_judgement(
+                event, judgements[0], {BATCH: batches, STATUS: "published", **({} if seen is None else {REPLACES: seen})}
+            )
         yield from checks.evaluations(self.context, self.gate.store, terms, judgements)
 
     def _judged_in_place(self, terms: Terms, key: dg.AssetKey, event: Any, routes: Sequence[Route]) -> Iterator[Any]:
@@ -401,7 +405,7 @@ class GatedStep:
         """What is left to publish (or to hold) once failing rows are written beside the live data."""
         if (division := judgement.division) is None:
             return event
-        place = staging_key(judgement.batch.asset, f"{_fingerprint(judgement.batch)}-rows")
+        place = staging_key(judgement.batch.asset, f"{_fingerprint(judgement.batch)}_rows")
         private.set_aside(self.step, event.output_name, place, division.refused)
         self.context.log.warning(f"{division.rows:,} rows of {judgement.batch.id} were set aside at {'/'.join(place.path)}")
         return metadata.with_rows_set_aside(event, division, place)
@@ -491,7 +495,7 @@ def _is_owed(out: dg.Out) -> bool:
 
 
 def _fingerprint(batch: Batch) -> str:
-    return hashlib.sha256(batch.id.encode()).hexdigest()[:12]
+    return f"b{hashlib.sha256(batch.id.encode()).hexdigest()[:12]}"
 
 
 def _whole(routes: list[Route]) -> list[Route]:
