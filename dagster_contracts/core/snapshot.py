@@ -112,7 +112,7 @@ class Change:
     batches: tuple[Batch, ...] = ()
     outputs: tuple[Output, ...] = ()
     reviews: tuple[Review, ...] = ()
-    decided: tuple[Review, ...] = ()
     events: tuple[Event, ...] = ()
     profiles: tuple[KeptProfile, ...] = ()
     parts: tuple[Part, ...] = ()
+    decided: tuple[Review, ...] = ()

@@ -10,7 +10,8 @@ Run keys are made of ids and generations, so asking twice starts one run; every 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import dagster as dg
@@ -25,6 +26,8 @@ from dagster_contracts.ports import EventSink, StoreSink
 
 PROBE, HEAL = "contracts_probe", "contracts_heal"
 PER_TICK = 25  # run requests, so that a long outage heals in batches
+LOOKED_UP = 200  # run keys in one question to Dagster's run storage
+RUN_KEY = "dagster/run_key"  # Dagster's tag
 
 
 def all_sensors(site: Site, assets: Sequence[object], sinks: Sequence[EventSink | StoreSink] = ()) -> list[dg.SensorDefinition]:
@@ -83,10 +86,20 @@ def _heal(site: Site, keys: Sequence[dg.AssetKey]) -> dg.SensorDefinition:
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
     def contracts_heal(context: dg.SensorEvaluationContext) -> Any:
-        requests = list(heal_requests(site, context.instance, [key.to_user_string() for key in keys]))[:PER_TICK]
+        due = heal_requests(site, context.instance, [key.to_user_string() for key in keys])
+        requests = list(islice(_not_asked_yet(context.instance, due), PER_TICK))
         return requests or dg.SkipReason("nothing is held that may be published, nothing is degraded that can be made anew")
 
     return contracts_heal
+
+
+def _not_asked_yet(instance: dg.DagsterInstance, due: Iterable[dg.RunRequest]) -> Iterator[dg.RunRequest]:
+    """Dagster drops a run key that has a run; here too, or runs that fail or wait would take the places of a tick for ever."""
+    left = iter(due)
+    while chunk := list(islice(left, LOOKED_UP)):
+        keys = [request.run_key for request in chunk if request.run_key is not None]
+        known = {run.tags[RUN_KEY] for run in instance.get_runs(dg.RunsFilter(tags={RUN_KEY: keys}))}
+        yield from (request for request in chunk if request.run_key not in known)
 
 
 def heal_requests(site: Site, instance: dg.DagsterInstance, assets: Sequence[str]) -> Iterator[dg.RunRequest]:

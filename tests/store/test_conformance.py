@@ -458,7 +458,7 @@ def test_decisions_are_kept_apart(store: Store) -> None:
 
 # --- outputs and reviews -------------------------------------------------------------------------------------------
 
-CURRENT = [OutputStatus.OK, OutputStatus.DEGRADED, OutputStatus.HALTED]
+CURRENT = [OutputStatus.OK, OutputStatus.DEGRADED, OutputStatus.HALTED, OutputStatus.WITHDRAWN]
 
 
 @pytest.mark.parametrize("partition", [UNPARTITIONED, STATIC, day(1)], ids=str)

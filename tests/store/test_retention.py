@@ -178,7 +178,7 @@ def test_ended_outputs_and_decided_reviews_go(store: Store) -> None:
     store.save(Change(reviews=(*decided, approved, replace(review("late", ReviewStatus.REJECTED), decided_at=NOW))))
     gone = pruned(store)
     assert (gone.outputs, gone.reviews) == (3, 3)
-    assert {found.id for found in store.outputs()} == {"o0", "o1", "o2", "stands", "young"}
+    assert {found.id for found in store.outputs()} == {"o0", "o1", "o2", "o3", "stands", "young"}
     assert {found.id for found in store.reviews()} == {"r0", "stands", "late"}
 
 
