@@ -20,7 +20,7 @@ from typing import TypeVar
 from dagster_contracts import telemetry
 from dagster_contracts.core import breaker as machine
 from dagster_contracts.core import events, references, route
-from dagster_contracts.core.breaker import Breaker, Judged, Refused, Step, asset_of
+from dagster_contracts.core.breaker import Breaker, Judged, Refused, State, Step, asset_of
 from dagster_contracts.core.contract import Confidence, least
 from dagster_contracts.core.deliveries import is_new
 from dagster_contracts.core.errors import LostRace, StoreUnavailable
@@ -138,7 +138,7 @@ class Gate:
                 repeated=known is not None and known.counted and known.contract_version == terms.version,
                 released=released is not None,
                 delivers=known is None and head and is_new(delivery.partition.end, arrivals),
-                probes=not (terms.plan.elsewhere & adopted.breaker.failed_rules),
+                probes=not (terms.plan.elsewhere & adopted.breaker.failed_rules or _is_overtaken(terms, adopted.breaker)),
             )
             arrival = machine.arrive(adopted.breaker, judged, snapshot.now)
             batch = replace(
@@ -329,6 +329,9 @@ class Gate:
             if snapshot.breaker is None:
                 return Change(), Refused(f"{key} has never judged anything")
             adopted = machine.adopt(snapshot.breaker, terms.version, terms.policy, snapshot.now)
+            if _is_overtaken(terms, adopted.breaker):
+                newer = adopted.breaker.contract_version
+                return Change(), Refused(f"{key} is open under contract {newer}, and this process has {terms.version}: it proves nothing")
             candidate = self.probe_candidate(adopted.breaker)
             if candidate is None:
                 return Change(), Refused(f"{key} has no stored batch that was not probed yet; deliver a new one")
@@ -476,6 +479,11 @@ class Gate:
             return Change(breaker=snapshot.breaker, batches=(revise(row, snapshot.now),)), None
 
         self.transact(batch.breaker_key, batch.asset, batch.partition, batch.id, decide)
+
+
+def _is_overtaken(terms: Terms, breaker: Breaker) -> bool:
+    """Whether an open breaker knows a later version of the contract than we do."""
+    return breaker.state is not State.CLOSED and machine.is_older(terms.version, breaker.contract_version)
 
 
 def _keys(inputs: Sequence[Route]) -> tuple[str, ...]:

@@ -75,7 +75,9 @@ def due_probes(gate: Gate, terms: Mapping[str, Terms]) -> list[DueProbe]:
 
     waiting = sorted(filter(may_be_due, gate.store.tripped()), key=lambda each: (each.retry_at or now, each.key))
     adopted = [(stored, _adopted(stored, terms, now)) for stored in gate.store.breakers([each.key for each in waiting[:PROBED]])]
-    probed = [(stored, breaker) for stored, breaker in adopted if machine.probe_due(breaker, now)]
+    known = {key: each.version for key, each in terms.items()}
+    ours = [(stored, each) for stored, each in adopted if each.contract_version == known[machine.asset_of(each.key)]]  # not a later one
+    probed = [(stored, breaker) for stored, breaker in ours if machine.probe_due(breaker, now)]
     candidates = gate.probe_candidates([breaker for _, breaker in probed])
     due: list[DueProbe] = []
     for stored, breaker in probed:

@@ -154,7 +154,8 @@ def _affected(found: Standing) -> Iterator[str]:
 
 
 def _awaited(found: Standing) -> Iterator[str]:
-    for breaker in (*found.breakers, *found.above):
+    read = {route.breaker_key for route in found.output.inputs} if found.output is not None else set()
+    for breaker in (*found.breakers, *(each for each in found.above if each.key in read)):
         now = machine.current(breaker, found.now)
         said = outlook(now, found.now)
         if said:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from dagster_contracts.core.breaker import State, asset_of
+from dagster_contracts.core.breaker import State, asset_of, tells_most
 from dagster_contracts.core.contract import Confidence, Contact
 from dagster_contracts.core.downstream import Reading
 from dagster_contracts.core.events import Event, EventType, incident_id
@@ -187,7 +187,7 @@ def _telling(verdict: Verdict) -> list[Finding]:
     """What broke the contract, the worst first."""
     order = (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.WARN)
     told = [finding for finding in verdict.findings if finding.outcome in order]
-    return sorted(told, key=lambda finding: order.index(finding.outcome))
+    return sorted(told, key=lambda finding: (order.index(finding.outcome), *tells_most(finding)))
 
 
 def _failures(verdict: Verdict) -> tuple[Failure, ...]:

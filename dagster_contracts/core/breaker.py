@@ -26,6 +26,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -149,7 +150,7 @@ class Step:
     transitions: tuple[Transition, ...] = ()
 
 
-def _tells_most(finding: Finding) -> tuple[int, bool]:
+def tells_most(finding: Finding) -> tuple[int, bool]:
     """The worst first; of those, what the values mean before what type they have."""
     return list(Severity).index(finding.severity), finding.clause is Clause.SCHEMA
 
@@ -214,7 +215,7 @@ class Judged:
 
 def failures(verdict: Verdict) -> tuple[str, ...]:
     """What made a batch fail, one line each."""
-    failed = sorted((finding for finding in verdict.findings if finding.outcome is Outcome.FAIL), key=_tells_most)
+    failed = sorted((finding for finding in verdict.findings if finding.outcome is Outcome.FAIL), key=tells_most)
     return tuple(f"{finding.rule}: {finding.observed}; expected {finding.expected}" for finding in failed)
 
 
@@ -486,11 +487,17 @@ def reset(breaker: Breaker, *, actor: str, reason: str, now: datetime) -> Step:
 
 
 def adopt(breaker: Breaker, contract_version: str, policy: BreakerPolicy, now: datetime) -> Step:
-    """Bring the policy in force up to date. A new contract version keeps the state, empties the window and makes a probe due now."""
+    """Bring the policy in force up to date. A new contract version keeps the state, empties the window and makes a probe due now.
+
+    An earlier version than the one that opened it changes nothing while it is open: it is what still runs while the later one is rolled
+    out. Going back to it for good takes a `reset`.
+    """
     before = _lapse(breaker, now)
     breaker = before.breaker
     if breaker.contract_version == contract_version:
         return _after(before, Step(replace(breaker, policy=policy)))
+    if breaker.state is not State.CLOSED and is_older(contract_version, breaker.contract_version):
+        return before
     updated = replace(
         breaker,
         policy=policy,
@@ -504,6 +511,19 @@ def adopt(breaker: Breaker, contract_version: str, policy: BreakerPolicy, now: d
         retry_at=None if breaker.state is State.CLOSED else now,
     )
     return _after(before, _note(updated, f"contract version {breaker.contract_version or 'none'} -> {contract_version}", now, None))
+
+
+def is_older(version: str, than: str) -> bool:
+    """Whether a contract version is an earlier one; False where that cannot be told, as of versions that are not numbers with dots."""
+    one, other = _NUMBERS.fullmatch(version), _NUMBERS.fullmatch(than)
+    return one is not None and other is not None and _parts(version) < _parts(than)
+
+
+_NUMBERS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9}){0,9}")
+
+
+def _parts(version: str) -> list[int]:
+    return [int(part) for part in version.split(".")]
 
 
 def _lapse(breaker: Breaker, now: datetime) -> Step:

@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 
 from dagster_contracts.core.breaker import Breaker, current, failures, next_probe_at
 from dagster_contracts.core.contract import Confidence
-from dagster_contracts.core.ledger import Batch, Output, OutputStatus, Partition, Route, RouteKind, Status
+from dagster_contracts.core.ledger import IN_PLACE, Batch, Output, OutputStatus, Partition, Route, RouteKind, Status
 from dagster_contracts.core.snapshot import Snapshot
 from dagster_contracts.core.verdict import Outcome
 
@@ -93,6 +93,8 @@ def _fallback(blank: Route, snapshot: Snapshot, accepts: Confidence) -> Route:
     )
     or_low = "" if accepts is Confidence.LOW else ", or let the consumer accept low"
     missing = f"No {what} has been judged good; run `dagster-contracts baseline {blank.upstream}`{or_low}."
+    if refused is not None and refused.staged == IN_PLACE and blank.requested.end is None:
+        missing = f"Whatever was good there before has been overwritten by it{or_low}."
     return replace(blank, reason=f"{blank.reason} {missing} {_outlook(blank, snapshot)}")
 
 

@@ -60,6 +60,7 @@ class GatedStep:
         self.assets = assets
         self.consumers = sorted(key.to_user_string() for key in assets.keys)  # none in a probe run: only checks are selected
         self.routes: list[Route] = []  # what this op was given; the ledger has those of the other ops of a graph too
+        self.refusal: dg.Failure | None = None  # of what an asset wrote itself: raised once the others of this step have been made
         self.made: dict[tuple[str, str], Callable[[], object]] = {}  # (contract, object): what rules of later outputs of this step read
         self.output_names = {key.to_user_string(): name for key, name in private.own_outputs(self.step, assets).items()}
 
@@ -79,6 +80,8 @@ class GatedStep:
         inputs = self.inputs(given, declared)
         self._announce()
         yield from self._complete(self._delivered(body(inputs)), op)
+        if self.refusal is not None:
+            raise self.refusal
 
     def _delivered(self, events: Iterator[Any]) -> Iterator[Any]:
         for event in events:
@@ -344,10 +347,9 @@ class GatedStep:
         story = metadata.refusal(terms, first)
         self.context.log.warning(story)
         key = dg.AssetKey.from_user_string(terms.asset)
-        if first.batch.status is Status.QUARANTINED and not self._anybody_goes_on(key) and len(self.assets.keys) == 1:
-            yield from checks.evaluations(self.context, self.gate.store, terms, refused, close=False)
+        if first.batch.status is Status.QUARANTINED and not self._anybody_goes_on(key):
             self.no_run_retries()
-            raise dg.Failure(story, metadata=metadata.of_judgement(first), allow_retries=False)
+            self.refusal = self.refusal or dg.Failure(story, metadata=metadata.of_judgement(first), allow_retries=False)
         for judgement in refused:
             self._observe(key, judgement, metadata.refusal(terms, judgement))
         yield dg.Output(None, output_name=output_name, metadata={private.NO_MATERIALIZATION: True, "contracts/published": False})

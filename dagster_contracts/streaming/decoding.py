@@ -33,7 +33,7 @@ def decoded(values: Sequence[bytes], columns: Collection[str], decode: DecodeOne
     for place, value in enumerate(values):
         try:
             rows[place] = (decode or json_object)(value)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:  # deeper than the parser goes: no row that anybody could judge
             broken[place] = f"{type(error).__name__}: {error}"
     return Decoded(_completed(_framed(list(rows.values())), columns), list(rows), broken)
 

@@ -26,6 +26,7 @@ from dagster_contracts.streaming.merging import MergingEngine
 
 logger = logging.getLogger("dagster_contracts.streaming")
 _ANSWERS = (Action.HOLD, Action.DIVERT, Action.HALT)
+_LONGEST_NAME = 1000
 _STREAM = "stream"  # the data version of a micro-batch: its name alone says which one it is
 Dimensions = Mapping[str, str]
 _NONE: Dimensions = {}
@@ -105,8 +106,11 @@ class StreamGate:
         After a `forward` verdict and once the data has gone on, call `confirm`. Raises StoreUnavailable where the verdict cannot be
         recorded (unless the contract says onStoreUnavailable: admit).
         """
-        if not batch:
-            raise UsageError("the name of the micro-batch is empty; give one that is the same when it is delivered again")
+        if not str(batch) or str(batch) != batch or "\0" in batch or len(batch) > _LONGEST_NAME:  # Spark counts epochs
+            raise UsageError(
+                f"the name of the micro-batch is {batch!r:.80}, expected a text of 1 to {_LONGEST_NAME} characters without NUL that is the "
+                "same when it is delivered again, such as its topic, partition and offsets"
+            )
         terms = self.terms(asset)
         place = Partition(batch, dimensions=tuple(sorted(dimensions.items())))
         if self.window is not None:

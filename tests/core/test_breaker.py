@@ -846,3 +846,31 @@ def test_an_incident_has_one_number_from_its_opening_to_the_next() -> None:
     assert (closed.state, closed.incident) == (State.CLOSED, 1)
     second = machine.arrive(closed, judged("q"), T0 + 2 * HOUR).step.breaker
     assert (second.state, second.incident) == (State.OPEN, 2)
+
+
+# --- versions ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("version", "than", "older"),
+    [
+        ("1.9.0", "1.10.0", True),
+        ("1.10.0", "1.9.0", False),
+        ("1.0", "1.0.0", True),
+        ("2", "10", True),
+        ("1.0.0", "1.0.0", False),
+        ("1.0.0-rc1", "1.0.0", False),
+        ("blue", "green", False),
+        ("1." + "9" * 400, "2", False),
+    ],
+)
+def test_which_version_is_older(version: str, than: str, older: bool) -> None:
+    assert machine.is_older(version, than) is older
+
+
+def test_an_earlier_version_takes_nothing_over_while_the_breaker_is_open() -> None:
+    tripped = replace(opened(), contract_version="2.0.0")
+    assert machine.adopt(tripped, "1.0.0", POLICY, T0) == Step(tripped)
+    closed = replace(fresh(), contract_version="2.0.0")
+    assert machine.adopt(closed, "1.0.0", POLICY, T0).breaker.contract_version == "1.0.0", "going back is possible while nothing is wrong"
+    assert machine.adopt(tripped, "3.0.0", POLICY, T0).breaker.contract_version == "3.0.0"

@@ -197,3 +197,32 @@ def test_an_asset_that_nobody_can_read_is_refused_at_load(tmp_path: Path) -> Non
         with_contracts(dg.Definitions(assets=[feed]), contracts=contracts, breakers=BreakerResource())
     with pytest.raises(ContractError, match='readers names "fead", which is no asset here, did you mean "feed"'):
         with_contracts(dg.Definitions(assets=[feed]), contracts=contracts, readers={"fead": lambda partition: None})
+
+
+def test_one_of_several_that_is_refused_fails_the_run_once_the_others_are_made(tmp_path: Path) -> None:
+    vendor = Vendor()
+    folder = tmp_path / "disk"
+
+    @dg.multi_asset(partitions_def=DAYS, specs=[dg.AssetSpec("feed"), dg.AssetSpec("later")])
+    def both(context: dg.AssetExecutionContext) -> Iterator[Any]:
+        folder.mkdir(exist_ok=True)
+        (folder / context.partition_key).write_text(json.dumps(vendor.frame(context.partition_key).to_dict("list")))
+        yield dg.MaterializeResult(asset_key="feed")
+        yield dg.MaterializeResult(asset_key="later")
+
+    def alone() -> dg.Definitions:
+        return dg.Definitions(assets=[both])
+
+    def read(partition: str | None) -> pd.DataFrame:
+        return pd.DataFrame(json.loads((folder / str(partition)).read_text()))
+
+    with governed(tmp_path, alone, contract_text(), readers={"feed": read}) as world:
+        assert world.run(partition=D1).success
+        vendor.bad.add(D2)
+        world.at(2, 6)
+        bad = world.run(partition=D2)
+        assert not bad.success
+        assert "was refused and quarantined" in bad.failures["both"]
+        assert bad.materialized("feed") is None
+        assert bad.materialized("later") is not None
+        assert bad.checks("feed")["contract_semantics"] is False

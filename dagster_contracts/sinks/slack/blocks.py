@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -13,6 +14,7 @@ from dagster_contracts.core.wording import duration
 from dagster_contracts.sinks.slack import text as slack
 
 Block = dict[str, Any]
+_RUN = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")  # how Dagster names its runs
 _MARKS = {"open": "\N{LARGE RED CIRCLE}", "half_open": "\N{LARGE ORANGE CIRCLE}", "closed": "\N{LARGE GREEN CIRCLE}"}
 _TOPICS = {
     Topic.VIOLATIONS: ("\N{LARGE YELLOW CIRCLE}", "broke its contract; the breaker did not open"),
@@ -60,7 +62,7 @@ def reply(said: Reply) -> list[Block]:
 
 def buttons(alert: Alert, base_url: str | None) -> list[Block]:
     found: list[Block] = []
-    if base_url and alert.run_id:
+    if base_url and alert.run_id and _RUN.fullmatch(alert.run_id):  # what judges without Dagster has names of its own
         found.append(slack.button("View the run", _address(base_url, "runs", alert.run_id)))
     if base_url:
         found.append(slack.button("View the asset", _address(base_url, "assets", *alert.asset.split("/"))))
