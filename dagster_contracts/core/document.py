@@ -105,6 +105,8 @@ class _Composer:
             return self._document()
         except yaml.MarkedYAMLError as broken:
             mark = broken.problem_mark or broken.context_mark
+            if "nesting depth" in str(broken.problem):  # the parser's own limit, of some versions, is met before ours
+                raise self._refused(f"nested deeper than {MAX_DEPTH} levels", mark) from None
             context = f" ({broken.context})" if broken.context else ""
             raise self._refused(f"not readable as YAML: {broken.problem}{context}", mark) from None
         except yaml.YAMLError as broken:

@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 
 from dagster_contracts.core.alerts import Alert
-from dagster_contracts.core.errors import ContractError, DeliveryFailed
+from dagster_contracts.core.errors import DeliveryFailed
 from dagster_contracts.plugin.site import RESOURCE, Site
 from dagster_contracts.relay import Outage, Relay
 from dagster_contracts.sinks.slack import SlackAlerts
@@ -55,9 +55,7 @@ def make_slack_on_breaker_sensor(
         required_resource_keys={RESOURCE},
     )
     def slack_on_breaker(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        site: Site | None = getattr(context.resources, RESOURCE, None)
-        if site is None:
-            raise ContractError(f"{name} knows no contracts; give the Definitions with this sensor to with_contracts")
+        site: Site = getattr(context.resources, RESOURCE)  # put there by with_contracts; without it Dagster refuses the sensor
         store = site.gate(context.instance).store
         (told,) = Relay(store, [alerts.beside(store, site.readers())], outages=outages).tick()
         return dg.SkipReason(str(told) if told.events or told.failure is not None else "no event is waiting")

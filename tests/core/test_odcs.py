@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from dagster_contracts.core import odcs
 from dagster_contracts.core.conformance import Schema
-from dagster_contracts.core.contract import BreakerPolicy, Confidence, Contract, Fallback, Operator, Property, Severity, Window
+from dagster_contracts.core.contract import BreakerPolicy, Confidence, Contact, Contract, Fallback, Operator, Property, Severity, Window
 from dagster_contracts.core.document import MAX_ALIASED_NODES, MAX_DEPTH, read
 from dagster_contracts.core.errors import ContractError, ContractInvalid, ContractSyntaxError, Problem
 from dagster_contracts.core.standard import NEWEST, VERSIONS, schema
@@ -187,6 +187,7 @@ def test_the_policy_is_read() -> None:
         admit_when_unavailable=True,
         heal=False,
         consumers={"fraud_scores": Fallback.HALT},
+        contact=Contact(owner="bob", team="risk-data"),
     )
     assert found.accepts("fraud_scores") is Confidence.FULL
 

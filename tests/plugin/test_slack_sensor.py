@@ -6,7 +6,6 @@ import dagster as dg
 import pytest
 
 from dagster_contracts import make_slack_on_breaker_sensor
-from dagster_contracts.core.errors import ContractError
 from dagster_contracts.sinks.slack import SlackAlerts
 from tests.plugin.lab import Vendor, World, a_consumer, a_feed, contract_text, day, governed
 from tests.sinks.test_slack import text_of
@@ -73,9 +72,9 @@ def test_it_is_off_until_it_is_switched_on() -> None:
     assert "xoxb" not in repr(made)
 
 
-def test_without_with_contracts_it_says_what_to_do() -> None:
+def test_without_with_contracts_it_is_refused() -> None:
     made = make_slack_on_breaker_sensor("#alerts", "xoxb-x")
-    with pytest.raises(ContractError, match="give the Definitions with this sensor to with_contracts"):
+    with pytest.raises(dg.DagsterInvalidDefinitionError, match="'contracts' required by sensor 'slack_on_breaker'"):
         made(dg.build_sensor_context())
 
 

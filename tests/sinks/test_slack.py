@@ -86,7 +86,6 @@ def test_an_incident_is_one_thread(slack: Slack) -> None:
         "risk=57",
         "ana, Credit",
         "https://runbooks.test/feed",
-        "https://dagster.test/runs/run%202",
         "https://dagster.test/assets/feed",
         "2026-01-07 12:00Z",
         "batches failed: 1",

@@ -159,6 +159,16 @@ def test_blocks_of_the_users_own_are_cut() -> None:
     assert problems(within(made)) == []
 
 
+def test_a_run_of_dagster_has_a_button_and_a_micro_batch_has_none() -> None:
+    def urls(run: str) -> list[str]:
+        alert = Alert("feed#1", Topic.INCIDENT, "feed", "", AT, run_id=run)
+        return [element["url"] for block in blocks.buttons(alert, "https://dagster.test") for element in block["elements"]]
+
+    run = "6f1c2a3e-0b1d-4c58-9a55-0c3f1d2e4b6a"
+    assert f"https://dagster.test/runs/{run}" in urls(run)
+    assert [url for url in urls("orders/0/000000000000000-000000000000999") if "/runs/" in url] == []
+
+
 @pytest.mark.parametrize("run", ["../../evil", "a b?c#d", "\ud800", "x" * 4000])
 def test_a_run_id_cannot_leave_the_address_of_runs(run: str) -> None:
     alert = Alert("feed#1", Topic.INCIDENT, "feed", "", AT, run_id=run)

@@ -25,8 +25,9 @@ from tests.store.values import DAY, T0, batch, breaker, output, review, route, t
 HOSTILE = "x'); DROP TABLE contracts_breakers; --\"%s:p$1"
 _TAKES_SQL = {"text", "literal_column", "exec_driver_sql", "execute", "DDL"}
 
-# The only text that is put together: names of parts and roles that stand in the same module, and the grants, whose names are quoted.
-PUT_TOGETHER = {("questions.py", "literal_column")}
+# The only text that is put together: names of parts and roles that stand in the same module, words of letters and underscores alone, and
+# the grants, whose names are quoted.
+PUT_TOGETHER = {("questions.py", "literal_column"), ("statement.py", "literal_column")}
 
 
 def test_no_statement_is_put_together_from_text() -> None:
