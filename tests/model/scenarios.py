@@ -117,7 +117,7 @@ SCENARIOS = (
         POLICY,
         begun=(deliver(1, "good"), deliver(2, "bad")),
         newest=LAX,
-        least=8_100,
+        least=4_100,
     ),
     Scenario(
         "two passing probes close",
