@@ -21,7 +21,7 @@ from dagster_contracts import telemetry
 from dagster_contracts.core import breaker as machine
 from dagster_contracts.core import events, references, route
 from dagster_contracts.core.breaker import Breaker, Judged, Refused, State, Step, asset_of
-from dagster_contracts.core.contract import Confidence, least
+from dagster_contracts.core.contract import BreakerPolicy, Confidence, least
 from dagster_contracts.core.deliveries import is_new
 from dagster_contracts.core.errors import LostRace, StoreUnavailable
 from dagster_contracts.core.judge import with_findings
@@ -245,11 +245,12 @@ class Gate:
         *,
         accepts: Confidence | None,
         terms: Terms | None,
+        omits: bool = False,
     ) -> Route:
         """What `consumer` reads for one partition of `upstream`: decided once per step attempt, and remembered.
 
         `accepts` None: the contract's word for this consumer. `terms` None: the upstream has no contract here; a breaker in the
-        store (of another code location) counts all the same.
+        store (of another code location) counts all the same. `omits`: it reads all partitions as one, and can do without this one.
         """
         key = terms.breaker_key(requested) if terms else upstream
         try:
@@ -259,6 +260,9 @@ class Gate:
             if grounds.kept is not None:
                 return grounds.kept
             decided = self._decide(grounds, consumer, upstream, requested, accepts, terms, key)
+            if omits:
+                policy = _policy(grounds.snapshot, terms)
+                decided = route.left_out(decided, accepts or (policy.accepts(consumer) if policy else Confidence.FULL))
             return self._keep(step, consumer, decided)
         except StoreUnavailable as error:
             admit = terms is not None and terms.policy.admit_when_unavailable
@@ -299,7 +303,7 @@ class Gate:
         key: str,
     ) -> Route:
         snapshot = grounds.snapshot
-        policy = snapshot.breaker.policy if snapshot.breaker else terms.policy if terms else None
+        policy = _policy(snapshot, terms)
         if policy is None:
             return route.decide_output(grounds.output, asset=upstream, requested=requested, accepts=accepts or Confidence.FULL)
         accepted = accepts or policy.accepts(consumer)
@@ -488,3 +492,8 @@ def _is_overtaken(terms: Terms, breaker: Breaker) -> bool:
 
 def _keys(inputs: Sequence[Route]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(item.breaker_key for item in inputs if item.breaker_key is not None))[:1]
+
+
+def _policy(snapshot: Snapshot, terms: Terms | None) -> BreakerPolicy | None:
+    """The policy in force: the breaker's own, before its first batch that of the contract."""
+    return snapshot.breaker.policy if snapshot.breaker else terms.policy if terms else None

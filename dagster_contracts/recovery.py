@@ -17,6 +17,7 @@ from dagster_contracts.core.contract import BreakerPolicy, Confidence
 from dagster_contracts.core.errors import UsageError, did_you_mean
 from dagster_contracts.core.events import EventType
 from dagster_contracts.core.ledger import FALLEN, Batch, Output, Partition, Release, Route, RouteKind, Status
+from dagster_contracts.core.route import is_left_out
 from dagster_contracts.core.snapshot import Change, Snapshot, may_be_released
 from dagster_contracts.gate import Gate
 from dagster_contracts.judgement import Terms, change_of
@@ -127,7 +128,7 @@ def due_healings(gate: Gate, assets: Iterable[str] | None = None) -> list[DueHea
 
 
 def _whole(then: Route, now: Route) -> bool:
-    unjudged = then.kind is RouteKind.UNJUDGED and now.kind is RouteKind.UNJUDGED
+    unjudged = now.kind is RouteKind.UNJUDGED and (then.kind is RouteKind.UNJUDGED or is_left_out(then))
     return now.confidence is Confidence.FULL and (now.kind is RouteKind.FRESH or unjudged)
 
 

@@ -123,6 +123,8 @@ def _read(route: Route) -> str:
     match route.kind:
         case RouteKind.FRESH:
             return f"read {asked}, fresh"
+        case RouteKind.LAST_GOOD if route.served is None:
+            return f"read {route.upstream} without [{route.requested}]"
         case RouteKind.LAST_GOOD:
             return f"read the last good data of {route.upstream}, [{route.served}], instead of [{route.requested}]"
         case RouteKind.LOW_CONFIDENCE:

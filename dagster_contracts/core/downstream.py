@@ -77,7 +77,7 @@ def of_route(consumer: str, route: Route) -> Reading:
     words = {
         RouteKind.FRESH: "fresh data",
         RouteKind.UNJUDGED: "data that was never judged",
-        RouteKind.LAST_GOOD: f"the last good data{served}",
+        RouteKind.LAST_GOOD: f"the last good data{served or (' without it' if route.served is None else '')}",
         RouteKind.LOW_CONFIDENCE: f"the refused data{served}, marked low",
         RouteKind.HALTED: "nothing: it is halted",
     }

@@ -67,6 +67,50 @@ def unavailable(asset: str, requested: Partition, breaker_key: str, problem: str
     return Route(asset, requested, RouteKind.HALTED, None, breaker_key=breaker_key, reason=reason)
 
 
+def left_out(route: Route, accepts: Confidence) -> Route:
+    """Where all partitions are read as one: what cannot be read in its own place is left out by a consumer that accepts less than full.
+
+    Its route is the last good data without that partition: `served` is None.
+    """
+    in_its_place = route.served == route.requested and route.staged in (None, IN_PLACE)
+    if in_its_place or accepts is Confidence.FULL:
+        return route
+    reason = f"[{route.requested}] was left out. {route.reason}"
+    bare = replace(route, served=None, batch_id=None, staged=None, reason=reason)
+    return replace(bare, kind=RouteKind.LAST_GOOD, confidence=Confidence.STALE)
+
+
+def is_left_out(route: Route) -> bool:
+    return route.kind is RouteKind.LAST_GOOD and route.served is None
+
+
+def of_several(routes: list[Route], *, omits: bool) -> list[Route]:
+    """Partitions that are read as one value: where one of them is not fresh the input halts, unless it `omits` it and others are left."""
+    if len(routes) == 1 or (omits and any(route.served is not None for route in routes)):
+        return routes
+    return [
+        route
+        if route.kind in (RouteKind.FRESH, RouteKind.UNJUDGED)
+        else replace(
+            route,
+            kind=RouteKind.HALTED,
+            confidence=None,
+            served=None,
+            reason=f"{len(routes)} partitions of {route.upstream} are read as one, and [{route.requested}] is not fresh. {route.reason}",
+        )
+        for route in routes
+    ]
+
+
+def misaligned(routes: Iterable[Route]) -> dict[Partition, tuple[Route, ...]]:
+    """By partition asked for: the routes of several upstreams that were served different ones for it."""
+    asked: dict[Partition, list[Route]] = {}
+    for route in routes:
+        if route.requested.key is not None and route.confidence is not None:
+            asked.setdefault(route.requested, []).append(route)
+    return {place: tuple(several) for place, several in asked.items() if len({route.served for route in several}) > 1}
+
+
 def strictest(routes: Iterable[Route]) -> Route | None:
     """The route that leaves the least confidence; halted before all others. None for none."""
     return min(routes, key=lambda route: 0 if route.confidence is None else route.confidence.rank, default=None)

@@ -11,6 +11,7 @@ from dagster_contracts.core.breaker import enforced_open, failures
 from dagster_contracts.core.contract import least
 from dagster_contracts.core.inert import LINE, shown
 from dagster_contracts.core.ledger import Route, RouteKind, Status
+from dagster_contracts.core.route import is_left_out, misaligned
 from dagster_contracts.core.verdict import Outcome, Verdict
 from dagster_contracts.judgement import Judgement, Terms
 from dagster_contracts.ports import Division
@@ -27,15 +28,21 @@ def with_routes(event: OutputT, routes: Sequence[Route]) -> OutputT:
     metadata: dict[str, Any] = {CONFIDENCE: str(confidence), "contracts/served": _table_of_routes(routes)}
     fallback: list[Route] = [route for route in routes if route.kind not in (RouteKind.FRESH, RouteKind.UNJUDGED)]
     if fallback:
-        metadata["contracts/served_partition"] = ", ".join(f"{route.upstream} [{route.served}]" for route in fallback)
+        metadata["contracts/served_partition"] = ", ".join(map(_read, fallback))
         metadata["contracts/breaker"] = ", ".join(dict.fromkeys(route.breaker_key for route in fallback if route.breaker_key))
         metadata["contracts/contract_version"] = ", ".join(dict.fromkeys(r.contract_version for r in fallback if r.contract_version))
+    if apart := misaligned(routes):
+        metadata["contracts/misaligned"] = "; ".join(f"[{place}]: {', '.join(map(_read, several))}" for place, several in apart.items())
     if why := next((route.reason for route in [*fallback, *routes] if route.reason), ""):
         metadata["contracts/why"] = why  # of a fallback; or, of fresh data, who released it despite its verdict
     tags = {CONFIDENCE: str(confidence)}
     if any(route.kind is not RouteKind.FRESH for route in routes):
         tags["contracts/route"] = "-".join(sorted({str(route.kind) for route in routes}))
     return _extended(event, inert(metadata), tags)
+
+
+def _read(route: Route) -> str:
+    return f"{route.upstream} without [{route.requested}]" if is_left_out(route) else f"{route.upstream} [{route.served}]"
 
 
 def fallback_of(routes: Sequence[Route]) -> tuple[str, ...]:

@@ -322,6 +322,12 @@ def mapping_to(step: StepExecutionContext, assets: dg.AssetsDefinition, upstream
     return assets.infer_partition_mapping((readers or list(assets.keys))[0], upstream, partitions_def_of(step, upstream))
 
 
+def reads_all(step: StepExecutionContext, upstream: dg.AssetKey) -> bool:
+    """Whether the assets of a step are made from all partitions of an upstream, whichever there are."""
+    assets = assets_of_step(step)
+    return assets is not None and isinstance(mapping_to(step, assets, upstream), dg.AllPartitionMapping)
+
+
 def mapped_partitions(step: StepExecutionContext, assets: dg.AssetsDefinition, upstream: dg.AssetKey) -> list[str]:
     """The partitions of an upstream that the partitions of this run are made from."""
     above, own = partitions_def_of(step, upstream), step.entity_partitions_def if step.has_partitions else None

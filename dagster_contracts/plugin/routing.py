@@ -15,6 +15,7 @@ import dagster as dg
 from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.errors import StoreUnavailable
 from dagster_contracts.core.ledger import IN_PLACE, Partition, Route, StepKey
+from dagster_contracts.core.route import of_several
 from dagster_contracts.plugin import private, storage
 from dagster_contracts.plugin.frames import joined
 from dagster_contracts.plugin.partitions import partition_of
@@ -105,13 +106,17 @@ class RoutedInput:
         self.upstream = context.asset_key.to_user_string()
 
     def routes(self) -> list[Route]:
-        """Decide (or recall) the route of every partition asked for."""
+        """Decide (or recall) the route of every partition asked for. Several that are read as one all halt where one of them is not to be
+        had, unless the input reads all that there are."""
         partitions = self.context.asset_partitions_def if self.context.has_asset_partitions else None
         keys: Sequence[str | None] = list(self.context.asset_partition_keys) if partitions else [None]
         step = self.context.step_context
         ask = getattr(self.manager.wrapped, "version_at", None)
         site, own = self.manager.site, self.consumers
-        return [decide(site, step, own, self.upstream, partition_of(key, partitions), version_at=ask) for key in keys]
+        omits = len(keys) > 1 and private.reads_all(step, self.context.asset_key)
+        places = [partition_of(key, partitions) for key in keys]
+        decided = [decide(site, step, own, self.upstream, place, omits=omits, version_at=ask) for place in places]
+        return of_several(decided, omits=omits)
 
     def load(self, routes: Sequence[Route], dagster_type: Any) -> Any:
         """Read what the routes say. None of them is halted."""
@@ -122,9 +127,12 @@ class RoutedInput:
             partitions = [route.served.key for route in routes if route.served is not None and route.served.key is not None]
         context = private.redirected(self.context, place=place, partitions=partitions or None, dagster_type=dagster_type)
         parts = private.in_ranges(context) if private.reads_by_range(self.manager.wrapped) else [context]
-        if len(parts) == 1:
-            return self.manager.wrapped.load_input(context)
-        return joined([self.manager.wrapped.load_input(part) for part in parts])
+        if len(parts) != 1:
+            return joined([self.manager.wrapped.load_input(part) for part in parts])
+        value = self.manager.wrapped.load_input(context)
+        alone = len(routes) > 1 and partitions is not None and len(partitions) == 1
+        # Dagster's file managers give a dict of several partitions, and the bare value of a single one.
+        return {partitions[0]: value} if alone and partitions and isinstance(self.manager.wrapped, dg.UPathIOManager) else value
 
 
 def reads_stored(site: Site, step: Any) -> bool:
@@ -172,15 +180,17 @@ def decide(
     requested: Partition,
     *,
     substitutes: bool = True,
+    omits: bool = False,
     version_at: storage.VersionAt | None = None,
 ) -> Route:
-    """The route of one step to one partition of an upstream. `substitutes` False: the step reads by itself, only the live place."""
+    """The route of one step to one partition of an upstream. `substitutes` False: the step reads by itself, only the live place. `omits`:
+    it reads all partitions, and can do without this one."""
     accepts = site.accepts(consumers, upstream)
     terms = site.terms.get(upstream)
     if not substitutes and (terms is not None or upstream not in site.parents):
         accepts = Confidence.FULL
     gate = site.gate(step.instance, version_at)
-    return gate.route(step_key(step), consumers[0], upstream, requested, accepts=accepts, terms=terms)
+    return gate.route(step_key(step), consumers[0], upstream, requested, accepts=accepts, terms=terms, omits=omits)
 
 
 def _text(value: Any) -> str:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import dagster as dg
@@ -119,7 +118,7 @@ class GatedStep:
     def inputs(self, given: Mapping[str, Any], declared: Mapping[str, Any]) -> dict[str, Any]:
         """Decide every route, halt or load. Raises dg.Failure where the step may not read."""
         waiting = {name: value for name, value in given.items() if isinstance(value, RoutedInput)}
-        decided = {name: _whole(value.routes()) for name, value in waiting.items()}
+        decided = {name: value.routes() for name, value in waiting.items()}
         routes = [route for several in decided.values() for route in several] + self._routes_of_others(waiting)
         self.routes = routes
         if any(route.kind is RouteKind.HALTED for route in routes):
@@ -498,20 +497,3 @@ def _is_owed(out: dg.Out) -> bool:
 
 def _fingerprint(batch: Batch) -> str:
     return f"b{hashlib.sha256(batch.id.encode()).hexdigest()[:12]}"
-
-
-def _whole(routes: list[Route]) -> list[Route]:
-    """Several partitions read as one value cannot be swapped one by one: if one of them is not there, the input halts."""
-    if len(routes) == 1:
-        return routes
-    return [
-        replace(
-            route,
-            kind=RouteKind.HALTED,
-            confidence=None,
-            reason=f"{len(routes)} partitions of {route.upstream} are read as one, and [{route.requested}] is not fresh. {route.reason}",
-        )
-        if route.kind not in (RouteKind.FRESH, RouteKind.UNJUDGED)
-        else route
-        for route in routes
-    ]

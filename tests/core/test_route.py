@@ -13,7 +13,7 @@ from dagster_contracts.core import breaker as machine
 from dagster_contracts.core.breaker import Breaker, Judged, OverrideKind
 from dagster_contracts.core.contract import BreakerPolicy, Clause, Confidence, Severity
 from dagster_contracts.core.ledger import UNPARTITIONED, Batch, Output, OutputStatus, Partition, Release, Route, RouteKind, Status
-from dagster_contracts.core.route import decide, decide_output, strictest, unavailable
+from dagster_contracts.core.route import decide, decide_output, left_out, misaligned, of_several, strictest, unavailable
 from dagster_contracts.core.snapshot import Change, Snapshot, may_be_released
 from dagster_contracts.core.verdict import Finding, Outcome, Verdict
 from dagster_contracts.ports import FixedClock
@@ -439,3 +439,26 @@ def test_an_output_is_at_most_as_confident_as_its_least_input(made_of: list[Conf
     else:
         assert worst.confidence is not None
         assert all(worst.confidence.rank <= confidence.rank for confidence in made_of if confidence)
+
+
+def test_of_all_partitions_those_that_cannot_be_read_in_their_place_are_left_out() -> None:
+    asked, before = Partition("b"), Partition("a")
+    good = Route("feed", before, RouteKind.FRESH, Confidence.FULL, served=before)
+    moved = Route("feed", asked, RouteKind.LAST_GOOD, Confidence.STALE, served=before, batch_id="x", reason="open")
+    low = Route("feed", asked, RouteKind.LOW_CONFIDENCE, Confidence.LOW, served=asked, staged="f00")
+    assert left_out(good, Confidence.STALE) == good
+    for each in (moved, low):
+        out = left_out(each, Confidence.STALE)
+        assert (out.kind, out.confidence, out.served, out.staged, out.batch_id) == (RouteKind.LAST_GOOD, Confidence.STALE, None, None, None)
+        assert left_out(each, Confidence.FULL) == each
+        assert of_several([good, out], omits=True) == [good, out]
+        assert [item.kind for item in of_several([out, out], omits=True)] == [RouteKind.HALTED] * 2, "none is left"
+    assert [item.kind for item in of_several([good, moved], omits=False)] == [RouteKind.FRESH, RouteKind.HALTED]
+
+
+def test_inputs_that_are_served_different_partitions_for_one_are_misaligned() -> None:
+    asked, before = Partition("b"), Partition("a")
+    fresh = Route("orders", asked, RouteKind.FRESH, Confidence.FULL, served=asked)
+    moved = Route("feed", asked, RouteKind.LAST_GOOD, Confidence.STALE, served=before)
+    assert misaligned([fresh, moved]) == {asked: (fresh, moved)}
+    assert misaligned([fresh, Route("feed", asked, RouteKind.FRESH, Confidence.FULL, served=asked)]) == {}

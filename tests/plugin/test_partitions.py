@@ -10,8 +10,10 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from dagster_contracts import BreakerResource, with_contracts
+from dagster_contracts import BreakerResource, recovery, with_contracts
 from dagster_contracts.core.breaker import State
+from dagster_contracts.engines.local import default_engine
+from dagster_contracts.gate import Gate
 from tests.plugin.lab import DAYS, Ran, Vendor, World, a_consumer, a_feed, contract_text, day, governed, value_of
 
 STATIC = dg.StaticPartitionsDefinition(["a", "b", "c"])
@@ -185,17 +187,17 @@ def test_a_partitioned_consumer_of_an_unpartitioned_feed(tmp_path: Path) -> None
 
 
 def test_an_unpartitioned_consumer_of_a_partitioned_feed(tmp_path: Path) -> None:
-    """It reads all partitions as one value: while one of them is refused, it halts."""
+    """It reads all partitions as one value: one that is refused is left out, and it is made again when that one is there."""
     vendor = Vendor()
 
-    def whole() -> Any:
-        @dg.asset(metadata={"contracts/accepts": "stale"}, ins={"feed": dg.AssetIn(metadata={"allow_missing_partitions": True})})
-        def whole(feed: dict[str, pd.DataFrame]) -> list[str]:
+    def reader(name: str, accepts: str) -> Callable[[], Any]:
+        @dg.asset(name=name, metadata={"contracts/accepts": accepts}, ins={"feed": dg.AssetIn(metadata={"allow_missing_partitions": True})})
+        def each(feed: dict[str, pd.DataFrame]) -> list[str]:
             return sorted(feed)
 
-        return whole
+        return lambda: each
 
-    with _world(tmp_path, vendor, whole, feed=DAYS) as world:
+    with _world(tmp_path, vendor, reader("whole", "stale"), reader("strict", "full"), feed=DAYS) as world:
         for number in (1, 2):
             assert world.run("feed", partition=day(number)).failures == {}
         assert world.run("whole").failures == {}
@@ -203,7 +205,46 @@ def test_an_unpartitioned_consumer_of_a_partitioned_feed(tmp_path: Path) -> None
         world.at(3, 6)
         vendor.bad.add(day(3))
         world.run("feed", partition=day(3))
-        assert f"[{day(3)}] is not fresh" in world.run("whole").failures["whole"]
+        ran = world.run("whole", "strict")
+        assert f"strict may not read feed [{day(3)}]" in ran.failures["strict"]
+        assert value_of(world, "whole") == [day(1), day(2)]
+        made = ran.materialized("whole")
+        assert made is not None
+        assert (made.tags or {})["contracts/confidence"] == "stale"
+        assert f"feed without [{day(3)}]" in str(made.metadata["contracts/served_partition"].value)
+        given = {str(route.requested): route for route in world.ledger().output("whole", None).inputs}  # type: ignore[union-attr]
+        assert len(given) == 10
+        assert given[day(2)].served == given[day(2)].requested
+        assert given[day(3)].served is None
+
+        vendor.bad.clear()
+        world.at(3, 13)
+        world.run("feed", partition=day(3))
+        due = recovery.due_healings(Gate(world.ledger(), default_engine()))
+        assert [item.output.asset for item in due] == ["whole"], "days that were never judged do not keep it waiting"
+        assert world.run("whole", "strict").failures == {}
+        assert value_of(world, "whole") == [day(1), day(2), day(3)]
+
+
+def test_of_all_partitions_one_may_be_left_or_none(tmp_path: Path) -> None:
+    """A single one is handed on as one of several; where none is left, the consumer halts."""
+    vendor = Vendor()
+
+    @dg.asset(metadata={"contracts/accepts": "stale"})
+    def whole(feed: dict[str, pd.DataFrame]) -> list[str]:
+        return sorted(feed)
+
+    pair = dg.StaticPartitionsDefinition(["a", "b"])
+    with _world(tmp_path, vendor, lambda: whole, feed=pair) as world:
+        vendor.bad.update({"a", "b"})
+        world.run("feed", partition="b")
+        world.run("feed", partition="a")
+        assert "[a] is not fresh" in world.run("whole").failures["whole"]
+        vendor.bad.discard("a")
+        world.at(1, 13)
+        world.run("feed", partition="a")
+        assert world.run("whole").failures == {}
+        assert value_of(world, "whole") == ["a"]
 
 
 def test_a_window_moves_back_whole_or_halts(tmp_path: Path) -> None:
