@@ -106,7 +106,7 @@ def test_one_breaker_for_each_value_of_a_dimension(tmp_path: Path) -> None:
         assert _served(world, "stale", key(2, "acme")) == [key(1, "acme")], "never another vendor's data"
         assert best.failures == {}
         assert _confidence(best, "full") == "full"
-        assert best.checks("feed")["contract_breaker"] is True
+        assert best.checks("feed")["contract_breaker"] is False, "it shows the worst of the breakers of its asset"
 
         world.at(3, 6)
         vendor.bad.clear()
