@@ -18,6 +18,7 @@ from dagster_contracts.cli import (
     contracts,
     dagster,
     database,
+    diff,
     expectations,
     profiles,
     prune,
@@ -34,7 +35,7 @@ UNKNOWN = 2  # never 1, which is what `test` says of bad data
 _EPILOG = """\b
 Exit codes:
   0  done; the contracts are right; the data passes (pass or warn)
-  1  lint found problems; the data fails the contract
+  1  lint found problems; the data fails the contract; diff: the version says too little
   2  bad usage, could not be measured or done, store out of reach"""
 
 
@@ -66,6 +67,7 @@ app = typer.Typer(
 app.command("lint")(contracts.lint)
 app.command("test")(contracts.judge_file)
 app.command("profile")(profiles.profile)
+app.command("diff")(diff.diff)
 app.command("docs")(expectations.docs)
 app.command("status")(status.status)
 app.command("why")(why.why)

@@ -1,0 +1,357 @@
+"""Two versions of a contract -> every change between them, and whether the version says enough of it. Pure.
+
+The two are compared by what is judged: by the rules of their plans (compile.py), so that whatever an engine measures is compared, however
+it is written. A refusing rule of the old version is kept where any refusing rule of the new one implies it (compat_rules.py). That makes
+"safe for consumers" a promise: what passes under the new version would have passed under the old one.
+
+What no rule stands for (texts, unexecuted promises, breaker policy) is compared as written. Nothing is guessed: a column that went and
+one that came are two changes, with the hint that they may be a rename.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from enum import StrEnum
+from itertools import chain
+
+from dagster_contracts.core.compat_kinds import KINDS, Change, Impact
+from dagster_contracts.core.compat_policy import policy_changes
+from dagster_contracts.core.compat_rules import Implied, implies
+from dagster_contracts.core.compile import compile_plan
+from dagster_contracts.core.contract import Contract, Property, QualityRule, SchemaObject, ServiceLevel, Severity
+from dagster_contracts.core.errors import UsageError
+from dagster_contracts.core.extension import is_ours
+from dagster_contracts.core.odcs_quality import is_great_expectations
+from dagster_contracts.core.plan import Check, Closed, Fresh, Plan, Present, Retained, Rule, Stored, Within
+from dagster_contracts.core.service_levels import promises
+from dagster_contracts.core.versions import Step, step
+from dagster_contracts.core.wording import expected_age, expected_count
+
+RENAME = (
+    "perhaps a rename to {name}: expand (deliver both, the old one deprecated with deprecatedUntil), migrate its readers, "
+    "then contract (remove the old one, with a major version)"
+)
+
+
+class Mode(StrEnum):
+    """Who must not be broken. BACKWARD: consumers of the old version read new data; FORWARD: the new version accepts old data."""
+
+    BACKWARD = "backward"
+    FORWARD = "forward"
+    FULL = "full"
+    BACKWARD_TRANSITIVE = "backward_transitive"
+    FORWARD_TRANSITIVE = "forward_transitive"
+    FULL_TRANSITIVE = "full_transitive"
+
+    @property
+    def transitive(self) -> bool:
+        return self.value.endswith("_transitive")
+
+    def impact(self, change: Change) -> Impact:
+        match self.value.removesuffix("_transitive"):
+            case "backward":
+                return change.consumer
+            case "forward":
+                return change.producer
+        return max(change.consumer, change.producer)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What changed from one version to another. `problems` say what is wrong with the new version number; empty: nothing is."""
+
+    old: Contract
+    new: Contract
+    mode: Mode
+    changes: tuple[Change, ...]
+    step: Step
+    needed: Step
+    problems: tuple[str, ...]
+
+
+def compare(old: Contract, new: Contract, mode: Mode = Mode.BACKWARD) -> Comparison:
+    """Raises UsageError where the two are of different contracts, ContractError where a version is no MAJOR.MINOR.PATCH."""
+    if old.id != new.id:
+        raise UsageError(
+            f'{old.source} is of contract "{old.id}" and {new.source} of "{new.id}"; only versions of one contract are compared: '
+            "give both the same id"
+        )
+    changes = tuple(dict.fromkeys(chain(_objects(old, new), _levels(old, new), policy_changes(old.policy, new.policy), _texts(old, new))))
+    taken = step(old.version, new.version)
+    needed = _needed(changes, mode, old.content_hash != new.content_hash)
+    return Comparison(old, new, mode, changes, taken, needed, tuple(_problems(old, new, taken, needed)))
+
+
+def _needed(changes: Sequence[Change], mode: Mode, written: bool) -> Step:
+    worst = max((mode.impact(change) for change in changes), default=None)
+    if worst is None:
+        return Step.PATCH if written else Step.NONE
+    return {Impact.SAFE: Step.PATCH, Impact.RISKY: Step.MINOR, Impact.BREAKING: Step.MAJOR}[worst]
+
+
+def _problems(old: Contract, new: Contract, taken: Step, needed: Step) -> Iterator[str]:
+    if taken is Step.BACKWARDS:
+        yield f"the version goes backwards, from {old.version} to {new.version}; give it a later one"
+    elif taken is Step.NONE and needed > Step.NONE:
+        yield f"the content has changed and the version {new.version} has not; a version is never changed: raise it ({needed.word})"
+    elif taken < needed:
+        told = {Step.MAJOR: "a breaking change needs a major version", Step.MINOR: "a risky change needs at least a minor version"}
+        yield f"{told.get(needed, 'a change needs a later version')}; {old.version} to {new.version} is a {taken.word} one"
+
+
+# --- objects -------------------------------------------------------------------------------------------------------
+
+
+def _objects(old: Contract, new: Contract) -> Iterator[Change]:
+    before, after = ({obj.name: obj for obj in contract.objects} for contract in (old, new))
+    for name in before.keys() - after.keys():
+        yield Change(KINDS["object.removed"], name, "there")
+    for name in after.keys() - before.keys():
+        yield Change(KINDS["object.added"], name, None, "there")
+    for name in before:
+        if name in after:
+            yield from _Pair(before[name], after[name], compile_plan(old, before[name]), compile_plan(new, after[name])).changes()
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """One object in both versions."""
+
+    old: SchemaObject
+    new: SchemaObject
+    old_plan: Plan
+    new_plan: Plan
+
+    def changes(self) -> Iterator[Change]:
+        before, after = _columns(self.old), _columns(self.new)
+        gone, come = _outermost(before.keys() - after.keys()), _outermost(after.keys() - before.keys())
+        for path in sorted(gone):
+            likely = [name for name in sorted(come) if _alike(before[path], after[name]) and _parent(name) == _parent(path)]
+            hint = RENAME.format(name=" or ".join(likely)) if likely else None
+            yield Change(KINDS["property.removed"], self._at(path), before[path].logical_type or "there", None, hint)
+        for path in sorted(come):
+            yield Change(KINDS["property.added"], self._at(path), None, after[path].logical_type or "there")
+        kept = [(path, before[path], after[path]) for path in before if path in after]
+        for path, one, other in kept:
+            yield from self._property(path, one, other)
+        deprecation = {f"{path}.{end}" for path, a, b in kept if a.deprecated != b.deprecated for end in ("present", "deprecated")}
+        told = (*gone, *come)
+        ruled = list(self._rules(told, deprecation))
+        yield from ruled
+        yield from self._written(kept, {change.place for change in ruled})
+        yield from self._object()
+
+    def _at(self, path: str) -> str:
+        return f"{self.old.name}.{path}"
+
+    def _property(self, path: str, old: Property, new: Property) -> Iterator[Change]:
+        if old.deprecated != new.deprecated:
+            last = f"deprecated until {new.deprecated_until}" if new.deprecated_until else "deprecated"
+            kind = KINDS["property.deprecated" if new.deprecated else "property.restored"]
+            yield Change(kind, self._at(path), "there", last) if new.deprecated else Change(kind, self._at(path), "deprecated", "there")
+        elif old.deprecated_until != new.deprecated_until:
+            yield Change(KINDS["property.deprecatedUntil"], self._at(path), _text(old.deprecated_until), _text(new.deprecated_until))
+        for name in ("classification", "computed"):
+            if (before := getattr(old, name)) != (after := getattr(new, name)):
+                yield Change(KINDS[f"property.{name}"], f"{self._at(path)}", _text(before), _text(after))
+        for name in ("description", "tags"):
+            if (before := getattr(old, name)) != (after := getattr(new, name)):
+                yield Change(KINDS["text.changed"], f"{self._at(path)}.{name}", _text(before), _text(after))
+
+    # --- rules
+
+    def _rules(self, told: Sequence[str], deprecation: set[str]) -> Iterator[Change]:
+        before, after = ({rule.id: rule for rule in plan.rules} for plan in (self.old_plan, self.new_plan))
+        for name in dict.fromkeys((*before, *after)):
+            old, new = before.get(name), after.get(name)
+            if old == new or name in deprecation or ((old is None or new is None) and _within_any(name, (old or new), told)):
+                continue
+            yield from self._rule(name, old, new)
+        yield from self._unjudged(told, deprecation)
+
+    def _rule(self, name: str, old: Rule | None, new: Rule | None) -> Iterator[Change]:
+        place = f"{self.old.name}.{name}"
+        was, now = (f"{_asked(rule)} ({rule.severity.value})" if rule else None for rule in (old, new))
+        if not any(rule is not None and rule.severity.refuses for rule in (old, new)):
+            if was != now or (old and new and old.check != new.check):
+                yield Change(KINDS["warning.changed"], place, was, now)
+            return
+        kept = self._kept(old, self.new_plan, new)
+        accepted = self._kept(new, self.old_plan, old)
+        kind = _JUDGED[kept, accepted]
+        if kind == "rule.rewritten" and old and new and old.severity != new.severity:
+            kind = "severity.lowered" if _ORDER.index(new.severity) > _ORDER.index(old.severity) else "severity.raised"
+        if kind == "rule.rewritten" and old and new and old.check == new.check:
+            if old.description != new.description:
+                yield Change(KINDS["text.changed"], f"{place}.description", old.description, new.description)
+            return
+        yield Change(KINDS[kind], place, was, now)
+
+    def _kept(self, rule: Rule | None, plan: Plan, same: Rule | None) -> Implied:
+        """Whether what passes under `plan` keeps `rule`; `same` is the rule of `plan` that has its id."""
+        if rule is None or not rule.severity.refuses:
+            return Implied.YES
+        refusing = [other.check for other in plan.rules if other.severity.refuses]
+        if any(implies(check, rule.check) is Implied.YES for check in refusing):
+            return Implied.YES
+        return implies(same.check, rule.check) if same is not None and same.severity.refuses else Implied.NO
+
+    def _unjudged(self, told: Sequence[str], deprecation: set[str]) -> Iterator[Change]:
+        before, after = ({item.rule: item for item in plan.not_executed} for plan in (self.old_plan, self.new_plan))
+        for name in dict.fromkeys((*before, *after)):
+            old, new = before.get(name), after.get(name)
+            if old != new and name not in deprecation and not ((old is None or new is None) and _below(name, told)):
+                yield Change(KINDS["unjudged.changed"], f"{self.old.name}.{name}", old.reason if old else None, new.reason if new else None)
+
+    # --- as written
+
+    def _written(self, kept: Sequence[tuple[str, Property, Property]], ruled: set[str]) -> Iterator[Change]:
+        for path, old, new in kept:
+            for option in sorted({*old.options, *new.options}):
+                before, after = old.options.get(option), new.options.get(option)
+                place = f"{self._at(path)}.{option}"
+                if before != after and not {place, f"{self._at(path)}.type"} & ruled:
+                    yield Change(KINDS["property.option"], place, _text(before), _text(after))
+            yield from _unread(self._at(path), old.quality, new.quality)
+        yield from _unread(self.old.name, self.old.quality, self.new.quality)
+
+    def _object(self) -> Iterator[Change]:
+        if self.old.asset != self.new.asset:
+            yield Change(KINDS["object.moved"], f"{self.old.name}.dagsterAsset", self.old.asset, self.new.asset)
+        for name, word in (("physical_name", "physicalName"), ("physical_type", "physicalType"), ("profiles", "profiles")):
+            if (before := getattr(self.old, name)) != (after := getattr(self.new, name)):
+                yield Change(KINDS["object.stored"], f"{self.old.name}.{word}", _text(before), _text(after))
+        if self.old.description != self.new.description:
+            yield Change(KINDS["text.changed"], f"{self.old.name}.description", self.old.description, self.new.description)
+
+
+_JUDGED = {
+    (Implied.YES, Implied.YES): "rule.rewritten",
+    (Implied.YES, Implied.NO): "rule.tightened",
+    (Implied.YES, Implied.UNKNOWN): "rule.mayTighten",
+    (Implied.NO, Implied.YES): "rule.loosened",
+    (Implied.NO, Implied.NO): "rule.moved",
+    (Implied.NO, Implied.UNKNOWN): "rule.partlyLoosened",
+    (Implied.UNKNOWN, Implied.YES): "rule.mayLoosen",
+    (Implied.UNKNOWN, Implied.NO): "rule.partlyTightened",
+    (Implied.UNKNOWN, Implied.UNKNOWN): "rule.incomparable",
+}
+_ORDER = tuple(Severity)  # the gravest first
+
+
+def _asked(rule: Rule) -> str:
+    """What a rule asks for, in words."""
+    match rule.check:
+        case Within(metric, threshold):
+            return expected_count(metric, threshold)
+        case Fresh(maximum_age=age):
+            return expected_age(age)
+        case Retained(maximum_age=age):
+            return expected_age(age, which="oldest")
+        case Present():
+            return "the column is there"
+        case Closed(columns=columns):
+            return f"no column beyond {', '.join(columns)}"
+        case Stored(physical_type=kind):
+            return kind
+    return _fields(rule.check)
+
+
+def _fields(check: Check) -> str:
+    told = [(part.name, _text(getattr(check, part.name))) for part in fields(check)]
+    return ", ".join(f"{name} {text}" for name, text in told if text is not None)
+
+
+def _unread(place: str, old: Sequence[QualityRule], new: Sequence[QualityRule]) -> Iterator[Change]:
+    """Rules for people or for other engines, which are compared as they are written."""
+    before, after = ([replace(rule, path="") for rule in rules if _unreadable(rule)] for rules in (old, new))
+    for rule in before:
+        if rule not in after:
+            yield Change(KINDS["unjudged.changed"], f"{place}.quality", _rule_text(rule), None)
+    for rule in after:
+        if rule not in before:
+            yield Change(KINDS["unjudged.changed"], f"{place}.quality", None, _rule_text(rule))
+
+
+def _unreadable(rule: QualityRule) -> bool:
+    return rule.type == "text" or (rule.type == "custom" and not is_ours(rule) and not is_great_expectations(rule.engine))
+
+
+def _levels(old: Contract, new: Contract) -> Iterator[Change]:
+    """Service levels that no batch is judged by, compared as they are written."""
+    before, after = (
+        [replace(level, path="") for level in contract.service_levels if _unpromised(level, contract)] for contract in (old, new)
+    )
+    for level in before:
+        if level not in after:
+            yield Change(KINDS["unjudged.changed"], f"slaProperties.{level.property}", _level_text(level), None)
+    for level in after:
+        if level not in before:
+            yield Change(KINDS["unjudged.changed"], f"slaProperties.{level.property}", None, _level_text(level))
+
+
+def _unpromised(level: ServiceLevel, contract: Contract) -> bool:
+    return not any(isinstance(promise, Rule) for obj in contract.objects for promise in promises(level, contract, obj))
+
+
+def _level_text(level: ServiceLevel) -> str:
+    parts = (level.value, level.value_ext, level.unit, level.schedule, level.element)
+    return " ".join(str(part) for part in parts if part is not None)
+
+
+def _rule_text(rule: QualityRule) -> str:
+    told = rule.description or rule.name or _text(rule.implementation) or rule.query
+    return f"{rule.type}: {told}" if told else rule.type
+
+
+def _texts(old: Contract, new: Contract) -> Iterator[Change]:
+    for name in ("status", "name", "description", "owner", "domain", "tags", "samples"):
+        if (before := getattr(old, name)) != (after := getattr(new, name)):
+            yield Change(KINDS["status.changed" if name == "status" else "text.changed"], name, _text(before), _text(after))
+
+
+# --- paths ---------------------------------------------------------------------------------------------------------
+
+
+def _columns(obj: SchemaObject) -> dict[str, Property]:
+    """Every property of an object, by its path in words."""
+    return dict(chain.from_iterable(_walk(prop.name, prop) for prop in obj.properties))
+
+
+def _walk(path: str, prop: Property) -> Iterator[tuple[str, Property]]:
+    yield path, prop
+    for inner in prop.properties:
+        yield from _walk(f"{path}.{inner.name}", inner)
+    for part, step_ in ((prop.items, "[]"), (prop.keys, "{keys}"), (prop.values, "{values}")):
+        if part is not None:
+            yield from _walk(path + step_, part)
+
+
+def _outermost(paths: set[str]) -> list[str]:
+    return [path for path in paths if not _below(path, [other for other in paths if other != path])]
+
+
+def _below(path: str, parents: Sequence[str]) -> bool:
+    return any(path == parent or path.startswith((f"{parent}.", f"{parent}[", f"{parent}{{")) for parent in parents)
+
+
+def _within_any(name: str, rule: Rule | None, told: Sequence[str]) -> bool:
+    """Whether a rule speaks of a property that came or went alone, so that this is told already."""
+    return rule is not None and rule.column is not None and _below(rule.column, told) and _below(name, told)
+
+
+def _parent(path: str) -> str:
+    return path.rpartition(".")[0]
+
+
+def _alike(one: Property, other: Property) -> bool:
+    return one.logical_type == other.logical_type
+
+
+def _text(value: object) -> str | None:
+    if value is None or value == ():
+        return None
+    if isinstance(value, tuple | list):
+        return ", ".join(str(item) for item in value)
+    return str(value)
