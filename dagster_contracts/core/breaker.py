@@ -26,13 +26,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from dagster_contracts.core import versions
 from dagster_contracts.core.contract import BreakerPolicy, Clause, Confidence, Severity, Window
+from dagster_contracts.core.errors import ContractError
 from dagster_contracts.core.ledger import Status, place_of
 from dagster_contracts.core.verdict import Finding, Outcome, Verdict
 
@@ -515,15 +516,10 @@ def adopt(breaker: Breaker, contract_version: str, policy: BreakerPolicy, now: d
 
 def is_older(version: str, than: str) -> bool:
     """Whether a contract version is an earlier one; False where that cannot be told, as of versions that are not numbers with dots."""
-    one, other = _NUMBERS.fullmatch(version), _NUMBERS.fullmatch(than)
-    return one is not None and other is not None and _parts(version) < _parts(than)
-
-
-_NUMBERS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9}){0,9}")
-
-
-def _parts(version: str) -> list[int]:
-    return [int(part) for part in version.split(".")]
+    try:
+        return versions.step(than, version) is versions.Step.BACKWARDS
+    except ContractError:
+        return False
 
 
 def _lapse(breaker: Breaker, now: datetime) -> Step:

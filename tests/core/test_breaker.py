@@ -856,7 +856,8 @@ def test_an_incident_has_one_number_from_its_opening_to_the_next() -> None:
     [
         ("1.9.0", "1.10.0", True),
         ("1.10.0", "1.9.0", False),
-        ("1.0", "1.0.0", True),
+        ("1.0", "1.0.0", False),
+        ("v1.9", "1.10", True),
         ("2", "10", True),
         ("1.0.0", "1.0.0", False),
         ("1.0.0-rc1", "1.0.0", False),
