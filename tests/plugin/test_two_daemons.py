@@ -50,7 +50,8 @@ def both(begun: list[subprocess.Popen[str]], at: str | None = None) -> list[str]
     return [each.stdout.readline().strip() for each in begun if each.stdout is not None]
 
 
-@pytest.mark.parametrize("incidents", [INCIDENTS[:1], pytest.param(INCIDENTS, marks=pytest.mark.soak)], ids=["one", "several"])
+@pytest.mark.soak
+@pytest.mark.parametrize("incidents", [INCIDENTS[:1], INCIDENTS], ids=["one", "several"])
 def test_two_daemons_tick_the_same_sensors(postgres_url: str, tmp_path: Path, incidents: Sequence[tuple[int, int]]) -> None:
     upgrade(postgres_url)
     contract_files(tmp_path / "contracts", contract_text())
