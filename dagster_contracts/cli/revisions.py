@@ -8,7 +8,6 @@ from pathlib import Path
 from dagster_contracts.cli.contracts import only
 from dagster_contracts.core.contract import Contract
 from dagster_contracts.core.errors import UsageError
-from dagster_contracts.core.odcs import parse
 
 
 def contract_at(place: str) -> Contract:
@@ -16,6 +15,7 @@ def contract_at(place: str) -> Contract:
 
     Profile files are not read. Raises UsageError where there is nothing at `place`, and ContractError where that is no valid contract.
     """
+    from dagster_contracts.core.odcs import parse
     from dagster_contracts.store.files import load_contracts
 
     revision, colon, path = place.partition(":")
