@@ -153,6 +153,8 @@ class Everything(RuleBasedStateMachine):
         if entering:
             self.let_in[batch.id] = self.tick
             (self.observed.add if observing else self.observed.discard)(batch.id)
+        elif batch.status is Status.PUBLISHING and observing:  # judged again after its writer died
+            self.observed.add(batch.id)
         if batch.status in (Status.PUBLISHING, Status.PUBLISHED) and batch.outcome is Outcome.FAIL:
             assert batch.released or observing or batch.id in self.observed, f"1: {batch}"
             if batch.released:
@@ -707,8 +709,12 @@ class EverythingInSql(Everything):
 
 
 SLOW = [HealthCheck.too_slow]
-Everything.TestCase.settings = settings(max_examples=300, stateful_step_count=40, suppress_health_check=SLOW, report_multiple_bugs=False)
-EverythingInSql.TestCase.settings = settings(max_examples=6, stateful_step_count=30, suppress_health_check=SLOW)
+# The same stories each time: what a change breaks is seen, and nobody else's run fails for a story that was never told before.
+# With derandomize=False each run tells others.
+Everything.TestCase.settings = settings(
+    max_examples=300, stateful_step_count=40, suppress_health_check=SLOW, report_multiple_bugs=False, derandomize=True
+)
+EverythingInSql.TestCase.settings = settings(max_examples=6, stateful_step_count=30, suppress_health_check=SLOW, derandomize=True)
 TestEverything = Everything.TestCase
 TestEverythingInSql = EverythingInSql.TestCase
 
