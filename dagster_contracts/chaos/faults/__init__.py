@@ -1,0 +1,1 @@
+"""The kinds of faults that are built in."""
