@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from dagster_contracts.core.breaker import Breaker, Transition
-from dagster_contracts.core.contract import Attached
 from dagster_contracts.core.downstream import Reader
 from dagster_contracts.core.events import Event
 from dagster_contracts.core.ledger import Batch, Decision, Output, Partition, Review, Route, StepKey
 from dagster_contracts.core.metrics import Metric, ProfileOf
 from dagster_contracts.core.plan import GoodPartition, LastGood
 from dagster_contracts.core.references import GoodProfile
+from dagster_contracts.core.registry import Entry, Published, Registered, Submission, Use
 from dagster_contracts.core.retention import Pruned, Retention
 from dagster_contracts.core.snapshot import Change, Grounds, Snapshot, Standing
 from dagster_contracts.core.verdict import Arrival, Measurement, Sample, Unmeasured
@@ -321,9 +321,44 @@ class Store(BreakerStore, Ledger, Outbox, Threads, Protocol):
 
 
 class ContractRegistry(Protocol):
-    """Which contract governs an asset."""
+    """Registered versions of contracts. Raises StoreUnavailable or SchemaOutOfDate; reading never writes."""
 
-    def for_asset(self, asset: str) -> Attached | None: ...
+    def get(self, contract_id: str, version: str) -> Registered | None: ...
+
+    def in_force(self, contract_id: str, at: datetime | None = None) -> Registered | None:
+        """The version that was registered last among those that bind (`status` is neither draft nor proposed) and are valid at a time;
+        without one, now."""
+        ...
+
+    def entries(self, contract_id: str | None = None, *, limit: int = 1000) -> Sequence[Entry]:
+        """Registered versions, newest first."""
+        ...
+
+    def latest(self, *, limit: int = 1000) -> Sequence[Entry]:
+        """Of each contract the version that was registered last, by id."""
+        ...
+
+    def uses(self, contract_id: str | None = None, *, consumer: str | None = None, limit: int = 1000) -> Sequence[Use]:
+        """Who consumes what, as the latest version of each contract says."""
+        ...
+
+    def publish(
+        self, submissions: Sequence[Submission], *, author: str, consumers: Iterable[str] = (), accepted: str | None = None
+    ) -> Published:
+        """Register versions, all of them in one transaction or none; what is registered already with the same content stays as it is.
+
+        `consumers` are further names that consumers may have; `accepted` is why versions that say too little are let in. Raises
+        ContractInvalid with everything that is wrong (see core.registry.admit).
+        """
+        ...
+
+    def add_consumers(self, names: Iterable[str], *, author: str) -> None:
+        """Make names of consumers known; those that are known already stay as they are."""
+        ...
+
+    def consumers(self) -> Sequence[str]:
+        """Every name that a consumer may have: registered ones, and assets that have a registered contract."""
+        ...
 
 
 class EventSink(Protocol):

@@ -22,6 +22,7 @@ from dagster_contracts.cli import (
     expectations,
     profiles,
     prune,
+    registry,
     relay,
     reviews,
     status,
@@ -68,6 +69,7 @@ app.command("lint")(contracts.lint)
 app.command("test")(contracts.judge_file)
 app.command("profile")(profiles.profile)
 app.command("diff")(diff.diff)
+app.command("publish")(registry.publish)
 app.command("docs")(expectations.docs)
 app.command("status")(status.status)
 app.command("why")(why.why)
@@ -80,6 +82,7 @@ app.command("demo")(dagster.demo)
 app.add_typer(breakers.app, name="breaker")
 app.add_typer(batches.app, name="batch")
 app.add_typer(reviews.app, name="review")
+app.add_typer(registry.app, name="registry")
 app.add_typer(database.app, name="db")
 app.add_typer(expectations.app, name="export")
 

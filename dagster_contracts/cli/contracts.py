@@ -10,10 +10,11 @@ from typing import Annotated
 import typer
 
 from dagster_contracts.cli import options
-from dagster_contracts.cli.options import FormatOption
+from dagster_contracts.cli.options import FormatOption, UrlOption
 from dagster_contracts.cli.outside import notes, refused_rules
 from dagster_contracts.cli.printing import Format, print_json, print_text, styled
 from dagster_contracts.cli.report import print_verdict
+from dagster_contracts.cli.revisions import contract_at
 from dagster_contracts.core.compile import compile_plan
 from dagster_contracts.core.contract import Contract, SchemaObject
 from dagster_contracts.core.errors import Problem, UsageError, did_you_mean
@@ -50,7 +51,9 @@ def lint(
 
 
 def judge_file(
-    contract: Annotated[Path, typer.Argument(metavar="CONTRACT", help="The contract file.", show_default=False)],
+    contract: Annotated[
+        str, typer.Argument(metavar="CONTRACT", help="The contract file, or a registered version: ID@VERSION.", show_default=False)
+    ],
     data: Annotated[
         list[str],
         typer.Option(
@@ -65,6 +68,7 @@ def judge_file(
         str | None,
         typer.Option("--as-of", metavar="TIME", help="When the data arrived (RFC 3339), to judge its age. [default: now]"),
     ] = None,
+    database_url: UrlOption = None,
     format: FormatOption = Format.TEXT,
 ) -> None:
     """Judge data by a contract: a table (CSV, Parquet, JSON lines, a folder of Parquet), or a set of files.
@@ -72,7 +76,7 @@ def judge_file(
     Exit code 0: it passes (pass or warn). 1: it fails. 2: it could not be measured, or bad usage.
     """
     moment = datetime.now(UTC) if as_of is None else options.instant(as_of, "--as-of")
-    verdict = _judge(contract, object_name, data, moment)
+    verdict = _judge(contract_at(contract, database_url, profiles=True), object_name, data, moment)
     if format is Format.JSON:
         print_json(verdict_to_json(verdict))
     else:
@@ -80,12 +84,10 @@ def judge_file(
     raise typer.Exit({Outcome.FAIL: 1, Outcome.INCONCLUSIVE: 2}.get(verdict.outcome, 0))
 
 
-def _judge(contract_path: Path, object_name: str | None, data: Sequence[str], as_of: datetime) -> Verdict:
+def _judge(contract: Contract, object_name: str | None, data: Sequence[str], as_of: datetime) -> Verdict:
     from dagster_contracts.engines.files.engine import opened
     from dagster_contracts.engines.local import default_engine
-    from dagster_contracts.store.files import load_contracts
 
-    contract = only(load_contracts(contract_path), contract_path)
     plan = compile_plan(contract, object_of(contract, object_name))
     places: list[PurePath | str] = [place if place.startswith("s3://") else Path(place) for place in data]
     found, engine = places if len(places) > 1 else places[0], default_engine()
@@ -94,13 +96,6 @@ def _judge(contract_path: Path, object_name: str | None, data: Sequence[str], as
         broken = () if isinstance(measured, Unmeasured) else failing(plan, measured)
         samples = engine.samples(source, broken) if broken else {}
     return judge(plan, measured, samples, as_of=as_of, head=True)
-
-
-def only(contracts: Sequence[Contract], path: Path) -> Contract:
-    if len(contracts) == 1:
-        return contracts[0]
-    listed = ", ".join(str(contract.source) for contract in contracts)
-    raise UsageError(f"{path} holds {len(contracts)} contracts; name the file of one: {listed}")
 
 
 def object_of(contract: Contract, name: str | None) -> SchemaObject:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from dagster_contracts.cli.options import UrlOption
 from dagster_contracts.cli.printing import one_line, print_json, print_text, styled
 from dagster_contracts.cli.revisions import contract_at
 from dagster_contracts.core.compat import Comparison, Mode, compare
@@ -28,9 +29,14 @@ class DiffFormat(StrEnum):
 def diff(
     places: Annotated[
         list[str],
-        typer.Argument(metavar="OLD... NEW", help="Contract files, or git revisions such as main:contracts/x.yaml.", show_default=False),
+        typer.Argument(
+            metavar="OLD... NEW",
+            help="Contract files, git revisions such as main:contracts/x.yaml, or registered versions: ID@VERSION.",
+            show_default=False,
+        ),
     ],
     mode: Annotated[Mode, typer.Option("--mode", help="Who must not be broken; transitive: by any of the old versions.")] = Mode.BACKWARD,
+    database_url: UrlOption = None,
     format: Annotated[DiffFormat, typer.Option("--format", help="markdown for pull requests; json has a version.")] = DiffFormat.TEXT,
 ) -> None:
     """Tell what changed between versions of a contract, and whom it breaks.
@@ -38,7 +44,7 @@ def diff(
     Several old versions go with a transitive mode: the new one is compared with each. Exit code 1 where the version number says too
     little (breaking needs major, risky minor, anything else patch), stays or goes backwards. 2: bad usage, or no valid contract.
     """
-    *before, after = map(contract_at, places)
+    *before, after = (contract_at(place, database_url) for place in places)
     if not before or (len(before) > 1 and not mode.transitive):
         expected = "OLD and NEW; several old ones go with a transitive mode" if before else "OLD and NEW"
         raise UsageError(f"{len(places)} places were given; expected {expected}")

@@ -9,8 +9,9 @@ from typing import Annotated
 
 import typer
 
-from dagster_contracts.cli.contracts import object_of, only
+from dagster_contracts.cli.contracts import object_of
 from dagster_contracts.cli.printing import print_text, say
+from dagster_contracts.cli.revisions import contract_at
 from dagster_contracts.core.compile import compile_plan
 from dagster_contracts.core.errors import UsageError
 from dagster_contracts.core.metrics import may_read
@@ -19,7 +20,7 @@ from dagster_contracts.core.queries import column_types
 
 app = typer.Typer(help="A contract in the form of another tool.", no_args_is_help=True)
 
-ContractArgument = Annotated[Path, typer.Argument(metavar="CONTRACT", help="The contract file.", show_default=False)]
+ContractArgument = Annotated[str, typer.Argument(metavar="CONTRACT", help="The contract file, or ID@VERSION.", show_default=False)]
 ObjectOption = Annotated[
     str | None, typer.Option("--object", metavar="NAME", help="The schema object, where the contract has several.", show_default=False)
 ]
@@ -38,9 +39,8 @@ def export_gx(
     Rules that Great Expectations has no words for are listed on stderr, and in the suite's meta under left_out.
     """
     from dagster_contracts.engines.gx.suite import suite_of
-    from dagster_contracts.store.files import load_contracts
 
-    found = only(load_contracts(contract), contract)
+    found = contract_at(contract, profiles=True)
     suite = suite_of(compile_plan(found, object_of(found, object_name)))
     text = json.dumps(suite.document, indent=2, allow_nan=False)
     if output is None:
@@ -63,9 +63,8 @@ def docs(
     """
     from dagster_contracts.engines.files.engine import opened
     from dagster_contracts.engines.gx.docs import build_docs
-    from dagster_contracts.store.files import load_contracts
 
-    found = only(load_contracts(contract), contract)
+    found = contract_at(contract, profiles=True)
     obj = object_of(found, object_name)
     plan = compile_plan(found, obj)
     place: Path | str = data if data.startswith("s3://") else Path(data)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import getpass
 import os
+from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from dagster_contracts.cli.printing import Format, say
+from dagster_contracts.core.contract import Contract
 from dagster_contracts.core.durations import parse_duration
 from dagster_contracts.core.errors import UsageError
 from dagster_contracts.gate import Gate
-from dagster_contracts.ports import Store
+from dagster_contracts.ports import ContractRegistry, Store
 
 FormatOption = Annotated[Format, typer.Option("--format", help="text for people; json is a stable form with a version.")]
 UrlOption = Annotated[
@@ -45,6 +48,22 @@ def store_at(url: str | None) -> Store:
     return SqlStore(resolve_url(url, os.environ))
 
 
+def registry_at(url: str | None) -> ContractRegistry:
+    """The registry of contracts, in the same database."""
+    from dagster_contracts.store.place import resolve_url
+    from dagster_contracts.store.registry import SqlRegistry
+
+    return SqlRegistry(resolve_url(url, os.environ))
+
+
+def only(contracts: Sequence[Contract], path: Path) -> Contract:
+    """The one contract of a place. Raises UsageError where it holds several."""
+    if len(contracts) == 1:
+        return contracts[0]
+    listed = ", ".join(str(contract.source) for contract in contracts)
+    raise UsageError(f"{path} holds {len(contracts)} contracts; name the file of one: {listed}")
+
+
 def place_of(url: str | None) -> str:
     """Where `store_at` looks, without any password; and whether nothing is there yet."""
     from dagster_contracts.store.connect import parse
@@ -61,14 +80,14 @@ def gate_of(store: Store) -> Gate:
     return Gate(store, default_engine())
 
 
-def stated(reason: str) -> str:
+def stated(reason: str, option: str = "--reason") -> str:
     """A reason that says something. Raises UsageError for an empty one."""
     if not reason.strip():
-        raise UsageError("--reason is empty; say why in a few words: it is what others will read later")
+        raise UsageError(f"{option} is empty; say why in a few words: it is what others will read later")
     return reason.strip()
 
 
-def acting(actor: str | None) -> str:
+def acting(actor: str | None, option: str = "--actor") -> str:
     """Who acts: as given, else the name of the user who runs this. Raises UsageError where there is none."""
     if actor is not None:
         name = actor.strip()
@@ -78,7 +97,7 @@ def acting(actor: str | None) -> str:
         except (KeyError, ImportError, OSError):  # a container's user may have no name; which of them is raised depends on the Python
             name = ""
     if not name:
-        raise UsageError("nobody is named for the record; say who acts with --actor NAME")
+        raise UsageError(f"nobody is named for the record; say who acts with {option} NAME")
     return name
 
 

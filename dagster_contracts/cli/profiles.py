@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from dagster_contracts.cli.contracts import object_of, only
+from dagster_contracts.cli.contracts import object_of
 from dagster_contracts.cli.printing import say
+from dagster_contracts.cli.revisions import contract_at
 from dagster_contracts.core import profile_files
 from dagster_contracts.core.compile import compile_plan
 from dagster_contracts.core.contract import Contract, SchemaObject
@@ -22,7 +23,9 @@ from dagster_contracts.ports import FileSet
 
 def profile(
     data: Annotated[str, typer.Argument(metavar="DATA", help="A file, a folder, a glob or an s3:// address.", show_default=False)],
-    contract: Annotated[Path, typer.Option("--contract", "-c", metavar="FILE", help="The contract file.", show_default=False)],
+    contract: Annotated[
+        str, typer.Option("--contract", "-c", metavar="CONTRACT", help="The contract file, or ID@VERSION.", show_default=False)
+    ],
     object_name: Annotated[
         str | None,
         typer.Option("--object", metavar="NAME", help="The schema object, where the contract has several.", show_default=False),
@@ -36,9 +39,7 @@ def profile(
     It holds the columns that rules of the contract compare with a reference; where no rule does, all columns. Of classified columns,
     categories are written as digests.
     """
-    from dagster_contracts.store.files import load_contracts
-
-    found = only(load_contracts(contract, profiles=False), contract)
+    found = contract_at(contract)
     text = _profiled(found, object_of(found, object_name), data)
     if output is None:
         typer.echo(text, nl=False)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 from dagster_contracts.core.errors import ContractInvalid, Problem, did_you_mean
@@ -274,6 +274,7 @@ class Contract:
     service_levels: tuple[ServiceLevel, ...] = ()
     policy: BreakerPolicy = field(default_factory=BreakerPolicy)
     samples: bool = True  # customProperty samples: false keeps failing rows out of findings
+    valid_from: datetime | None = None  # customProperty validFrom: in force no earlier, where it comes from a registry; aware UTC
     source: str | None = None  # where the document was read
     content_hash: str = ""
     notes: tuple[str, ...] = ()  # legal, but worth telling: lint prints them

@@ -6,7 +6,7 @@ A column is called by `physicalName` where one is given, else by `name`; column 
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 
 from dagster_contracts.core.contract import (
     BreakerPolicy,
@@ -42,6 +42,7 @@ def read_contract(root: _Map, policy: BreakerPolicy, *, source: str | None, cont
         service_levels=_service_levels(root),
         policy=replace(policy, contact=read_contact(root, owner=_owner(root))),
         samples=custom_property(root, "samples") is not False,
+        valid_from=_moment(custom_property(root, "validFrom")),
         source=source,
         content_hash=content_hash,
         notes=notes,
@@ -130,6 +131,14 @@ def _day(value: object) -> date | None:
         return date.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:
         return None
+
+
+def _moment(value: object) -> datetime | None:
+    """A day is its begin in UTC."""
+    if not isinstance(value, str):
+        return None
+    found = datetime.fromisoformat(value)
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
 def _rules(owner: _Map, path: Path, columns: dict[str, str]) -> tuple[QualityRule, ...]:

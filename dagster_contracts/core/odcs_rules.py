@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, datetime
 
 from dagster_contracts.core.contract import Relationship, Severity, Unrelated
 from dagster_contracts.core.document import Document
@@ -19,7 +19,7 @@ from dagster_contracts.core.odcs_options import option_flaws
 from dagster_contracts.core.odcs_quality import quality_flaws, scalar_flaws
 from dagster_contracts.core.odcs_references import column_of, of_object, of_property
 
-CONTRACT_KEYS = ("circuitBreaker", "samples")
+CONTRACT_KEYS = ("circuitBreaker", "samples", "validFrom")
 OBJECT_KEYS = ("dagsterAsset", "closedSchema")
 PROPERTY_KEYS = ("deprecatedUntil",)
 SERVICE_LEVEL_KEYS = ("severity", "tolerance")
@@ -86,8 +86,18 @@ def _our_value(name: str, value: object, path: Path) -> Iterator[Flaw]:
         yield Flaw(path, f"{name}: expected true or false, found {shown(value)}")
     if name == "dagsterAsset" and not (isinstance(value, str) and value and all(part.strip() for part in value.split("/"))):
         yield Flaw(path, f'dagsterAsset: expected an asset key such as "vendor/feed", found {shown(value)}')
+    if name == "validFrom" and not _is_moment(value):
+        yield Flaw(path, f"validFrom: expected a day (UTC) or a time with its offset, such as 2027-01-31T06:00:00Z, found {shown(value)}")
     if name == "deprecatedUntil" and not _is_day(value):
         yield Flaw(path, f"deprecatedUntil: expected the last day of the column, such as 2027-06-30, found {shown(value)}")
+
+
+def _is_moment(value: object) -> bool:
+    """A day, or a time with its offset."""
+    try:
+        return isinstance(value, str) and (_is_day(value) or datetime.fromisoformat(value).tzinfo is not None)
+    except ValueError:
+        return False
 
 
 def _is_day(value: object) -> bool:

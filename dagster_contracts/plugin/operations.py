@@ -65,6 +65,13 @@ def open_instance() -> dg.DagsterInstance:
         raise UsageError(f"no Dagster instance: {error}") from error
 
 
+def asset_keys(defs: dg.Definitions) -> list[str]:
+    """Every asset of the definitions, those of other code locations that they name too."""
+    specs = [spec for item in private.iterate_assets(defs.assets or []) for spec in item.specs]
+    specs += [item for item in defs.assets or [] if isinstance(item, dg.AssetSpec)]
+    return sorted({spec.key.to_user_string() for spec in specs})
+
+
 def site_of(defs: dg.Definitions) -> Site:
     """What `with_contracts` knows of these definitions."""
     site = (defs.resources or {}).get(RESOURCE)

@@ -192,7 +192,8 @@ def meaning_of(error: Exception, address: Address, lost_race: str | None = None)
     if getattr(original, "sqlstate", None) == _NO_RIGHT:
         return StoreError(
             f"{address} cannot do that: {text}; the user of this url lacks a right: contracts_worker writes, contracts_reader reads, "
-            "contracts_pruner prunes, the owner of the tables upgrades; `dagster-contracts db roles` prints the grants"
+            "contracts_pruner prunes, "
+            "contracts_publisher adds contracts, the owner of the tables upgrades; `dagster-contracts db roles` prints the grants"
         )
     return StoreError(f"{address} cannot be used: {text}; correct the url or the database's permissions, then {UPGRADE}")
 

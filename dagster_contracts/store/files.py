@@ -10,6 +10,7 @@ from pathlib import Path
 from dagster_contracts.core.contract import Contract
 from dagster_contracts.core.errors import ContractError, ContractInvalid, ContractSyntaxError, Problem
 from dagster_contracts.core.odcs import parse
+from dagster_contracts.core.registry import Submission
 from dagster_contracts.store.references import with_profiles
 
 MAX_BYTES = 5_000_000
@@ -43,6 +44,14 @@ def load_contracts(*paths: str | Path, profiles: bool = True) -> list[Contract]:
     return found.contracts
 
 
+def load_submissions(*paths: str | Path) -> list[Submission]:
+    """The contracts of files and folders with their texts, to be registered. Raises as `load_contracts`, and where one stands twice."""
+    found = _read(paths, True)
+    if problems := [*found.problems, *found.copies]:
+        raise ContractInvalid(problems)
+    return [Submission(each, found.texts[str(each.source)], next((obj.profiles for obj in each.objects), {})) for each in found.contracts]
+
+
 def survey_contracts(*paths: str | Path) -> tuple[list[Contract], list[Problem]]:
     """As `load_contracts`, but what is wrong is returned beside the contracts that are right, not raised.
 
@@ -65,10 +74,13 @@ class _Found:
     contracts: list[Contract] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     syntax: list[ContractSyntaxError] = field(default_factory=list)
+    copies: list[Problem] = field(default_factory=list)
+    texts: dict[str, str] = field(default_factory=dict)  # by source
 
     def read(self, file: Path) -> None:
         try:
-            contract = parse(_text(file), source=str(file))
+            text = self.texts[str(file)] = _text(file)
+            contract = parse(text, source=str(file))
             contract, problems = with_profiles(contract) if self.profiles else (contract, [])
             self.problems += problems
             if not problems:
@@ -86,6 +98,7 @@ class _Found:
             if other.content_hash == contract.content_hash:
                 note = f"{contract.source} is a copy of this contract; it is read once"
                 self.contracts[index] = replace(other, notes=(*other.notes, note))
+                self.copies.append(_copy(other, contract))
             else:
                 self.problems.append(_two_contents(other, contract))
             return
@@ -97,6 +110,11 @@ def _two_contents(one: Contract, other: Contract) -> Problem:
         f'contract "{other.id}" version {other.version} has another content in {one.source}; '
         "a version is never changed: raise the version of one of them, or remove a file"
     )
+    return Problem("version", message, source=other.source)
+
+
+def _copy(one: Contract, other: Contract) -> Problem:
+    message = f'contract "{other.id}" {other.version} stands in {one.source} too; a version is registered once: remove one of the files'
     return Problem("version", message, source=other.source)
 
 

@@ -262,3 +262,45 @@ threads = Table(
     Column("thread", Document, nullable=False),
     Column("updated_at", Instant, nullable=False),
 )
+
+# Every version of every contract that was registered, once. `document` is its text with the profile files that it names, packed;
+# `binding` that it is in force from `valid_from` on, until a later number of its contract is.
+versions = Table(
+    "contracts_versions",
+    metadata,
+    Column("contract_id", Key, primary_key=True),
+    Column("version", Key, primary_key=True),
+    Column("number", BigInteger, nullable=False),
+    Column("content_hash", Key, nullable=False),
+    Column("status", Key, nullable=False),
+    Column("binding", Boolean, nullable=False),
+    Column("producer", Document, nullable=False),
+    Column("author", Key, nullable=False),
+    Column("published_at", Instant, nullable=False),
+    Column("valid_from", Instant, nullable=False),
+    Column("accepted", Document),
+    Column("document", LargeBinary, nullable=False),
+    UniqueConstraint("number", name="contracts_versions_order"),
+    Index("contracts_versions_of_contract", "contract_id", "number"),
+)
+
+# Which assets a registered version names as consumers of its data.
+uses = Table(
+    "contracts_uses",
+    metadata,
+    Column("contract_id", Key, primary_key=True),
+    Column("version", Key, primary_key=True),
+    Column("consumer", Key, primary_key=True),
+    Column("fallback", Key, nullable=False),
+    Column("properties", Document, nullable=False),
+    Index("contracts_uses_of_consumer", "consumer"),
+)
+
+# Assets that a contract may name as consumers: those that have one themselves, and those that somebody has registered.
+assets = Table(
+    "contracts_assets",
+    metadata,
+    Column("name", Key, primary_key=True),
+    Column("author", Key, nullable=False),
+    Column("registered_at", Instant, nullable=False),
+)

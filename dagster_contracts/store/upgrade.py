@@ -16,7 +16,7 @@ from dagster_contracts.store.tables import VERSION_TABLE, metadata, version
 if TYPE_CHECKING:
     from alembic.config import Config
 
-REVISIONS = ("0001", "0002", "0003", "0004")  # oldest first; the files of migrations/versions
+REVISIONS = ("0001", "0002", "0003", "0004", "0005")  # oldest first; the files of migrations/versions
 REQUIRED_REVISION = REVISIONS[-1]
 _LOCK = (0x646331, 0)
 

@@ -16,9 +16,11 @@ from dagster_contracts.core.profile import NumericProfile
 from dagster_contracts.core.references import KeptProfile
 from dagster_contracts.core.snapshot import Change
 from dagster_contracts.core.windows import Part
+from dagster_contracts.store.registry import SqlRegistry
 from dagster_contracts.store.sql import SqlStore
 from dagster_contracts.store.tables import VERSION_TABLE, metadata
 from dagster_contracts.store.upgrade import NOTHING, REQUIRED_REVISION, REVISIONS, current_revision, downgrade, upgrade
+from tests.store.test_registry import consumed_by, submission
 from tests.store.values import DAY, T0, batch, breaker, day, numbered, output, review, route, transition
 
 Content = dict[str, list[dict[str, Any]]]
@@ -99,6 +101,7 @@ def shared(old: Content, new: Content) -> tuple[Content, Content]:
 
 def test_what_the_earlier_tables_have_a_place_for_is_unchanged_down_and_up(url: str) -> None:
     fill(url)
+    SqlRegistry(url).publish([submission(extra=consumed_by("orders"))], author="ann")
     before = content(url)
     assert [name for name, rows in before.items() if not rows] == []
     for revision in reversed(REVISIONS[:-1]):

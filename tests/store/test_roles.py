@@ -18,11 +18,13 @@ from dagster_contracts.core.retention import Retention
 from dagster_contracts.core.snapshot import Change
 from dagster_contracts.ports import FixedClock
 from dagster_contracts.store import roles
+from dagster_contracts.store.registry import SqlRegistry
 from dagster_contracts.store.sql import SqlStore
 from dagster_contracts.store.tables import VERSION_TABLE, metadata
 from dagster_contracts.store.upgrade import downgrade, upgrade
 from tests.gate_world import BAD, GOOD, World, day
 from tests.store.test_downgrade import fill
+from tests.store.test_registry import submission
 from tests.store.values import DAY, batch
 
 
@@ -78,13 +80,14 @@ def test_what_is_granted_is_what_was_decided(postgres_url: str, url_as: Callable
     expected = {(roles.READER, table, "SELECT") for table in roles.WORKERS}
     expected |= {(roles.WORKER, table, right) for table, rights in roles.WORKERS.items() for right in rights}
     expected |= {(roles.PRUNER, table, right) for table, rights in roles.PRUNERS.items() for right in rights}
+    expected |= {(roles.PUBLISHER, table, right) for table, rights in roles.PUBLISHERS.items() for right in rights}
     assert set(rows) == expected
 
 
 def test_names_are_quoted() -> None:
     said = list(roles.statements('my "own"'))
-    assert 'GRANT USAGE ON SCHEMA "my ""own""" TO "contracts_reader", "contracts_worker", "contracts_pruner"' in said
-    assert CliRunner().invoke(app, ["db", "roles"]).stdout.count("GRANT") == 1 + 3 * len(roles.WORKERS) + len(roles.SEQUENCES)
+    assert 'GRANT USAGE ON SCHEMA "my ""own""" TO "contracts_reader", "contracts_worker", "contracts_pruner", "contracts_publisher"' in said
+    assert CliRunner().invoke(app, ["db", "roles"]).stdout.count("GRANT") == 1 + 4 * len(roles.WORKERS) + len(roles.SEQUENCES)
 
 
 # --- the reader ------------------------------------------------------------------------------------------------------
@@ -177,6 +180,27 @@ def test_who_may_not_upgrade_is_told(postgres_url: str, url_as: Callable[..., st
     url = url_as("contracts_worker")
     with pytest.raises(StoreError, match=r"must be owner of .*; the user of this url lacks a right"):
         downgrade(url, "0003")
+
+
+# --- the publisher ---------------------------------------------------------------------------------------------------
+
+
+def test_a_publisher_adds_contracts_and_nothing_else(url_as: Callable[..., str]) -> None:
+    url = url_as("contracts_publisher")
+    registry = SqlRegistry(url)
+    registry.add_consumers(["fraud_scores"], author="ann")
+    registry.publish([submission()], author="ann")
+    assert [entry.name for entry in SqlRegistry(url_as("contracts_reader")).entries()] == ["orders@1.0.0"]
+    with pytest.raises(StoreError, match="contracts_publisher adds contracts"):
+        SqlRegistry(url_as("contracts_worker")).publish([submission("stock")], author="ann")
+    with psycopg.connect(plain(url), autocommit=True) as connection:
+        for statement in (
+            b"DELETE FROM contracts_versions",
+            b"UPDATE contracts_versions SET author = 'bob'",
+            b"DELETE FROM contracts_breakers",
+        ):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(statement)
 
 
 # --- the pruner ------------------------------------------------------------------------------------------------------

@@ -1,0 +1,169 @@
+"""`publish` and `registry ...`: contracts are registered, looked up, and asked who consumes what."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dagster_contracts.cli import options, project
+from dagster_contracts.cli.forms import of_row
+from dagster_contracts.cli.options import LISTED, ActorOption, FileOption, FormatOption, ModuleOption, UrlOption
+from dagster_contracts.cli.printing import Format, print_fields, print_json, print_table, print_text, say
+from dagster_contracts.cli.revisions import registered_at
+from dagster_contracts.cli.wording import clock
+from dagster_contracts.core.compile import compile_plan
+from dagster_contracts.core.errors import UsageError
+from dagster_contracts.core.registry import Entry, Published
+
+app = typer.Typer(help="Registered contracts.", no_args_is_help=True)
+_COLUMNS = ("contract", "version", "status", "in force from", "producer", "author", "published", "content")
+
+
+def publish(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Contract files, or folders of them.", show_default=False)],
+    author: Annotated[str | None, typer.Option("--author", help="Who publishes; without it, the user's name.", show_default=False)] = None,
+    accept_incompatible: Annotated[
+        str | None,
+        typer.Option(
+            "--accept-incompatible",
+            metavar="REASON",
+            help="Register versions whose number says too little; the reason is recorded.",
+            show_default=False,
+        ),
+    ] = None,
+    file: FileOption = None,
+    module: ModuleOption = None,
+    database_url: UrlOption = None,
+    format: FormatOption = Format.TEXT,
+) -> None:
+    """Register contracts: each version once, and never changed. All are registered, or none.
+
+    What is registered already with the same content stays as it is, so that publishing again changes nothing. Consumers that contracts
+    name must be known: assets of contracts, of the definitions (--file, --module), or `registry add-consumer`.
+    """
+    from dagster_contracts.store.files import load_submissions
+
+    submissions = load_submissions(*paths)
+    reason = None if accept_incompatible is None else options.stated(accept_incompatible, "--accept-incompatible")
+    published = options.registry_at(database_url).publish(
+        submissions, author=options.acting(author, "--author"), consumers=project.asset_keys(file, module), accepted=reason
+    )
+    if format is Format.JSON:
+        print_json({name: list(map(_entry, getattr(published, name))) for name in ("new", "unchanged")})
+    else:
+        _print_published(published)
+
+
+def _print_published(published: Published) -> None:
+    for entry in published.new:
+        print_text(f"registered {entry.name} (sha256 {entry.content_hash[:12]})")
+        if entry.accepted is not None:
+            print_text(f"  though its version says too little: {entry.accepted}")
+        if not entry.binding:
+            print_text(f"  never in force: its status is {entry.status}")
+        elif entry.valid_from > entry.published_at:
+            print_text(f"  in force from {clock(entry.valid_from)} on")
+    print_text(f"{len(published.new)} registered, {len(published.unchanged)} registered before")
+
+
+@app.command("list")
+def list_contracts(database_url: UrlOption = None, format: FormatOption = Format.TEXT) -> None:
+    """The version of each contract that was registered last."""
+    _print_entries(options.registry_at(database_url).latest(limit=LISTED), format)
+
+
+@app.command()
+def history(
+    contract_id: Annotated[str, typer.Argument(metavar="ID", show_default=False)],
+    database_url: UrlOption = None,
+    format: FormatOption = Format.TEXT,
+) -> None:
+    """Every registered version of a contract, newest first."""
+    found = options.registry_at(database_url).entries(contract_id, limit=LISTED)
+    if not found:
+        registered_at(contract_id, database_url)  # says what there is
+    _print_entries(found, format)
+
+
+@app.command()
+def get(
+    name: Annotated[str, typer.Argument(metavar="ID[@VERSION]", help="Without a version: the one in force.", show_default=False)],
+    at: Annotated[str | None, typer.Option("--at", metavar="TIME", help="In force then (RFC 3339). [default: now]")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write its text there.", show_default=False)] = None,
+    text: Annotated[bool, typer.Option("--text", help="Print its text alone, as it was registered.")] = False,
+    database_url: UrlOption = None,
+    format: FormatOption = Format.TEXT,
+) -> None:
+    """A registered version."""
+    found = registered_at(name, database_url, None if at is None else options.instant(at, "--at"))
+    if output is not None:
+        output.write_bytes(found.text.encode())
+        say(f"wrote {output}")
+    if text:
+        typer.echo(found.text, nl=False)
+    elif format is Format.JSON:
+        print_json({"registered": _entry(found.entry), "consumers": _consumers(found.contract.policy.consumers), "text": found.text})
+    else:
+        rules = sum(len(compile_plan(found.contract, each).rules) for each in found.contract.objects)
+        consumers = ", ".join(f"{consumer} ({fallback})" for consumer, fallback in found.contract.policy.consumers.items())
+        cells = zip(_COLUMNS, _cells(found.entry), strict=True)
+        print_fields([*cells, ("accepted", found.entry.accepted), ("rules", rules), ("consumers", consumers)])
+
+
+@app.command()
+def consumers(
+    contract_id: Annotated[str | None, typer.Argument(metavar="[ID]", show_default=False)] = None,
+    consumer: Annotated[str | None, typer.Option("--of", metavar="ASSET", help="What this asset consumes.", show_default=False)] = None,
+    database_url: UrlOption = None,
+    format: FormatOption = Format.TEXT,
+) -> None:
+    """Who consumes what, as the latest version of each contract says."""
+    found = options.registry_at(database_url).uses(contract_id, consumer=consumer, limit=LISTED)
+    if format is Format.JSON:
+        print_json({"uses": list(map(of_row, found))})
+        return
+    rows = [(each.contract_id, each.version, each.consumer, str(each.fallback), ", ".join(each.properties)) for each in found]
+    print_table(("contract", "version", "consumer", "fallback", "columns"), rows)
+    options.tell_of_limit(len(found), "uses")
+
+
+@app.command("add-consumer")
+def add_consumer(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Asset keys, such as vendor/feed.", show_default=False)],
+    actor: ActorOption = None,
+    database_url: UrlOption = None,
+) -> None:
+    """Make consumers known that are in no definitions and have no contract."""
+    if empty := next((name for name in names if not name.strip()), None):
+        raise UsageError(f'"{empty}" is no name of a consumer; give an asset key, such as vendor/feed')
+    options.registry_at(database_url).add_consumers(names, author=options.acting(actor))
+    print_text(f"known: {', '.join(names)}")
+
+
+# --- forms ---------------------------------------------------------------------------------------------------------
+
+
+def _entry(entry: Entry) -> dict[str, object]:
+    return {name: value for name, value in of_row(entry).items() if name != "number"}
+
+
+def _consumers(given: object) -> dict[str, str]:
+    assert isinstance(given, dict)
+    return {str(name): str(fallback) for name, fallback in given.items()}
+
+
+def _cells(entry: Entry) -> tuple[object, ...]:
+    begin = clock(entry.valid_from) if entry.binding else "never"
+    times = (begin, entry.producer, entry.author, clock(entry.published_at))
+    return (entry.contract_id, entry.version, entry.status, *times, entry.content_hash[:12])
+
+
+def _print_entries(found: object, format: Format) -> None:
+    entries = list(found)  # type: ignore[call-overload]
+    if format is Format.JSON:
+        print_json({"contracts": list(map(_entry, entries))})
+        return
+    print_table(_COLUMNS, map(_cells, entries))
+    options.tell_of_limit(len(entries), "versions")

@@ -1,0 +1,58 @@
+"""Versions of contracts are registered, with who consumes what."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0005"
+down_revision = "0004"
+branch_labels = None
+depends_on = None
+
+# Spelled out and not imported: a migration stays what it was when the tables move on.
+KEY = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+INSTANT = sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite")
+
+
+def upgrade() -> None:
+    op.create_table(
+        "contracts_versions",
+        sa.Column("contract_id", KEY, primary_key=True),
+        sa.Column("version", KEY, primary_key=True),
+        sa.Column("number", sa.BigInteger, nullable=False),
+        sa.Column("content_hash", KEY, nullable=False),
+        sa.Column("status", KEY, nullable=False),
+        sa.Column("binding", sa.Boolean, nullable=False),
+        sa.Column("producer", sa.JSON(none_as_null=True), nullable=False),
+        sa.Column("author", KEY, nullable=False),
+        sa.Column("published_at", INSTANT, nullable=False),
+        sa.Column("valid_from", INSTANT, nullable=False),
+        sa.Column("accepted", sa.JSON(none_as_null=True)),
+        sa.Column("document", sa.LargeBinary, nullable=False),
+        sa.UniqueConstraint("number", name="contracts_versions_order"),
+    )
+    op.create_index("contracts_versions_of_contract", "contracts_versions", ["contract_id", "number"])
+    op.create_table(
+        "contracts_uses",
+        sa.Column("contract_id", KEY, primary_key=True),
+        sa.Column("version", KEY, primary_key=True),
+        sa.Column("consumer", KEY, primary_key=True),
+        sa.Column("fallback", KEY, nullable=False),
+        sa.Column("properties", sa.JSON(none_as_null=True), nullable=False),
+    )
+    op.create_index("contracts_uses_of_consumer", "contracts_uses", ["consumer"])
+    op.create_table(
+        "contracts_assets",
+        sa.Column("name", KEY, primary_key=True),
+        sa.Column("author", KEY, nullable=False),
+        sa.Column("registered_at", INSTANT, nullable=False),
+    )
+
+
+def downgrade() -> None:
+    op.drop_table("contracts_assets")
+    op.drop_index("contracts_uses_of_consumer", "contracts_uses")
+    op.drop_table("contracts_uses")
+    op.drop_index("contracts_versions_of_contract", "contracts_versions")
+    op.drop_table("contracts_versions")

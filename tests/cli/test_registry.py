@@ -1,0 +1,134 @@
+"""`publish`, `registry ...`, and registered versions wherever a contract file may stand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import BAD, CONTRACT, GOOD, Ran
+from tests.cli.test_diff import git
+from tests.schemas import assert_described
+
+LATER = CONTRACT.replace("version: 1.2.0", "version: 2.0.0").replace("[HIGH_RISK, LOW_RISK]", "[HIGH_RISK, LOW_RISK, '17']")
+
+
+@pytest.fixture
+def contracts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with one contract, and a registry of its own."""
+    monkeypatch.setenv("CONTRACTS_DATABASE_URL", f"sqlite:///{tmp_path}/contracts.db")
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "contracts"
+    folder.mkdir()
+    (folder / "feed.odcs.yaml").write_text(CONTRACT)
+    (tmp_path / "good.csv").write_text(GOOD)
+    (tmp_path / "bad.csv").write_text(BAD)
+    return folder
+
+
+def listed(run: Callable[..., Ran]) -> list[str]:
+    return [f"{each['contract_id']}@{each['version']}" for each in run("registry", "list", "--format", "json").json["contracts"]]
+
+
+def test_a_contract_is_published_and_found(run: Callable[..., Ran], contracts: Path) -> None:
+    ran = run("publish", contracts, "--author", "ann", "--format", "json")
+    assert ran.code == 0
+    assert_described("publish", ran.json)
+    (entry,) = ran.json["new"]
+    assert (entry["contract_id"], entry["version"], entry["author"]) == ("vendor-feed", "1.2.0", "ann")
+    assert run("publish", contracts).out.endswith("0 registered, 1 registered before\n")
+    assert listed(run) == ["vendor-feed@1.2.0"]
+    for name in ("vendor-feed@1.2.0", "vendor-feed"):
+        found = run("registry", "get", name, "--format", "json")
+        assert_described("registered", found.json)
+        assert (found.json["text"], found.json["registered"]["author"]) == (CONTRACT, "ann")
+    assert run("registry", "get", "vendor-feed", "--text").out == CONTRACT
+
+
+def test_history_and_a_later_version(run: Callable[..., Ran], contracts: Path) -> None:
+    run("publish", contracts)
+    (contracts / "feed.odcs.yaml").write_text(LATER)
+    assert run("publish", contracts).code == 0
+    found = run("registry", "history", "vendor-feed", "--format", "json").json
+    assert_described("contracts", found)
+    assert [each["version"] for each in found["contracts"]] == ["2.0.0", "1.2.0"]
+    assert run("registry", "get", "vendor-feed", "--format", "json").json["registered"]["version"] == "2.0.0"
+    assert "1.2.0" in run("registry", "history", "vendor-feed").out
+
+
+def test_data_and_versions_are_judged_by_what_is_registered(run: Callable[..., Ran], contracts: Path) -> None:
+    run("publish", contracts)
+    (contracts / "feed.odcs.yaml").write_text(LATER)
+    run("publish", contracts)
+    for spec, code in (("vendor-feed@1.2.0", 1), ("registry:vendor-feed@1.2.0", 1), ("registry:vendor-feed", 0), ("vendor-feed@2.0.0", 0)):
+        assert run("test", spec, "--data", "bad.csv").code == code, spec
+    assert run("test", "vendor-feed@1.2.0", "--data", "good.csv").code == 0
+    assert run("diff", "registry:vendor-feed@1.2.0", contracts / "feed.odcs.yaml").code == 0
+    assert run("diff", "vendor-feed@2.0.0", "vendor-feed@1.2.0").code == 1
+
+
+def test_every_wrong_thing_is_told_and_nothing_is_registered(run: Callable[..., Ran], contracts: Path) -> None:
+    (contracts / "copy.odcs.yaml").write_text(CONTRACT)
+    (contracts / "fine.odcs.yaml").write_text(CONTRACT.replace("id: vendor-feed", "id: fine").replace("vendor/feed", "fine"))
+    ran = run("publish", contracts)
+    assert (ran.code, listed(run)) == (2, [])
+    assert "a version is registered once" in ran.err
+    (contracts / "copy.odcs.yaml").write_text(CONTRACT.replace("required: true", "required: false"))
+    ran = run("publish", contracts)
+    assert (ran.code, listed(run)) == (2, [])
+    assert "has another content in" in ran.err
+    (contracts / "copy.odcs.yaml").write_text("id: [")
+    assert (run("publish", contracts).code, listed(run)) == (2, [])
+
+
+def test_a_consumer_must_be_known(run: Callable[..., Ran], contracts: Path, tmp_path: Path) -> None:
+    (contracts / "feed.odcs.yaml").write_text(CONTRACT + "      consumers: [{asset: scores, fallback: halt}]\n")
+    ran = run("publish", contracts)
+    assert (ran.code, listed(run)) == (2, [])
+    assert 'the consumer "scores" is not known' in ran.err
+    assert "registry add-consumer" in ran.err
+    (tmp_path / "mine.py").write_text("import dagster as dg\ndefs = dg.Definitions([dg.AssetSpec('scores')])\n")
+    assert run("publish", contracts, "--file", "mine.py").code == 0
+    found = run("registry", "consumers", "--format", "json").json
+    assert_described("consumers", found)
+    assert [(each["contract_id"], each["consumer"], each["fallback"]) for each in found["uses"]] == [("vendor-feed", "scores", "halt")]
+    assert run("registry", "consumers", "--of", "nobody", "--format", "json").json["uses"] == []
+
+
+def test_a_consumer_can_be_made_known(run: Callable[..., Ran], contracts: Path) -> None:
+    (contracts / "feed.odcs.yaml").write_text(CONTRACT + "      consumers: [{asset: scores, fallback: halt}]\n")
+    assert run("registry", "add-consumer", "scores").code == 0
+    assert run("publish", contracts).code == 0
+    assert run("registry", "add-consumer", " ").code == 2
+
+
+def test_a_version_that_says_too_little_needs_a_reason(run: Callable[..., Ran], contracts: Path) -> None:
+    run("publish", contracts)
+    (contracts / "feed.odcs.yaml").write_text(LATER.replace("version: 2.0.0", "version: 1.3.0"))
+    ran = run("publish", contracts)
+    assert (ran.code, listed(run)) == (2, ["vendor-feed@1.2.0"])
+    assert "a breaking change needs a major version" in ran.err
+    assert run("publish", contracts, "--accept-incompatible", " ").code == 2
+    assert run("publish", contracts, "--accept-incompatible", "nobody reads it yet").code == 0
+    assert run("registry", "get", "vendor-feed", "--format", "json").json["registered"]["accepted"] == "nobody reads it yet"
+
+
+@pytest.mark.parametrize(
+    ("spec", "told"),
+    [
+        ("vendor-fed@1.2.0", 'no contract "vendor-fed" is registered'),
+        ("vendor-fed@1.2.0", 'did you mean "vendor-feed"?'),
+        ("vendor-feed@3.0.0", 'has no version "3.0.0"'),
+        ("vendor-feed@3.0.0", "registered are 1.2.0"),
+        ("registry:", 'no contract "" is registered'),
+        ("nosuch:contracts/feed.odcs.yaml", 'the git revision "nosuch" does not exist'),
+    ],
+)
+def test_what_is_not_registered(run: Callable[..., Ran], contracts: Path, spec: str, told: str) -> None:
+    git(contracts.parent, "init")
+    run("publish", contracts)
+    for command in (("test", spec, "--data", "good.csv"), ("diff", spec, contracts / "feed.odcs.yaml")):
+        ran = run(*command)
+        assert ran.code == 2
+        assert told in " ".join(ran.err.split())
