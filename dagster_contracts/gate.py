@@ -217,7 +217,14 @@ class Gate:
         except StoreUnavailable:  # rules that read them are not executed, and the verdict meets the same store
             others = NO_OTHERS
         related = {**others, **made, terms.attached.object.name: lambda: data}
-        return take(self.engine, terms.plan, terms.policy, data, related=related, divide=divide)
+        as_of = self._now() if divide and terms.plan.waivers else None
+        return take(self.engine, terms.plan, terms.policy, data, related=related, divide=divide, as_of=as_of)
+
+    def _now(self) -> datetime | None:
+        try:
+            return self.store.now()
+        except StoreUnavailable:  # nothing is known to be waived, and the verdict meets the same store
+            return None
 
     def _adopted(self, terms: Terms, key: str, snapshot: Snapshot) -> Step:
         if snapshot.breaker is None:

@@ -36,8 +36,9 @@ class Terms:
     plan: Plan
 
     @classmethod
-    def of(cls, attached: Attached) -> Terms:
-        return cls(attached.asset, attached, compile_plan(attached.contract, attached.object))
+    def of(cls, attached: Attached, environment: str | None = None) -> Terms:
+        """`environment` is where this process runs, as `environments` of contracts call it."""
+        return cls(attached.asset, attached, compile_plan(attached.contract, attached.object, environment))
 
     @property
     def policy(self) -> BreakerPolicy:

@@ -87,8 +87,10 @@ def take(
     *,
     related: Related = NO_OTHERS,
     divide: bool = False,
+    as_of: datetime | None = None,
 ) -> Taken:
-    """Measure `data`. With `divide`, and a policy that sets failing rows aside, also the part of it that passes."""
+    """Measure `data`. With `divide`, and a policy that sets failing rows aside, also the part of it that passes: rows that break a rule
+    which is waived at `as_of` are not set aside."""
     data = subject(plan, data)
     found = engine.measure(data, plan.metrics, related)
     if isinstance(found, Unmeasured):
@@ -97,7 +99,7 @@ def take(
     taken = Taken(plan, found, engine.samples(data, broken, related=related) if broken else {})
     if not divide or policy.maximum_failing_share is None:
         return taken
-    rules = refusing_rows(plan, found)
+    rules = refusing_rows(plan, found, as_of)
     if not rules:
         return replace(taken, undivided="no rule that failed speaks of single rows")
     division = engine.divide(data, rules, related)

@@ -12,10 +12,12 @@ from datetime import datetime
 from dagster_contracts.core import breaker as machine
 from dagster_contracts.core import events
 from dagster_contracts.core.breaker import Breaker, Missed, Refused, Step, asset_of
+from dagster_contracts.core.contract import Severity
 from dagster_contracts.core.deliveries import Gap, missing
 from dagster_contracts.core.ledger import Partition
 from dagster_contracts.core.plan import Cadence, Due, Rule
 from dagster_contracts.core.snapshot import Change, Snapshot
+from dagster_contracts.core.waiving import told_of, waiver_of
 from dagster_contracts.gate import Gate
 from dagster_contracts.judgement import Terms, change_of
 
@@ -48,11 +50,18 @@ def _in_scope(terms: Terms, key: str) -> bool:
     return key == terms.asset if scope == "asset" else key.startswith(f"{terms.asset}[{scope}=")
 
 
+def _missed(terms: Terms, rule: Rule, gap: Gap, now: datetime) -> Missed:
+    """What is missing opens nothing while its rule is waived."""
+    if (waiver := waiver_of(rule.id, terms.plan.waivers, now)) is None:
+        return Missed(rule.id, rule.severity, gap.since, gap.due, str(gap))
+    return Missed(rule.id, Severity.WARNING, gap.since, gap.due, told_of(waiver, str(gap)))
+
+
 def _record(gate: Gate, terms: Terms, known: Breaker, rule: Rule, check: Cadence | Due, windows: Windows) -> MissedDelivery | None:
     def missed(now: datetime) -> tuple[Missed, Gap] | None:
         arrivals = gate.store.arrivals(known.key, None)
         gap = missing(check, arrivals=arrivals, windows=windows(terms.asset, now), now=now)
-        return None if gap is None else (Missed(rule.id, rule.severity, gap.since, gap.due, str(gap)), gap)
+        return None if gap is None else (_missed(terms, rule, gap, now), gap)
 
     def decide(snapshot: Snapshot) -> tuple[Change, MissedDelivery | None]:
         found = missed(snapshot.now)

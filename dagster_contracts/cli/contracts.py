@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from dagster_contracts.cli import options
-from dagster_contracts.cli.options import FormatOption, UrlOption
+from dagster_contracts.cli.options import EnvironmentOption, FormatOption, UrlOption
 from dagster_contracts.cli.outside import notes, refused_rules
 from dagster_contracts.cli.printing import Format, print_json, print_text, styled
 from dagster_contracts.cli.report import print_verdict
@@ -22,6 +22,7 @@ from dagster_contracts.core.judge import failing, judge
 from dagster_contracts.core.metrics import may_read
 from dagster_contracts.core.slips import consumer_slips, slips
 from dagster_contracts.core.verdict import Outcome, Unmeasured, Verdict, verdict_to_json
+from dagster_contracts.core.waiving import long_waivers
 from dagster_contracts.ports import FileSet
 
 
@@ -38,6 +39,8 @@ def lint(
     from dagster_contracts.store.files import survey_contracts
 
     contracts, problems = survey_contracts(*paths)
+    today = datetime.now(UTC).date()
+    problems += (problem for contract in contracts for problem in long_waivers(contract, today))
     assets = [found.asset or found.name for contract in contracts for found in contract.objects]
     warnings = [slip for contract in contracts for slip in (*slips(contract), *consumer_slips(contract, assets))]
     warnings += refused_rules(contracts)
@@ -68,6 +71,7 @@ def judge_file(
         str | None,
         typer.Option("--as-of", metavar="TIME", help="When the data arrived (RFC 3339), to judge its age. [default: now]"),
     ] = None,
+    environment: EnvironmentOption = None,
     database_url: UrlOption = None,
     format: FormatOption = Format.TEXT,
 ) -> None:
@@ -76,7 +80,7 @@ def judge_file(
     Exit code 0: it passes (pass or warn). 1: it fails. 2: it could not be measured, or bad usage.
     """
     moment = datetime.now(UTC) if as_of is None else options.instant(as_of, "--as-of")
-    verdict = _judge(contract_at(contract, database_url, profiles=True), object_name, data, moment)
+    verdict = _judge(contract_at(contract, database_url, profiles=True), object_name, data, moment, environment)
     if format is Format.JSON:
         print_json(verdict_to_json(verdict))
     else:
@@ -84,11 +88,11 @@ def judge_file(
     raise typer.Exit({Outcome.FAIL: 1, Outcome.INCONCLUSIVE: 2}.get(verdict.outcome, 0))
 
 
-def _judge(contract: Contract, object_name: str | None, data: Sequence[str], as_of: datetime) -> Verdict:
+def _judge(contract: Contract, object_name: str | None, data: Sequence[str], as_of: datetime, environment: str | None) -> Verdict:
     from dagster_contracts.engines.files.engine import opened
     from dagster_contracts.engines.local import default_engine
 
-    plan = compile_plan(contract, object_of(contract, object_name))
+    plan = compile_plan(contract, object_of(contract, object_name), environment)
     places: list[PurePath | str] = [place if place.startswith("s3://") else Path(place) for place in data]
     found, engine = places if len(places) > 1 else places[0], default_engine()
     with opened(FileSet(found) if plan.files else found, may_read(plan.metrics)) as source:

@@ -28,6 +28,17 @@ UrlOption = Annotated[
         show_default=False,
     ),
 ]
+EnvironmentOption = Annotated[
+    str | None,
+    typer.Option(
+        "--environment",
+        metavar="NAME",
+        help="Which of the contract's `environments` this is. Without it: CONTRACTS_ENVIRONMENT.",
+        envvar="CONTRACTS_ENVIRONMENT",
+        show_envvar=False,
+        show_default=False,
+    ),
+]
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why; it is recorded.", show_default=False)]
 ActorOption = Annotated[str | None, typer.Option("--actor", help="Who; without it, the user's name.", show_default=False)]
 FileOption = Annotated[

@@ -77,7 +77,11 @@ def compare(old: Contract, new: Contract, mode: Mode = Mode.BACKWARD) -> Compari
             f'{old.source} is of contract "{old.id}" and {new.source} of "{new.id}"; only versions of one contract are compared: '
             "give both the same id"
         )
-    changes = tuple(dict.fromkeys(chain(_objects(old, new), _levels(old, new), policy_changes(old.policy, new.policy), _texts(old, new))))
+    changes = tuple(
+        dict.fromkeys(
+            chain(_objects(old, new), _levels(old, new), policy_changes(old.policy, new.policy), _exceptions(old, new), _texts(old, new))
+        )
+    )
     taken = step(old.version, new.version)
     needed = _needed(changes, mode, old.content_hash != new.content_hash)
     return Comparison(old, new, mode, changes, taken, needed, tuple(_problems(old, new, taken, needed)))
@@ -98,6 +102,24 @@ def _problems(old: Contract, new: Contract, taken: Step, needed: Step) -> Iterat
     elif taken < needed:
         told = {Step.MAJOR: "a breaking change needs a major version", Step.MINOR: "a risky change needs at least a minor version"}
         yield f"{told.get(needed, 'a change needs a later version')}; {old.version} to {new.version} is a {taken.word} one"
+
+
+def _exceptions(old: Contract, new: Contract) -> Iterator[Change]:
+    """What is let through though it breaks a rule: waivers, and what environments make of severities."""
+    before, after = ({(each.object, each.rule): each for each in contract.waivers} for contract in (old, new))
+    for name in dict.fromkeys((*before, *after)):
+        was, now = before.get(name), after.get(name)
+        longer = now is not None and (was is None or was.until < now.until)
+        if (was and was.until) != (now and now.until):
+            place = f"waivers[{'.'.join(part for part in name if part)}]"
+            kind = KINDS["waiver.granted" if longer else "waiver.ended"]
+            yield Change(kind, place, f"until {was.until}" if was else None, f"until {now.until}" if now else None)
+        elif was and now and (was.reason, was.approved_by) != (now.reason, now.approved_by):
+            yield Change(KINDS["text.changed"], f"waivers[{now.rule}]", was.reason, now.reason)
+    for environment in dict.fromkeys((*old.environments, *new.environments)):
+        one, other = old.environments.get(environment), new.environments.get(environment)
+        if one != other:
+            yield Change(KINDS["environment.changed"], f"environments.{environment}", one and one.value, other and other.value)
 
 
 # --- objects -------------------------------------------------------------------------------------------------------

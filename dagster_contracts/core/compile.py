@@ -6,16 +6,20 @@ Read `draft` (severities, and how a promise is written down), `properties` (of a
 
 from __future__ import annotations
 
-from dagster_contracts.core.contract import Clause, Contract, Operator, Property, SchemaObject, Severity
+from dataclasses import replace
+
+from dagster_contracts.core.contract import Clause, Contract, Enforcement, Operator, Property, SchemaObject, Severity
 from dagster_contracts.core.draft import Draft
 from dagster_contracts.core.metrics import Duplicates, RowCount
 from dagster_contracts.core.plan import Closed, Plan, Threshold, Within
 from dagster_contracts.core.properties import column_promises, quality_promises, relationship_promises
 from dagster_contracts.core.service_levels import promises
+from dagster_contracts.core.waivers import enforced
 
 
-def compile_plan(contract: Contract, obj: SchemaObject) -> Plan:
-    """Everything `contract` promises of `obj`. Never raises for a parsed contract; what cannot be executed is listed."""
+def compile_plan(contract: Contract, obj: SchemaObject, environment: str | None = None) -> Plan:
+    """Everything `contract` promises of `obj`, with the severities that count in an environment. Never raises for a parsed contract; what
+    cannot be executed is listed."""
     draft = Draft()
     for prop in obj.properties:
         column_promises(draft, prop, obj)
@@ -23,14 +27,16 @@ def compile_plan(contract: Contract, obj: SchemaObject) -> Plan:
     for level in contract.service_levels:
         for promise in promises(level, contract, obj):
             draft.add(promise)
+    how = contract.environments.get(environment or "", Enforcement.BLOCK)
     return Plan(
         contract_id=contract.id,
         contract_version=contract.version,
         object_name=obj.name,
-        rules=tuple(draft.rules),
-        not_executed=tuple(draft.not_executed),
+        rules=tuple(replace(rule, severity=enforced(rule.severity, how)) for rule in draft.rules),
+        not_executed=tuple(replace(item, severity=enforced(item.severity, how)) for item in draft.not_executed),
         masked=frozenset(prop.name for prop in obj.properties if _classified(prop)),
         samples=contract.samples,
+        waivers=tuple(waiver for waiver in contract.waivers if waiver.object in (None, obj.name)),
         files=(obj.physical_type or "").strip().lower() == "files",
     )
 

@@ -257,6 +257,26 @@ class BreakerPolicy:
         return self.consumers.get(consumer, self.fallback).accepts
 
 
+class Enforcement(StrEnum):
+    """What broken rules do in an environment: what their severity says, nothing but be told, or one step more."""
+
+    BLOCK = "block"
+    WARN = "warn"
+    ESCALATE = "escalate"
+
+
+@dataclass(frozen=True, slots=True)
+class Waiver:
+    """A rule (of one object, where `object` says which) that fails is a warning up to the day `until` (UTC). See core/waivers.py."""
+
+    rule: str
+    until: date
+    reason: str
+    approved_by: str
+    object: str | None = None
+    path: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Contract:
     """One version of one contract document. `content_hash` is the SHA-256 of its text."""
@@ -274,6 +294,8 @@ class Contract:
     service_levels: tuple[ServiceLevel, ...] = ()
     policy: BreakerPolicy = field(default_factory=BreakerPolicy)
     samples: bool = True  # customProperty samples: false keeps failing rows out of findings
+    waivers: tuple[Waiver, ...] = ()  # customProperty waivers
+    environments: Mapping[str, Enforcement] = field(default_factory=dict)  # customProperty environments
     valid_from: datetime | None = None  # customProperty validFrom: in force no earlier, where it comes from a registry; aware UTC
     source: str | None = None  # where the document was read
     content_hash: str = ""

@@ -14,7 +14,7 @@ from enum import StrEnum
 from dagster_contracts.core.breaker import Breaker, Missed, State, Transition, asset_of
 from dagster_contracts.core.contract import Severity
 from dagster_contracts.core.ledger import Batch, Output, Route, RouteKind, Status
-from dagster_contracts.core.verdict import Finding, Outcome, Verdict
+from dagster_contracts.core.verdict import Finding, Outcome, Verdict, waiver_to_json
 
 VERSION = 1  # of all payloads
 # A message of Kafka may have a megabyte, and texts come from strangers: JSON escapes a character by up to twelve.
@@ -235,6 +235,7 @@ def _rule(finding: Finding) -> Payload:
         "observed": finding.observed,
         "expected": finding.expected,
         "failing_rows": finding.failing_rows,
+        "waived": waiver_to_json(finding.waived),
     }
 
 

@@ -4,7 +4,7 @@ A rule that is broken FAILs if its severity refuses (critical, error) and WARNs 
 INCONCLUSIVE; one that cannot be applied to this batch (column absent, no rows to take a percentage of, older partition) is not
 executed. Of the batch, in this order:
 
-    FAIL          a critical or error rule failed
+    FAIL          a critical or error rule failed, and is not waived
     INCONCLUSIVE  a critical or error rule is inconclusive
     WARN          a warning rule is broken or inconclusive, or a critical or error rule was not executed
     PASS          everything else; info rules are reported and change nothing
@@ -23,6 +23,7 @@ from dagster_contracts.core.metrics import Expectation, Metric, Orphans, Query
 from dagster_contracts.core.plan import Fresh, Gone, NotExecuted, Plan, Present, Retained, Within
 from dagster_contracts.core.rules import MeasuredBatch, has_failing_rows, has_no_time, inconclusive, judge_rule
 from dagster_contracts.core.verdict import Finding, Measured, Measurement, Outcome, Past, Sample, Unmeasured, Verdict
+from dagster_contracts.core.waiving import waived, waiver_of
 
 NOTHING = Past()
 
@@ -49,7 +50,7 @@ def judge(
     shown = samples if plan.samples else {}
     batch = MeasuredBatch(measurement, shown, _masked(plan, measurement), plan.samples, as_of, head, past, deprecated)
     judged = [judge_rule(rule, batch) for rule in plan.rules]
-    findings = [entry for entry in judged if isinstance(entry, Finding)]
+    findings = [waived(entry, plan.waivers, as_of) for entry in judged if isinstance(entry, Finding)]
     missed = [entry for entry in judged if isinstance(entry, NotExecuted)]
     return _verdict(plan, measurement.rows, findings, missed, digest(measurement))
 
@@ -71,12 +72,14 @@ def failing(plan: Plan, measurement: Measurement) -> tuple[Metric, ...]:
     return tuple(dict.fromkeys(check.metric for check in (*broken, *timeless)))
 
 
-def refusing_rows(plan: Plan, measurement: Measurement) -> dict[str, Metric]:
-    """The broken rules that refuse the batch and name the rows that break them: rule id -> metric."""
+def refusing_rows(plan: Plan, measurement: Measurement, as_of: datetime | None = None) -> dict[str, Metric]:
+    """The broken rules that refuse the batch and name the rows that break them: rule id -> metric. What is waived at `as_of` refuses
+    nothing."""
     return {
         rule.id: rule.check.metric
         for rule in plan.rules
         if rule.severity.refuses and isinstance(rule.check, Within) and has_failing_rows(rule.check, measurement)
+        if as_of is None or waiver_of(rule.id, plan.waivers, as_of) is None
     }
 
 

@@ -23,6 +23,7 @@ from dagster_contracts.core.flaws import Path, maps, path_text
 from dagster_contracts.core.odcs_contact import read_contact
 from dagster_contracts.core.odcs_quality import FORMER_METRICS, OURS, is_library, read_implementation
 from dagster_contracts.core.odcs_references import column_of, object_name, of_object, of_property
+from dagster_contracts.core.waivers import read_environments, read_waivers
 
 _Map = dict[str, object]
 
@@ -42,6 +43,8 @@ def read_contract(root: _Map, policy: BreakerPolicy, *, source: str | None, cont
         service_levels=_service_levels(root),
         policy=replace(policy, contact=read_contact(root, owner=_owner(root))),
         samples=custom_property(root, "samples") is not False,
+        waivers=read_waivers(custom_property(root, "waivers"), _custom_path(root, "waivers")),
+        environments=read_environments(custom_property(root, "environments")),
         valid_from=_moment(custom_property(root, "validFrom")),
         source=source,
         content_hash=content_hash,
@@ -52,6 +55,11 @@ def read_contract(root: _Map, policy: BreakerPolicy, *, source: str | None, cont
 def custom_property(owner: _Map, name: str) -> object | None:
     """The value of a custom property, None where it is not given."""
     return next((entry.get("value") for _, entry in maps(owner.get("customProperties")) if entry.get("property") == name), None)
+
+
+def _custom_path(owner: _Map, name: str) -> Path:
+    at = next((index for index, entry in maps(owner.get("customProperties")) if entry.get("property") == name), 0)
+    return ("customProperties", at, "value")
 
 
 def _object(root: _Map, obj: _Map, path: Path) -> SchemaObject:

@@ -18,8 +18,9 @@ from dagster_contracts.core.flaws import Flaw, Path, maps, path_text, shown
 from dagster_contracts.core.odcs_options import option_flaws
 from dagster_contracts.core.odcs_quality import quality_flaws, scalar_flaws
 from dagster_contracts.core.odcs_references import column_of, of_object, of_property
+from dagster_contracts.core.waivers import environment_flaws, waiver_flaws
 
-CONTRACT_KEYS = ("circuitBreaker", "samples", "validFrom")
+CONTRACT_KEYS = ("circuitBreaker", "samples", "waivers", "environments", "validFrom")
 OBJECT_KEYS = ("dagsterAsset", "closedSchema")
 PROPERTY_KEYS = ("deprecatedUntil",)
 SERVICE_LEVEL_KEYS = ("severity", "tolerance")
@@ -86,6 +87,10 @@ def _our_value(name: str, value: object, path: Path) -> Iterator[Flaw]:
         yield Flaw(path, f"{name}: expected true or false, found {shown(value)}")
     if name == "dagsterAsset" and not (isinstance(value, str) and value and all(part.strip() for part in value.split("/"))):
         yield Flaw(path, f'dagsterAsset: expected an asset key such as "vendor/feed", found {shown(value)}')
+    if name == "waivers":
+        yield from waiver_flaws(value, path)
+    if name == "environments":
+        yield from environment_flaws(value, path)
     if name == "validFrom" and not _is_moment(value):
         yield Flaw(path, f"validFrom: expected a day (UTC) or a time with its offset, such as 2027-01-31T06:00:00Z, found {shown(value)}")
     if name == "deprecatedUntil" and not _is_day(value):

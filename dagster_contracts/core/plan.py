@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 
-from dagster_contracts.core.contract import Clause, Operator, Severity
+from dagster_contracts.core.contract import Clause, Operator, Severity, Waiver
 from dagster_contracts.core.metrics import Expectation, Histogram, Metric, Newest, Oldest, ProfileOf
 
 # --- checks: what must hold ----------------------------------------------------------------------------------------
@@ -210,6 +210,7 @@ class Plan:
     samples: bool = True
     elsewhere: frozenset[str] = frozenset()  # rules of the contract that are judged of something larger or smaller than this batch
     beside: tuple[Metric, ...] = ()  # measured, though no rule here asks for it: for what is judged elsewhere
+    waivers: tuple[Waiver, ...] = ()  # of its rules
     files: bool = False  # each file of the data is a row: the files themselves are measured, not what stands in them
 
     @property

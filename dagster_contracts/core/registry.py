@@ -14,6 +14,7 @@ from dagster_contracts.core.compat import Comparison, compare
 from dagster_contracts.core.contract import Contract, Fallback
 from dagster_contracts.core.errors import ContractError, ContractInvalid, Problem, did_you_mean
 from dagster_contracts.core.versions import Step, read_version, step
+from dagster_contracts.core.waiving import long_waivers, waiver_problems
 
 NOT_BINDING = ("draft", "proposed")  # of `status`: registered, and never in force
 
@@ -91,8 +92,10 @@ class Admission:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is registered that bears on a submission: all versions of its contracts, oldest first, with the content of the latest of each;
-    and every name that a consumer may have."""
+    """What is registered that bears on a submission, at the time `now`: all versions of its contracts, oldest first, with the content of
+    the latest of each; and every name that a consumer may have."""
+
+    now: datetime
 
     entries: Mapping[str, Sequence[Entry]] = field(default_factory=dict)
     latest: Mapping[str, Contract] = field(default_factory=dict)
@@ -131,6 +134,8 @@ def admit(submissions: Sequence[Submission], known: Known, *, accepted: str | No
     for several in _by_contract(submissions, problems).values():
         fresh = [each for each in several if not _is_registered(each, known, problems)]
         problems += (problem for each in fresh for problem in _strangers(each.contract, names))
+        problems += (problem for each in fresh for problem in waiver_problems(each.contract))
+        problems += (problem for each in fresh for problem in long_waivers(each.contract, known.now.date()))
         if (backwards := _backwards(fresh, known)) is not None:
             problems.append(backwards)
             continue

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from dagster_contracts.core.contract import Clause, Severity
+from dagster_contracts.core.contract import Clause, Severity, Waiver
 from dagster_contracts.core.metrics import Metric, ProfileOf
 from dagster_contracts.core.plan import NotExecuted, Reference
 from dagster_contracts.core.profile import Profile
@@ -182,6 +182,7 @@ class Finding:
     expected: str
     failing_rows: int | None = None
     sample: tuple[Mapping[str, object], ...] = ()  # failing rows as JSON values, classified columns masked
+    waived: Waiver | None = None  # why a broken rule is a warning
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +226,7 @@ def verdict_to_json(verdict: Verdict) -> dict[str, Any]:
                 "expected": finding.expected,
                 "failing_rows": finding.failing_rows,
                 "sample": [dict(row) for row in finding.sample],
+                "waived": waiver_to_json(finding.waived),
             }
             for finding in verdict.findings
         ],
@@ -234,6 +236,16 @@ def verdict_to_json(verdict: Verdict) -> dict[str, Any]:
         ],
         "digest": verdict.digest,
     }
+
+
+def waiver_to_json(waiver: Waiver | None) -> dict[str, str] | None:
+    if waiver is None:
+        return None
+    return {"until": waiver.until.isoformat(), "reason": waiver.reason, "approved_by": waiver.approved_by}
+
+
+def _waiver(rule: str, found: Mapping[str, str] | None) -> Waiver | None:
+    return None if found is None else Waiver(rule, date.fromisoformat(found["until"]), found["reason"], found["approved_by"])
 
 
 def verdict_from_json(document: Mapping[str, Any]) -> Verdict:
@@ -251,6 +263,7 @@ def verdict_from_json(document: Mapping[str, Any]) -> Verdict:
             expected=entry["expected"],
             failing_rows=entry["failing_rows"],
             sample=tuple(entry["sample"]),
+            waived=_waiver(entry["rule"], entry.get("waived")),  # verdicts of before there were waivers have none
         )
         for entry in document["findings"]
     )

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
 from dagster_contracts.core.contract import Contract, attach
-from dagster_contracts.core.errors import ContractError, did_you_mean
+from dagster_contracts.core.errors import ContractError, ContractInvalid, did_you_mean
+from dagster_contracts.core.waiving import long_waivers
 from dagster_contracts.judgement import Terms
 from dagster_contracts.plugin import checks, private, pruning, reviews, sensors
 from dagster_contracts.plugin.deliveries import with_freshness
@@ -26,6 +29,7 @@ from dagster_contracts.ports import Clock, EventSink, StoreClock, StoreSink
 from dagster_contracts.relay import distinct
 
 logger = logging.getLogger("dagster_contracts.plugin")
+ENVIRONMENT = "CONTRACTS_ENVIRONMENT"
 
 
 def with_contracts(
@@ -36,6 +40,7 @@ def with_contracts(
     readers: Mapping[str, LiveReader] | None = None,
     clock: Clock | None = None,
     sinks: Sequence[EventSink | StoreSink] = (),
+    environment: str | None = None,
 ) -> dg.Definitions:
     """Govern the assets of a Definitions by data contracts.
 
@@ -49,6 +54,8 @@ def with_contracts(
     was written. `contracts_relay` tells the log of everything that happens to breakers and batches, and `sinks` too, such as
     `dagster_contracts.sinks.kafka.KafkaEvents`.
 
+    `environment` is which of the contracts' `environments` this is; without it, that of the variable CONTRACTS_ENVIRONMENT.
+
     Raises ContractError (all problems at once) where a contract is wrong, matches no or several assets, or an asset cannot be governed.
     """
     private.require_known_dagster()
@@ -59,10 +66,20 @@ def with_contracts(
     sensors_given, schedules, assets = _gathered(defs)
     specs = [spec for item in private.iterate_assets(assets) for spec in item.specs]
     specs += [item for item in assets if isinstance(item, dg.AssetSpec)]
-    attached = attach(_loaded(contracts), [spec.key.to_user_string() for spec in specs])
+    loaded = _loaded(contracts)
+    _refuse_long_waivers(loaded, clock or StoreClock())
+    attached = attach(loaded, [spec.key.to_user_string() for spec in specs])
     terms_fit(attached, specs)
     made_here = [spec for item in private.iterate_assets(assets) if item.is_executable for spec in item.specs]
-    site = Site.of(defs, made_here, attached, breakers or BreakerResource(), clock or StoreClock(), _known(readers or {}, specs))
+    site = Site.of(
+        defs,
+        made_here,
+        attached,
+        breakers or BreakerResource(),
+        clock or StoreClock(),
+        _known(readers or {}, specs),
+        environment or os.environ.get(ENVIRONMENT),
+    )
     _refuse_resolved_jobs(defs, site)
     _refuse_what_cannot_be_read(assets, site)
     _tell_of_silent_readers(assets, site)
@@ -76,6 +93,13 @@ def with_contracts(
         schedules=[*schedules, *pruning.schedules(site)],
         jobs=[*(defs.jobs or []), *pruning.jobs(site), *reviews.jobs(site)],
     )
+
+
+def _refuse_long_waivers(contracts: Sequence[Contract], clock: Clock) -> None:
+    """Whoever loads a waiver today loads it tomorrow: the days that are left become fewer."""
+    today = (clock.now() or datetime.now(UTC)).date()
+    if problems := [problem for contract in contracts for problem in long_waivers(contract, today)]:
+        raise ContractInvalid(problems)
 
 
 def _refuse_shown_passwords(defs: dg.Definitions) -> None:

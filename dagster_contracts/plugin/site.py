@@ -50,10 +50,11 @@ class Site:
         breakers: BreakerResource,
         clock: Clock,
         live_readers: Mapping[str, LiveReader],
+        environment: str | None = None,
     ) -> Site:
         stated = {spec.key.to_user_string(): _stated(spec) for spec in assets if ACCEPTS in spec.metadata}
         return cls(
-            terms={key: Terms.of(item) for key, item in attached.items()},
+            terms={key: Terms.of(item, environment) for key, item in attached.items()},
             parents={spec.key.to_user_string(): frozenset(dep.asset_key.to_user_string() for dep in spec.deps) for spec in assets},
             stated=stated,
             breakers=breakers,

@@ -11,6 +11,7 @@ from dagster_contracts.core.contract import Contract
 from dagster_contracts.core.errors import ContractError, ContractInvalid, ContractSyntaxError, Problem
 from dagster_contracts.core.odcs import parse
 from dagster_contracts.core.registry import Submission
+from dagster_contracts.core.waiving import waiver_problems
 from dagster_contracts.store.references import with_profiles
 
 MAX_BYTES = 5_000_000
@@ -82,6 +83,7 @@ class _Found:
             text = self.texts[str(file)] = _text(file)
             contract = parse(text, source=str(file))
             contract, problems = with_profiles(contract) if self.profiles else (contract, [])
+            problems += waiver_problems(contract)
             self.problems += problems
             if not problems:
                 self._add(contract)

@@ -134,7 +134,7 @@ class SqlRegistry:
         named = {name for each in submissions for name in each.contract.policy.consumers}
         entries: dict[str, list[Entry]] = {}
         with self._database.reading() as connection:
-            seen = _newest(connection)
+            seen, now = _newest(connection), self._clock.now() or reading.now(connection)
             for some in _chunks(ids):
                 query = select(*(_versions[name] for name in _ENTRY)).where(_versions.contract_id.in_(some)).order_by(_versions.number)
                 for row in connection.execute(query):
@@ -145,7 +145,7 @@ class SqlRegistry:
             )
             strangers = named - consumers - {name for each in submissions for name in assets_of(each.contract)}
             registered = _names(connection, strangers)
-        return seen, Known(entries, latest, consumers | registered)
+        return seen, Known(now, entries, latest, consumers | registered)
 
     def _add(self, seen: int, new: Sequence[Admission], author: str) -> tuple[Entry, ...] | None:
         """None where somebody else has registered something since number `seen`. One publication at a time."""

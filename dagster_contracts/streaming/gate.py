@@ -43,6 +43,8 @@ class StreamGate:
     once it is over; without it, every rule is judged of each micro-batch. All that judge one asset must use the same.
     `when_open`: "hold", "divert" or "halt" while the breaker is open; without it, what the contract says of `consumer`: see answers.py.
 
+    `environment` is which of the contracts' `environments` this is.
+
     Raises ContractError where a contract is wrong or matches no asset, StoreError where the url is malformed, UsageError or ValueError for
     other arguments.
     """
@@ -57,6 +59,7 @@ class StreamGate:
         when_open: str | None = None,
         consumer: str | None = None,
         engine: MetricEngine | None = None,
+        environment: str | None = None,
     ):
         loaded = _loaded(contracts)
         known = list(assets) if assets is not None else [obj.asset or obj.name for contract in loaded for obj in contract.objects]
@@ -70,7 +73,7 @@ class StreamGate:
         self._consumer = consumer
         self._gate = Gate(self.store, engine or _default_engine())
         self._windows = Gate(self.store, MergingEngine())
-        self._terms: dict[str, Terms] = {key: Terms.of(each) for key, each in attach(loaded, known).items()}
+        self._terms: dict[str, Terms] = {key: Terms.of(each, environment) for key, each in attach(loaded, known).items()}
         self._of_windows: dict[str, Terms] = {}
         if self.window is not None:
             for asset, terms in list(self._terms.items()):

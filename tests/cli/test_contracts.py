@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import CONTRACT, Ran
+from tests.schemas import assert_described
 from tests.shared_cases import CASES, needs_cases
 
 TWO_OBJECTS = CONTRACT.replace("schema:\n", "schema:\n  - name: other\n    properties:\n      - {name: id, logicalType: integer}\n")
@@ -276,3 +277,37 @@ def test_a_consumer_that_is_nearly_an_asset_of_the_contracts_is_warned_of(run: C
     assert ran.json["problems"] == []
     told = [warning["message"] for warning in ran.json["warnings"]]
     assert told == ['the consumer "fraud_score" is no asset that is known here, did you mean "fraud_scores"?']
+
+
+# --- waivers and environments --------------------------------------------------------------------------------------
+
+
+def waiving(until: str, rule: str = "risk_indicator.invalidValues") -> str:
+    value = f"[{{rule: {rule}, until: '{until}', reason: r, approvedBy: a}}]"
+    return f"{CONTRACT}  - {{property: waivers, value: {value}}}\n  - {{property: environments, value: {{dev: warn}}}}\n"
+
+
+def test_lint_tells_of_waivers_that_last_too_long_or_are_of_no_rule(run: Callable[..., Ran], contract: Path) -> None:
+    contract.write_text(waiving("2999-01-01"))
+    ran = run("lint", contract)
+    assert (ran.code, "more than 90 days ahead" in ran.out) == (1, True)
+    contract.write_text(waiving("2020-01-01", "risk_indicator.invalidValue"))
+    ran = run("lint", contract)
+    assert (ran.code, 'did you mean "risk_indicator.invalidValues"?' in ran.out) == (1, True)
+    contract.write_text(waiving("2020-01-01"))  # over, and harmless
+    assert run("lint", contract).code == 0
+
+
+def test_a_waiver_or_an_environment_lets_data_pass(
+    run: Callable[..., Ran], contract: Path, bad: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contract.write_text(waiving("2026-01-31"))
+    arguments = ("test", contract, "--data", bad, "--format", "json")
+    found = run(*arguments, "--as-of", "2026-01-31T12:00:00Z")
+    assert found.code == 0
+    assert_described("test", found.json)
+    assert [each["waived"]["until"] for each in found.json["findings"] if each["waived"]] == ["2026-01-31"]
+    assert run(*arguments, "--as-of", "2026-02-01T12:00:00Z").code == 1
+    assert run(*arguments, "--as-of", "2026-02-01T12:00:00Z", "--environment", "dev").code == 0
+    monkeypatch.setenv("CONTRACTS_ENVIRONMENT", "dev")
+    assert run(*arguments, "--as-of", "2026-02-01T12:00:00Z").code == 0

@@ -132,3 +132,11 @@ def test_what_is_not_registered(run: Callable[..., Ran], contracts: Path, spec: 
         ran = run(*command)
         assert ran.code == 2
         assert told in " ".join(ran.err.split())
+
+
+def test_a_waiver_that_lasts_too_long_is_not_registered(run: Callable[..., Ran], contracts: Path) -> None:
+    value = "[{rule: risk_indicator.invalidValues, until: '2999-01-01', reason: r, approvedBy: a}]"
+    (contracts / "feed.odcs.yaml").write_text(f"{CONTRACT}  - {{property: waivers, value: {value}}}\n")
+    ran = run("publish", contracts)
+    assert (ran.code, listed(run)) == (2, [])
+    assert "more than 90 days ahead" in ran.err
