@@ -16,6 +16,10 @@ Inject = Callable[[Batch, str | None, float, np.random.Generator], Injected]
 Fits = Callable[[Shape], Sequence[str | None]]
 
 
+class DoesNotFit(Exception):
+    """Raised by a fault that has nothing to do on a batch after all, with the reason: it is reported, and not counted."""
+
+
 class Group(StrEnum):
     """What a fault does harm to."""
 
