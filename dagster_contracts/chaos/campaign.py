@@ -15,12 +15,14 @@ from dagster_contracts.core.verdict import Finding, Outcome
 class Result(StrEnum):
     """What the contract made of a fault.
 
-    refused: the batch failed, or its breaker opened, so that it was set aside. held: it could not be measured. warned: a rule says so, and
-    the batch is published all the same. missed: nothing noticed.
+    refused: the batch failed, or the breaker opened for one that never came. held: it could not be measured. set_aside: the rows that
+    fail were set aside, and the rest is published. warned: a rule says so, and the batch is published all the same. missed: nothing
+    noticed.
     """
 
     REFUSED = "refused"
     HELD = "held"
+    SET_ASIDE = "set_aside"
     WARNED = "warned"
     MISSED = "missed"
 
@@ -31,15 +33,15 @@ class Result(StrEnum):
     @property
     def stopped(self) -> bool:
         """Whether no consumer gets it as fresh data."""
-        return self in (Result.REFUSED, Result.HELD)
+        return self in (Result.REFUSED, Result.HELD, Result.SET_ASIDE)
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """What a consumer would have read: `kind` None where it reads what stands there anyhow, since nothing was delivered.
+    """What a consumer would have read, by its name in the contract's policy; the last one stands for all others.
 
-    `consumer` is a name out of the contract's policy, or a word for all others. `faulty`: it has the fault in it; `as_promised`: it is
-    what the policy says for a batch of that result.
+    `faulty`: it is the batch with the fault in it or, where none came, an old one that is taken for new. `as_promised`: it is what the
+    policy says of a batch of that result.
     """
 
     consumer: str
@@ -74,8 +76,8 @@ class Trial:
 
     @property
     def rules(self) -> tuple[str, ...]:
-        """Ids of the rules that notice it, those that break first."""
-        return tuple(dict.fromkeys((*(finding.rule for finding in self.findings), *self.unexecuted)))
+        """Ids of the rules that notice it: those that break, or else those that could not be applied any more."""
+        return tuple(dict.fromkeys(finding.rule for finding in self.findings)) or self.unexecuted
 
     @property
     def tripped(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import polars as pl
@@ -14,8 +14,9 @@ FIRST = datetime(2026, 1, 6, 6, tzinfo=UTC)
 
 def frame(seed: int = 0, rows: int = 60) -> pl.DataFrame:
     random = np.random.default_rng(seed)
-    day = date(2026, 1, 6) + timedelta(days=seed)
-    at = [datetime(day.year, day.month, day.day, 5) - timedelta(seconds=int(s)) for s in random.integers(0, 9000, rows)]
+    morning = FIRST + timedelta(days=seed, hours=-1)
+    day = morning.date()
+    at = [morning - timedelta(seconds=int(seconds)) for seconds in random.integers(0, 9000, rows)]
     amount = np.round(random.lognormal(3, 1, rows), 2)
     return pl.DataFrame(
         {
@@ -28,7 +29,7 @@ def frame(seed: int = 0, rows: int = 60) -> pl.DataFrame:
             "code": random.integers(1, 4, rows),
             "flag": random.random(rows) < 0.3,
             "opened": [day - timedelta(days=int(days)) for days in random.integers(1, 3000, rows)],
-            "at": pl.Series(at).dt.replace_time_zone("UTC"),
+            "at": at,
             "tags": [["a", "b"][: int(n)] for n in random.integers(0, 3, rows)],
             "place": [{"zip": str(n), "lat": float(n)} for n in random.integers(0, 9, rows)],
             "empty": pl.Series([None] * rows, dtype=pl.String),
