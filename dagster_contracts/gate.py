@@ -13,8 +13,8 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from dagster_contracts import telemetry
@@ -66,6 +66,16 @@ T = TypeVar("T")
 
 logger = logging.getLogger("dagster_contracts.gate")
 RACES = 200  # a change that loses this often is not losing to peers: something is wrong
+
+
+@dataclass(frozen=True, slots=True)
+class Considered:
+    """What a consumer would read, on what terms, and whether that is decided already."""
+
+    route: Route
+    accepts: Confidence
+    is_kept: bool = False
+    max_staleness: timedelta | None = None
 
 
 class Gate:
@@ -259,23 +269,51 @@ class Gate:
         `accepts` None: the contract's word for this consumer. `terms` None: the upstream has no contract here; a breaker in the
         store (of another code location) counts all the same. `omits`: it reads all partitions as one, and can do without this one.
         """
+        found = self.considered(step, consumer, upstream, requested, accepts=accepts, terms=terms, omits=omits)
+        return self.remembered(step, consumer, found, terms)
+
+    def considered(
+        self,
+        step: StepKey,
+        consumer: str,
+        upstream: str,
+        requested: Partition,
+        *,
+        accepts: Confidence | None,
+        terms: Terms | None,
+        omits: bool = False,
+    ) -> Considered:
+        """What `route` would decide, or has decided for this step. Records nothing."""
         key = terms.breaker_key(requested) if terms else upstream
         try:
             if terms is None:
                 key = self._key_in_store(upstream, requested)
             grounds = self.store.grounds(key, asset=upstream, partition=requested, step=step)
+            policy = _policy(grounds.snapshot, terms)
+            accepted = accepts or (policy.accepts(consumer) if policy else Confidence.FULL)
             if grounds.kept is not None:
-                return grounds.kept
+                return Considered(grounds.kept, accepted, is_kept=True)
             decided = self._decide(grounds, consumer, upstream, requested, accepts, terms, key)
-            if omits:
-                policy = _policy(grounds.snapshot, terms)
-                decided = route.left_out(decided, accepts or (policy.accepts(consumer) if policy else Confidence.FULL))
-            return self._keep(step, consumer, decided)
+            limit = policy.max_staleness if policy else None
+            return Considered(route.left_out(decided, accepted) if omits else decided, accepted, max_staleness=limit)
         except StoreUnavailable as error:
-            admit = terms is not None and terms.policy.admit_when_unavailable
-            blind = route.unavailable(upstream, requested, key, str(error), admit=admit)
-            telemetry.of_route(consumer, blind)
-            return blind
+            return Considered(self._blind(consumer, upstream, requested, key, terms, error), accepts or Confidence.FULL, is_kept=True)
+
+    def remembered(self, step: StepKey, consumer: str, found: Considered, terms: Terms | None) -> Route:
+        """Keep a decision for this step; return the one that was kept before, if any."""
+        if found.is_kept:
+            return found.route
+        try:
+            return self._keep(step, consumer, found.route)
+        except StoreUnavailable as error:
+            decided = found.route
+            return self._blind(consumer, decided.upstream, decided.requested, decided.breaker_key or decided.upstream, terms, error)
+
+    def _blind(self, consumer: str, upstream: str, requested: Partition, key: str, terms: Terms | None, error: StoreUnavailable) -> Route:
+        admit = terms is not None and terms.policy.admit_when_unavailable
+        blind = route.unavailable(upstream, requested, key, str(error), admit=admit)
+        telemetry.of_route(consumer, blind)
+        return blind
 
     def _keep(self, step: StepKey, consumer: str, decided: Route) -> Route:
         """Remember a decision, with the event that tells of it in the same transaction; return the one that was kept before, if any."""

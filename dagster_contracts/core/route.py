@@ -13,7 +13,7 @@ partition, `low` reads the refused batch itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -84,13 +84,41 @@ def is_left_out(route: Route) -> bool:
     return route.kind is RouteKind.LAST_GOOD and route.served is None
 
 
+def moved_back(routes: Sequence[Route], window: Sequence[Route], limit: timedelta | None) -> list[Route] | None:
+    """A window of partitions that is read as one value, served as the earlier `window` of as many; None where that one is not fresh
+    throughout, or older than `limit` says. `routes` are those of the window asked for."""
+    if len(window) != len(routes) or any(each.kind is not RouteKind.FRESH or each.confidence is not Confidence.FULL for each in window):
+        return None
+    ages = (_staleness(asked.requested, each.requested) for asked, each in zip(routes, window, strict=True))
+    if limit is not None and any(age is not None and age > limit for age in ages):
+        return None
+    why = next(route for route in routes if not is_fresh(route))
+    told = f"{len(routes)} partitions of {why.upstream} are read as one, and [{why.requested}] is not fresh, so they are all earlier ones."
+    stale = replace(why, kind=RouteKind.LAST_GOOD, confidence=Confidence.STALE, staged=None, reason=f"{told} {why.reason}".rstrip())
+    return [
+        replace(stale, requested=asked.requested, served=each.served, batch_id=each.batch_id)
+        for asked, each in zip(routes, window, strict=True)
+    ]
+
+
+def is_fresh(route: Route) -> bool:
+    return route.kind in (RouteKind.FRESH, RouteKind.UNJUDGED)
+
+
+def is_moved(routes: Sequence[Route]) -> bool:
+    """Whether several partitions are served as an earlier window: of partitions that fall back one by one, some have the same last good."""
+    served = {route.served for route in routes if route.kind is RouteKind.LAST_GOOD and route.served is not None}
+    return len(routes) > 1 and len(served) == len(routes)
+
+
 def of_several(routes: list[Route], *, omits: bool) -> list[Route]:
-    """Partitions that are read as one value: where one of them is not fresh the input halts, unless it `omits` it and others are left."""
-    if len(routes) == 1 or (omits and any(route.served is not None for route in routes)):
+    """Partitions that are read as one value: where one of them is not fresh the input halts, unless it `omits` it and others are left, or
+    all of them have moved back."""
+    if len(routes) == 1 or (omits and any(route.served is not None for route in routes)) or is_moved(routes):
         return routes
     return [
         route
-        if route.kind in (RouteKind.FRESH, RouteKind.UNJUDGED)
+        if is_fresh(route)
         else replace(
             route,
             kind=RouteKind.HALTED,

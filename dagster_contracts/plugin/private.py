@@ -328,6 +328,27 @@ def reads_all(step: StepExecutionContext, upstream: dg.AssetKey) -> bool:
     return assets is not None and isinstance(mapping_to(step, assets, upstream), dg.AllPartitionMapping)
 
 
+def earlier_windows(step: StepExecutionContext, upstream: dg.AssetKey) -> Iterator[list[str]]:
+    """The partitions of an upstream that the partitions before that of this run are made from, nearest first. None where the run makes
+    several partitions, or where the mapping is not one of time windows."""
+    assets, own, above = (
+        assets_of_step(step),
+        step.entity_partitions_def if step.has_partitions else None,
+        partitions_def_of(step, upstream),
+    )
+    if assets is None or not isinstance(own, dg.TimeWindowPartitionsDefinition) or above is None or not step.has_partition_key:
+        return
+    mapping = mapping_to(step, assets, upstream)
+    if not isinstance(mapping, dg.TimeWindowPartitionMapping):
+        return
+    with partition_loading_context(dynamic_partitions_store=step.instance):
+        keys = own.get_partition_keys()
+        for key in reversed(keys[: keys.index(step.partition_key)]):
+            asked = own.empty_subset().with_partition_keys([key])
+            mapped = mapping.get_upstream_mapped_partitions_result_for_partitions(asked, own, above)
+            yield list(mapped.partitions_subset.get_partition_keys())
+
+
 def mapped_partitions(step: StepExecutionContext, assets: dg.AssetsDefinition, upstream: dg.AssetKey) -> list[str]:
     """The partitions of an upstream that the partitions of this run are made from."""
     above, own = partitions_def_of(step, upstream), step.entity_partitions_def if step.has_partitions else None

@@ -19,6 +19,7 @@ from dagster_contracts.core.route import of_several
 from dagster_contracts.plugin import private, storage
 from dagster_contracts.plugin.frames import joined
 from dagster_contracts.plugin.partitions import partition_of
+from dagster_contracts.windowed import routes_of_window
 
 if TYPE_CHECKING:
     from dagster_contracts.plugin.site import Site
@@ -115,6 +116,8 @@ class RoutedInput:
         site, own = self.manager.site, self.consumers
         omits = len(keys) > 1 and private.reads_all(step, self.context.asset_key)
         places = [partition_of(key, partitions) for key in keys]
+        if len(keys) > 1 and not omits:
+            return of_several(decide_window(site, step, own, self.context.asset_key, places, version_at=ask), omits=False)
         decided = [decide(site, step, own, self.upstream, place, omits=omits, version_at=ask) for place in places]
         return of_several(decided, omits=omits)
 
@@ -191,6 +194,23 @@ def decide(
         accepts = Confidence.FULL
     gate = site.gate(step.instance, version_at)
     return gate.route(step_key(step), consumers[0], upstream, requested, accepts=accepts, terms=terms, omits=omits)
+
+
+def decide_window(
+    site: Site,
+    step: Any,
+    consumers: Sequence[str],
+    upstream: dg.AssetKey,
+    requested: Sequence[Partition],
+    *,
+    version_at: storage.VersionAt | None = None,
+) -> list[Route]:
+    """The routes of one step to several partitions of an upstream that it reads as one: as they are, or moved back whole."""
+    name, partitions = upstream.to_user_string(), private.partitions_def_of(step, upstream)
+    earlier = ([partition_of(key, partitions) for key in keys] for keys in private.earlier_windows(step, upstream))
+    accepts, terms = site.accepts(consumers, name), site.terms.get(name)
+    gate = site.gate(step.instance, version_at)
+    return routes_of_window(gate, step_key(step), consumers[0], name, requested, earlier, accepts=accepts, terms=terms)
 
 
 def _text(value: Any) -> str:

@@ -81,7 +81,7 @@ def _heal(site: Site, keys: Sequence[dg.AssetKey]) -> dg.SensorDefinition:
     @dg.sensor(
         name=HEAL,
         description="Publishes held batches once their breaker is closed, then makes degraded and halted outputs anew.",
-        target=dg.AssetSelection.assets(*keys),
+        asset_selection=dg.AssetSelection.assets(*keys),  # not `target=`: a job of its own would have to have one partitions definition
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING,
     )

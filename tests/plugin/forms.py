@@ -183,9 +183,9 @@ def _read(frame: pd.DataFrame) -> str:
     return str(frame["read"].iloc[0])
 
 
-def forms(vendor: Vendor, folder: str, accepts: str) -> dg.Definitions:
+def forms(vendor: Vendor, folder: str, accepts: str, days: dg.PartitionsDefinition = DAYS) -> dg.Definitions:
     said: dict[str, Any] = {"contracts/accepts": accepts}
-    common: dict[str, Any] = {"partitions_def": DAYS, "metadata": said}
+    common: dict[str, Any] = {"partitions_def": days, "metadata": said}
     feed_in = {"feed": dg.AssetIn()}
 
     @dg.asset(**common, owners=["team:scores"], kinds={"python"}, group_name="scores", code_version="7", tags={"tier": "1"}, pool="p")
@@ -197,12 +197,12 @@ def forms(vendor: Vendor, folder: str, accepts: str) -> dg.Definitions:
     def frame_copy(feed: pd.DataFrame) -> pd.DataFrame:
         return feed
 
-    @dg.asset(partitions_def=DAYS, metadata=said, ins={"renamed": dg.AssetIn("frame_copy", metadata={"columns": ["read"]})})
+    @dg.asset(partitions_def=days, metadata=said, ins={"renamed": dg.AssetIn("frame_copy", metadata={"columns": ["read"]})})
     def keyworded(renamed: pd.DataFrame) -> str:
         assert list(renamed.columns) == ["read"], "the metadata of the input has reached the IO manager"
         return _read(renamed)
 
-    @dg.asset(partitions_def=DAYS, metadata=said, ins={"feed": dg.AssetIn(input_manager_key="reader")})
+    @dg.asset(partitions_def=days, metadata=said, ins={"feed": dg.AssetIn(input_manager_key="reader")})
     def by_input_manager(feed: list[str]) -> str:
         return feed[0]
 
@@ -217,12 +217,12 @@ def forms(vendor: Vendor, folder: str, accepts: str) -> dg.Definitions:
         assert type(context) is dg.AssetExecutionContext
         return _read(feed)
 
-    @dg.multi_asset(partitions_def=DAYS, ins=feed_in, outs={"multi_a": dg.AssetOut(metadata=said), "multi_b": dg.AssetOut(metadata=said)})
+    @dg.multi_asset(partitions_def=days, ins=feed_in, outs={"multi_a": dg.AssetOut(metadata=said), "multi_b": dg.AssetOut(metadata=said)})
     def multi(feed: pd.DataFrame) -> tuple[str, str]:
         return _read(feed), _read(feed)
 
     @dg.multi_asset(
-        partitions_def=DAYS,
+        partitions_def=days,
         ins=feed_in,
         outs={name: dg.AssetOut(metadata=said, is_required=False) for name in ("part_a", "part_b")},
         can_subset=True,
@@ -248,12 +248,12 @@ def forms(vendor: Vendor, folder: str, accepts: str) -> dg.Definitions:
         assert type(context) is dg.OpExecutionContext
         return f"<{text}>"
 
-    @dg.graph_asset(partitions_def=DAYS, ins=feed_in, metadata=said)
+    @dg.graph_asset(partitions_def=days, ins=feed_in, metadata=said)
     def graph_made(feed: pd.DataFrame) -> str:
         return angle(inner(feed))
 
     @dg.graph_multi_asset(
-        partitions_def=DAYS, ins=feed_in, outs={"graph_left": dg.AssetOut(metadata=said), "graph_right": dg.AssetOut(metadata=said)}
+        partitions_def=days, ins=feed_in, outs={"graph_left": dg.AssetOut(metadata=said), "graph_right": dg.AssetOut(metadata=said)}
     )
     def graph_pair(feed: pd.DataFrame) -> dict[str, Any]:
         return {"graph_left": read_it(feed), "graph_right": read_it.alias("read_again")(feed)}
@@ -290,7 +290,7 @@ def forms(vendor: Vendor, folder: str, accepts: str) -> dg.Definitions:
     def checked(feed: pd.DataFrame) -> str:
         return _read(feed)
 
-    @dg.asset_check(asset=checked, partitions_def=DAYS)
+    @dg.asset_check(asset=checked, partitions_def=days)
     def checked_is_text(checked: str) -> dg.AssetCheckResult:
         return dg.AssetCheckResult(passed=isinstance(checked, str), metadata={"text": checked})
 
@@ -336,7 +336,7 @@ def forms(vendor: Vendor, folder: str, accepts: str) -> dg.Definitions:
         return _read(feed)
 
     by_code = dg.AssetsDefinition.from_op(
-        by_code_op, keys_by_output_name={"result": dg.AssetKey("by_code")}, partitions_def=DAYS, metadata_by_output_name={"result": said}
+        by_code_op, keys_by_output_name={"result": dg.AssetKey("by_code")}, partitions_def=days, metadata_by_output_name={"result": said}
     )
 
     @dg.asset(
@@ -375,26 +375,26 @@ def forms(vendor: Vendor, folder: str, accepts: str) -> dg.Definitions:
     def after_it() -> str:
         return "by itself"
 
-    @dg.graph_asset(partitions_def=DAYS, ins={"start": dg.AssetIn("feed", dagster_type=dg.Nothing)}, metadata=said)
+    @dg.graph_asset(partitions_def=days, ins={"start": dg.AssetIn("feed", dagster_type=dg.Nothing)}, metadata=said)
     def deps_graph(start: Any) -> str:
         return after_it(start)
 
-    @dg.multi_asset(partitions_def=DAYS, specs=[dg.AssetSpec("deps_nothing", deps=["feed", "elsewhere"], metadata=said)])
+    @dg.multi_asset(partitions_def=days, specs=[dg.AssetSpec("deps_nothing", deps=["feed", "elsewhere"], metadata=said)])
     def deps_nothing() -> None: ...
 
-    @dg.asset(partitions_def=DAYS)
+    @dg.asset(partitions_def=days)
     def unrelated() -> int:
         return 1
 
-    @dg.asset(deps=["elsewhere"], partitions_def=DAYS)
+    @dg.asset(deps=["elsewhere"], partitions_def=days)
     def of_external() -> int:
         return 1
 
     assets = [
-        a_feed(vendor), plain, frame_copy, keyworded, by_input_manager, configured, untyped, multi, parts, graph_made, graph_pair,
-        asynchronous, async_generator, generated, made(0), made(1), retried, checked, inline_checked, self_reading, previous_too,
-        result_with_value, writes_itself, makes_nothing, by_code, inline_io, both_upstreams, *(each for key in io_managers("") for
-        each in through(key)), deps_only, deps_result, deps_nothing, deps_graph, unrelated, of_external, dg.AssetSpec("elsewhere",
-        partitions_def=DAYS),
+        a_feed(vendor, partitions=days), plain, frame_copy, keyworded, by_input_manager, configured, untyped, multi, parts, graph_made,
+        graph_pair, asynchronous, async_generator, generated, made(0), made(1), retried, checked, inline_checked, self_reading,
+        previous_too, result_with_value, writes_itself, makes_nothing, by_code, inline_io, both_upstreams,
+        *(each for key in io_managers("") for each in through(key)), deps_only, deps_result, deps_nothing, deps_graph, unrelated,
+        of_external, dg.AssetSpec("elsewhere", partitions_def=days),
     ]  # fmt: skip
     return dg.Definitions(assets=assets, asset_checks=[checked_is_text], resources=resources(folder))

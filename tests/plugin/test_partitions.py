@@ -1,5 +1,6 @@
 """What a consumer reads, by how the feed and the consumer are partitioned."""
 
+import pickle
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,9 @@ from dagster_contracts import BreakerResource, recovery, with_contracts
 from dagster_contracts.core.breaker import State
 from dagster_contracts.engines.local import default_engine
 from dagster_contracts.gate import Gate
+from dagster_contracts.judgement import Delivery, Terms
+from dagster_contracts.plugin import operations
+from dagster_contracts.plugin.partitions import partition_of
 from tests.plugin.lab import DAYS, Ran, Vendor, World, a_consumer, a_feed, contract_text, day, governed, value_of
 
 STATIC = dg.StaticPartitionsDefinition(["a", "b", "c"])
@@ -247,26 +251,72 @@ def test_of_all_partitions_one_may_be_left_or_none(tmp_path: Path) -> None:
         assert value_of(world, "whole") == ["a"]
 
 
-def test_a_window_moves_back_whole_or_halts(tmp_path: Path) -> None:
-    """A consumer of the day before reads the last good before that."""
+def _window(name: str, accepts: str, mapping: dg.PartitionMapping | None, partitions: dg.PartitionsDefinition = DAYS) -> Callable[[], Any]:
+    @dg.asset(
+        name=name, partitions_def=partitions, metadata={"contracts/accepts": accepts}, ins={"feed": dg.AssetIn(partition_mapping=mapping)}
+    )
+    def each(feed: Any) -> list[str]:
+        frames = feed.values() if isinstance(feed, dict) else [feed]
+        return sorted(str(frame["read"].iloc[0]) for frame in frames)
+
+    return lambda: each
+
+
+def test_a_consumer_of_the_day_before_reads_the_last_good_before_that(tmp_path: Path) -> None:
     vendor = Vendor()
-
-    def lagged() -> Any:
-        mapping = dg.TimeWindowPartitionMapping(start_offset=-1, end_offset=-1)
-
-        @dg.asset(partitions_def=DAYS, metadata={"contracts/accepts": "stale"}, ins={"feed": dg.AssetIn(partition_mapping=mapping)})
-        def lagged(feed: pd.DataFrame) -> str:
-            return str(feed["read"].iloc[0])
-
-        return lagged
-
-    with _world(tmp_path, vendor, lagged, feed=DAYS) as world:
+    mapping = dg.TimeWindowPartitionMapping(start_offset=-1, end_offset=-1)
+    with _world(tmp_path, vendor, _window("lagged", "stale", mapping), feed=DAYS) as world:
         world.run("feed", partition=day(1))
         vendor.bad.add(day(2))
         world.at(2, 6)
         world.run("feed", partition=day(2))
         assert world.run("lagged", partition=day(3)).failures == {}
-        assert value_of(world, "lagged", day(3)) == day(1)
+        assert value_of(world, "lagged", day(3)) == [day(1)]
+
+
+def test_a_window_moves_back_whole_and_heals(tmp_path: Path) -> None:
+    """Which one it moves back to: tests/test_windowed.py."""
+    vendor = Vendor(bad={day(4)})
+    two_days = dg.TimeWindowPartitionMapping(start_offset=-1)
+    with _world(tmp_path, vendor, *(_window(accepts, accepts, two_days) for accepts in ("full", "low")), feed=DAYS) as world:
+        for number in range(1, 5):
+            world.at(number, 6)
+            world.run("feed", partition=day(number))
+        ran = world.run("full", "low", partition=day(4))
+        assert "2 partitions of feed are read as one" in ran.failures["full"]
+        assert value_of(world, "low", day(4)) == [day(2), day(3)]
+        assert _confidence(ran, "low") == "stale"
+        output = world.ledger().output("low", day(4))
+        assert output is not None
+        assert [(str(route.requested), str(route.served)) for route in output.inputs] == [(day(3), day(2)), (day(4), day(3))]
+        vendor.bad.clear()
+        world.at(4, 13)
+        world.run("feed", partition=day(4))
+        assert {item.output.asset for item in recovery.due_healings(Gate(world.ledger(), default_engine()))} == {"full", "low"}
+        assert world.run("full", "low", partition=day(4)).failures == {}
+        assert value_of(world, "low", day(4)) == [day(3), day(4)]
+
+
+def test_a_day_of_hours_moves_back_a_day(tmp_path: Path) -> None:
+    hours = dg.HourlyPartitionsDefinition("2026-01-01-00:00", end_date="2026-01-11-00:00")
+    bad = "2026-01-02-23:00"
+    vendor = Vendor(bad={bad})
+    with _world(tmp_path, vendor, _window("daily", "stale", None), feed=hours) as world:
+        terms, gate = _terms_of(world, "feed"), Gate(world.ledger(), default_engine())
+        for key in hours.get_partition_keys()[:47]:  # as if each had been run
+            world.instance.report_runless_asset_event(dg.AssetMaterialization("feed", partition=key))
+            done = gate.judge(terms, Delivery(partition_of(key, hours), "r", "r"), vendor.frame(key))
+            gate.published(done.batch, None)
+            path = tmp_path / "storage" / "feed" / key
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(pickle.dumps(vendor.frame(key)))
+        world.run("feed", partition=bad)
+        assert world.run("daily", partition=day(2)).failures == {}
+        assert value_of(world, "daily", day(2)) == [f"2026-01-01-{hour:02}:00" for hour in range(24)]
+
+
+def _terms_of(world: World, asset: str) -> Terms:
+    return operations.site_of(world.defs).terms[asset]
 
 
 @pytest.mark.parametrize("form", ["input", "deps"])

@@ -1,0 +1,278 @@
+"""The ways in which Dagster runs assets: in this process, through its command lines, and through its webserver and daemon."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from dagster_contracts.plugin import private
+from dagster_contracts.store.sql import SqlStore
+from tests.coverage import location
+from tests.coverage.location import ASKED, CONTRACTS, PARTITIONS, contracts, definitions
+from tests.coverage.matrix import Ground
+from tests.plugin.lab import QUIET, contract_files
+
+ROOT = Path(__file__).parents[2]
+FILE = str(Path(location.__file__))
+BIN = Path(sys.executable).parent
+DONE = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+INSTANCE = """\
+telemetry: {enabled: false}
+run_retries: {enabled: true, max_retries: 2}
+run_monitoring: {enabled: false}
+"""
+
+
+def keys_of(assets: Sequence[str]) -> list[dg.AssetKey]:
+    return [dg.AssetKey.from_user_string(name) for name in assets]
+
+
+@contextmanager
+def ground(folder: Path) -> Iterator[Ground]:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "dagster.yaml").write_text(INSTANCE)
+    contract_files(folder / CONTRACTS, *contracts())
+    url = f"sqlite:///{folder}/contracts.db"
+    with dg.DagsterInstance.from_config(str(folder)) as instance:
+        yield Ground(folder, url, definitions(folder, url), instance, SqlStore(url))
+
+
+# --- in this process -------------------------------------------------------------------------------------------------
+
+
+def materialize(at: Ground, family: str, assets: Sequence[str], partition: str | None) -> None:
+    """`dg.materialize`"""
+    wanted = {*keys_of(assets)}
+    needed = [item for item in at.defs.assets or [] if not isinstance(item, dg.AssetsDefinition) or item.keys]
+    dg.materialize(
+        needed,  # type: ignore[arg-type]
+        instance=at.instance,
+        resources=dict(at.defs.resources or {}),
+        partition_key=partition,
+        selection=list(wanted),
+        raise_on_error=False,
+        run_config=QUIET,
+    )
+
+
+def job(at: Ground, family: str, assets: Sequence[str], partition: str | None) -> None:
+    """a job, in process"""
+    made = private.job_of(at.defs, {*keys_of(assets)})
+    made.execute_in_process(instance=at.instance, partition_key=partition, raise_on_error=False, run_config=QUIET)
+
+
+def processes(at: Ground, family: str, assets: Sequence[str], partition: str | None) -> None:
+    """the multiprocess executor"""
+    rebuilt = dg.build_reconstructable_job(
+        "tests.coverage.location", "job_of", (str(at.folder), at.url, f"steps_{family}"), reconstructor_working_directory=str(ROOT)
+    )
+    started = {"start_method": {"forkserver": {"preload_modules": ["tests.coverage.location"]}}, "max_concurrent": 2}
+    tags = {"dagster/partition": partition} if partition else {}
+    dg.execute_job(rebuilt, at.instance, run_config={**QUIET, "execution": {"config": started}}, tags=tags, raise_on_error=False)
+
+
+# --- command lines ---------------------------------------------------------------------------------------------------
+
+
+def environment(at: Ground) -> dict[str, str]:
+    return {
+        **os.environ,
+        "DAGSTER_HOME": str(at.folder),
+        "COVERAGE_FOLDER": str(at.folder),
+        "PYTHONPATH": str(ROOT),
+        "PYTHONWARNINGS": "ignore",
+        "DAGSTER_DISABLE_TELEMETRY": "1",
+    }
+
+
+def _command(at: Ground, *words: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", *words], cwd=ROOT, env=environment(at), capture_output=True, encoding="utf-8", timeout=600, check=False
+    )
+    at.folder.joinpath("command.log").write_text(done.stdout + done.stderr)
+
+
+def asset_materialize(at: Ground, family: str, assets: Sequence[str], partition: str | None) -> None:
+    """`dagster asset materialize`"""
+    chosen = ["--partition", partition] if partition else []
+    _command(at, "dagster", "asset", "materialize", "--select", ",".join(assets), *chosen, "-f", FILE, "-d", str(ROOT))
+
+
+def dg_launch(at: Ground, family: str, assets: Sequence[str], partition: str | None) -> None:
+    """`dg launch`"""
+    chosen = ["--partition", partition] if partition else []
+    _command(at, "dagster_dg_cli.cli", "launch", "--assets", ",".join(assets), *chosen, "-f", FILE, "-d", str(ROOT))
+
+
+# --- webserver and daemon --------------------------------------------------------------------------------------------
+
+
+class Served:
+    """A webserver and a daemon over one code location."""
+
+    def __init__(self, at: Ground, port: int, processes: dict[str, subprocess.Popen[bytes]]):
+        self.at, self.port, self.processes = at, port, processes
+
+    def ask(self, query: str, **variables: Any) -> Any:
+        body = json.dumps({"query": query, "variables": variables}).encode()
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}/graphql", body, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=120) as answer:
+            told = json.load(answer)
+        assert not told.get("errors"), told
+        return told["data"]
+
+    def until(self, is_so: Callable[[], bool], seconds: int = 240) -> None:
+        for _ in range(seconds * 2):
+            dead = [name for name, each in self.processes.items() if each.poll() is not None]
+            assert not dead, f"{dead}: {(self.at.folder / f'{dead[0]}.log').read_text()[-2000:]}"
+            if is_so():
+                return
+            threading.Event().wait(0.5)
+        logs = {name: (self.at.folder / f"{name}.log").read_text()[-1500:] for name in self.processes}
+        raise AssertionError(f"it did not happen within {seconds} s: {logs}")
+
+    def ended(self, **tags: str) -> None:
+        """Wait for the runs of these tags: at least one, and all of them over."""
+
+        def over() -> bool:
+            runs = self.at.instance.get_runs(dg.RunsFilter(tags=tags))
+            return bool(runs) and all(run.status in DONE for run in runs)
+
+        self.until(over)
+
+
+REPOSITORY = {"repositoryLocationName": "location.py", "repositoryName": "__repository__"}
+
+
+@contextmanager
+def served(at: Ground, *, webserver: bool = True) -> Iterator[Served]:
+    """Start both, wait until they answer, and stop them."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    commands = {"daemon": [sys.executable, "-m", "dagster._daemon", "run", "-f", FILE, "-d", str(ROOT)]}
+    if webserver:
+        commands["webserver"] = [
+            sys.executable, "-m", "dagster_webserver", "-f", FILE, "-d", str(ROOT), "-p", str(port), "-h", "127.0.0.1"
+        ]  # fmt: skip
+    with ExitStack() as stack:
+        started: dict[str, subprocess.Popen[bytes]] = {}
+        for name, command in commands.items():
+            log = stack.enter_context(open(at.folder / f"{name}.log", "w"))
+            started[name] = subprocess.Popen(command, env=environment(at), cwd=ROOT, stdout=log, stderr=log)
+            stack.callback(_stop, started[name])
+        made = Served(at, port, started)
+        if webserver:
+            made.until(lambda: _answers(made), 120)
+        yield made
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(30)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _answers(made: Served) -> bool:
+    try:
+        told = made.ask("{ workspaceOrError { ... on Workspace { locationEntries { loadStatus locationOrLoadError { __typename } } } } }")
+    except OSError:
+        return False
+    return all(entry["loadStatus"] == "LOADED" for entry in told["workspaceOrError"]["locationEntries"])
+
+
+LAUNCH = """
+mutation($given: ExecutionParams!) { launchPipelineExecution(executionParams: $given) {
+  __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } ... on InvalidSubsetError { message }
+  ... on RunConfigValidationInvalid
+  { errors { message } }
+} }"""
+BACKFILL = """
+mutation($given: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $given) {
+  __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message }
+} }"""
+REEXECUTE = """
+mutation($given: ReexecutionParams!) { launchPipelineReexecution(reexecutionParams: $given) {
+  __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message }
+} }"""
+START_SENSOR = """
+mutation($given: SensorSelector!) { startSensor(sensorSelector: $given) { __typename ... on PythonError { message } } }"""
+START_SCHEDULE = """
+mutation($given: ScheduleSelector!) { startSchedule(scheduleSelector: $given) { __typename ... on PythonError { message } } }"""
+
+
+def _paths(assets: Sequence[str]) -> list[dict[str, list[str]]]:
+    return [{"path": key.path} for key in keys_of(assets)]  # type: ignore[misc]
+
+
+def by_mutation(made: Served) -> Any:
+    """the mutation behind the UI's "Materialize" """
+
+    def launch(at: Ground, family: str, assets: Sequence[str], partition: str | None) -> None:
+        name = uuid.uuid4().hex
+        tags = [{"key": "coverage", "value": name}, *([{"key": "dagster/partition", "value": partition}] if partition else [])]
+        selector = {**REPOSITORY, "pipelineName": "__ASSET_JOB", "assetSelection": _paths(assets), "assetCheckSelection": None}
+        told = made.ask(LAUNCH, given={"selector": selector, "executionMetadata": {"tags": tags}, "runConfigData": {}})
+        assert told["launchPipelineExecution"]["__typename"] == "LaunchRunSuccess", told
+        made.ended(coverage=name)
+
+    return launch
+
+
+def by_backfill(made: Served) -> Any:
+    """a backfill"""
+
+    def launch(at: Ground, family: str, assets: Sequence[str], partition: str | None) -> None:
+        chosen = {"partitionNames": [partition]} if partition else {"allPartitions": True}
+        told = made.ask(BACKFILL, given={"assetSelection": _paths(assets), **chosen})
+        started = told["launchPartitionBackfill"]
+        assert started["__typename"] == "LaunchBackfillSuccess", told
+        made.until(lambda: _backfill_is_over(at, started["backfillId"]))
+
+    return launch
+
+
+def _backfill_is_over(at: Ground, name: str) -> bool:
+    backfill = at.instance.get_backfill(name)
+    return backfill is not None and str(backfill.status.value).startswith(("COMPLETED", "FAILED", "CANCELED"))
+
+
+def by_sensor(made: Served) -> Any:
+    """a sensor with `target=[assets]`"""
+    for family in PARTITIONS:
+        told = made.ask(START_SENSOR, given={**REPOSITORY, "sensorName": f"sensor_{family}"})
+        assert told["startSensor"]["__typename"] == "Sensor", told
+    return _asked(made)
+
+
+def by_schedule(made: Served) -> Any:
+    """a schedule with `target=[assets]`"""
+    for family in PARTITIONS:
+        told = made.ask(START_SCHEDULE, given={**REPOSITORY, "scheduleName": f"schedule_{family}"})
+        assert told["startSchedule"]["__typename"] == "ScheduleStateResult", told
+    return _asked(made)
+
+
+def _asked(made: Served) -> Any:
+    def launch(at: Ground, family: str, assets: Sequence[str], partition: str | None) -> None:
+        name = uuid.uuid4().hex
+        (at.folder / ASKED).write_text(json.dumps({"run_key": name, "family": family, "assets": list(assets), "partition": partition}))
+        made.ended(coverage=name)
+        (at.folder / ASKED).unlink()
+
+    return launch

@@ -1,0 +1,334 @@
+"""Every kind of asset in one code location, governed: what processes of Dagster load, and what is run in process.
+
+What the vendor delivers badly stands in the file `bad` of a folder, a partition key (or, unpartitioned, an asset) a line. Each contracted
+asset has two consumers: `stale_X` accepts the last good data, `full_X` nothing else than fresh data; both are `eager()`.
+
+`-f` this file with COVERAGE_FOLDER set. No postponed annotations here: Dagster reads the annotation of a context as it stands.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+
+from dagster_contracts import BreakerResource, with_contracts
+from dagster_contracts.ports import Clock
+from tests.plugin import forms
+from tests.plugin.lab import Vendor, contract_text
+
+FIRST = date(2026, 1, 1)
+DAYS = dg.DailyPartitionsDefinition(FIRST.isoformat(), end_date="2026-03-02")  # 60 of them
+STATIC = dg.StaticPartitionsDefinition([f"s{number}" for number in range(60)])
+DYNAMIC = dg.DynamicPartitionsDefinition(name="files")
+BY_VENDOR = dg.MultiPartitionsDefinition({"day": DAYS, "vendor": dg.StaticPartitionsDefinition(["acme", "best"])})
+CONTRACTS, BAD, ASKED, LIVE = "contracts", "bad", "asked.json", "live"
+PARTITIONS: Mapping[str, dg.PartitionsDefinition | None] = {
+    "daily": DAYS, "static": STATIC, "dynamic": DYNAMIC, "multi": BY_VENDOR, "none": None,
+}  # fmt: skip
+
+
+class FileVendor(Vendor):
+    """Delivers as the file `bad` says, to whichever process asks."""
+
+    def __init__(self, folder: Path):
+        self.file = folder / BAD
+
+    @property
+    def bad(self) -> set[str]:  # type: ignore[override]
+        return set(self.file.read_text().split("\n")) if self.file.exists() else set()
+
+
+class Written(dg.ConfigurableIOManager):
+    """Reads what assets have written by themselves."""
+
+    folder: str
+
+    def handle_output(self, context: dg.OutputContext, obj: object) -> None:
+        raise AssertionError("nothing is handed to it here")
+
+    def load_input(self, context: dg.InputContext) -> pd.DataFrame:
+        return read_written(Path(self.folder), context.asset_key.path[-1], context.asset_partition_key)
+
+
+def read_written(folder: Path, asset: str, partition: str | None) -> pd.DataFrame:
+    return pd.DataFrame(json.loads((folder / LIVE / asset / f"{partition}.json").read_text()))
+
+
+def _write(folder: Path, asset: str, partition: str, frame: pd.DataFrame) -> None:
+    path = folder / LIVE / asset / f"{partition}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(frame.to_dict("list")))
+
+
+# --- contracted assets, one of each kind; `feed` (plain) is that of forms.py -----------------------------------------
+
+
+def feeds(vendor: Vendor, folder: Path) -> list[Any]:
+    daily: dict[str, Any] = {"partitions_def": DAYS}
+
+    @dg.asset(**daily, deps=["elsewhere"])
+    def f_deps(context: dg.AssetExecutionContext) -> pd.DataFrame:
+        return vendor.frame(context.partition_key)
+
+    @dg.asset(**daily)
+    def f_result(context: dg.AssetExecutionContext) -> dg.MaterializeResult[pd.DataFrame]:
+        return dg.MaterializeResult(value=vendor.frame(context.partition_key), metadata={"rows": 2})
+
+    @dg.asset(**daily)
+    def f_written(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        _write(folder, "f_written", context.partition_key, vendor.frame(context.partition_key))
+        return dg.MaterializeResult(metadata={"rows": 2})
+
+    @dg.asset(**daily)
+    def f_configured(context: dg.AssetExecutionContext, config: forms.Threshold, model: forms.Model) -> pd.DataFrame:
+        assert (config.suffix, model.say("x")) == ("!", "x")
+        return vendor.frame(context.partition_key)
+
+    @dg.multi_asset(**daily, outs={"f_left": dg.AssetOut(), "f_right": dg.AssetOut()})
+    def f_two(context: dg.AssetExecutionContext) -> tuple[pd.DataFrame, pd.DataFrame]:
+        return vendor.frame(context.partition_key), vendor.frame(context.partition_key)
+
+    @dg.multi_asset(**daily, outs={name: dg.AssetOut(is_required=False) for name in ("f_part", "f_rest")}, can_subset=True)
+    def f_parts(context: dg.AssetExecutionContext) -> Iterator[dg.Output[pd.DataFrame]]:
+        for name in sorted(context.op_execution_context.selected_output_names & {"f_part", "f_rest"}):
+            yield dg.Output(vendor.frame(context.partition_key), output_name=name)
+
+    @dg.op
+    def fetch(context: dg.OpExecutionContext) -> pd.DataFrame:
+        return vendor.frame(context.partition_key)
+
+    @dg.op
+    def clean(raw: pd.DataFrame) -> pd.DataFrame:
+        return raw
+
+    @dg.graph
+    def cleaned() -> pd.DataFrame:
+        return clean(fetch())
+
+    @dg.graph_asset(**daily)
+    def f_graph() -> pd.DataFrame:
+        return clean.alias("again")(cleaned())
+
+    @dg.graph_multi_asset(**daily, outs={"f_pair": dg.AssetOut(), "f_other": dg.AssetOut()})
+    def f_pairs() -> dict[str, Any]:
+        raw = fetch()
+        return {"f_pair": clean.alias("one")(raw), "f_other": clean.alias("other")(raw)}
+
+    @dg.asset(**daily)
+    async def f_async(context: dg.AssetExecutionContext) -> pd.DataFrame:
+        return vendor.frame(context.partition_key)
+
+    @dg.asset(**daily)
+    def f_generated(context: dg.AssetExecutionContext) -> Iterator[Any]:
+        context.log_event(dg.AssetObservation(asset_key="f_generated", partition=context.partition_key, metadata={"seen": 1}))
+        yield dg.Output(vendor.frame(context.partition_key), data_version=dg.DataVersion(context.partition_key))
+
+    def made(name: str) -> dg.AssetsDefinition:
+        @dg.asset(name=name, **daily)
+        def each(context: dg.AssetExecutionContext) -> pd.DataFrame:
+            return vendor.frame(context.partition_key)
+
+        return each
+
+    @dg.asset(**daily, check_specs=[dg.AssetCheckSpec("own", asset="f_checked")])
+    def f_checked(context: dg.AssetExecutionContext) -> Iterator[Any]:
+        yield dg.Output(vendor.frame(context.partition_key))
+        yield dg.AssetCheckResult(passed=True)
+
+    @dg.observable_source_asset
+    def f_observed() -> dg.DataVersion:
+        return dg.DataVersion("1")
+
+    @dg.asset(**daily, deps=[f_observed])
+    def f_of_observed(context: dg.AssetExecutionContext) -> pd.DataFrame:
+        return vendor.frame(context.partition_key)
+
+    def keyed(name: str, partitions: dg.PartitionsDefinition | None) -> dg.AssetsDefinition:
+        @dg.asset(name=name, partitions_def=partitions)
+        def each(context: dg.AssetExecutionContext) -> pd.DataFrame:
+            return vendor.frame(context.partition_key if partitions else name)
+
+        return each
+
+    families = [keyed(f"f_{name}", each) for name, each in PARTITIONS.items() if name != "daily"]
+    return [
+        f_deps, f_result, f_written, f_configured, f_two, f_parts, f_graph, f_pairs, f_async, f_generated, made("f_made"), f_checked,
+        f_observed, f_of_observed, *families,
+    ]  # fmt: skip
+
+
+FEEDS: Mapping[str, str] = {  # contracted asset -> family
+    **dict.fromkeys(
+        [
+            "feed", "f_deps", "f_result", "f_written", "f_configured", "f_left", "f_right", "f_part", "f_graph", "f_pair", "f_async",
+            "f_generated", "f_made", "f_checked", "f_of_observed",
+        ],
+        "daily",
+    ),
+    **{f"f_{name}": name for name in PARTITIONS if name != "daily"},
+}  # fmt: skip
+
+
+def consumers(names: Sequence[str]) -> list[dg.AssetsDefinition]:
+    def reader(of: str, accepts: str, **options: Any) -> dg.AssetsDefinition:
+        given = dg.AssetIn(of, input_manager_key="written" if of == "f_written" else None)
+
+        @dg.asset(
+            name=options.pop("name", f"{accepts}_{of}"),
+            partitions_def=PARTITIONS[FEEDS[of]],
+            ins={"given": given},
+            metadata={"contracts/accepts": accepts},
+            **{"automation_condition": dg.AutomationCondition.eager(), **options},
+        )
+        def each(given: pd.DataFrame) -> str:
+            return str(given["read"].iloc[0])
+
+        return each
+
+    checked = dg.AutomationCondition.eager() & dg.AutomationCondition.all_deps_blocking_checks_passed()
+    every_day = dg.AutomationCondition.on_cron("0 4 * * *")
+    return [
+        *(reader(of, accepts) for of in names for accepts in ("stale", "full")),
+        *(reader(of, "stale", name=f"cron_{of}", automation_condition=every_day) for of in names if of in AUTOMATED),
+        *(reader(of, "full", name=f"checked_{of}", automation_condition=checked) for of in names if of in AUTOMATED),
+    ]
+
+
+AUTOMATED = ("feed", "f_left", "f_graph")  # with consumers of the other conditions too
+
+
+def mapped() -> list[dg.AssetsDefinition]:
+    """Consumers of other partitions of `feed` than their own."""
+
+    def reader(name: str, mapping: dg.PartitionMapping | None, partitions: dg.PartitionsDefinition | None, **metadata: Any) -> Any:
+        given = dg.AssetIn("feed", partition_mapping=mapping, metadata=metadata)
+
+        @dg.asset(name=name, partitions_def=partitions, ins={"given": given}, metadata={"contracts/accepts": "stale"})
+        def each(given: Any) -> list[str]:
+            frames = given.values() if isinstance(given, dict) else [given]
+            return sorted(str(frame["read"].iloc[0]) for frame in frames)
+
+        return each
+
+    window = dg.TimeWindowPartitionMapping
+    return [
+        reader("previous_day", window(start_offset=-1, end_offset=-1), DAYS),
+        reader("two_days", window(start_offset=-1), DAYS),
+        reader("all_days", dg.AllPartitionMapping(), None, allow_missing_partitions=True),
+    ]
+
+
+# --- the location ----------------------------------------------------------------------------------------------------
+
+
+def automations(assets: Sequence[dg.AssetsDefinition], family: str) -> tuple[dg.SensorDefinition, dg.ScheduleDefinition]:
+    """A sensor and a schedule that hold the assets of a family themselves, and start what the file `asked.json` says."""
+
+    def asked() -> Any:
+        file = Path(os.environ.get("COVERAGE_FOLDER", "")) / ASKED
+        told = json.loads(file.read_text()) if file.exists() else {}
+        if told.get("family") != family:
+            return dg.SkipReason("nothing is asked for")
+        return dg.RunRequest(
+            run_key=told["run_key"],
+            partition_key=told["partition"],
+            asset_selection=[dg.AssetKey.from_user_string(key) for key in told["assets"]],
+            tags={"coverage": told["run_key"]},
+        )
+
+    @dg.sensor(name=f"sensor_{family}", target=assets, minimum_interval_seconds=1)
+    def sensor(context: dg.SensorEvaluationContext) -> Any:
+        return asked()
+
+    @dg.schedule(name=f"schedule_{family}", target=assets, cron_schedule="* * * * *")
+    def schedule(context: dg.ScheduleEvaluationContext) -> Any:
+        return asked()
+
+    return sensor, schedule
+
+
+def ungoverned(folder: Path) -> dg.Definitions:
+    vendor = FileVendor(folder)
+    given = forms.forms(vendor, str(folder / "pickles"), "stale", DAYS)
+    own = [*feeds(vendor, folder), *consumers(list(FEEDS)), *mapped()]
+    both = [automations(_aimed_at([*(given.assets or []), *own], name), name) for name in PARTITIONS]
+    return dg.Definitions(
+        assets=[*(given.assets or []), *own],
+        asset_checks=given.asset_checks,
+        resources={**(given.resources or {}), "written": Written(folder=str(folder))},
+        executor=dg.in_process_executor,
+        sensors=[sensor for sensor, _ in both],
+        schedules=[schedule for _, schedule in both],
+        jobs=[
+            *(dg.define_asset_job(f"all_{name}", selection=of_family(name)) for name in PARTITIONS),
+            *(
+                dg.define_asset_job(f"steps_{name}", selection=of_family(name), executor_def=dg.multiprocess_executor)
+                for name in PARTITIONS
+            ),
+        ],
+    )
+
+
+def _aimed_at(assets: Sequence[Any], family: str) -> list[dg.AssetsDefinition]:
+    wanted = {dg.AssetKey(name) for name in of_family(family)}
+    return [item for item in assets if isinstance(item, dg.AssetsDefinition) and wanted & set(item.keys)]
+
+
+def of_family(name: str) -> list[str]:
+    """Every asset of these partitions that a launch is to make."""
+    own = [key for of, family in FEEDS.items() if family == name for key in (of, f"stale_{of}", f"full_{of}")]
+    return [*own, *ROWS_OF_READERS] if name == "daily" else own
+
+
+# Consumers of `feed` in every form -> what a refused batch leaves them: the last good data, or nothing.
+ROWS_OF_READERS: Mapping[str, str] = {
+    **dict.fromkeys(
+        [
+            "plain", "result_with_value", "writes_itself", "makes_nothing", "configured", "multi_a", "multi_b", "part_a", "graph_made",
+            "graph_left", "graph_right", "asynchronous", "async_generator", "generated", "made_0", "checked", "inline_checked",
+        ],
+        "stale",
+    ),
+    "deps_only": "halted",
+    "deps_result": "halted",
+    "deps_graph": "halted",
+}  # fmt: skip
+
+
+def contracts() -> list[str]:
+    return [contract_text(name) for name in FEEDS]
+
+
+def definitions(folder: Path, url: str, clock: Clock | None = None) -> dg.Definitions:
+    return with_contracts(
+        ungoverned(folder),
+        contracts=folder / CONTRACTS,
+        breakers=BreakerResource(url=url),
+        readers={"f_written": lambda partition: read_written(folder, "f_written", partition)},
+        clock=clock,
+    )
+
+
+def elsewhere(url: str, clock: Clock | None = None) -> dg.Definitions:
+    """Another code location, without a contract file: its consumer reads `feed`."""
+
+    @dg.asset(partitions_def=DAYS, metadata={"contracts/accepts": "stale"})
+    def far(feed: pd.DataFrame) -> str:
+        return str(feed["read"].iloc[0])
+
+    given = dg.Definitions(assets=[far, dg.AssetSpec("feed", partitions_def=DAYS)], executor=dg.in_process_executor)
+    return with_contracts(given, contracts=[], breakers=BreakerResource(url=url), clock=clock)
+
+
+def job_of(folder: str, url: str, name: str) -> dg.JobDefinition:
+    return definitions(Path(folder), url).resolve_job_def(name)
+
+
+if "COVERAGE_FOLDER" in os.environ:
+    _folder = Path(os.environ["COVERAGE_FOLDER"])
+    defs = definitions(_folder, f"sqlite:///{_folder}/contracts.db")
