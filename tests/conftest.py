@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import itertools
+import os
+import sqlite3
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 from hypothesis import settings
+from sqlalchemy import NullPool, event
 
 from tests.servers import Server, binaries, running
 
@@ -23,6 +29,43 @@ settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 _numbers = itertools.count()
+
+# The tests start hundreds of processes. Where bytecode is not kept, each of them compiles all of Dagster before it does anything.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# Dagster stamps a new database for the events of each run, and for that Alembic reads its 80 revisions, each time anew.
+_read = ScriptDirectory.from_config
+_directories: dict[str | None, ScriptDirectory] = {}
+
+
+def _read_once(config: Config) -> ScriptDirectory:
+    location = config.get_main_option("script_location")
+    if location not in _directories:
+        _directories[location] = _read(config)
+    return _directories[location]
+
+
+ScriptDirectory.from_config = _read_once  # type: ignore[method-assign,assignment]
+
+
+@event.listens_for(NullPool, "connect")
+def _nothing_survives_a_power_cut(connection: Any, _record: object) -> None:
+    """Dagster's many databases need not wait for the disk. Our own store, which has another pool, does."""
+    if isinstance(connection, sqlite3.Connection):
+        connection.execute("PRAGMA synchronous = OFF")
+
+
+# The files that take longest, which are begun first: no worker shall be left alone with one of them at the end.
+_LONGEST = (
+    "test_docs.py", "test_processes.py", "test_io_managers.py", "test_partitions.py", "test_policy_in_force.py", "test_crashes.py",
+    "test_demo.py", "test_gate_forms.py", "test_graphs.py", "test_relationships.py", "test_in_place.py", "test_resolve.py",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    order = {name: number for number, name in enumerate(_LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))
 
 
 @pytest.fixture(scope="session")

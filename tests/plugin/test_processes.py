@@ -153,7 +153,7 @@ def test_the_daemon_starts_a_probe(tmp_path: Path) -> None:
         with open(tmp_path / "daemon.log", "w") as log:
             daemon = subprocess.Popen(command, env=environment, cwd=tmp_path, stdout=log, stderr=log)
         try:
-            run = _finished_probe(instance, daemon, seconds=60)
+            run = _finished_probe(instance, daemon, seconds=240)
         finally:
             daemon.terminate()
             daemon.wait(30)
