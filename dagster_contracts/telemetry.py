@@ -146,6 +146,12 @@ def of_store_error(error: StoreError) -> None:
         _instruments().store_errors.add(1, {"error.type": type(error).__name__})
 
 
+def of_lookup(contract: str, result: str) -> None:
+    """A contract in force was looked up: hit (known already), miss (the registry was asked), stale (it is out of reach)."""
+    if is_active():
+        _instruments().lookups.add(1, _named({"contract": contract, "result": result}))
+
+
 # --- what is ---------------------------------------------------------------------------------------------------------
 
 
@@ -190,6 +196,7 @@ class _Instruments:
     routes: Counter
     transitions: Counter
     lost_races: Counter
+    lookups: Counter
     store_errors: Counter
 
 
@@ -218,6 +225,7 @@ def _instruments() -> _Instruments:
         routes=counter("routes", "{route}", "Routes given to consumers."),
         transitions=counter("breaker.transitions", "{transition}", "Changes of a breaker's state."),
         lost_races=counter("store.lost_races", "{race}", "Decisions made anew because another process was first."),
+        lookups=counter("registry.lookups", "{lookup}", "Contracts in force that were looked up."),
         store_errors=counter("store.errors", "{error}", "What the breaker store could not do."),
     )
 

@@ -9,7 +9,8 @@ import dagster_contracts
 
 
 def test_the_public_names() -> None:
-    names = ["BreakerResource", "S3ParquetIOManager", "__version__", "make_slack_on_breaker_sensor", "resolve", "with_contracts"]
+    names = ["BreakerResource", "Registry", "RegistryResource", "S3ParquetIOManager", "__version__"]
+    names += ["make_slack_on_breaker_sensor", "resolve", "with_contracts"]
     assert sorted(dagster_contracts.__all__) == names
     assert all(getattr(dagster_contracts, name) is not None for name in dagster_contracts.__all__)
 

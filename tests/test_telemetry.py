@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,8 @@ from dagster_contracts.core.contract import BreakerPolicy, Confidence
 from dagster_contracts.core.errors import StoreUnavailable
 from dagster_contracts.core.ledger import Partition, Route, RouteKind
 from dagster_contracts.judgement import Delivery, Probe
+from dagster_contracts.store.in_force import InForce
+from dagster_contracts.store.registry import SqlRegistry
 from dagster_contracts.store.sql import SqlStore
 from tests.gate_world import BAD, GOOD, HOUR, POLICY, UNREADABLE, World, daily, day, terms
 
@@ -238,6 +241,7 @@ NAMES = (
     "routes",
     "served.staleness",
     "gate.duration",
+    "registry.lookups",
     "store.errors",
     "store.lost_races",
 )
@@ -269,15 +273,28 @@ def test_without_a_provider_the_gate_works_the_same(before: str, after: str) -> 
     assert (ran.returncode, ran.stderr) == (0, "")
 
 
-def test_every_metric_is_documented(told: Told) -> None:
-    from pathlib import Path
+def test_contracts_in_force_are_counted_as_they_were_found(told: Told, tmp_path: Path) -> None:
+    moment = [0.0]
+    known = InForce(SqlRegistry(f"sqlite:///{tmp_path}/c.db"), 60, lambda: moment[0])
+    away = InForce(SqlRegistry("postgresql://nobody@127.0.0.1:1/none"), 60, lambda: moment[0])
+    for each in (known, known, known, away, away):
+        each.contract("counted")
+    moment[0] = 60
+    known.contract("counted")
+    found = {dict(key)["result"]: p.value for key, p in told.points("registry.lookups").items() if ("contract", "counted") in key}
+    assert found == {"miss": 2, "hit": 3, "stale": 1}
+    assert known.hit_ratio == 0.5
 
+
+def test_every_metric_is_documented(told: Told) -> None:
     made = story("documented")
     telemetry.observe_breakers(made.store)
     page = (Path(__file__).parents[1] / "docs" / "guides" / "telemetry.md").read_text()
     data = told.reader.get_metrics_data()
     found = {m.name: m for r in data.resource_metrics for s in r.scope_metrics if s.scope.name == telemetry.SCOPE for m in s.metrics}
-    assert {f"dagster_contracts.{name}" for name in NAMES if name not in ("store.errors", "store.lost_races")} <= found.keys()
+    assert {
+        f"dagster_contracts.{name}" for name in NAMES if name not in ("registry.lookups", "store.errors", "store.lost_races")
+    } <= found.keys()
     for name in found:
         assert f"| `{name}` |" in page
     every: Callable[[str], str] = "dagster_contracts.{}".format

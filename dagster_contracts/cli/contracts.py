@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,14 +16,12 @@ from dagster_contracts.cli.printing import Format, print_json, print_text, style
 from dagster_contracts.cli.report import print_verdict
 from dagster_contracts.cli.revisions import contract_at
 from dagster_contracts.core.compile import compile_plan
-from dagster_contracts.core.contract import Contract, SchemaObject
-from dagster_contracts.core.errors import Problem, UsageError, did_you_mean
-from dagster_contracts.core.judge import failing, judge
-from dagster_contracts.core.metrics import may_read
+from dagster_contracts.core.contract import Contract
+from dagster_contracts.core.errors import Problem
 from dagster_contracts.core.slips import consumer_slips, slips
-from dagster_contracts.core.verdict import Outcome, Unmeasured, Verdict, verdict_to_json
+from dagster_contracts.core.verdict import Outcome, verdict_to_json
 from dagster_contracts.core.waiving import long_waivers
-from dagster_contracts.ports import FileSet
+from dagster_contracts.validating import validate
 
 
 def lint(
@@ -80,40 +78,13 @@ def judge_file(
     Exit code 0: it passes (pass or warn). 1: it fails. 2: it could not be measured, or bad usage.
     """
     moment = datetime.now(UTC) if as_of is None else options.instant(as_of, "--as-of")
-    verdict = _judge(contract_at(contract, database_url, profiles=True), object_name, data, moment, environment)
+    found = contract_at(contract, database_url, profiles=True)
+    verdict = validate(found, data, as_of=moment, object_name=object_name, environment=environment)
     if format is Format.JSON:
         print_json(verdict_to_json(verdict))
     else:
         print_verdict(verdict, data[0] if len(data) == 1 else f"{data[0]} and {len(data) - 1:,} more")
     raise typer.Exit({Outcome.FAIL: 1, Outcome.INCONCLUSIVE: 2}.get(verdict.outcome, 0))
-
-
-def _judge(contract: Contract, object_name: str | None, data: Sequence[str], as_of: datetime, environment: str | None) -> Verdict:
-    from dagster_contracts.engines.files.engine import opened
-    from dagster_contracts.engines.local import default_engine
-
-    plan = compile_plan(contract, object_of(contract, object_name), environment)
-    places: list[PurePath | str] = [place if place.startswith("s3://") else Path(place) for place in data]
-    found, engine = places if len(places) > 1 else places[0], default_engine()
-    with opened(FileSet(found) if plan.files else found, may_read(plan.metrics)) as source:
-        measured = engine.measure(source, plan.metrics)
-        broken = () if isinstance(measured, Unmeasured) else failing(plan, measured)
-        samples = engine.samples(source, broken) if broken else {}
-    return judge(plan, measured, samples, as_of=as_of, head=True)
-
-
-def object_of(contract: Contract, name: str | None) -> SchemaObject:
-    names = [found.name for found in contract.objects]
-    place = f"{contract.source}: contract {contract.id} {contract.version}"
-    if not names:
-        raise UsageError(f"{place} has no schema object, so there is nothing to judge data by; add one under `schema`")
-    if name is None:
-        if len(names) == 1:
-            return contract.objects[0]
-        raise UsageError(f"{place} has {len(names)} schema objects; choose one with --object: {', '.join(names)}")
-    if name not in names:
-        raise UsageError(f'{place} has no schema object "{name}"{did_you_mean(name, names)} it has: {", ".join(names)}')
-    return contract.objects[names.index(name)]
 
 
 # --- what lint prints ----------------------------------------------------------------------------------------------

@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 
-from dagster_contracts.cli.contracts import object_of
 from dagster_contracts.cli.printing import print_text, say
 from dagster_contracts.cli.revisions import contract_at
 from dagster_contracts.core.compile import compile_plan
@@ -17,6 +16,7 @@ from dagster_contracts.core.errors import UsageError
 from dagster_contracts.core.metrics import may_read
 from dagster_contracts.core.plan import NotExecuted
 from dagster_contracts.core.queries import column_types
+from dagster_contracts.validating import object_of
 
 app = typer.Typer(help="A contract in the form of another tool.", no_args_is_help=True)
 

@@ -16,7 +16,8 @@ from dagster_contracts.core.contract import Contract
 from dagster_contracts.core.durations import parse_duration
 from dagster_contracts.core.errors import UsageError
 from dagster_contracts.gate import Gate
-from dagster_contracts.ports import ContractRegistry, Store
+from dagster_contracts.ports import Store
+from dagster_contracts.registry import Registry
 
 FormatOption = Annotated[Format, typer.Option("--format", help="text for people; json is a stable form with a version.")]
 UrlOption = Annotated[
@@ -59,12 +60,9 @@ def store_at(url: str | None) -> Store:
     return SqlStore(resolve_url(url, os.environ))
 
 
-def registry_at(url: str | None) -> ContractRegistry:
+def registry_at(url: str | None) -> Registry:
     """The registry of contracts, in the same database."""
-    from dagster_contracts.store.place import resolve_url
-    from dagster_contracts.store.registry import SqlRegistry
-
-    return SqlRegistry(resolve_url(url, os.environ))
+    return Registry(url)
 
 
 def only(contracts: Sequence[Contract], path: Path) -> Contract:

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from dagster_contracts.cli.contracts import object_of
 from dagster_contracts.cli.printing import say
 from dagster_contracts.cli.revisions import contract_at
 from dagster_contracts.core import profile_files
@@ -19,6 +18,7 @@ from dagster_contracts.core.metrics import ProfileOf
 from dagster_contracts.core.profile import CategoryProfile, NumericProfile, veiled
 from dagster_contracts.core.verdict import Measurement, Unmeasured
 from dagster_contracts.ports import FileSet
+from dagster_contracts.validating import object_of
 
 
 def profile(

@@ -9,9 +9,8 @@ import typer
 
 from dagster_contracts.cli import options, project
 from dagster_contracts.cli.forms import of_row
-from dagster_contracts.cli.options import LISTED, ActorOption, FileOption, FormatOption, ModuleOption, UrlOption
+from dagster_contracts.cli.options import ActorOption, FileOption, FormatOption, ModuleOption, UrlOption
 from dagster_contracts.cli.printing import Format, print_fields, print_json, print_table, print_text, say
-from dagster_contracts.cli.revisions import registered_at
 from dagster_contracts.cli.wording import clock
 from dagster_contracts.core.compile import compile_plan
 from dagster_contracts.core.errors import UsageError
@@ -43,12 +42,9 @@ def publish(
     What is registered already with the same content stays as it is, so that publishing again changes nothing. Consumers that contracts
     name must be known: assets of contracts, of the definitions (--file, --module), or `registry add-consumer`.
     """
-    from dagster_contracts.store.files import load_submissions
-
-    submissions = load_submissions(*paths)
     reason = None if accept_incompatible is None else options.stated(accept_incompatible, "--accept-incompatible")
     published = options.registry_at(database_url).publish(
-        submissions, author=options.acting(author, "--author"), consumers=project.asset_keys(file, module), accepted=reason
+        *paths, author=options.acting(author, "--author"), consumers=project.asset_keys(file, module), accept_incompatible=reason
     )
     if format is Format.JSON:
         print_json({name: list(map(_entry, getattr(published, name))) for name in ("new", "unchanged")})
@@ -71,7 +67,7 @@ def _print_published(published: Published) -> None:
 @app.command("list")
 def list_contracts(database_url: UrlOption = None, format: FormatOption = Format.TEXT) -> None:
     """The version of each contract that was registered last."""
-    _print_entries(options.registry_at(database_url).latest(limit=LISTED), format)
+    _print_entries(options.registry_at(database_url).list(), format)
 
 
 @app.command()
@@ -81,9 +77,10 @@ def history(
     format: FormatOption = Format.TEXT,
 ) -> None:
     """Every registered version of a contract, newest first."""
-    found = options.registry_at(database_url).entries(contract_id, limit=LISTED)
+    registry = options.registry_at(database_url)
+    found = registry.history(contract_id)
     if not found:
-        registered_at(contract_id, database_url)  # says what there is
+        registry.get(contract_id)  # says what there is
     _print_entries(found, format)
 
 
@@ -97,7 +94,7 @@ def get(
     format: FormatOption = Format.TEXT,
 ) -> None:
     """A registered version."""
-    found = registered_at(name, database_url, None if at is None else options.instant(at, "--at"))
+    found = options.registry_at(database_url).get(name, None if at is None else options.instant(at, "--at"))
     if output is not None:
         output.write_bytes(found.text.encode())
         say(f"wrote {output}")
@@ -113,6 +110,18 @@ def get(
 
 
 @app.command()
+def pull(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the files go.", show_default=False)],
+    database_url: UrlOption = None,
+) -> None:
+    """Write the contracts that are in force as files, for a code location to be loaded with."""
+    changed = options.registry_at(database_url).pull(folder)
+    for path in changed:
+        print_text(f"wrote {path}")
+    print_text(f"{len(changed)} files changed")
+
+
+@app.command()
 def consumers(
     contract_id: Annotated[str | None, typer.Argument(metavar="[ID]", show_default=False)] = None,
     consumer: Annotated[str | None, typer.Option("--of", metavar="ASSET", help="What this asset consumes.", show_default=False)] = None,
@@ -120,7 +129,7 @@ def consumers(
     format: FormatOption = Format.TEXT,
 ) -> None:
     """Who consumes what, as the latest version of each contract says."""
-    found = options.registry_at(database_url).uses(contract_id, consumer=consumer, limit=LISTED)
+    found = options.registry_at(database_url).consumers(contract_id, of=consumer)
     if format is Format.JSON:
         print_json({"uses": list(map(of_row, found))})
         return
@@ -138,7 +147,7 @@ def add_consumer(
     """Make consumers known that are in no definitions and have no contract."""
     if empty := next((name for name in names if not name.strip()), None):
         raise UsageError(f'"{empty}" is no name of a consumer; give an asset key, such as vendor/feed')
-    options.registry_at(database_url).add_consumers(names, author=options.acting(actor))
+    options.registry_at(database_url).add_consumers(*names, author=options.acting(actor))
     print_text(f"known: {', '.join(names)}")
 
 

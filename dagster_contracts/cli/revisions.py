@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-from datetime import datetime
 from pathlib import Path
 
-from dagster_contracts.cli.options import only, place_of, registry_at
+from dagster_contracts.cli.options import only, registry_at
 from dagster_contracts.core.contract import Contract
-from dagster_contracts.core.errors import ContractError, UsageError, did_you_mean
-from dagster_contracts.core.registry import Registered
-from dagster_contracts.core.versions import read_version
+from dagster_contracts.core.errors import UsageError
+from dagster_contracts.registry import is_version
 
 _REGISTRY = "registry:"
 
@@ -27,36 +25,11 @@ def contract_at(place: str, database_url: str | None = None, *, profiles: bool =
 
     revision, colon, path = place.partition(":")
     if not Path(place).exists():
-        if place.startswith(_REGISTRY) or _is_version(place):
-            return registered_at(place.removeprefix(_REGISTRY), database_url).contract
+        if place.startswith(_REGISTRY) or is_version(place):
+            return registry_at(database_url).get(place.removeprefix(_REGISTRY)).contract
         if revision and colon and path:
             return parse(_text(revision, path), source=place)
     return only(load_contracts(place, profiles=profiles), Path(place))
-
-
-def _is_version(place: str) -> bool:
-    name, _, version = place.rpartition("@")
-    try:
-        return bool(name) and read_version(version) is not None
-    except ContractError:
-        return False
-
-
-def registered_at(name: str, database_url: str | None, at: datetime | None = None) -> Registered:
-    """The registered version `ID@VERSION`; of `ID` alone the one in force at a time, else now. Raises UsageError where there is none."""
-    registry = registry_at(database_url)
-    contract_id, _, version = name.rpartition("@") if _is_version(name) else (name, "", "")
-    found = registry.get(contract_id, version) if version else registry.in_force(contract_id, at)
-    if found is not None:
-        return found
-    known = [entry.version for entry in registry.entries(contract_id)]
-    where = place_of(database_url)
-    if known:
-        told = f'has no version "{version}" in the registry ({where})' if version else f"has no version that is in force then ({where})"
-        raise UsageError(f'contract "{contract_id}" {told}; registered are {", ".join(known[:10])}')
-    ids = [entry.contract_id for entry in registry.latest()]
-    near = did_you_mean(contract_id, ids) or ";"
-    raise UsageError(f'no contract "{contract_id}" is registered ({where}){near} `dagster-contracts publish` registers contracts')
 
 
 def _text(revision: str, path: str) -> str:

@@ -19,6 +19,7 @@ from dagster_contracts.plugin import checks, private, pruning, reviews, sensors
 from dagster_contracts.plugin.deliveries import with_freshness
 from dagster_contracts.plugin.fitting import terms_fit
 from dagster_contracts.plugin.in_place import is_readable, writes_itself
+from dagster_contracts.plugin.registry import RegistryResource
 from dagster_contracts.plugin.relaying import LOG
 from dagster_contracts.plugin.resolving import silent_readers
 from dagster_contracts.plugin.resource import BreakerResource
@@ -34,7 +35,7 @@ ENVIRONMENT = "CONTRACTS_ENVIRONMENT"
 
 def with_contracts(
     defs: dg.Definitions,
-    contracts: str | Path | Sequence[str | Path | Contract],
+    contracts: str | Path | Sequence[str | Path | Contract] | RegistryResource,
     *,
     breakers: BreakerResource | None = None,
     readers: Mapping[str, LiveReader] | None = None,
@@ -49,6 +50,9 @@ def with_contracts(
     routing, and the sensors `contracts_probe`, `contracts_heal` and `contracts_relay`; where a contract says when batches come, also
     `contracts_deliveries` and a freshness policy; and the job `contracts_prune`, whose schedule is stopped until somebody starts it. The
     given `defs` is left as it was; loading reads the contract files and nothing else.
+
+    With a RegistryResource, definitions are loaded with the files that it names, and what is judged while they run is judged by the
+    version that is in force in the registry then.
 
     `readers` says how to read what an asset writes by itself (asset key -> a function of the partition key): it is judged right after it
     was written. `contracts_relay` tells the log of everything that happens to breakers and batches, and `sinks` too, such as
@@ -79,6 +83,7 @@ def with_contracts(
         clock or StoreClock(),
         _known(readers or {}, specs),
         environment or os.environ.get(ENVIRONMENT),
+        contracts if isinstance(contracts, RegistryResource) else None,
     )
     _refuse_resolved_jobs(defs, site)
     _refuse_what_cannot_be_read(assets, site)
@@ -105,10 +110,10 @@ def _refuse_long_waivers(contracts: Sequence[Contract], clock: Clock) -> None:
 def _refuse_shown_passwords(defs: dg.Definitions) -> None:
     """`breakers=` is shown to nobody; a resource is shown with its configuration."""
     for name, resource in (defs.resources or {}).items():
-        if isinstance(resource, BreakerResource) and resource.shows_a_password():
+        if isinstance(resource, BreakerResource | RegistryResource) and resource.shows_a_password():
             raise ContractError(
                 f'the resource "{name}" holds a database url with a password, and Dagster shows the configuration of resources: '
-                'use BreakerResource(url=dg.EnvVar("CONTRACTS_DATABASE_URL"))'
+                f'use {type(resource).__name__}(url=dg.EnvVar("CONTRACTS_DATABASE_URL"))'
             )
 
 
@@ -173,9 +178,11 @@ def _refuse_resolved_jobs(defs: dg.Definitions, site: Site) -> None:
             )
 
 
-def _loaded(contracts: str | Path | Sequence[str | Path | Contract]) -> list[Contract]:
+def _loaded(contracts: str | Path | Sequence[str | Path | Contract] | RegistryResource) -> list[Contract]:
     from dagster_contracts.store.files import load_contracts
 
+    if isinstance(contracts, RegistryResource):
+        return load_contracts(contracts.contracts)
     given = [contracts] if isinstance(contracts, str | Path) else list(contracts)
     paths = [item for item in given if not isinstance(item, Contract)]
     return [item for item in given if isinstance(item, Contract)] + (load_contracts(*paths) if paths else [])

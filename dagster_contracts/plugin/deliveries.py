@@ -75,7 +75,6 @@ def _within(cadence: Cadence) -> dg.FreshnessPolicy | None:
 
 def deliveries_sensor(site: Site, partitions: Mapping[str, dg.PartitionsDefinition | None]) -> dg.SensorDefinition:
     """`partitions` are those of the governed assets that are watched here."""
-    watched = {asset: site.terms[asset] for asset in partitions}
 
     @dg.sensor(
         name=DELIVERIES,
@@ -84,7 +83,11 @@ def deliveries_sensor(site: Site, partitions: Mapping[str, dg.PartitionsDefiniti
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
     def contracts_deliveries(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        found = record_missed(site.gate(context.instance), watched, lambda asset, now: ended_windows(partitions[asset], now))
+        found = record_missed(
+            site.gate(context.instance),
+            site.in_force(context.instance, partitions),
+            lambda asset, now: ended_windows(partitions[asset], now),
+        )
         for missed in found:
             context.instance.report_runless_asset_event(_observation(missed))
         return dg.SkipReason(f"recorded {len(found)} missed deliveries" if found else "no delivery is overdue that was not told of")

@@ -80,11 +80,11 @@ def site_of(defs: dg.Definitions) -> Site:
     return site
 
 
-def _terms(site: Site, asset: str) -> Terms:
+def _terms(site: Site, instance: dg.DagsterInstance, asset: str) -> Terms:
     if asset not in site.terms:
         governed = sorted(site.terms)
         raise UsageError(f'no contract governs "{asset}"{did_you_mean(asset, governed)} governed assets: {", ".join(governed) or "(none)"}')
-    return site.terms[asset]
+    return site.in_force(instance, [asset])[asset]
 
 
 def _assets_def(defs: dg.Definitions, asset: str) -> dg.AssetsDefinition:
@@ -134,7 +134,7 @@ def baseline(
     `partitions` is "A..B" (both included), one key, or None for everything that was materialized.
     """
     site = site_of(defs)
-    terms = _terms(site, asset)
+    terms = _terms(site, instance, asset)
     gate = site.gate(instance)
     rows: list[BaselineRow] = []
     with _storage(defs, instance, asset) as read:
@@ -216,7 +216,7 @@ def reconcile(defs: dg.Definitions, instance: dg.DagsterInstance) -> list[Reconc
             continue
         with _storage(defs, instance, batch.asset) as read:
             value = _or_none(read, dg.AssetKey.from_user_string(batch.asset), batch.partition.key)
-        settled = stored.settle_publishing(gate, site.terms[batch.asset], batch, value)
+        settled = stored.settle_publishing(gate, _terms(site, instance, batch.asset), batch, value)
         rows.append(ReconciledRow(batch.asset, str(batch.partition), batch.id, str(settled.status), settled.note))
     return rows
 
@@ -237,7 +237,7 @@ def rejudge(defs: dg.Definitions, instance: dg.DagsterInstance, batch_id: str, *
         raise UsageError(f"{batch_id} is not in the ledger")
     if batch.staged is None:
         raise MeasurementError(f"the data of {batch_id} is not stored beside the live data; run the asset again to deliver it")
-    terms = _terms(site, batch.asset)
+    terms = _terms(site, instance, batch.asset)
     with _storage(defs, instance, batch.asset) as read:
         place = dg.AssetKey.from_user_string(batch.asset) if batch.staged == IN_PLACE else staging_key(batch.asset, batch.staged)
         value = read(place, batch.partition.key)

@@ -16,6 +16,29 @@ if TYPE_CHECKING:
     from dagster_contracts.store.connect import Address
 
 
+def shows_a_password(url: str) -> bool:
+    """Whether a url is given as it stands and holds one: Dagster shows a resource's configuration to all who may see its pages."""
+    return not isinstance(url, dg.EnvVar) and bool(url) and bool(_address(url).secrets)
+
+
+def resolved(url: str) -> str:
+    """The url, with an environment variable looked up now. Raises StoreError where that variable is not set."""
+    if not isinstance(url, dg.EnvVar):
+        return url
+    value = url.get_value()
+    if not value:
+        raise StoreError(
+            f"environment variable {url.env_var_name} names the breaker database and is not set; set it to a SQLAlchemy url, "
+            "or leave BreakerResource(url=...) out for SQLite beside the Dagster instance"
+        )
+    return value
+
+
+def shown_url(url: str) -> str:
+    """As a representation may show it."""
+    return url if isinstance(url, dg.EnvVar) or not url else _without_password(url)
+
+
 def _address(url: str) -> Address:
     from dagster_contracts.store.connect import parse
 
@@ -46,13 +69,10 @@ class BreakerResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     cache_seconds: float = 0.0
 
     def __repr_args__(self) -> Iterator[tuple[str, object]]:
-        yield "url", self.url if isinstance(self.url, dg.EnvVar) or not self.url else _without_password(self.url)
+        yield "url", shown_url(self.url)
 
     def shows_a_password(self) -> bool:
-        """Whether its url is given as it stands and holds one: Dagster shows a resource's configuration to all who may see its pages."""
-        if isinstance(self.url, dg.EnvVar) or not self.url:
-            return False
-        return bool(_address(self.url).secrets)
+        return shows_a_password(self.url)
 
     def store(self, instance: dg.DagsterInstance, clock: Clock) -> Store:
         """The store for an instance. Constructing it connects to nothing. Raises StoreUnavailable where there is no safe default."""
@@ -61,18 +81,25 @@ class BreakerResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         return keeping_recent(self._store(instance, clock), self.cache_seconds)
 
     def _store(self, instance: dg.DagsterInstance, clock: Clock) -> Store:
-        from dagster_contracts.store.place import url_beside
         from dagster_contracts.store.sql import SqlStore
 
-        if url := self.resolved_url():
+        if (url := self.url_for(instance)) is not None:
             return SqlStore(url, clock=clock)
-        if instance.is_ephemeral:
-            from dagster_contracts.store.memory import MemoryStore
+        from dagster_contracts.store.memory import MemoryStore
 
-            dg.get_dagster_logger("contracts").info("no database url and an ephemeral instance: breakers are kept in memory")
-            return MemoryStore(clock=clock)
+        dg.get_dagster_logger("contracts").info("no database url and an ephemeral instance: breakers are kept in memory")
+        return MemoryStore(clock=clock)
+
+    def url_for(self, instance: dg.DagsterInstance) -> str | None:
+        """Where the breakers of an instance are; None where they are in memory. Raises StoreUnavailable where there is no safe default."""
+        from dagster_contracts.store.place import url_beside
+
+        if url := self.resolved_url():
+            return url
+        if instance.is_ephemeral:
+            return None
         if private.runs_on_this_machine(instance):
-            return SqlStore(url_beside(instance.root_directory), clock=clock)
+            return url_beside(instance.root_directory)
         launcher = type(instance.run_launcher).__name__
         raise StoreUnavailable(
             f"no database url, and runs are launched by {launcher}, possibly on other machines: each would have its own breaker. "
@@ -81,12 +108,4 @@ class BreakerResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def resolved_url(self) -> str:
         """The url, with an environment variable looked up now. Raises StoreError where that variable is not set."""
-        if not isinstance(self.url, dg.EnvVar):
-            return self.url
-        value = self.url.get_value()
-        if not value:
-            raise StoreError(
-                f"environment variable {self.url.env_var_name} names the breaker database and is not set; set it to a SQLAlchemy url, "
-                "or leave BreakerResource(url=...) out for SQLite beside the Dagster instance"
-            )
-        return value
+        return resolved(self.url)

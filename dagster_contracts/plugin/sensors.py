@@ -60,7 +60,7 @@ def _probe(site: Site, check_keys: Sequence[dg.AssetCheckKey]) -> dg.SensorDefin
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
     def contracts_probe(context: dg.SensorEvaluationContext) -> Any:
-        due = recovery.due_probes(site.gate(context.instance), site.terms)[:PER_TICK]
+        due = recovery.due_probes(site.gate(context.instance), site.in_force(context.instance))[:PER_TICK]
         if not due:
             return dg.SkipReason("no breaker is due for a probe")
         return [_probe_request(probe, check_keys) for probe in due]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,10 +17,12 @@ from dagster_contracts.core.ledger import Partition, Status
 from dagster_contracts.core.metrics import reads_object
 from dagster_contracts.gate import Gate
 from dagster_contracts.judgement import Terms
+from dagster_contracts.plugin.registry import RegistryResource, TermsInForce
 from dagster_contracts.plugin.resource import BreakerResource
 from dagster_contracts.plugin.storage import VersionAt, is_intact
 from dagster_contracts.ports import Clock, Store
 
+logger = logging.getLogger("dagster_contracts.plugin")
 LiveReader = Callable[[str | None], object]  # partition key (None: unpartitioned) -> what stands there: a frame, a path, an ibis Table
 
 ACCEPTS = "contracts/accepts"
@@ -38,8 +41,11 @@ class Site:
     clock: Clock
     live_readers: Mapping[str, LiveReader]  # of assets that write themselves
     resolves: frozenset[str]  # the consumers that ask in their body for what they read by themselves
+    registry: RegistryResource | None  # where contracts in force are asked for; None: those that were loaded count
+    environment: str | None
     given: dg.Definitions  # what is governed, as it was: reads the live place of an asset with the user's own IO manager
     _stores: dict[str, Store] = field(default_factory=dict, compare=False, repr=False)
+    _in_force: dict[str, TermsInForce | None] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def of(
@@ -51,6 +57,7 @@ class Site:
         clock: Clock,
         live_readers: Mapping[str, LiveReader],
         environment: str | None = None,
+        registry: RegistryResource | None = None,
     ) -> Site:
         stated = {spec.key.to_user_string(): _stated(spec) for spec in assets if ACCEPTS in spec.metadata}
         return cls(
@@ -61,14 +68,33 @@ class Site:
             clock=clock,
             live_readers=live_readers,
             resolves=frozenset(spec.key.to_user_string() for spec in assets if _resolves(spec)),
+            registry=registry,
+            environment=environment,
             given=given,
         )
+
+    def in_force(
+        self, instance: dg.DagsterInstance, assets: Iterable[str] | None = None, tell: Callable[[str], None] = logger.warning
+    ) -> Mapping[str, Terms]:
+        """What governs assets (None: all that are governed here) now. `tell` is told where that may not be what is in force.
+
+        Reads the registry, where there is one, at most once per contract and time to live.
+        """
+        wanted = self.terms.keys() if assets is None else self.terms.keys() & set(assets)
+        if self.registry is None:
+            return {asset: self.terms[asset] for asset in wanted}
+        key = _named(instance)
+        if key not in self._in_force:
+            known = self.registry.in_force(instance, self.breakers)
+            self._in_force[key] = TermsInForce(known, self.terms, self.environment) if known is not None else None
+        terms = self._in_force[key]
+        return {asset: self.terms[asset] for asset in wanted} if terms is None else terms.of(sorted(wanted), tell)
 
     def gate(self, instance: dg.DagsterInstance, version_at: VersionAt | None = None) -> Gate:
         """`version_at` tells what stands at an address of the storage that is about to be read."""
         from dagster_contracts.engines.local import default_engine
 
-        key = f"ephemeral:{id(instance)}" if instance.is_ephemeral else instance.root_directory
+        key = _named(instance)
         if key not in self._stores:
             self._stores[key] = self.breakers.store(instance, self.clock)
         intact = partial(is_intact, version_at=version_at)
@@ -140,6 +166,10 @@ class Site:
                 found.add(parent)
                 todo.extend(self.parents.get(parent, ()))
         return frozenset(found)
+
+
+def _named(instance: dg.DagsterInstance) -> str:
+    return f"ephemeral:{id(instance)}" if instance.is_ephemeral else instance.root_directory
 
 
 def _resolves(spec: dg.AssetSpec) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import dagster as dg
@@ -101,17 +102,22 @@ class GatedStep:
 
     def _announce(self) -> None:
         """Tell the ledger of what this step is about to write by itself."""
-        for asset in self.output_names.keys() & self.site.terms.keys() & set(self.consumers):
+        for asset in self.output_names.keys() & self.terms.keys() & set(self.consumers):
             if not self._writes_itself(asset):
                 continue
             for place in self.partitions(dg.AssetKey.from_user_string(asset)):
                 run = self.context.run
                 try:
-                    stored.writing(self.gate, self.site.terms[asset], place, run_id=run.run_id, root_run_id=run.root_run_id or run.run_id)
+                    stored.writing(self.gate, self.terms[asset], place, run_id=run.run_id, root_run_id=run.root_run_id or run.run_id)
                 except StoreUnavailable as error:
                     if not self.site.admits_without_store([asset]):
                         raise
                     self.context.log.warning(f"the ledger could not be told that {asset} is being written: {error}")
+
+    @cached_property
+    def terms(self) -> Mapping[str, Terms]:
+        """What governs the outputs of this step, as of its first question."""
+        return self.site.in_force(self.step.instance, self.output_names, self.context.log.warning)
 
     # --- in front ----------------------------------------------------------------------------------------------------
 
@@ -222,7 +228,7 @@ class GatedStep:
         asset = key.to_user_string()
         routes = self._recorded(asset, key)
         marked = metadata.with_routes(event, routes)
-        if (terms := self.site.terms.get(asset)) is None:
+        if (terms := self.terms.get(asset)) is None:
             yield marked
         else:
             if self._has_no_value(marked, asset):
@@ -398,7 +404,7 @@ class GatedStep:
 
     def _is_read_beside(self, terms: Terms) -> bool:
         """Whether a rule of another asset of this step reads this one."""
-        others = (self.site.terms[key] for key in self.output_names if key in self.site.terms and key != terms.asset)
+        others = (other for key, other in self.terms.items() if key != terms.asset)
         name = terms.attached.object.name
         return any(reads_object(metric, name) for other in others for metric in other.plan.metrics)
 
@@ -445,7 +451,7 @@ class GatedStep:
         """Judge the newest stored batch under the one lease; report its checks."""
         wanted = self.context.run.tags.get(PROBED)
         for asset in (key for key in self.output_names if key in self.site.terms):
-            terms = self.site.terms[asset]
+            terms = self.terms[asset]
             own = [breaker.key for breaker in self.gate.store.breakers() if asset_of(breaker.key) == asset]
             judgements = [self._probe(terms, key) for key in own if wanted in (None, key)]
             yield from checks.evaluations(

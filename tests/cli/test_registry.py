@@ -134,6 +134,20 @@ def test_what_is_not_registered(run: Callable[..., Ran], contracts: Path, spec: 
         assert told in " ".join(ran.err.split())
 
 
+def test_what_is_in_force_is_pulled(run: Callable[..., Ran], contracts: Path, tmp_path: Path) -> None:
+    odd = CONTRACT.replace("id: vendor-feed", "id: 'urn:x/../feed'").replace("vendor/feed", "odd")
+    (contracts / "odd.odcs.yaml").write_text(odd)
+    (contracts / "draft.odcs.yaml").write_text(odd.replace("urn:x/../feed", "draft").replace("status: active", "status: draft"))
+    run("publish", contracts)
+    assert run("registry", "pull", "pulled").out.endswith("2 files changed\n")
+    assert run("registry", "pull", "pulled").out == "0 files changed\n"
+    found = {path.name: path.read_text() for path in (tmp_path / "pulled").iterdir()}
+    assert found.pop("vendor-feed.odcs.yaml") == CONTRACT
+    ((name, text),) = found.items()
+    assert (name.startswith("urn_x_.._feed-"), text) == (True, odd)
+    assert run("lint", "pulled").code == 0
+
+
 def test_a_waiver_that_lasts_too_long_is_not_registered(run: Callable[..., Ran], contracts: Path) -> None:
     value = "[{rule: risk_indicator.invalidValues, until: '2999-01-01', reason: r, approvedBy: a}]"
     (contracts / "feed.odcs.yaml").write_text(f"{CONTRACT}  - {{property: waivers, value: {value}}}\n")

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, event, text
 
-from dagster_contracts.core.errors import ContractInvalid, StoreUnavailable
+from dagster_contracts.core.errors import ContractInvalid, StoreUnavailable, UsageError
 from dagster_contracts.core.odcs import parse
+from dagster_contracts.core.profile import NumericProfile
+from dagster_contracts.core.profile_files import to_text
 from dagster_contracts.core.registry import Published, Submission
 from dagster_contracts.ports import FixedClock
+from dagster_contracts.store.files import load_submissions
+from dagster_contracts.store.pulling import pull
 from dagster_contracts.store.registry import SqlRegistry
 from dagster_contracts.store.tables import uses, versions
 
@@ -298,3 +303,29 @@ def test_a_lookup_is_one_statement(filled: SqlRegistry) -> None:
     if engine.dialect.name == "sqlite":  # PostgreSQL is asked through the wire, where one read is one statement (store/database.py)
         assert [sql for sql in asked if sql != "BEGIN"] == asked[1::2]
     assert uses.name not in " ".join(asked)
+
+
+# --- files ---------------------------------------------------------------------------------------------------------
+
+
+def test_profile_files_are_registered_with_the_contract_that_names_them(registry: SqlRegistry, tmp_path: Path) -> None:
+    folder = tmp_path / "written"
+    folder.mkdir()
+    rule = "{metric: psi, mustBeLessThan: 1, reference: {file: amount.json}}"
+    quality = f"        quality: [{{type: custom, engine: dagster-contracts, implementation: {rule}}}]\n"
+    profile = to_text("orders", 3, {("amount", False): NumericProfile((1.0,), (3,))})
+    (folder / "orders.odcs.yaml").write_text(document() + quality)
+    (folder / "amount.json").write_text(profile)
+    given = load_submissions(folder)
+    publish(registry, *given)
+    found = registry.get("orders", "1.0.0")
+    assert found is not None
+    assert found.contract.objects == given[0].contract.objects
+    assert (found.profiles, found.entry.content_hash) == ({"amount.json": profile}, given[0].contract.content_hash)
+    assert {path.name for path in pull([found], tmp_path / "pulled")} == {"orders.odcs.yaml", "amount.json"}
+    assert pull([found], tmp_path / "pulled") == []
+    with pytest.raises(UsageError, match="would stand outside"):
+        pull([replace(found, profiles={"../amount.json": ""})], tmp_path / "pulled")
+    (folder / "amount.json").write_text(to_text("orders", 3, {("amount", False): NumericProfile((1.0,), (4,))}))
+    (told,) = refused(registry, *load_submissions(folder))
+    assert "another content" in told

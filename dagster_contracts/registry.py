@@ -1,0 +1,116 @@
+"""Registered contracts, from Python: what `dagster-contracts publish` and `registry ...` do, for pipelines and services."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from dagster_contracts.core.errors import ContractError, UsageError, did_you_mean
+from dagster_contracts.core.registry import Entry, Published, Registered, Use
+from dagster_contracts.core.verdict import Verdict
+from dagster_contracts.core.versions import read_version
+from dagster_contracts.ports import ContractRegistry
+from dagster_contracts.store.place import resolve_url
+from dagster_contracts.validating import validate
+
+PULLED = 100_000  # contracts
+
+
+class Registry:
+    """The registry in a database: `postgresql://...` or `sqlite:///...`.
+
+    Without `url`: that of CONTRACTS_DATABASE_URL, else contracts.db in the folder DAGSTER_HOME. Nothing is opened before the first
+    question. Raises UsageError where no database is named, StoreError where the url is malformed; all methods raise StoreUnavailable
+    and SchemaOutOfDate as the store does.
+    """
+
+    def __init__(self, url: str | None = None):
+        from dagster_contracts.store.registry import SqlRegistry
+
+        self.contracts: ContractRegistry = SqlRegistry(resolve_url(url, os.environ))
+
+    def publish(self, *paths: str | Path, author: str, consumers: Iterable[str] = (), accept_incompatible: str | None = None) -> Published:
+        """Register the contracts of files and folders, all or none; what is registered already stays as it is.
+
+        `consumers` are further names that consumers may have, `accept_incompatible` why versions that say too little are let in. Raises
+        ContractError, ContractInvalid with all that is wrong.
+        """
+        from dagster_contracts.store.files import load_submissions
+
+        if not author.strip() or (accept_incompatible is not None and not accept_incompatible.strip()):
+            raise UsageError("author and accept_incompatible are for the record: an empty text says nothing")
+        return self.contracts.publish(load_submissions(*paths), author=author, consumers=consumers, accepted=accept_incompatible)
+
+    def get(self, name: str, at: datetime | None = None) -> Registered:
+        """The version "orders@1.2.0"; of "orders" the one in force at a time, without one now. Raises UsageError where there is none."""
+        contract_id, version = split_name(name)
+        found = self.contracts.get(contract_id, version) if version else self.contracts.in_force(contract_id, at)
+        if found is not None:
+            return found
+        known = [entry.version for entry in self.contracts.entries(contract_id)]
+        where = repr(self.contracts)
+        if known:
+            told = f'has no version "{version}" in the registry' if version else "has no version that is in force then"
+            raise UsageError(f'contract "{contract_id}" {told} ({where}); registered are {", ".join(known[:10])}')
+        near = did_you_mean(contract_id, [entry.contract_id for entry in self.contracts.latest()]) or ";"
+        raise UsageError(f'no contract "{contract_id}" is registered ({where}){near} `dagster-contracts publish` registers contracts')
+
+    def pull(self, folder: str | Path) -> Sequence[Path]:
+        """Write every contract that is in force into a folder, for definitions to be loaded with; return the files that changed.
+
+        Raises UsageError where a profile file of a contract would stand elsewhere.
+        """
+        from dagster_contracts.store.pulling import pull
+
+        found = (self.contracts.in_force(entry.contract_id) for entry in self.contracts.latest(limit=PULLED))
+        return pull([each for each in found if each is not None], Path(folder))
+
+    def list(self) -> Sequence[Entry]:
+        """Of each contract the version that was registered last, by id; 1,000 at most."""
+        return self.contracts.latest()
+
+    def history(self, contract_id: str) -> Sequence[Entry]:
+        """Every version of a contract, newest first; 1,000 at most."""
+        return self.contracts.entries(contract_id)
+
+    def consumers(self, contract_id: str | None = None, *, of: str | None = None) -> Sequence[Use]:
+        """Who consumes what, as the latest version of each contract says; `of`: what this asset consumes."""
+        return self.contracts.uses(contract_id, consumer=of)
+
+    def add_consumers(self, *names: str, author: str) -> None:
+        """Make consumers known that are in no definitions and have no contract."""
+        self.contracts.add_consumers(names, author=author)
+
+    def validate(
+        self,
+        data: object,
+        against: str,
+        *,
+        object_name: str | None = None,
+        as_of: datetime | None = None,
+        environment: str | None = None,
+    ) -> Verdict:
+        """What data (a frame, an ibis Table, places of files) is worth under a registered contract, such as "orders@1.2.0" or "orders".
+
+        `as_of` is when it arrived (aware; without it, now). Nothing is recorded. Raises UsageError as `get` does.
+        """
+        found = self.get(against)
+        moment = as_of or datetime.now(UTC)
+        return validate(found.contract, data, as_of=moment, object_name=object_name, environment=environment)
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """The id and version of "orders@1.2.0"; an id alone has no version."""
+    contract_id, _, version = name.rpartition("@")
+    return (contract_id, version) if is_version(name) else (name, "")
+
+
+def is_version(name: str) -> bool:
+    """Whether it ends in an @ and a version."""
+    contract_id, _, version = name.rpartition("@")
+    try:
+        return bool(contract_id) and read_version(version) is not None
+    except ContractError:
+        return False
