@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import TypeVar
 
 from dagster_contracts import telemetry
@@ -124,59 +125,106 @@ class Gate:
 
         def decide(snapshot: Snapshot) -> tuple[Change, Judgement]:
             unless(snapshot)
-            head = snapshot.is_head(delivery.partition)
-            known = snapshot.batch
-            # Equal counts are not equal data: a release speaks of what was staged, unless the user's own version says it is that again.
-            released = known.released if known is not None and delivery.data_version is not None else None
-            arrived = known.arrived_at if known else snapshot.now
-            arrivals = self.arrivals(terms, key, delivery.partition, known)
-            verdict = taken.verdict(delivery.partition, as_of=arrived, head=head, arrivals=arrivals)
-            division, undivided = None, taken.undivided
-            if taken.divided is not None and verdict.outcome is Outcome.FAIL:
-                whole = verdict
-                verdict = taken.divided.verdict(whole, delivery.partition, as_of=arrived, head=head, arrivals=arrivals)
-                division, undivided = (taken.divided.division, "") if verdict is not whole else (None, "what is left of it fails too")
-            verdict = with_findings(verdict, delivery.findings)
-            if division is not None and verdict.outcome is Outcome.FAIL:
-                division, undivided = None, "more is wrong than the rows that fail"
-            adopted = self._adopted(terms, key, snapshot)
-            judged = Judged.of(
-                name,
-                verdict,
-                head=head,
-                confidence=delivery.confidence,
-                repeated=known is not None and known.counted and known.contract_version == terms.version,
-                released=released is not None,
-                delivers=known is None and head and is_new(delivery.partition.end, arrivals),
-                probes=not (terms.plan.elsewhere & adopted.breaker.failed_rules or _is_overtaken(terms, adopted.breaker)),
-            )
-            arrival = machine.arrive(adopted.breaker, judged, snapshot.now)
-            batch = replace(
-                batch_of(terms, delivery, version, verdict, arrival.status, snapshot.now),
-                arrived_at=arrived,
-                head=head,
-                counted=arrival.counted or (judged.repeated and known is not None and known.counted),
-                staged=IN_PLACE if delivery.in_place else known.staged if known else None,
-                released=released,
-            )
-            drafts = () if told_already(known, batch) else events.of_batch(batch, self._incidents(delivery))
-            row = still_published(known, batch)
-            step = Step(arrival.step.breaker, adopted.transitions + arrival.step.transitions)
-            change = change_of(step, snapshot.now, drafts, row, *self._overwritten(known, row, in_place=delivery.in_place))
-            measured = taken.published(division).measurement
-            parts = part_of(terms, delivery, measured, row, known, step.breaker, snapshot.now)
-            change = replace(change, profiles=references.kept(terms.plan, measured, row), parts=parts)
-            assert change.breaker is not None
-            return change, Judgement(verdict, row, change.breaker, division, undivided)
+            return self._decided(terms, delivery, version, taken, snapshot)
 
         try:
             taken = self.remembering(taken, terms, key, delivery.partition, name)
             return self.transact(key, terms.asset, delivery.partition, name, decide)
         except StoreUnavailable:
-            verdict = with_findings(taken.verdict(delivery.partition, as_of=EPOCH, head=False), delivery.findings)
-            if not admitted(terms.policy, verdict.outcome):
+            if (judgement := _admitted(terms, delivery, version, taken)) is None:
                 raise
-            return unrecorded(terms, delivery, version, verdict)
+            return judgement
+
+    def _decided(self, terms: Terms, delivery: Delivery, version: str, taken: Taken, snapshot: Snapshot) -> tuple[Change, Judgement]:
+        """What becomes of a delivery that was measured, and of its breaker. `version` is its data version."""
+        name = batch_id(terms.asset, delivery.partition, delivery.root_run_id, version)
+        key = terms.breaker_key(delivery.partition)
+        head = snapshot.is_head(delivery.partition)
+        known = snapshot.batch
+        # Equal counts are not equal data: a release speaks of what was staged, unless the user's own version says it is that again.
+        released = known.released if known is not None and delivery.data_version is not None else None
+        arrived = known.arrived_at if known else snapshot.now
+        arrivals = self.arrivals(terms, key, delivery.partition, known)
+        verdict = taken.verdict(delivery.partition, as_of=arrived, head=head, arrivals=arrivals)
+        division, undivided = None, taken.undivided
+        if taken.divided is not None and verdict.outcome is Outcome.FAIL:
+            whole = verdict
+            verdict = taken.divided.verdict(whole, delivery.partition, as_of=arrived, head=head, arrivals=arrivals)
+            division, undivided = (taken.divided.division, "") if verdict is not whole else (None, "what is left of it fails too")
+        verdict = with_findings(verdict, delivery.findings)
+        if division is not None and verdict.outcome is Outcome.FAIL:
+            division, undivided = None, "more is wrong than the rows that fail"
+        adopted = self._adopted(terms, key, snapshot)
+        judged = Judged.of(
+            name,
+            verdict,
+            head=head,
+            confidence=delivery.confidence,
+            repeated=known is not None and known.counted and known.contract_version == terms.version,
+            released=released is not None,
+            delivers=known is None and head and is_new(delivery.partition.end, arrivals),
+            probes=not (terms.plan.elsewhere & adopted.breaker.failed_rules or _is_overtaken(terms, adopted.breaker)),
+        )
+        arrival = machine.arrive(adopted.breaker, judged, snapshot.now)
+        batch = replace(
+            batch_of(terms, delivery, version, verdict, arrival.status, snapshot.now),
+            arrived_at=arrived,
+            head=head,
+            counted=arrival.counted or (judged.repeated and known is not None and known.counted),
+            staged=IN_PLACE if delivery.in_place else known.staged if known else None,
+            released=released,
+        )
+        drafts = () if told_already(known, batch) else events.of_batch(batch, self._incidents(delivery))
+        row = still_published(known, batch)
+        step = Step(arrival.step.breaker, adopted.transitions + arrival.step.transitions)
+        change = change_of(step, snapshot.now, drafts, row, *self._overwritten(known, row, in_place=delivery.in_place))
+        measured = taken.published(division).measurement
+        parts = part_of(terms, delivery, measured, row, known, step.breaker, snapshot.now)
+        change = replace(change, profiles=references.kept(terms.plan, measured, row), parts=parts)
+        assert change.breaker is not None
+        return change, Judgement(verdict, row, change.breaker, division, undivided)
+
+    @telemetry.observed(
+        "judge", lambda gate, terms, *_, **__: terms.asset, lambda done: [telemetry.of_verdict(of.batch) for of in done][-1]
+    )
+    def judge_several(
+        self,
+        terms: Terms,
+        deliveries: Sequence[tuple[Delivery, object]],
+        *,
+        divisible: bool = True,
+        unless: Callable[[Snapshot], None] = lambda snapshot: None,
+    ) -> list[Judgement]:
+        """Measure batches of one breaker, and decide in their order what becomes of each: as `judge` does, in one transaction.
+
+        Each has a partition without time of its own and a data version, none but the first may have been judged before, and no rule may
+        ask when batches came. Those after a batch that is held, or after which the breaker is open, are left unjudged: there are at
+        least one and at most as many judgements as deliveries.
+        """
+        weighed = [(delivery, self.measured(terms, delivery.partition, data, divide=divisible)) for delivery, data in deliveries]
+        first = deliveries[0][0]
+        name = batch_id(terms.asset, first.partition, first.root_run_id, str(first.data_version))
+        key = terms.breaker_key(first.partition)
+
+        def decide(snapshot: Snapshot) -> tuple[Change, list[Judgement]]:
+            unless(snapshot)
+            change, judgements = Change(), list[Judgement]()
+            for delivery, taken in weighed:
+                one, judgement = self._decided(terms, delivery, str(delivery.data_version), taken, snapshot)
+                change, snapshot = change.followed_by(one), replace(snapshot, breaker=one.breaker, batch=None)
+                judgements.append(judgement)
+                if judgement.batch.status is Status.HELD or machine.enforced_open(judgement.breaker, snapshot.now):
+                    break
+            return change, judgements
+
+        try:
+            return self.transact(key, terms.asset, first.partition, name, decide)
+        except StoreUnavailable:
+            found = (_admitted(terms, delivery, str(delivery.data_version), taken) for delivery, taken in weighed)
+            let_in = [judgement for judgement in takewhile(bool, found) if judgement is not None]
+            if not let_in:
+                raise
+            return let_in
 
     def _incidents(self, delivery: Delivery) -> list[str]:
         """The incidents that a batch was made under: its own trouble is told with theirs."""
@@ -528,6 +576,12 @@ class Gate:
             return Change(breaker=snapshot.breaker, batches=(revise(row, snapshot.now),)), None
 
         self.transact(batch.breaker_key, batch.asset, batch.partition, batch.id, decide)
+
+
+def _admitted(terms: Terms, delivery: Delivery, version: str, taken: Taken) -> Judgement | None:
+    """The judgement of a batch that no store can record; None where the policy does not admit it."""
+    verdict = with_findings(taken.verdict(delivery.partition, as_of=EPOCH, head=False), delivery.findings)
+    return unrecorded(terms, delivery, version, verdict) if admitted(terms.policy, verdict.outcome) else None
 
 
 def _is_overtaken(terms: Terms, breaker: Breaker) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 
 from dagster_contracts.core.breaker import Breaker, Transition, enforced_open
@@ -116,3 +116,8 @@ class Change:
     profiles: tuple[KeptProfile, ...] = ()
     parts: tuple[Part, ...] = ()
     decided: tuple[Review, ...] = ()
+
+    def followed_by(self, later: Change) -> Change:
+        """Both, of one breaker, in one transaction. `later` was decided from where this ends, under the same version of the breaker."""
+        both = {name: getattr(self, name) + getattr(later, name) for name in (each.name for each in fields(self)) if name != "breaker"}
+        return Change(later.breaker or self.breaker, **both)

@@ -40,11 +40,12 @@ def span(name: str) -> tuple[int, int]:
 
 @dataclass(frozen=True, slots=True)
 class MicroBatch:
-    """Messages of one partition in their order, never none; tombstones (no value) among them."""
+    """Messages of one partition in their order, never none; tombstones (no value) among them. `known`: it may have been judged before."""
 
     source: Source
     name: str
     messages: tuple[Any, ...]
+    known: bool = False
 
     @property
     def next_offset(self) -> int:
@@ -95,4 +96,4 @@ class Cutter:
 
     def _take(self, count: int, name: str | None) -> MicroBatch:
         taken, self.waiting = tuple(self.waiting[:count]), self.waiting[count:]
-        return MicroBatch(self.source, name or self.source.name(taken[0].offset(), taken[-1].offset()), taken)
+        return MicroBatch(self.source, name or self.source.name(taken[0].offset(), taken[-1].offset()), taken, known=name is not None)

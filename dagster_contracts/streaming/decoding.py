@@ -1,16 +1,23 @@
-"""Values of messages -> one frame. What cannot be decoded is told apart, message by message; nothing is dropped."""
+"""Values of messages -> one frame. What cannot be decoded is told apart, message by message; nothing is dropped.
+
+Each value is parsed by itself, so that none can reach into another, and the types of a frame follow from its values alone: a micro-batch
+that is delivered again is the same frame.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import polars as pl
 
-DecodeOne = Callable[[bytes], Mapping[str, object]]  # raises ValueError for what is no row
+Row = Mapping[str, object]
+DecodeOne = Callable[[bytes], Row]  # raises ValueError for what is no row
+_LONG = 2**63  # orjson reads integers of more than 64 bits as floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,61 +31,102 @@ class Decoded:
 
 def decoded(values: Sequence[bytes], columns: Collection[str], decode: DecodeOne | None = None) -> Decoded:
     """A row of each value. Without `decode`: JSON objects in UTF-8. A column that no value has, though it is one of `columns`, is null."""
+    rows, broken = _parsed(values, decode)
+    frame = _framed(list(rows.values()))
+    if decode is None and _may_be_rounded(frame):
+        frame = _framed([json.loads(values[place]) for place in rows])
+    return Decoded(_completed(frame, columns), list(rows), broken)
 
-    fast = _lines(values) if decode is None else None
-    if fast is not None:
-        return Decoded(_completed(fast, columns), range(len(values)), {})
-    rows: dict[int, Mapping[str, object]] = {}
+
+def json_object(value: bytes) -> Row:
+    """Raises ValueError for what is no JSON object in UTF-8, and for numbers that no float can hold."""
+    import orjson
+
+    found = orjson.loads(value)
+    if not isinstance(found, dict):
+        raise ValueError(f"expected a JSON object, found {type(found).__name__}")
+    return found
+
+
+def _parsed(values: Sequence[bytes], decode: DecodeOne | None) -> tuple[dict[int, Row], dict[int, str]]:
+    """Rows, and why there is none, each by its place."""
+    if decode is None and (whole := _objects(values)) is not None:
+        return dict(enumerate(whole)), {}
+    rows: dict[int, Row] = {}
     broken: dict[int, str] = {}
     for place, value in enumerate(values):
         try:
             rows[place] = (decode or json_object)(value)
         except (ValueError, RecursionError) as error:  # deeper than the parser goes: no row that anybody could judge
             broken[place] = f"{type(error).__name__}: {error}"
-    return Decoded(_completed(_framed(list(rows.values())), columns), list(rows), broken)
+    return rows, broken
 
 
-def _framed(rows: Sequence[Mapping[str, object]]) -> pl.DataFrame:
-    """A column that is nested in one row and not, or otherwise, in another is text: rules on its type fail then, and say so."""
+def _objects(values: Sequence[bytes]) -> list[Row] | None:
+    """All of them, where each is one: what is done for nearly every micro-batch, without a step of Python for each value."""
+    import orjson
+
+    try:
+        rows: list[Any] = list(map(orjson.loads, values))
+    except ValueError:
+        return None
+    return rows if set(map(type, rows)) <= {dict} else None
+
+
+# --- columns -------------------------------------------------------------------------------------------------------
+
+
+def _framed(rows: Sequence[Row]) -> pl.DataFrame:
     import polars as pl
 
-    if not rows:
-        return pl.DataFrame()
+    names = tuple(rows[0]) if rows else ()
     try:
-        return pl.DataFrame(rows, infer_schema_length=None, strict=False)
-    except (pl.exceptions.PolarsError, TypeError, OverflowError):
-        text = [{name: None if value is None else _text(value) for name, value in row.items()} for row in rows]
-        return pl.DataFrame(text, infer_schema_length=None)
+        alike = sum(map(len, rows)) == len(names) * len(rows)
+        columns = {name: [row[name] for row in rows] for name in names} if alike else None
+    except KeyError:
+        columns = None
+    if columns is None:
+        columns = {name: [row.get(name) for row in rows] for name in dict.fromkeys(name for row in rows for name in row)}
+    if not columns:
+        return pl.DataFrame(list(rows))  # without columns, it still has its rows
+    return pl.DataFrame([_series(name, values) for name, values in columns.items()])
+
+
+def _series(name: str, values: Sequence[Any]) -> pl.Series:
+    """A column of one kind, numbers being one. Else it is text: rules on its type fail then, and say so."""
+    import polars as pl
+
+    kinds = frozenset(map(type, values)) - {type(None)}
+    plain = {int: (pl.Int64, pl.Int128), float: (pl.Float64,), str: (pl.String,), bool: (pl.Boolean,)}
+    if kinds in (frozenset({dict}), frozenset({list})):
+        with suppress(pl.exceptions.PolarsError, TypeError):
+            return _nested(name, values)
+    elif len(kinds) < 2 or kinds == {int, float}:
+        (kind,) = kinds if len(kinds) == 1 else (float,)
+        for dtype in plain.get(kind, (None,)) if kinds else (pl.Null,):
+            with suppress(pl.exceptions.PolarsError, TypeError, OverflowError, UnicodeEncodeError):
+                return pl.Series(name, values, dtype=dtype)
+    return pl.Series(name, [None if value is None else _text(value) for value in values], dtype=pl.String)
+
+
+def _nested(name: str, values: Sequence[Any]) -> pl.Series:
+    """Raises where what is nested has no one type. Polars does not look at all of a Python object, but at all of a text."""
+    import orjson
+    import polars as pl
+
+    texts = [None if value is None else orjson.dumps(value).decode() for value in values]
+    return pl.Series(name, texts, dtype=pl.String).str.json_decode(infer_schema_length=None)
 
 
 def _text(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, default=str)
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
-def json_object(value: bytes) -> Mapping[str, object]:
-    """Raises ValueError for what is no JSON object in UTF-8, and for NaN and infinities, which JSON does not have."""
-    found = json.loads(value.decode("utf-8"), parse_constant=_no_constant)
-    if not isinstance(found, dict):
-        raise ValueError(f"expected a JSON object, found {type(found).__name__}")
-    return found
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
-
-
-def _lines(values: Sequence[bytes]) -> pl.DataFrame | None:
-    """All of them in one pass, where each is one line with one object; None where one is not."""
+def _may_be_rounded(frame: pl.DataFrame) -> bool:
     import polars as pl
 
-    joined = b"\n".join(values)
-    if joined.count(b"\n") != len(values) - 1 or not all(value[:1] == b"{" for value in values):
-        return None
-    try:
-        frame = pl.read_ndjson(joined, infer_schema_length=None)
-    except pl.exceptions.PolarsError:
-        return None  # one by one, they say which of them is wrong
-    return frame if frame.height == len(values) else None
+    return any(column.dtype == pl.Float64 and bool((column.abs() >= _LONG).any()) for column in frame.get_columns())
 
 
 def _completed(frame: pl.DataFrame, columns: Collection[str]) -> pl.DataFrame:

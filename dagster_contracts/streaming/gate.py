@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import groupby
 from pathlib import Path
@@ -30,6 +30,15 @@ _LONGEST_NAME = 1000
 _STREAM = "stream"  # the data version of a micro-batch: its name alone says which one it is
 Dimensions = Mapping[str, str]
 _NONE: Dimensions = {}
+
+
+@dataclass(frozen=True, slots=True)
+class MicroFrame:
+    """A micro-batch as `StreamGate.judge` takes it."""
+
+    name: str
+    frame: object
+    findings: tuple[Finding, ...] = ()
 
 
 class StreamGate:
@@ -121,6 +130,27 @@ class StreamGate:
         delivery = Delivery(place, batch, batch, data_version=_STREAM, findings=findings, window=self.window)
         judgement = self._gate.judge(terms, delivery, frame, divisible=divisible, unless=unless)
         return answer(judgement, frame, self.when_open(asset), terms.plan.elsewhere)
+
+    def judge_new(self, given: Sequence[MicroFrame], *, asset: str, unless: Callable[[Snapshot], None]) -> list[StreamVerdict]:
+        """Judge micro-batches in their order, and record their verdicts in one transaction: for a caller that knows, and makes `unless`
+        raise where it is not so, that none but the first was ever judged.
+
+        It ends with the one after which the breaker is open, or that is held: what comes after it is not judged yet, and has no verdict.
+        At least one has. Everything else is as in `judge`.
+        """
+        terms = self.terms(asset)
+        if terms.plan.promised:
+            given = given[:1]  # its rules ask when the one before came, which the ledger tells once it is recorded
+        if self.window is not None:
+            self._close_before(asset, _NONE)
+        named = [
+            Delivery(Partition(each.name), each.name, each.name, data_version=_STREAM, findings=each.findings, window=self.window)
+            for each in given
+        ]
+        deliveries = [(delivery, each.frame) for delivery, each in zip(named, given, strict=True)]
+        judged = self._gate.judge_several(terms, deliveries, unless=unless)
+        opened = self.when_open(asset)
+        return [answer(judgement, each.frame, opened, terms.plan.elsewhere) for judgement, each in zip(judged, given, strict=False)]
 
     def _close_before(self, asset: str, dimensions: Dimensions) -> None:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from dagster_contracts.core.ledger import Status
@@ -38,20 +38,25 @@ class Watch:
         self.seen.pop(source, None)
         cutter.known = True
 
-    def watch(self, cutter: Cutter, batch: MicroBatch) -> Callable[[Snapshot], None]:
-        source = cutter.source
-        start, end = source.start(batch.messages[0].offset()), source.start(batch.next_offset)
+    def watch(self, batches: Sequence[MicroBatch]) -> Callable[[Snapshot], None]:
+        """For micro-batches that are judged together, of each partition in order: raises Recut where another consumer has judged there."""
+        spans: dict[Source, tuple[str, str]] = {}
+        for batch in batches:
+            start, _ = spans.get(batch.source, (batch.source.start(batch.messages[0].offset()), ""))
+            spans[batch.source] = (start, batch.source.start(batch.next_offset))
 
         def unless(snapshot: Snapshot) -> None:
             version = snapshot.breaker.version if snapshot.breaker is not None else 0
             if version != self.version:
                 self.version, self.changes = version, self.changes + 1
-            if snapshot.batch is None and self.seen.get(source) != self.changes:
-                if self.gate.store.places(self.asset, start, end, limit=1):
+            unseen = [source for source in spans if snapshot.batch is None and self.seen.get(source) != self.changes]
+            for source in unseen:
+                if self.gate.store.places(self.asset, *spans[source], limit=1):
                     raise Recut
                 self.seen[source] = self.changes
 
         return unless
 
     def saw(self, verdict: StreamVerdict) -> None:
+        """The last of those that were recorded together."""
         self.version = verdict.judgement.breaker.version + 1

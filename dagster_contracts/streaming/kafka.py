@@ -2,6 +2,8 @@
 
     consume -> cut -> decode -> judge (recorded) -> produce -> flush -> commit -> confirm
 
+Where more than one micro-batch waits already, their verdicts are one transaction, and they are flushed and committed together.
+
 At least once: what is killed anywhere in between is delivered again, under the same name (see cutting.py), so that it counts once. The
 order of a partition is kept: its messages go to one partition of the target, and none overtakes a micro-batch that is held.
 """
@@ -9,8 +11,9 @@ order of a partition is kept: its messages go to one partition of the target, an
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from dagster_contracts.core.contract import Clause, Severity
@@ -21,7 +24,7 @@ from dagster_contracts.ports import REASONS
 from dagster_contracts.streaming.answers import Action, StreamVerdict
 from dagster_contracts.streaming.cutting import Cutter, MicroBatch, Source
 from dagster_contracts.streaming.decoding import Decoded, DecodeOne, decoded
-from dagster_contracts.streaming.gate import StreamGate
+from dagster_contracts.streaming.gate import MicroFrame, StreamGate
 from dagster_contracts.streaming.judged import Recut, Watch
 from dagster_contracts.streaming.numbered import NumberedEngine, places
 from dagster_contracts.streaming.sending import UNDECODABLE, Sender, Sent, Topics
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("dagster_contracts.streaming")
 _CONFIRMED_TOGETHER = 50
+_TOGETHER = 8  # most micro-batches whose verdicts are one transaction: where so much waits, one of each would be what it waits for
 _OURS = ("enable.auto.commit", "enable.auto.offset.store")
 
 
@@ -70,6 +74,8 @@ class KafkaStream:
         checks = (rule.check for rule in gate.terms(asset).plan.rules)
         self._columns = tuple(check.column for check in checks if isinstance(check, Present))
         self._cutters: dict[int, Cutter] = {}  # by partition
+        self._rest: list[Any] = []  # polled, and not with a cutter yet
+        self._together = _TOGETHER
         self._waiting = False
         self._unconfirmed: list[StreamVerdict] = []
         self._ledger = Watch(self.gate, asset)
@@ -94,16 +100,15 @@ class KafkaStream:
 
     def step(self) -> None:
         """One poll, and everything that it completes: judged, sent, committed."""
-        if self._waiting and not self._may_go_on():
-            self._collect(self.consumer.consume(self.size, timeout=self.wait))
+        held = self._waiting and not self._may_go_on()
+        self._poll()
+        if held:
             return
-        self._collect(self.consumer.consume(self.size, timeout=self.wait))
         done: list[MicroBatch] = []
         try:
-            for cutter in list(self._cutters.values()):
-                while self._is_known(cutter) and (batch := cutter.cut(self._position(cutter))) is not None:
-                    if self._handled(batch, cutter):
-                        done.append(batch)
+            while group := self._cut():
+                for batch in self._handled(group):
+                    done.append(batch)  # noqa: PERF402 - what is done before an error is committed
         finally:
             self._commit(done)
         self._confirm(everything=not done)
@@ -116,19 +121,45 @@ class KafkaStream:
 
     # --- reading ---------------------------------------------------------------------------------------------------
 
+    def _poll(self) -> None:
+        """One micro-batch of messages, or what has come of it in time; more where they are here already, in whole micro-batches."""
+        came = self.consumer.consume(self.size - len(self._rest), timeout=self.wait)
+        self._rest += came
+        whole = len(self._rest)
+        if whole == self.size:
+            came = self.consumer.consume(self.size * (_TOGETHER - 1), timeout=0)
+            self._rest += came
+            whole = len(self._rest) // self.size * self.size
+        self._collect(self._rest[:whole])
+        self._rest = self._rest[whole:]
+
     def _collect(self, messages: Sequence[Any]) -> None:
+        """To the cutters of their partitions."""
         from confluent_kafka import KafkaError, KafkaException
 
-        for message in messages:
-            if (error := message.error()) is not None:
+        if errors := [error for message in messages if (error := message.error()) is not None]:
+            for error in errors:
                 if error.fatal() or error.code() not in (KafkaError._PARTITION_EOF, KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT):
                     raise KafkaException(error)
-                continue
-            partition = message.partition()
-            cutter = self._cutters.get(partition)
-            if cutter is None:
-                cutter = self._cutters[partition] = Cutter(Source(self.topics.source, partition), self.size)
-            cutter.waiting.append(message)
+            messages = [message for message in messages if message.error() is None]
+        for partition, found in groupby(messages, key=lambda message: message.partition()):
+            if partition not in self._cutters:
+                self._cutters[partition] = Cutter(Source(self.topics.source, partition), self.size)
+            self._cutters[partition].waiting.extend(found)
+
+    def _cut(self) -> list[_Rows]:
+        """The next micro-batches to be judged in one transaction; alone what may have been judged before, or has nothing to judge."""
+        group: list[_Rows] = []
+        for cutter in list(self._cutters.values()):
+            while len(group) < self._together and self._is_known(cutter) and (batch := cutter.cut(self._position(cutter))) is not None:
+                rows = _Rows.of(cutter, batch)
+                if (batch.known or not rows.values) and group:
+                    cutter.give_back(batch)
+                    return group
+                group.append(rows)
+                if batch.known or not rows.values:
+                    return group
+        return group
 
     def _position(self, cutter: Cutter) -> int:
         """What the consumer reads next: after the last message that it gave us."""
@@ -147,32 +178,44 @@ class KafkaStream:
 
     def _lose(self, consumer: Consumer, partitions: Sequence[Any]) -> None:
         """Partitions go to another consumer, which is given everything that is not committed."""
-        for gone in partitions:
-            self._cutters.pop(gone.partition, None)
+        gone = {each.partition for each in partitions}
+        self._rest = [message for message in self._rest if message.partition() not in gone]
+        for partition in gone:
+            self._cutters.pop(partition, None)
 
-    # --- one micro-batch -------------------------------------------------------------------------------------------
+    # --- micro-batches ---------------------------------------------------------------------------------------------
 
-    def _handled(self, batch: MicroBatch, cutter: Cutter) -> bool:
-        """Judged and sent. False where it is held, or has to be cut again."""
-        values = [(place, value) for place, message in enumerate(batch.messages) if (value := message.value()) is not None]
-        if not values:
-            self.sender.forward(batch.messages)  # tombstones alone: nothing to judge
-            return True
-        found = decoded([value for _, value in values], self._columns, self._decode)
-        told, unless = (self._decodable(found),), self._ledger.watch(cutter, batch)
+    def _handled(self, group: Sequence[_Rows]) -> Iterator[MicroBatch]:
+        """Judge them, and send one after the other; gives those that are done with. The others wait, as they were or to be cut again."""
+        if not group[0].values:
+            self.sender.forward(group[0].batch.messages)  # tombstones alone: nothing to judge
+            yield group[0].batch
+            return
+        found = [decoded(rows.values, self._columns, self._decode) for rows in group]
+        frames = [MicroFrame(rows.batch.name, each.frame, (self._decodable(each),)) for rows, each in zip(group, found, strict=True)]
         try:
-            verdict = self.gate.judge(found.frame, asset=self.asset, batch=batch.name, findings=told, unless=unless)
+            verdicts = self.gate.judge_new(frames, asset=self.asset, unless=self._ledger.watch([rows.batch for rows in group]))
         except Recut:
-            cutter.give_back(batch)
-            cutter.known = False
-            return False
+            self._give_back(group)
+            for rows in group:
+                rows.cutter.known = False
+            return
         except StoreUnavailable as error:
-            cutter.hold(batch)
+            for rows in reversed(group):
+                rows.cutter.hold(rows.batch)
             self._without_store(error)
-            return False
-        self._ledger.saw(verdict)
-        self.sender.sent.judged += 1
-        return self._sent(batch, cutter, verdict, _Rows(batch.messages, [place for place, _ in values], found))
+            return
+        self._give_back(group[len(verdicts) :])
+        self._ledger.saw(verdicts[-1])
+        self._together = _TOGETHER if verdicts[-1].action is Action.FORWARD else 1  # else each of them may be answered otherwise
+        self.sender.sent.judged += len(verdicts)
+        for rows, verdict, each in zip(group, verdicts, found, strict=False):
+            if self._sent(rows, verdict, each):
+                yield rows.batch
+
+    def _give_back(self, group: Sequence[_Rows]) -> None:
+        for rows in reversed(group):
+            rows.cutter.give_back(rows.batch)
 
     def _decodable(self, found: Decoded) -> Finding:
         """A message that is no row is a critical breach of the schema; it is set aside alone where the contract lets failing rows be."""
@@ -185,20 +228,21 @@ class KafkaStream:
         observed = f"{broken:,} of {total:,} messages cannot be decoded{example}"
         return Finding(UNDECODABLE, Clause.SCHEMA, None, Severity.CRITICAL, outcome, observed, "0 messages", broken)
 
-    def _sent(self, batch: MicroBatch, cutter: Cutter, verdict: StreamVerdict, rows: _Rows) -> bool:
+    def _sent(self, rows: _Rows, verdict: StreamVerdict, found: Decoded) -> bool:
+        batch = rows.batch
         if verdict.action is Action.HALT:
-            cutter.give_back(batch)
+            rows.cutter.give_back(batch)
             raise verdict.halted()
         if verdict.action is Action.HOLD:
             logger.warning("%s is held: %s", batch.name, verdict.reason)
-            cutter.hold(batch)
+            rows.cutter.hold(batch)
             self._hold()
             return False
         if verdict.action is Action.FORWARD:
-            self.sender.forward_but(verdict, batch.messages, rows.aside(verdict))
+            self.sender.forward_but(verdict, batch.messages, rows.aside(found, verdict))
             self._unconfirmed.append(verdict)
             return True
-        self.sender.set_aside(verdict, batch.messages, rows.undecodable())
+        self.sender.set_aside(verdict, batch.messages, rows.undecodable(found))
         return True
 
     # --- holding ---------------------------------------------------------------------------------------------------
@@ -262,20 +306,27 @@ class KafkaStream:
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """Which message is which row: `valued` are the places of messages with a value, in the order in which they were decoded."""
+    """A micro-batch, and which of its messages have a value: `places[n]` is where the message of `values[n]` stands."""
 
-    messages: Sequence[Any]
-    valued: Sequence[int]
-    found: Decoded
+    cutter: Cutter
+    batch: MicroBatch
+    places: Sequence[int]
+    values: Sequence[bytes]
 
-    def undecodable(self) -> set[int]:
-        return {self.valued[place] for place in self.found.broken}
+    @classmethod
+    def of(cls, cutter: Cutter, batch: MicroBatch) -> _Rows:
+        values = [message.value() for message in batch.messages]
+        places = [place for place, value in enumerate(values) if value is not None]
+        return cls(cutter, batch, places, values if len(places) == len(values) else [values[place] for place in places])
 
-    def aside(self, verdict: StreamVerdict) -> dict[int, tuple[str, str]]:
+    def undecodable(self, found: Decoded) -> set[int]:
+        return {self.places[row] for row in found.broken}
+
+    def aside(self, found: Decoded, verdict: StreamVerdict) -> dict[int, tuple[str, str]]:
         """Place -> (reason, rules) of the messages that do not go on with the others."""
-        aside = dict.fromkeys(self.undecodable(), ("undecodable", UNDECODABLE))
+        aside = dict.fromkeys(self.undecodable(found), ("undecodable", UNDECODABLE))
         for row, broken in places(verdict.set_aside, REASONS):
-            aside[self.valued[self.found.rows[row]]] = ("row", broken)
+            aside[self.places[found.rows[row]]] = ("row", broken)
         return aside
 
 

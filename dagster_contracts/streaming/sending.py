@@ -53,15 +53,16 @@ class Sender:
         self.producer = _producer(config, producer_config, self._not_taken)
 
     def forward(self, messages: Sequence[Any]) -> None:
+        """Messages of one partition."""
         topic, produce = self.topics.target, self.producer.produce
-        count = self._partitions(topic)
+        partition = messages[0].partition() % self._partitions(topic) if messages else 0
         for message in messages:
             if headers := message.headers():
                 self._produce(topic, message, headers)
                 continue
             at = message.timestamp()[1]
             try:  # what is done for each message of a stream: nothing is looked up that need not be
-                produce(topic, message.value(), message.key(), message.partition() % count, timestamp=at if at > 0 else 0)
+                produce(topic, message.value(), message.key(), partition, timestamp=at if at > 0 else 0)
             except BufferError:
                 self._produce(topic, message, None)
         self.sent.forwarded += len(messages)

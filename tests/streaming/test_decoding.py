@@ -1,6 +1,12 @@
 """What no row can be made of is told apart, message by message: nothing stops the stream."""
 
+import json
+from typing import Any
+
+import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dagster_contracts.core.errors import UsageError
 from dagster_contracts.streaming import StreamGate
@@ -9,11 +15,61 @@ from tests.plugin.lab import contract_files, contract_text
 
 
 @pytest.mark.parametrize(
-    "pill", [b"[" * 100_000, b"{" * 100_000, b'{"a":' * 50_000, b"\xff", b"", b"null", b"[1]", b'{"a": NaN}', b'{"a": 1']
+    "pill",
+    [
+        *(b"[" * 100_000, b"{" * 100_000, b'{"a":' * 50_000, b"\xff", b"", b"null", b"[1]", b'{"a": NaN}', b'{"a": 1', b'{"a": 1e400}'),
+        *(b'{"a": 1},{"a": 3}', b'{"a": 1}\n{"a": 3}', b'{"a": "\\ud800"}'),
+    ],
 )
 def test_a_poison_pill_is_broken_and_the_others_are_rows(pill: bytes) -> None:
     found = decoded([b'{"a": 1}', pill, b'{"a": 2}'], ["a"])
     assert (found.frame["a"].to_list(), list(found.rows), list(found.broken)) == ([1, 2], [0, 2], [1])
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("xy"), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+@given(st.lists(st.dictionaries(st.sampled_from("abc"), JSON), max_size=5))
+def test_no_value_becomes_null_whatever_stands_beside_it(rows: list[dict[str, Any]]) -> None:
+    found = decoded([json.dumps(row).encode() for row in rows], ["a"])
+    assert (found.frame.height, found.broken) == (len(rows), {})
+    for name in found.frame.columns:
+        assert found.frame[name].null_count() == sum(row.get(name) is None for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "cells"),
+    [
+        ([1, 2.5], pl.Float64, [1.0, 2.5]),
+        ([1, "x"], pl.String, ["1", "x"]),
+        ([True, 1], pl.String, ["true", "1"]),
+        ([{"x": 1}, 3], pl.String, ['{"x": 1}', "3"]),
+        ([{"x": 1}, {"x": "q"}], pl.Struct({"x": pl.String}), [{"x": "1"}, {"x": "q"}]),
+        ([2**64, 2**64 + 1], pl.Int128, [2**64, 2**64 + 1]),
+        ([None, None], pl.Null, [None, None]),
+    ],
+)
+def test_the_type_of_a_column_follows_from_its_values_in_any_order(values: list[object], kind: pl.DataType, cells: list[object]) -> None:
+    for step in (1, -1):
+        column = decoded([json.dumps({"a": value}).encode() for value in values[::step]], ["a"]).frame["a"]
+        assert (column.dtype, column.to_list()) == (kind, cells[::step])
+
+
+def test_what_stands_twice_in_an_object_is_read_as_its_readers_do() -> None:
+    assert decoded([b'{"a": 1, "a": -5}'], ["a"]).frame["a"].to_list() == [-5] == [json.loads(b'{"a": 1, "a": -5}')["a"]]
+
+
+def test_a_row_of_nothing_is_a_row() -> None:
+    assert decoded([b"{}", b"{}"], ["a", "b"]).frame.to_dict(as_series=False) == {"a": [None, None], "b": [None, None]}
+
+
+def test_what_a_decoder_gives_is_taken_as_it_is() -> None:
+    found = decoded([b"1", b"x", b"3"], ["a"], lambda value: {"a": int(value), "b": "\ud800"})
+    assert (found.frame["a"].to_list(), list(found.rows), list(found.broken)) == ([1, 3], [0, 2], [1])
 
 
 @pytest.mark.parametrize("name", [5, None, "", "a\0b", "x" * 1001])

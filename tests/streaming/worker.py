@@ -33,7 +33,7 @@ def consume(
     fate = Fate(point, nth)
     gate = StreamGate(contract(), SqlStore(url), when_open="divert", window="PT1H")
     found = stream(gate, servers, topics, size=size, wait=0.3, partitions=partitions)
-    judge, commit, confirm, produce = found.gate.judge, found.consumer.commit, found.gate.confirm, found.sender.producer.produce
+    judge, commit, confirm, produce = found.gate.judge_new, found.consumer.commit, found.gate.confirm, found.sender.producer.produce
 
     def mortal_judge(*given: Any, **named: Any) -> Any:
         fate.meets("before the verdict")
@@ -66,7 +66,7 @@ def consume(
         def __getattr__(self, name: str) -> Any:
             return getattr(self.producer, name)
 
-    found.gate.judge, found.gate.confirm = mortal_judge, mortal_confirm  # type: ignore[method-assign]
+    found.gate.judge_new, found.gate.confirm = mortal_judge, mortal_confirm  # type: ignore[method-assign]
     found.sender.producer = Produces(found.sender.producer)  # type: ignore[assignment]
 
     class Commits:

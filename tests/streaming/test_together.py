@@ -1,0 +1,155 @@
+"""Verdicts of several micro-batches in one transaction: the same as one by one, and what comes after an open breaker waits for its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dagster_contracts.core.breaker import State
+from dagster_contracts.core.contract import BreakerPolicy, Fallback, ServiceLevel, Window
+from dagster_contracts.core.errors import StoreUnavailable
+from dagster_contracts.core.ledger import Status
+from dagster_contracts.core.snapshot import Change, Snapshot
+from dagster_contracts.store.memory import MemoryStore
+from dagster_contracts.store.sql import SqlStore
+from dagster_contracts.streaming import Action, StreamVerdict
+from dagster_contracts.streaming.gate import MicroFrame
+from tests.streaming.lab import Cluster, contract, headers, values
+from tests.streaming.test_gate import BAD, MINUTE, START, World, frame
+from tests.streaming.test_kafka import Lab, order
+
+TOLERANT = BreakerPolicy(trip_on=frozenset(), failures=3, window=Window(batches=4))
+
+
+def together(world: World, frames: Sequence[pl.DataFrame], names: str = "123456789") -> list[StreamVerdict]:
+    given = [MicroFrame(name, each) for name, each in zip(names, frames, strict=False)]
+    return world.gate.judge_new(given, asset="orders", unless=lambda snapshot: None)
+
+
+def told(world: World) -> object:
+    """All that a store holds, but for how often the breaker was written."""
+    parts = world.store.parts("orders", START + 9 * MINUTE)
+    breaker = replace(world.breaker, version=0)
+    return world.store.batches(), breaker, world.store.events(), world.store.transitions("orders"), parts
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=6), st.sampled_from([BreakerPolicy(), TOLERANT]), st.sampled_from([None, "PT5M"]))
+def test_they_are_what_they_would_be_one_by_one(good: list[bool], policy: BreakerPolicy, window: str | None):
+    frames = [frame() if each else BAD for each in good]
+    one, several = (World(terms=contract(policy), window=window) for _ in range(2))
+    verdicts = together(several, frames)
+    alone = [one.judge(str(place + 1), each) for place, each in enumerate(frames[: len(verdicts)])]
+    assert [each.action for each in verdicts] == [each.action for each in alone]
+    assert told(several) == told(one)
+    assert len(verdicts) == len(frames) or several.breaker.state is State.OPEN
+
+
+def test_one_transaction_holds_them_all(tmp_path: Path):
+    world = World(SqlStore(f"sqlite:///{tmp_path}/c.db"), window="PT5M")
+    together(world, [frame()] * 4)
+    assert (world.breaker.version, world.rows(Status.PUBLISHING)) == (1, ["1", "2", "3", "4"])
+
+
+@pytest.mark.parametrize("fallback", list(Fallback))
+def test_what_comes_after_the_one_that_opens_has_no_verdict_yet(fallback: Fallback):
+    world = World(terms=contract(BreakerPolicy(fallback=fallback)))
+    verdicts = together(world, [frame(), frame(), BAD, frame(), BAD])
+    assert [each.action for each in verdicts] == [Action.FORWARD, Action.FORWARD, Action.DEAD_LETTER]
+    assert (world.breaker.state, len(world.store.batches())) == (State.OPEN, 3)
+    (held,) = together(world, [frame(), frame()], "45")
+    assert held.action is {Fallback.HALT: Action.HALT, Fallback.LAST_GOOD: Action.HOLD, Fallback.LOW_CONFIDENCE: Action.DIVERT}[fallback]
+
+
+def test_one_that_cannot_be_measured_ends_them():
+    verdicts = together(world := World(), [frame(), object(), frame()])  # type: ignore[list-item]
+    assert [each.action for each in verdicts] == [Action.FORWARD, Action.DIVERT]
+    assert world.breaker.state is State.CLOSED
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+def test_a_lost_race_is_decided_anew_for_all_of_them(tmp_path: Path, kind: str):
+    other, races = World(terms=contract(TOLERANT)), [0]
+
+    def meddling(store: type) -> type:
+        class Meddled(store):  # type: ignore[misc]
+            def save(self, change: Change) -> None:
+                races[0] += 1
+                if races[0] == 1:
+                    other.judge("first", BAD)
+                super().save(change)
+
+        return Meddled
+
+    world = World(
+        meddling(MemoryStore)() if kind == "memory" else meddling(SqlStore)(f"sqlite:///{tmp_path}/c.db"), terms=contract(TOLERANT)
+    )
+    other.store = world.store
+    other.restart()
+    assert [each.action for each in together(world, [frame(), BAD, frame()])] == [Action.FORWARD, Action.DEAD_LETTER, Action.FORWARD]
+    assert [entry.batch_id for entry in world.breaker.window] == [f"orders|{name}|stream" for name in ("first", "1", "2", "3")]
+    assert [entry.failed for entry in world.breaker.window] == [True, False, True, False]
+
+
+def test_where_rules_ask_when_the_one_before_came_each_is_alone():
+    promise = ServiceLevel("frequency", 1, unit="h", tolerance="PT5M")
+    assert len(together(World(terms=replace(contract(), service_levels=(promise,))), [frame()] * 2)) == 1
+
+
+@pytest.mark.parametrize("admits", [True, False])
+def test_without_the_store_the_contract_decides_for_as_many_as_pass(admits: bool):
+    class Gone(MemoryStore):
+        def load(self, *given: object, **named: object) -> Snapshot:
+            raise StoreUnavailable("gone")
+
+    world = World(Gone(), terms=contract(BreakerPolicy(admit_when_unavailable=admits)))
+    if not admits:
+        with pytest.raises(StoreUnavailable):
+            together(world, [frame(), frame()])
+        return
+    assert [each.action for each in together(world, [frame(), frame(), BAD, frame()])] == [Action.FORWARD] * 2
+    with pytest.raises(StoreUnavailable):
+        together(world, [BAD, frame()])
+
+
+# --- in a consumer -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("when_open", "good", "parked"), [("divert", ["o0", "o1", "o2", "o3"], ["o6", "o7"]), ("hold", ["o0", "o1", "o2", "o3"], [])]
+)
+def test_a_breaker_that_opens_in_the_middle_of_what_one_poll_brought(cluster: Cluster, when_open: str, good: list[str], parked: list[str]):
+    lab = Lab(cluster, size=2, when_open=when_open)
+    cluster.send(lab.topics.source, [order(n, "XXX" if n == 5 else "EUR") for n in range(8)])
+    lab.until(dead_letters=2, **({"diverted": 2} if parked else {}))
+    lab.stream.step()
+    assert [event["order_id"] for event in values(lab.good())] == ["o0", "o1", "o2", "o3"]
+    assert [event["order_id"] for event in values(lab.dead())] == ["o4", "o5"]
+    assert [event["order_id"] for event in values(cluster.read(lab.topics.parked))] == parked
+    assert {headers(message)["contracts-rules"] for message in lab.dead()} == {"currency.enum"}
+    assert cluster.committed(lab.topics.source, "g") == (8 if parked else 6)
+    lab.stream.close()
+
+
+def test_another_consumer_that_has_judged_among_them_is_seen(cluster: Cluster):
+    lab = Lab(cluster, size=2)
+    cluster.send(lab.topics.source, [order(n) for n in range(8)])
+    judge, names = lab.stream.gate.judge_new, []
+
+    def second(given: Sequence[MicroFrame], **named: object) -> list[StreamVerdict]:
+        names.append([each.name.rpartition("/")[2] for each in given])
+        if len(names) == 1:  # a consumer that was thought dead: it has cut otherwise
+            world = World(lab.store, terms=contract())
+            world.judge(f"{lab.topics.source}/0/{3:015}-{5:015}", frame(3))
+        return judge(given, **named)
+
+    lab.stream.gate.judge_new = second
+    lab.until(forwarded=8)
+    spans = sorted(str(row.partition).rpartition("/")[2] for row in lab.store.batches())
+    assert [(int(span[:15]), int(span[16:])) for span in spans] == [(0, 1), (2, 2), (3, 5), (6, 7)]
+    lab.stream.close()
