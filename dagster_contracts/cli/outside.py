@@ -10,7 +10,7 @@ from dagster_contracts.core.contract import Contract, SchemaObject
 from dagster_contracts.core.errors import Problem, did_you_mean
 from dagster_contracts.core.metrics import Expectation, Metric, Query
 from dagster_contracts.core.misnamed import strange_arguments
-from dagster_contracts.core.slips import severity_notes
+from dagster_contracts.core.slips import deprecations, severity_notes
 from dagster_contracts.engines.gx.arguments import misspelt, problem_of
 
 
@@ -29,7 +29,14 @@ def notes(contract: Contract) -> list[str]:
     metrics = [entry for obj in contract.objects for entry in _metrics(contract, obj)]
     strange = [note for obj in contract.objects for note in _strange_columns(contract, obj)]
     strange += strange_arguments(contract)
-    return [*contract.notes, *severity_notes(contract), *strange, *_lacking([metric for _, metric in metrics]), *_unknown(metrics)]
+    return [
+        *contract.notes,
+        *deprecations(contract),
+        *severity_notes(contract),
+        *strange,
+        *_lacking([metric for _, metric in metrics]),
+        *_unknown(metrics),
+    ]
 
 
 def _metrics(contract: Contract, obj: SchemaObject) -> list[tuple[str, Metric]]:

@@ -10,7 +10,7 @@ one that came are two changes, with the hint that they may be a rename.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from itertools import chain
@@ -131,9 +131,10 @@ def _objects(old: Contract, new: Contract) -> Iterator[Change]:
         yield Change(KINDS["object.removed"], name, "there")
     for name in after.keys() - before.keys():
         yield Change(KINDS["object.added"], name, None, "there")
+    readers = _readers(old, new)
     for name in before:
         if name in after:
-            yield from _Pair(before[name], after[name], compile_plan(old, before[name]), compile_plan(new, after[name])).changes()
+            yield from _Pair(before[name], after[name], compile_plan(old, before[name]), compile_plan(new, after[name]), readers).changes()
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +145,7 @@ class _Pair:
     new: SchemaObject
     old_plan: Plan
     new_plan: Plan
+    readers: Mapping[str, tuple[str, ...]]  # of columns, as either version says
 
     def changes(self) -> Iterator[Change]:
         before, after = _columns(self.old), _columns(self.new)
@@ -151,9 +153,12 @@ class _Pair:
         for path in sorted(gone):
             likely = [name for name in sorted(come) if _alike(before[path], after[name]) and _parent(name) == _parent(path)]
             hint = RENAME.format(name=" or ".join(likely)) if likely else None
-            yield Change(KINDS["property.removed"], self._at(path), before[path].logical_type or "there", None, hint)
+            hints = "; ".join(part for part in (_read_by(self.readers.get(path, ())), hint) if part) or None
+            yield Change(KINDS["property.removed"], self._at(path), before[path].logical_type or "there", None, hints)
+        awaited = {name for prop in self.new.properties for name in prop.replaced_by}
         for path in sorted(come):
-            yield Change(KINDS["property.added"], self._at(path), None, after[path].logical_type or "there")
+            kind = KINDS["property.introduced" if path in awaited else "property.added"]
+            yield Change(kind, self._at(path), None, after[path].logical_type or "there")
         kept = [(path, before[path], after[path]) for path in before if path in after]
         for path, one, other in kept:
             yield from self._property(path, one, other)
@@ -171,9 +176,15 @@ class _Pair:
         if old.deprecated != new.deprecated:
             last = f"deprecated until {new.deprecated_until}" if new.deprecated_until else "deprecated"
             kind = KINDS["property.deprecated" if new.deprecated else "property.restored"]
-            yield Change(kind, self._at(path), "there", last) if new.deprecated else Change(kind, self._at(path), "deprecated", "there")
+            hint = _read_by(self.readers.get(path, ()))
+            yield (
+                Change(kind, self._at(path), "there", last, hint) if new.deprecated else Change(kind, self._at(path), "deprecated", "there")
+            )
         elif old.deprecated_until != new.deprecated_until:
             yield Change(KINDS["property.deprecatedUntil"], self._at(path), _text(old.deprecated_until), _text(new.deprecated_until))
+        if old.deprecated and old.replaced_by != new.replaced_by:
+            before, after = (", ".join(prop.replaced_by) or None for prop in (old, new))
+            yield Change(KINDS["property.replacedBy"], self._at(path), before, after)
         for name in ("classification", "computed"):
             if (before := getattr(old, name)) != (after := getattr(new, name)):
                 yield Change(KINDS[f"property.{name}"], f"{self._at(path)}", _text(before), _text(after))
@@ -260,6 +271,21 @@ _JUDGED = {
     (Implied.UNKNOWN, Implied.UNKNOWN): "rule.incomparable",
 }
 _ORDER = tuple(Severity)  # the gravest first
+
+
+def _read_by(readers: Sequence[str]) -> str | None:
+    return f"still read by {', '.join(readers)}" if readers else None
+
+
+def _readers(old: Contract, new: Contract) -> dict[str, tuple[str, ...]]:
+    """By column, the consumers that say they read it: as the new version says, and as the old one did of those that it has lost, or that
+    read what the new one does not have."""
+    there = {prop.name for obj in new.objects for prop in obj.properties}
+    late = {name for name, columns in new.policy.reads.items() if not there.issuperset(columns)}
+    before = {name: columns for name, columns in old.policy.reads.items() if name in late or name not in new.policy.consumers}
+    reads = {name: (*new.policy.reads.get(name, ()), *before.get(name, ())) for name in dict.fromkeys((*before, *new.policy.reads))}
+    columns = dict.fromkeys(column for names in reads.values() for column in names)
+    return {column: tuple(name for name, names in reads.items() if column in names) for column in columns}
 
 
 def _asked(rule: Rule) -> str:

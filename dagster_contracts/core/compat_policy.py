@@ -34,6 +34,9 @@ def policy_changes(old: BreakerPolicy, new: BreakerPolicy) -> Iterator[Change]:
         before, after = getattr(old, part.name), getattr(new, part.name)
         if before == after:
             continue
+        if part.name == "reads":
+            yield from _reads(old, new)
+            continue
         if part.name == "consumers":
             yield from _consumers(old, new)
             continue
@@ -49,6 +52,14 @@ def _consumers(old: BreakerPolicy, new: BreakerPolicy) -> Iterator[Change]:
             continue
         kind = _more(old.accepts(name).rank, new.accepts(name).rank)
         yield Change(KINDS[kind], f"circuitBreaker.consumers[{name}]", before and before.value, after and after.value)
+
+
+def _reads(old: BreakerPolicy, new: BreakerPolicy) -> Iterator[Change]:
+    """Who says to read what is told to the producer, and changes nothing of the data."""
+    for name in sorted({*old.reads, *new.reads}):
+        before, after = (", ".join(policy.reads.get(name, ())) or None for policy in (old, new))
+        if before != after:
+            yield Change(KINDS["text.changed"], f"circuitBreaker.consumers[{name}].properties", before, after)
 
 
 def _kind(name: str, old: object, new: object) -> Kind:

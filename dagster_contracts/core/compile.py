@@ -11,7 +11,7 @@ from dataclasses import replace
 from dagster_contracts.core.contract import Clause, Contract, Enforcement, Operator, Property, SchemaObject, Severity
 from dagster_contracts.core.draft import Draft
 from dagster_contracts.core.metrics import Duplicates, RowCount
-from dagster_contracts.core.plan import Closed, Plan, Threshold, Within
+from dagster_contracts.core.plan import Closed, Gone, Plan, Rule, Threshold, Within
 from dagster_contracts.core.properties import column_promises, quality_promises, relationship_promises
 from dagster_contracts.core.service_levels import promises
 from dagster_contracts.core.waivers import enforced
@@ -32,13 +32,20 @@ def compile_plan(contract: Contract, obj: SchemaObject, environment: str | None 
         contract_id=contract.id,
         contract_version=contract.version,
         object_name=obj.name,
-        rules=tuple(replace(rule, severity=enforced(rule.severity, how)) for rule in draft.rules),
+        rules=tuple(replace(_read_by(rule, contract), severity=enforced(rule.severity, how)) for rule in draft.rules),
         not_executed=tuple(replace(item, severity=enforced(item.severity, how)) for item in draft.not_executed),
         masked=frozenset(prop.name for prop in obj.properties if _classified(prop)),
         samples=contract.samples,
         waivers=tuple(waiver for waiver in contract.waivers if waiver.object in (None, obj.name)),
         files=(obj.physical_type or "").strip().lower() == "files",
     )
+
+
+def _read_by(rule: Rule, contract: Contract) -> Rule:
+    """A deprecated column with those who still read it."""
+    if not isinstance(rule.check, Gone):
+        return rule
+    return replace(rule, check=replace(rule.check, readers=contract.policy.readers(rule.check.column)))
 
 
 def _classified(prop: Property) -> bool:

@@ -146,6 +146,7 @@ class Property:
     classification: str | None = None
     deprecated: bool = False
     deprecated_until: date | None = None  # customProperty deprecatedUntil: the last day on which the column may be there
+    replaced_by: tuple[str, ...] = ()  # customProperty replacedBy: the columns that it stands in for until then, where they have not come
     computed: bool = False  # a measure or dimension (semanticType) without a physicalName: no column of the data
     description: str | None = None
     tags: tuple[str, ...] = ()
@@ -250,11 +251,16 @@ class BreakerPolicy:
     admit_when_unavailable: bool = False  # onStoreUnavailable: admit
     heal: bool = True  # heal: auto
     consumers: Mapping[str, Fallback] = field(default_factory=dict)
+    reads: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # `properties` of consumers: the columns that they say they read
     contact: Contact = field(default_factory=Contact)  # of the contract; here so that it travels with the breaker to whoever alerts
 
     def accepts(self, consumer: str) -> Confidence:
         """What `consumer` (asset key string) is taken to accept when it says nothing itself."""
         return self.consumers.get(consumer, self.fallback).accepts
+
+    def readers(self, column: str) -> tuple[str, ...]:
+        """The consumers that say they read a column."""
+        return tuple(consumer for consumer, columns in self.reads.items() if column in columns)
 
 
 class Enforcement(StrEnum):

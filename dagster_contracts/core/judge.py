@@ -46,7 +46,7 @@ def judge(
     if isinstance(measurement, Unmeasured):
         findings = [inconclusive(rule, measurement, plan.masked) for rule in plan.rules]
         return _verdict(plan, None, findings, [], digest(measurement))
-    deprecated = frozenset(rule.check.column for rule in plan.rules if isinstance(rule.check, Gone))
+    deprecated = tuple(rule.check for rule in plan.rules if isinstance(rule.check, Gone))
     shown = samples if plan.samples else {}
     batch = MeasuredBatch(measurement, shown, _masked(plan, measurement), plan.samples, as_of, head, past, deprecated)
     judged = [judge_rule(rule, batch) for rule in plan.rules]

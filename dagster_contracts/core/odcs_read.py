@@ -41,7 +41,7 @@ def read_contract(root: _Map, policy: BreakerPolicy, *, source: str | None, cont
         domain=_text(root.get("domain")),
         tags=_texts(root.get("tags")),
         service_levels=_service_levels(root),
-        policy=replace(policy, contact=read_contact(root, owner=_owner(root))),
+        policy=replace(policy, contact=read_contact(root, owner=_owner(root)), reads=_reads(root, policy)),
         samples=custom_property(root, "samples") is not False,
         waivers=read_waivers(custom_property(root, "waivers"), _custom_path(root, "waivers")),
         environments=read_environments(custom_property(root, "environments")),
@@ -55,6 +55,17 @@ def read_contract(root: _Map, policy: BreakerPolicy, *, source: str | None, cont
 def custom_property(owner: _Map, name: str) -> object | None:
     """The value of a custom property, None where it is not given."""
     return next((entry.get("value") for _, entry in maps(owner.get("customProperties")) if entry.get("property") == name), None)
+
+
+def _reads(root: _Map, policy: BreakerPolicy) -> dict[str, tuple[str, ...]]:
+    """Columns that consumers read are called as the data calls them."""
+    columns = {str(prop.get("name")): column_of(prop) for _, obj in maps(root.get("schema")) for _, prop in maps(obj.get("properties"))}
+    return {consumer: tuple(columns.get(name, name) for name in names) for consumer, names in policy.reads.items()}
+
+
+def named_in(value: object) -> tuple[str, ...]:
+    """One name, or a list of names."""
+    return (value,) if isinstance(value, str) else _texts(value)
 
 
 def _custom_path(owner: _Map, name: str) -> Path:
@@ -79,7 +90,7 @@ def _object(root: _Map, obj: _Map, path: Path) -> SchemaObject:
 
 
 def _column(root: _Map, obj: _Map, prop: _Map, path: Path, columns: dict[str, str]) -> Property:
-    column = _property(prop, path)
+    column = _property(prop, path, columns)
     if column.quality:  # its rules may name other columns
         column = replace(column, quality=_rules(prop, path, columns))
     related = tuple(of_property(root, obj, column.name, entry) for _, entry in maps(prop.get("relationships")))
@@ -90,7 +101,8 @@ def _properties(owner: _Map, path: Path) -> tuple[Property, ...]:
     return tuple(_property(prop, (*path, "properties", index)) for index, prop in maps(owner.get("properties")))
 
 
-def _property(prop: _Map, path: Path) -> Property:
+def _property(prop: _Map, path: Path, columns: dict[str, str] | None = None) -> Property:
+    columns = columns or {}
     position = prop.get("primaryKeyPosition", -1)
     return Property(
         name=column_of(prop),
@@ -105,6 +117,7 @@ def _property(prop: _Map, path: Path) -> Property:
         classification=_text(prop.get("classification")),
         deprecated=prop.get("deprecated") is True,
         deprecated_until=_day(custom_property(prop, "deprecatedUntil")),
+        replaced_by=tuple(columns.get(name, name) for name in named_in(custom_property(prop, "replacedBy"))),
         computed=prop.get("semanticType") in ("measure", "dimension") and not prop.get("physicalName"),
         description=_text(prop.get("description")),
         tags=_texts(prop.get("tags")),

@@ -22,7 +22,7 @@ from dagster_contracts.core.waivers import environment_flaws, waiver_flaws
 
 CONTRACT_KEYS = ("circuitBreaker", "samples", "waivers", "environments", "validFrom")
 OBJECT_KEYS = ("dagsterAsset", "closedSchema")
-PROPERTY_KEYS = ("deprecatedUntil",)
+PROPERTY_KEYS = ("deprecatedUntil", "replacedBy")
 SERVICE_LEVEL_KEYS = ("severity", "tolerance")
 _LEVELS = {
     **dict.fromkeys(CONTRACT_KEYS, "the contract"),
@@ -150,8 +150,29 @@ def _properties(document: Document, owner: dict[str, object], path: Path) -> Ite
     if not named:  # a name that stands twice is told once
         columns = [(at, {"column": prop.get("physicalName") or prop.get("name")}) for at, prop in listed]
         yield from _duplicates(document, columns, "column", "column (physicalName)")
+    names = {name for _, prop in listed for name in (prop.get("name"), prop.get("physicalName")) if isinstance(name, str)}
     for at, prop in listed:
         yield from _property(document, prop, at)
+        yield from _replacement(prop, at, names)
+
+
+def _replacement(prop: dict[str, object], path: Path, names: set[str]) -> Iterator[Flaw]:
+    """What a deprecated column stands in for is there, and until when is known."""
+    given = {str(entry.get("property")): (index, entry.get("value")) for index, entry in maps(prop.get("customProperties"))}
+    if "replacedBy" not in given:
+        return
+    index, value = given["replacedBy"]
+    here = (*path, "customProperties", index, "value")
+    listed = value if isinstance(value, list) else [value]
+    if not listed or not all(isinstance(each, str) and each for each in listed):
+        yield Flaw(here, f"replacedBy: expected a property or a list of properties, found {shown(value)}")
+        return
+    if prop.get("deprecated") is not True or "deprecatedUntil" not in given:
+        yield Flaw(here, "replacedBy goes with deprecated: true and deprecatedUntil, the last day on which the old column may be there")
+    for name in map(str, listed):
+        if name not in names or name in (prop.get("name"), prop.get("physicalName")):
+            others = names - {prop.get("name"), prop.get("physicalName")}
+            yield Flaw(here, f'replacedBy: there is no other property "{name[:80]}"{did_you_mean(name[:80], map(str, others))}'.rstrip(","))
 
 
 def _property(document: Document, prop: dict[str, object], path: Path) -> Iterator[Flaw]:

@@ -8,7 +8,7 @@ which an engine measures without knowing any threshold. Equal metrics are measur
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 
@@ -39,10 +39,15 @@ class Present:
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """A deprecated column does not exist any more from `after` on; until then its presence is told and breaks nothing."""
+    """A deprecated column does not exist any more from `after` on; until then its presence is told and breaks nothing.
+
+    Until then it stands in for the columns of `replaced_by` that have not come yet. `readers` are the consumers that say they read it.
+    """
 
     column: str
     after: date | None
+    replaced_by: tuple[str, ...] = field(default=(), compare=False)
+    readers: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)

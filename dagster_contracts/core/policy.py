@@ -16,7 +16,7 @@ from typing import TypeVar
 from dagster_contracts.core.contract import BreakerPolicy, Fallback, Severity, Window
 from dagster_contracts.core.durations import format_duration, parse_duration
 from dagster_contracts.core.errors import did_you_mean
-from dagster_contracts.core.flaws import Flaw, Path, shown
+from dagster_contracts.core.flaws import Flaw, Path, maps, shown
 
 _Word = TypeVar("_Word", bound=StrEnum)
 _DEFAULT = BreakerPolicy()
@@ -51,7 +51,8 @@ def read_policy(value: object, path: Path) -> tuple[BreakerPolicy, list[Flaw]]:
         admit_inconclusive=block.choice("onInconclusive", ["hold", "admit"]) == "admit",
         admit_when_unavailable=block.choice("onStoreUnavailable", ["halt", "admit"]) == "admit",
         heal=block.choice("heal", ["auto", "ask"]) == "auto",
-        consumers=_consumers(block),
+        consumers=(consumers := _consumers(block)),
+        reads=_reads(block, consumers),
     )
     return policy, flaws
 
@@ -206,7 +207,7 @@ def _consumers(block: _Block) -> dict[str, Fallback]:
         return {}
     consumers: dict[str, Fallback] = {}
     for index, item in enumerate(found):
-        entry = _Block(item, (*block.path, "consumers", index), ["asset", "fallback"], block.flaws)
+        entry = _Block(item, (*block.path, "consumers", index), ["asset", "fallback", "properties"], block.flaws)
         if not isinstance(item, dict):
             continue
         for key in ("asset", "fallback"):
@@ -217,3 +218,14 @@ def _consumers(block: _Block) -> dict[str, Fallback]:
             entry.wrong(("asset",), f'the consumer "{asset}" stands twice; keep one of the entries')
         consumers[asset] = entry.word("fallback", Fallback, _DEFAULT.fallback)
     return consumers
+
+
+def _reads(block: _Block, consumers: dict[str, Fallback]) -> dict[str, tuple[str, ...]]:
+    reads: dict[str, tuple[str, ...]] = {}
+    for index, entry in maps(block.values.get("consumers")):
+        asset, given = entry.get("asset"), entry.get("properties", [])
+        if not isinstance(given, list) or not all(isinstance(each, str) and each for each in given):
+            block.wrong(("consumers", index, "properties"), f"expected a list of properties that it reads, found {shown(given)}")
+        elif given and isinstance(asset, str) and asset in consumers:
+            reads[asset] = tuple(dict.fromkeys(map(str, given)))
+    return reads

@@ -98,7 +98,7 @@ def column_promises(draft: Draft, prop: Property, obj: SchemaObject) -> None:
         _computed(draft, prop, obj)
         return
     if prop.deprecated:
-        draft.rule(f"{name}.deprecated", Clause.SCHEMA, Severity.WARNING, Gone(name, prop.deprecated_until), name)
+        draft.rule(f"{name}.deprecated", Clause.SCHEMA, Severity.WARNING, Gone(name, prop.deprecated_until, prop.replaced_by), name)
     else:
         draft.rule(f"{name}.present", Clause.SCHEMA, Severity.CRITICAL, Present(name), name)
     _promises(draft, prop, Place(name), obj)

@@ -114,7 +114,10 @@ def producer_of(contract: Contract) -> str:
 
 
 def uses_of(contract: Contract) -> tuple[Use, ...]:
-    return tuple(Use(contract.id, contract.version, name, fallback) for name, fallback in contract.policy.consumers.items())
+    policy = contract.policy
+    return tuple(
+        Use(contract.id, contract.version, name, fallback, policy.reads.get(name, ())) for name, fallback in policy.consumers.items()
+    )
 
 
 def assets_of(contract: Contract) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import operator
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from fractions import Fraction
 from functools import cached_property
 from typing import assert_never
@@ -73,7 +73,7 @@ class MeasuredBatch:
     as_of: datetime
     head: bool
     past: Past
-    deprecated: frozenset[str] = frozenset()  # columns that may have gone
+    deprecated: tuple[Gone, ...] = ()  # columns that may have gone
 
     @cached_property
     def times(self) -> Counter[str]:
@@ -93,25 +93,40 @@ class MeasuredBatch:
 
     def without(self, rule: Rule) -> str | None:
         """The deprecated column that `rule` speaks of, where it has gone."""
-        if not self.deprecated:
-            return None
-        metric = getattr(rule.check, "metric", None)
-        named = (rule.column, *(metric.columns if metric is not None else ()))
-        return next((column for column in named if column in self.deprecated and not self.times[column]), None)
+        gone = {each.column for each in self.deprecated if not self.times[each.column]}
+        return next((column for column in _named(rule) if column in gone), None) if gone else None
+
+    def stood_in(self, rule: Rule) -> str | None:
+        """Why a column that `rule` speaks of need not be there yet: a deprecated one is, and may be."""
+        for old in self.deprecated:
+            if not old.replaced_by or old.after is None or not self.times[old.column] or self.as_of.date() > old.after:
+                continue
+            for column in _named(rule):
+                if column in old.replaced_by and not self.times[column]:
+                    return f"column {column} has not come yet: {old.column} stands in for it until {old.after}"
+        return None
 
     def hides(self, metric: Metric) -> bool:
         """Whether values of `metric` may not be quoted. What is not bound to columns (a query, an expectation) may touch any of them."""
         return bool(self.masked) and (isinstance(metric, Query | Expectation) or not self.masked.isdisjoint(metric.columns))
 
 
+def _named(rule: Rule) -> tuple[str | None, ...]:
+    """The columns that a rule speaks of."""
+    metric = getattr(rule.check, "metric", None)
+    return (rule.column, *(metric.columns if metric is not None else ()))
+
+
 def judge_rule(rule: Rule, batch: MeasuredBatch) -> Finding | NotExecuted:
     if not isinstance(rule.check, Gone) and (column := batch.without(rule)) is not None:
         return NotExecuted(rule.id, f"column {column} is deprecated, and has gone", Severity.INFO, rule.clause)
+    if batch.deprecated and (why := batch.stood_in(rule)) is not None:
+        return NotExecuted(rule.id, why, Severity.INFO, rule.clause)
     match rule.check:
         case Present(column):
             return _present(rule, column, batch)
-        case Gone(column, after):
-            return _gone(rule, column, after, batch)
+        case Gone():
+            return _gone(rule, rule.check, batch)
         case Closed(columns):
             return _closed(rule, columns, batch)
         case Stored(column, physical_type):
@@ -154,11 +169,15 @@ def _present(rule: Rule, column: str, batch: MeasuredBatch) -> Finding:
     return finding(rule, times == 1, observed)
 
 
-def _gone(rule: Rule, column: str, after: date | None, batch: MeasuredBatch) -> Finding:
-    if not batch.times[column]:
-        return finding(rule, True, "not there any more")
-    until = f"until {after.isoformat()}" if after else "no date is given for its end"
-    return finding(rule, after is None or batch.as_of.date() <= after, f"deprecated, and still there ({until})")
+def _gone(rule: Rule, check: Gone, batch: MeasuredBatch) -> Finding:
+    """Who still reads it is named; a column that has gone from under a reader is told as a column that stays too long is."""
+    readers = f"; still read by {', '.join(map(clipped, check.readers))}" if check.readers else ""
+    if not batch.times[check.column]:
+        return finding(rule, not check.readers, f"not there any more{readers}")
+    until = f"until {check.after.isoformat()}" if check.after else "no date is given for its end"
+    instead = f"; {' and '.join(map(clipped, check.replaced_by))} instead" if check.replaced_by else ""
+    held = check.after is None or batch.as_of.date() <= check.after
+    return finding(rule, held, f"deprecated, and still there ({until}{instead}){readers}")
 
 
 def _closed(rule: Rule, columns: tuple[str, ...], batch: MeasuredBatch) -> Finding:

@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from dagster_contracts.core.compile import compile_plan
 from dagster_contracts.core.contract import Contract, Operator, Property, QualityRule
 from dagster_contracts.core.draft import SEVERITIES
-from dagster_contracts.core.errors import Problem
+from dagster_contracts.core.errors import Problem, did_you_mean
 from dagster_contracts.core.metrics import Among, Expectation, Kind, Query, RowCount, Statistic
 from dagster_contracts.core.misnamed import misnamed
 from dagster_contracts.core.odcs_quality import OURS, is_great_expectations
@@ -42,6 +42,7 @@ def slips(contract: Contract) -> Iterator[Problem]:
     for level in contract.service_levels:
         for key, message in slips_of(level, contract):
             yield Problem(f"{level.path}.{key}", message, source=contract.source)
+    yield from strange_reads(contract)
     for place, message in (*_engines(contract), *_formats(contract), *_thresholds(contract), *misnamed(contract)):
         yield Problem(place, message, source=contract.source)
 
@@ -64,6 +65,28 @@ def consumer_slips(contract: Contract, known: Iterable[str]) -> Iterator[Problem
         if consumer not in assets and (near := get_close_matches(consumer[:80], assets, n=1, cutoff=0.8)):
             message = f'the consumer "{consumer[:80]}" is no asset that is known here, did you mean "{near[0]}"?'
             yield Problem("customProperties.circuitBreaker.consumers", message, source=contract.source)
+
+
+def deprecations(contract: Contract) -> Iterator[str]:
+    """Deprecated columns that consumers say they read."""
+    for obj in contract.objects:
+        for prop in obj.properties:
+            readers = contract.policy.readers(prop.name) if prop.deprecated else ()
+            if readers:
+                until = f"until {prop.deprecated_until}" if prop.deprecated_until else "without a last day"
+                instead = f" ({' and '.join(prop.replaced_by)} instead)" if prop.replaced_by else ""
+                yield f"{obj.name}.{prop.name} is deprecated {until}{instead}, and still read by {', '.join(readers)}"
+
+
+def strange_reads(contract: Contract) -> Iterator[Problem]:
+    """Columns that a consumer says to read, and that the contract does not have."""
+    known = {name for obj in contract.objects for prop in obj.properties for name in (prop.name,)}
+    for consumer, columns in contract.policy.reads.items():
+        for column in columns:
+            if column not in known:
+                near = did_you_mean(column[:80], known).rstrip(",")
+                message = f'the consumer "{consumer[:80]}" reads "{column[:80]}", which the contract does not have{near}'
+                yield Problem("customProperties.circuitBreaker.consumers", message, source=contract.source)
 
 
 # --- quality rules -------------------------------------------------------------------------------------------------

@@ -548,6 +548,7 @@ def test_json_has_the_promised_form() -> None:
                 "expected": "one of HIGH_RISK, LOW_RISK",
                 "failing_rows": 1,
                 "sample": [{"risk": 37}],
+                "waived": None,
             }
         ],
         "not_executed": [{"rule": "sql", "reason": "not yet", "severity": "error", "dimension": "custom"}],
