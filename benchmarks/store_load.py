@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from multiprocessing.synchronize import Barrier
+from pathlib import Path
 from typing import Any
 
 from dagster_contracts.core import events
@@ -25,6 +27,8 @@ NOW = datetime(2026, 11, 26, 6, tzinfo=UTC)
 PARTITION = Partition("2026-11-25", NOW - timedelta(days=1), NOW)
 _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload([__name__])
+# The server that forks finds this module only through the environment; without it every process would import everything anew.
+os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
 
 
 def verdict(known: Breaker | None, key: str, name: str, now: datetime) -> Change:
@@ -79,15 +83,16 @@ def decided(url: str, key: str, names: Iterator[str], until: float) -> int:
 
 def crowd(url: str, work: Any, keys: list[str], seconds: float) -> int:
     """How many were done in `seconds` by as many processes as there are keys, all starting at once."""
-    start, results = _processes.Barrier(len(keys)), _processes.SimpleQueue()
+    start, results = _processes.Barrier(len(keys)), _processes.Queue()
     given = [(url, work, key, f"{key}-{number}", seconds, start, results) for number, key in enumerate(keys)]
     started = [_processes.Process(target=_run, args=each) for each in given]
     for process in started:
         process.start()
-    done = [results.get() for _ in started]
     for process in started:
-        process.join()
-    return sum(done)
+        process.join(60 + seconds)
+        if process.exitcode != 0:
+            raise RuntimeError(f"a process of {work.__name__} ended with {process.exitcode}; what it said stands above")
+    return sum(results.get() for _ in started)
 
 
 def _run(url: str, work: Any, key: str, name: str, seconds: float, start: Barrier, results: Any) -> None:

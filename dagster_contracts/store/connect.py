@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, InvalidatePoolError, SQLAlchemyError, TimeoutError
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
 
 from dagster_contracts import telemetry
 from dagster_contracts.core.errors import LostRace, SchemaOutOfDate, StoreError, StoreUnavailable
@@ -102,6 +102,7 @@ def _postgres_engine(url: URL) -> Engine:
         connect_args=arguments,
         isolation_level="READ COMMITTED",
         pool_timeout=_BUSY_SECONDS,
+        pool_reset_on_return=None,
         hide_parameters=True,
     )
     asked = str(url.query.get("options", ""))
@@ -115,9 +116,16 @@ def _postgres_engine(url: URL) -> Engine:
 
     if bounds:
         event.listen(engine, "connect", bound)
+    event.listen(engine, "reset", _reset)
     event.listen(engine, "checkin", _rests)
     event.listen(engine, "checkout", _wakes)
     return engine
+
+
+def _reset(connection: psycopg.Connection[Any], record: ConnectionPoolEntry, state: PoolResetState) -> None:
+    """End what was left open. Most often there is nothing: what is sent in one round trip ends itself."""
+    if not state.terminate_only and connection.pgconn.transaction_status:
+        connection.rollback()
 
 
 def _rests(connection: Any, record: ConnectionPoolEntry) -> None:

@@ -13,7 +13,8 @@ import typing
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from enum import Enum
-from functools import cache
+from functools import cache, lru_cache
+from operator import attrgetter
 from typing import Any, TypeVar, Union, cast
 
 from sqlalchemy import JSON, Table
@@ -31,28 +32,46 @@ def place(key: str | None) -> str:
     return key or ""
 
 
+@lru_cache(maxsize=1024)
 def dimensions(partition: Partition) -> str:
     return json.dumps(partition.dimensions)
 
 
+@lru_cache(maxsize=1024)
+def _of_partition(partition: Partition) -> str:
+    return json.dumps(to_json(partition))
+
+
 def to_row(table: Table, value: object, **extra: object) -> Row:
     """The columns of `table` that are fields of `value`, documents as text; and `extra` ones."""
-    row: Row = {}
     kind: Any = type(value)
-    for name, is_document in _columns(table, kind):
-        content = getattr(value, name)
-        row[name] = content if content is None else document(content) if is_document else content
-    return row | extra
+    names, read, documents = _columns(table, kind)
+    row: Row = dict(zip(names, read(value), strict=True))
+    for name in documents:
+        content = row[name]
+        if content is not None:
+            row[name] = document(content)
+    row.update(extra)
+    return row
 
 
 @cache
-def _columns(table: Table, kind: Any) -> list[tuple[str, bool]]:
+def _columns(table: Table, kind: Any) -> tuple[list[str], Callable[[Any], tuple[Any, ...]], list[str]]:
+    """The names of the fields of a type, what reads them all, and which of them are documents."""
     assert dataclasses.is_dataclass(kind)
-    return [(field.name, isinstance(table.columns[field.name].type, JSON)) for field in dataclasses.fields(kind)]
+    names = [field.name for field in dataclasses.fields(kind)]
+    return names, attrgetter(*names), [name for name in names if isinstance(table.columns[name].type, JSON)]
 
 
 def document(value: object) -> str:
     """As JSON text. That of policies is kept: they are long, change rarely, and are written with every batch."""
+    kind = type(value)
+    if kind is str:
+        return _quoted(value)
+    if kind in (tuple, frozenset) and not value:
+        return "[]"
+    if kind is Partition:
+        return _of_partition(value)
     if not isinstance(value, BreakerPolicy):
         return json.dumps(to_json(value))
     kept = _policies.get(id(value))
@@ -63,6 +82,7 @@ def document(value: object) -> str:
     return kept[1]
 
 
+_quoted: Callable[[Any], str] = json.encoder.encode_basestring_ascii
 _KEPT = 1024
 _policies: dict[int, tuple[BreakerPolicy, str]] = {}
 

@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import Enum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from sqlalchemy import JSON, Boolean, ColumnElement, Connection, Dialect, LargeBinary, literal_column
@@ -86,10 +86,20 @@ class Text:
         constants = {name: value for name, value in compiled.construct_params(_check=False).items() if not compiled.binds[name].required}
         return cls(sql, names, [find(column.type) for column in columns], constants)
 
+    def sent(self, values: Values) -> list[bytes | None]:
+        """The values of the parameters, in their order, as PostgreSQL's protocol carries them: as text.
+
+        Raises StatementError for text with NUL, which libpq would cut off there.
+        """
+        found = [value.encode() if type(value) is str else for_postgres(value) for value in self.given(values)]
+        if b"\0" in b"".join(filter(None, found)):
+            raise _unfit("PostgreSQL's text cannot hold NUL (0x00) characters")
+        return found
+
     def given(self, values: Values) -> list[Any]:
         """The values of the parameters, in their order."""
-        constants = self.constants
-        return [constants[name] if name in constants else values[name] for name in self.parameters]
+        known = {**self.constants, **values} if self.constants else values
+        return [known[name] for name in self.parameters]
 
     def decoded(self, row: Sequence[Any]) -> tuple[Any, ...]:
         return tuple(None if value is None else decode(value) for decode, value in zip(self.decoders, row, strict=True))
@@ -99,23 +109,26 @@ class Text:
 
 
 def for_postgres(value: Any) -> bytes | None:
-    """As text of the protocol. Raises StatementError for text with NUL, which libpq would cut off there."""
-    if value is None:
-        return None
-    if isinstance(value, Enum):
-        value = value.value
-    if isinstance(value, str):
-        encoded = value.encode()
-        if b"\0" in encoded:
-            raise _unfit("PostgreSQL's text cannot hold NUL (0x00) characters")
-        return encoded
-    if isinstance(value, bool):
-        return b"t" if value else b"f"
-    if isinstance(value, datetime):
-        return instant_text(value).encode()
-    if isinstance(value, bytes):
-        return b"\\x" + value.hex().encode()
-    return str(value).encode()
+    form = _FORMS.get(type(value))
+    if form is None:  # found once per type: a verdict has some hundred values of a few types
+        form = _FORMS[type(value)] = _form_of(value)
+    return form(value)
+
+
+def _form_of(value: Any) -> Callable[[Any], bytes | None]:
+    if isinstance(value, Enum) and not isinstance(value, str):
+        return lambda word: for_postgres(word.value)
+    return next((form for kind, form in _FORMS.items() if isinstance(value, kind)), lambda other: str(other).encode())
+
+
+_FORMS: dict[type, Callable[[Any], bytes | None]] = {
+    type(None): lambda nothing: None,
+    bool: lambda truth: b"t" if truth else b"f",
+    int: lambda number: b"%d" % number,
+    str: str.encode,
+    datetime: lambda moment: instant_text(moment).encode(),
+    bytes: lambda content: b"\\x" + content.hex().encode(),
+}
 
 
 def _for_sqlite(value: Any) -> Any:
@@ -124,11 +137,13 @@ def _for_sqlite(value: Any) -> Any:
     return value.value if isinstance(value, Enum) else value
 
 
+@lru_cache(maxsize=1024)  # a verdict has the same few moments in many places
 def instant_text(value: datetime) -> str:
     """RFC 3339 UTC of fixed width: sorts as time does."""
     if value.tzinfo is None:
         raise _unfit(f"the store takes aware times only, got {value.isoformat()} without a time zone")
-    return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    moment = value if value.tzinfo is UTC else value.astimezone(UTC)
+    return moment.isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 def _unfit(why: str) -> StatementError:

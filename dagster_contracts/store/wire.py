@@ -17,7 +17,7 @@ import psycopg
 from psycopg import pq
 from sqlalchemy.exc import DBAPIError
 
-from dagster_contracts.store.statement import Text, Values, for_postgres
+from dagster_contracts.store.statement import Text, Values
 
 Sent = tuple[Text, Values]
 BEGIN: Sent = (Text("BEGIN ISOLATION LEVEL READ COMMITTED"), {})
@@ -33,7 +33,7 @@ def run(connection: psycopg.Connection[Any], prepared: set[bytes], statements: S
     They are one transaction, unless they begin and end one themselves; nothing is executed after the first that fails. Raises what
     a cursor of SQLAlchemy would, and ValueError for values that the protocol cannot carry.
     """
-    sent = [(text, [for_postgres(value) for value in text.given(values)]) for text, values in statements]
+    sent = [(text, text.sent(values)) for text, values in statements]
     pgconn = connection.pgconn
     inside = pgconn.transaction_status != pq.TransactionStatus.IDLE
     try:
@@ -177,5 +177,7 @@ def _error_of(result: pq.abc.PGresult) -> psycopg.Error:
 
 
 def _rows(text: Text, result: pq.abc.PGresult) -> list[tuple[Any, ...]]:
-    columns = range(result.nfields if text.decoders else 0)
+    if not text.decoders:
+        return []
+    columns = range(result.nfields)
     return [text.decoded([result.get_value(row, column) for column in columns]) for row in range(result.ntuples)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -55,8 +55,8 @@ def writes(change: Change) -> Iterator[Write]:
     entries: list[Batch | Output] = [*change.batches, *change.outputs]
     yield from _locks({f"{entry.asset}|{place(entry.partition.key)}" for entry in entries})
     if change.breaker is not None:
-        row = to_row(tables.breakers, replace(change.breaker, version=change.breaker.version + 1))
-        yield Write(_CHANGED if change.breaker.version else _CREATED, row | {"known": change.breaker.version})
+        known = change.breaker.version
+        yield Write(_CHANGED if known else _CREATED, to_row(tables.breakers, change.breaker, version=known + 1, known=known))
     for transition in change.transitions:
         yield Write(_TRANSITION, to_row(tables.transitions, transition))
     for part in change.parts:
@@ -167,7 +167,7 @@ def _insert(dialect: Dialect, table: Table) -> postgresql.Insert | sqlite.Insert
 
 
 def _recorded(table: Table) -> Statement:
-    return Statement(lambda dialect: _insert(dialect, table).values(_given(table)))
+    return Statement(lambda dialect: _insert(dialect, table).values(_given(table)).inline())  # nobody reads its number
 
 
 def _upserted(table: Table) -> Statement:
