@@ -129,7 +129,7 @@ def until(text: str | None, now: datetime) -> datetime | None:
         end = instant(text, "--until")
     else:
         try:
-            end = now + parse_duration(text.upper())
+            end = now + parse_duration(text, any_case=True)
         except (ValueError, OverflowError) as error:
             raise UsageError(f"--until: {error}; or give a time, such as 2026-01-31T06:00:00Z") from None
     if end <= now:

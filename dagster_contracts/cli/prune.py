@@ -55,6 +55,6 @@ def _kept(older_than: str | None) -> Retention:
     if older_than is None:
         return Retention()
     try:
-        return Retention.of(parse_duration(older_than.upper()))
+        return Retention.of(parse_duration(older_than, any_case=True))
     except (ValueError, OverflowError) as error:
         raise UsageError(f"--older-than {older_than}: {error}; expected a duration such as P90D") from None

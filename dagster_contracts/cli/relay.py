@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from dagster_contracts import telemetry
 from dagster_contracts.cli import options
 from dagster_contracts.cli.options import UrlOption
 from dagster_contracts.cli.printing import print_text, say
@@ -83,6 +84,7 @@ def relay(
     if once:
         _drain(running)
     else:
+        telemetry.observe_breakers(store)
         _run(running, _duration(interval))
 
 
@@ -107,7 +109,7 @@ class _Lines:
 
 def _duration(text: str) -> timedelta:
     try:
-        found = parse_duration(text.upper())
+        found = parse_duration(text, any_case=True)
     except ValueError as error:
         raise UsageError(f"--interval: {error}") from None
     if not timedelta() < found <= timedelta(days=1):

@@ -9,10 +9,12 @@ _FORM = re.compile(r"P(?=[0-9T])(?:(\d+)W)?(?:(\d+)D)?(?:T(?=\d)(?:(\d+)H)?(?:(\
 _CALENDAR = re.compile(r"P[^T]*\d[YM]")
 
 
-def parse_duration(text: str) -> timedelta:
-    """`text` as a timedelta. Raises ValueError that says what is wrong and what is right."""
-    if not (found := _FORM.fullmatch(text)):
-        if _CALENDAR.match(text):
+def parse_duration(text: str, *, any_case: bool = False) -> timedelta:
+    """`text` as a timedelta; with `any_case` also of small letters, as people type them. Raises ValueError that says what is wrong and what
+    is right."""
+    form = text.upper() if any_case else text
+    if not (found := _FORM.fullmatch(form)):
+        if _CALENDAR.match(form):
             raise ValueError(f'"{text[:40]}" counts in years or months, which have no fixed length; use weeks or days, such as P30D')
         raise ValueError(f'"{text[:40]}" is not an ISO 8601 duration such as PT30M, P3D or P1DT2H')
     weeks, days, hours, minutes, seconds = (part or "0" for part in found.groups())

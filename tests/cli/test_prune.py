@@ -53,6 +53,7 @@ def test_one_age_for_all(run: Callable[..., Ran], past: str):
     ("given", "said"),
     [
         ("PT1H", "would be kept for 1:00:00; from 1 to 36,500 days are possible"),
+        ("banana", '"banana" is not an ISO 8601 duration'),
         ("90", "is not an ISO 8601 duration"),
         ("P99999W", "36,500 days"),
     ],

@@ -67,3 +67,22 @@ def test_sigterm_ends_it_with_every_cursor_given_back(past: str):
     assert process.returncode == 0
     store = SqlStore(past)
     assert [waiting.events for waiting in store.waiting()] == [0]
+
+
+MEASURED = """
+from opentelemetry import metrics
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import ConsoleMetricExporter, PeriodicExportingMetricReader
+metrics.set_meter_provider(MeterProvider([PeriodicExportingMetricReader(ConsoleMetricExporter(), export_interval_millis=100)]))
+"""
+
+
+def test_the_state_of_breakers_is_metered_while_it_runs(past: str):
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "CONTRACTS_DATABASE_URL": past}
+    command = [sys.executable, "-c", MEASURED + PROGRAM, "relay"]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout is not None
+        told = any("dagster_contracts.breaker.state" in line for line in iter(process.stdout.readline, ""))
+        process.send_signal(signal.SIGTERM)
+        process.stdout.read()
+    assert (told, process.returncode) == (True, 0)

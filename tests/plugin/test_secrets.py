@@ -4,6 +4,8 @@ import logging
 import subprocess
 import sys
 import traceback
+from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,9 @@ from sqlalchemy import make_url
 from dagster_contracts import BreakerResource, with_contracts
 from dagster_contracts.core.errors import ContractError, DagsterContractsError
 from dagster_contracts.plugin import operations
+from dagster_contracts.ports import EventSink, StoreSink
+from dagster_contracts.sinks.kafka import KafkaEvents
+from dagster_contracts.sinks.slack import SlackAlerts
 from dagster_contracts.store.upgrade import upgrade
 from tests.plugin.lab import Vendor, a_consumer, a_feed, contract_files, contract_text, dagster_home, day
 
@@ -121,6 +126,53 @@ def test_the_command_line(fault: str, request: pytest.FixtureRequest, monkeypatc
             assert_hidden(result.output, result.stdout, result.stderr, _chain(result.exception) if result.exception else "")
     helped = CliRunner().invoke(app, ["status", "--help"], env={"CONTRACTS_DATABASE_URL": url})
     assert_hidden(helped.output)
+
+
+def test_a_pool_that_is_exhausted(postgres_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """All connections of the process are taken, and nobody gives one back in time."""
+    from dagster_contracts.core.errors import StoreUnavailable
+    from dagster_contracts.store.sql import SqlStore
+
+    upgrade(postgres_url)
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setattr("dagster_contracts.store.connect._BUSY_SECONDS", 0.05)
+    store = SqlStore(make_url(postgres_url).set(password=CANARY).render_as_string(hide_password=False))
+    store.now()
+    with ExitStack() as taken:
+        for _ in range(15):
+            taken.enter_context(store._database._engine.connect())
+        for ask in (store.now, store.breakers, store.tripped, lambda: store.confirm(["b"])):
+            with pytest.raises(StoreUnavailable, match="QueuePool limit") as caught:
+                ask()
+            assert_hidden(_chain(caught.value))
+    store.now()
+    assert_hidden(caplog.text, repr(store._database._engine), repr(store._database._engine.pool))
+
+
+def test_the_configuration_of_sinks(tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> None:
+    """Passwords and tokens of sinks that cannot deliver, given as they stand: what they raise, log and show, and what Dagster shows."""
+    caplog.set_level(logging.DEBUG)
+    nowhere = "127.0.0.1:1"
+    at_once = timedelta(milliseconds=200)
+    secret = {"sasl.password": CANARY, "sasl.username": "me", "ssl.key.password": CANARY}
+    sinks: list[EventSink | StoreSink] = [
+        KafkaEvents(nowhere, "t", options={**secret, "security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "PLAIN"}, timeout=at_once),
+        KafkaEvents(nowhere, "t", name="unknown mechanism", options={**secret, "sasl.mechanism": "NONE SUCH"}, timeout=at_once),
+        KafkaEvents(nowhere, "t", name="unknown setting", options={**secret, "sasl.pasword": CANARY}, timeout=at_once),
+        SlackAlerts("#alerts", f"xoxb-{CANARY}", base_url=f"http://{nowhere}/api/", timeout=1),
+    ]
+    vendor = Vendor(bad={day(1)})
+    contracts = contract_files(tmp_path / "contracts", contract_text())
+    with dagster_home(tmp_path / "home") as instance:
+        defs = with_contracts(dg.Definitions(assets=[a_feed(vendor)]), contracts=contracts, sinks=sinks)
+        assert_hidden(*map(repr, sinks), repr(defs), serialize_value(RepositorySnap.from_def(defs.get_repository_def())))
+        ran = defs.resolve_implicit_global_asset_job_def().execute_in_process(instance=instance, partition_key=day(1), raise_on_error=False)
+        context = dg.build_sensor_context(instance=instance, definitions=defs, sensor_name="contracts_relay")
+        told = defs.resolve_sensor_def("contracts_relay").evaluate_tick(context)
+        said = str(told.skip_message)
+        for sink in sinks:
+            assert f"{sink.name}: " in said
+        assert_hidden(said, *(serialize_value(entry) for entry in instance.all_logs(ran.run_id)), *capfd.readouterr(), caplog.text)
 
 
 def test_what_dagster_shows_of_a_code_location(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
