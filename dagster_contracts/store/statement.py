@@ -108,6 +108,15 @@ class Text:
 # --- on their way in -----------------------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=1024)  # a verdict has the same few moments in many places
+def instant_text(value: datetime) -> str:
+    """RFC 3339 UTC of fixed width: sorts as time does."""
+    if value.tzinfo is None:
+        raise _unfit(f"the store takes aware times only, got {value.isoformat()} without a time zone")
+    moment = value if value.tzinfo is UTC else value.astimezone(UTC)
+    return moment.isoformat(timespec="microseconds")[:-6] + "Z"
+
+
 def for_postgres(value: Any) -> bytes | None:
     form = _FORMS.get(type(value))
     if form is None:  # found once per type: a verdict has some hundred values of a few types
@@ -135,15 +144,6 @@ def _for_sqlite(value: Any) -> Any:
     if isinstance(value, datetime):
         return instant_text(value)
     return value.value if isinstance(value, Enum) else value
-
-
-@lru_cache(maxsize=1024)  # a verdict has the same few moments in many places
-def instant_text(value: datetime) -> str:
-    """RFC 3339 UTC of fixed width: sorts as time does."""
-    if value.tzinfo is None:
-        raise _unfit(f"the store takes aware times only, got {value.isoformat()} without a time zone")
-    moment = value if value.tzinfo is UTC else value.astimezone(UTC)
-    return moment.isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 def _unfit(why: str) -> StatementError:

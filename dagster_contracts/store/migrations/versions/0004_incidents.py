@@ -35,8 +35,7 @@ _MARKS_OF_THE_LOG = """
 def upgrade() -> None:
     op.add_column("contracts_breakers", sa.Column("incident", sa.BigInteger, nullable=False, server_default=sa.text("0")))
     op.add_column("contracts_events", sa.Column("incident", sa.BigInteger))
-    incident = sa.text("incident IS NOT NULL")
-    op.create_index("contracts_events_of_incident", "contracts_events", ["key", "incident", "sequence"], postgresql_where=incident)
+    op.create_index("contracts_events_of_incident", "contracts_events", ["key", "incident", "sequence"])
     op.create_index("contracts_decisions_of_consumer", "contracts_decisions", ["consumer", "decided_at"])
     op.create_table(
         "contracts_cursors",
@@ -67,28 +66,9 @@ def upgrade() -> None:
         sa.Column("document", sa.LargeBinary, nullable=False),
     )
     op.create_index("contracts_parts_of_window", "contracts_parts", ["key", "ends_at"])
-    _index_batches(partly=True)
-
-
-def _index_batches(*, partly: bool) -> None:
-    """On PostgreSQL: of those that are asked for through an index, or of all as before."""
-    if op.get_context().dialect.name == "sqlite":
-        return
-    for name, (columns, asked) in _INDEXES.items():
-        op.drop_index(name, "contracts_batches")
-        op.create_index(name, "contracts_batches", columns, postgresql_where=sa.text(asked) if partly else None)
-
-
-_INDEXES = {
-    "contracts_batches_of_status": (["status", "sequence"], "staged IS NOT NULL"),
-    "contracts_batches_of_asset_status": (["asset", "status", "sequence"], "status <> 'discarded'"),
-    "contracts_batches_last_good": (["asset", "dimensions", "status", "ends_at", "sequence"], "status = 'published'"),
-    "contracts_batches_newest_end": (["breaker_key", "status", "ends_at"], "status <> 'discarded'"),
-}
 
 
 def downgrade() -> None:
-    _index_batches(partly=False)
     op.drop_index("contracts_parts_of_window", "contracts_parts")
     op.drop_table("contracts_parts")
     op.drop_table("contracts_threads")

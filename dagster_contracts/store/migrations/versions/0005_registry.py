@@ -1,4 +1,4 @@
-"""Versions of contracts are registered, with who consumes what."""
+"""Versions of contracts are registered, with who consumes what; indexes hold no more than is asked for through them."""
 
 from __future__ import annotations
 
@@ -48,11 +48,35 @@ def upgrade() -> None:
         sa.Column("author", KEY, nullable=False),
         sa.Column("registered_at", INSTANT, nullable=False),
     )
+    _index(partly=True)
 
 
 def downgrade() -> None:
+    _index(partly=False)
     op.drop_table("contracts_assets")
     op.drop_index("contracts_uses_of_consumer", "contracts_uses")
     op.drop_table("contracts_uses")
     op.drop_index("contracts_versions_of_contract", "contracts_versions")
     op.drop_table("contracts_versions")
+
+
+def _index(*, partly: bool) -> None:
+    """On PostgreSQL: the rows that are asked for through an index, or all as before. On SQLite always all."""
+    if op.get_context().dialect.name == "sqlite":
+        return
+    for name, (table, columns, asked) in _INDEXES.items():
+        op.drop_index(name, table)
+        op.create_index(name, table, columns, postgresql_where=sa.text(asked) if partly else None)
+
+
+_INDEXES = {
+    "contracts_batches_of_status": ("contracts_batches", ["status", "sequence"], "staged IS NOT NULL"),
+    "contracts_batches_of_asset_status": ("contracts_batches", ["asset", "status", "sequence"], "status <> 'discarded'"),
+    "contracts_batches_last_good": (
+        "contracts_batches",
+        ["asset", "dimensions", "status", "ends_at", "sequence"],
+        "status = 'published'",
+    ),
+    "contracts_batches_newest_end": ("contracts_batches", ["breaker_key", "status", "ends_at"], "status <> 'discarded'"),
+    "contracts_events_of_incident": ("contracts_events", ["key", "incident", "sequence"], "incident IS NOT NULL"),
+}
