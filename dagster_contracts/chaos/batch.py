@@ -53,6 +53,12 @@ class Batch:
         """The same delivery with other rows."""
         return replace(self, frame=frame)
 
+    def apart(self) -> Batch:
+        """The same delivery in a frame of its own, which may be changed in place; its shape is looked at once for both."""
+        own = replace(self, frame=self.frame.clone())
+        vars(own)["shape"] = self.shape
+        return own
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Injected:

@@ -50,9 +50,8 @@ class Bench:
 def tried(bench: Bench, fault: Fault, column: str | None, dose: float) -> Trial | str:
     """What a fault leads to; or why it was not tried."""
     clean = bench.victim.batch
-    own = replace(clean, frame=clean.frame.clone())
     try:
-        injected = fault.inject(own, column, dose, generator(bench.seed, fault.name, column))
+        injected = fault.inject(clean.apart(), column, dose, generator(bench.seed, fault.name, column))
     except DoesNotFit as error:
         return str(error)
     except (Exception, pl.exceptions.PanicException) as error:  # noqa: BLE001  # a fault may be anybody's code, and what it raises is told
