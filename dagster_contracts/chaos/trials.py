@@ -55,14 +55,23 @@ def tried(bench: Bench, fault: Fault, column: str | None, dose: float) -> Trial 
     except DoesNotFit as error:
         return str(error)
     except (Exception, pl.exceptions.PanicException) as error:  # noqa: BLE001  # a fault may be anybody's code, and what it raises is told
-        return f"the fault raised {type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        own_words = "" if bench.plan.masked else f": {' '.join(str(error).split())[:200]}"
+        return f"the fault raised {type(error).__name__}{own_words}"
     if not isinstance(cast("object", injected), Injected):
         return f"the fault returned {type(injected).__name__}; expected Injected"
     if _changes_nothing(clean, injected):
         return "the fault changed nothing"
+    injected = replace(injected, description=_told(bench, fault, injected))
     if injected.batch is None:
         return _missing(bench, injected, dose)
     return _delivered(bench, injected, injected.batch, dose)
+
+
+def _told(bench: Bench, fault: Fault, injected: Injected) -> str:
+    """What was done, in the fault's own words; those may quote values, so that what is classified is told of in general."""
+    if not any(column in injected.description or column in injected.columns for column in bench.plan.masked):
+        return injected.description
+    return f"{len(injected.rows):,} rows of {', '.join(injected.columns[:5])}: {fault.description}"
 
 
 def _changes_nothing(clean: Batch, injected: Injected) -> bool:

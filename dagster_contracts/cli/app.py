@@ -15,6 +15,7 @@ from dagster_contracts import __version__
 from dagster_contracts.cli import (
     batches,
     breakers,
+    chaos,
     contracts,
     dagster,
     database,
@@ -67,6 +68,7 @@ app = typer.Typer(
 )
 app.command("lint")(contracts.lint)
 app.command("test")(contracts.judge_file)
+app.command("chaos")(chaos.chaos)
 app.command("profile")(profiles.profile)
 app.command("diff")(diff.diff)
 app.command("publish")(registry.publish)

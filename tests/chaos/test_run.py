@@ -219,6 +219,16 @@ def test_failing_rows_that_are_set_aside_reach_nobody() -> None:
     assert trial("null_rate", "score", 0.5, on=dividing).result is Result.REFUSED
 
 
+def test_values_of_classified_columns_are_quoted_nowhere() -> None:
+    plan, policy = contract()
+    classified = replace(plan, masked=frozenset({"risk", "amount"}))
+    found = run(classified, policy, ENGINE, batches(3), faults=[*map(named, ("constant_column", "segment_poisoning", "outliers_in_range"))])
+    told = [each.description for cell in found.cells for each in cell.trials if {"risk", "amount"} & set(each.columns)]
+    told += [each.description for cell in found.cells for each in cell.trials if "where risk" in each.description]
+    assert told
+    assert not [text for text in told if any(value in text for value in ("HIGH", "LOW", "medium", "für", "the highest there is"))]
+
+
 # --- deliveries ----------------------------------------------------------------------------------------------------
 
 
