@@ -12,6 +12,7 @@ from dagster_contracts.chaos.batch import Batch, Injected, places
 from dagster_contracts.chaos.fault import DoesNotFit, Group, fault
 from dagster_contracts.chaos.faults.semantics import changed_columns, whole_rows_differing
 from dagster_contracts.core.contract import Clause
+from dagster_contracts.core.wording import duration
 
 INTERVALS = "intervals between deliveries"
 _DAY = timedelta(days=1)
@@ -28,13 +29,13 @@ def interval_of(batch: Batch) -> timedelta:
 def late(batch: Batch, column: str | None, dose: float, rng: np.random.Generator) -> Injected:
     """The same delivery, later."""
     by = dose * interval_of(batch)
-    return Injected(replace(batch, arrived_at=batch.arrived_at + by), f"arrives {by} late", places(), ())
+    return Injected(replace(batch, arrived_at=batch.arrived_at + by), f"arrives {duration(by)} late", places(), ())
 
 
 @fault("missing", Group.CADENCE, clause=Clause.FRESHNESS, doses=(1.0, 3.0), unit=INTERVALS)
 def missing(batch: Batch, column: str | None, dose: float, rng: np.random.Generator) -> Injected:
     """Nothing is delivered."""
-    told = f"nothing is delivered for {dose * interval_of(batch)}"
+    told = f"nothing is delivered for {duration(dose * interval_of(batch))}"
     return Injected(None, told, places(np.arange(batch.rows)), ())
 
 
@@ -44,7 +45,7 @@ def early(batch: Batch, column: str | None, dose: float, rng: np.random.Generato
     if batch.previous is None:
         raise DoesNotFit("there is no delivery before it that it could come too soon after")
     by = dose * interval_of(batch)
-    return Injected(replace(batch, arrived_at=batch.arrived_at - by), f"arrives {by} early", places(), ())
+    return Injected(replace(batch, arrived_at=batch.arrived_at - by), f"arrives {duration(by)} early", places(), ())
 
 
 @fault("daily_to_hourly", Group.CADENCE, clause=Clause.FRESHNESS)
@@ -59,7 +60,7 @@ def daily_to_hourly(batch: Batch, column: str | None, dose: float, rng: np.rando
         replace(batch, frame=batch.frame.slice(low, high - low), arrived_at=batch.arrived_at + number * step)
         for number, (low, high) in pieces
     )
-    told = f"comes in {_PARTS} parts of about {first.rows:,} rows, {step} apart"
+    told = f"comes in {_PARTS} parts of about {first.rows:,} rows, {duration(step)} apart"
     return Injected(first, told, places(np.arange(first.rows, batch.rows)), batch.columns, tuple(rest))
 
 
