@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dagster_contracts.cli.contracts import object_of
-from dagster_contracts.cli.options import EnvironmentOption, UrlOption
+from dagster_contracts.cli.options import EnvironmentOption, UrlOption, object_of
 from dagster_contracts.cli.printing import print_json, say
 from dagster_contracts.cli.revisions import contract_at
 from dagster_contracts.core.compile import compile_plan
