@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dagster_contracts.cli.options import EnvironmentOption, UrlOption, object_of
+from dagster_contracts.cli.options import EnvironmentOption, UrlOption
 from dagster_contracts.cli.printing import print_json, say
 from dagster_contracts.cli.revisions import contract_at
 from dagster_contracts.core.compile import compile_plan
 from dagster_contracts.core.errors import MeasurementError, UsageError
+from dagster_contracts.validating import object_of
 
 if TYPE_CHECKING:
     import polars as pl
