@@ -174,8 +174,10 @@ class Gate:
             staged=IN_PLACE if delivery.in_place else known.staged if known else None,
             released=released,
         )
-        drafts = () if told_already(known, batch) else events.of_batch(batch, self._incidents(delivery))
         row = still_published(known, batch)
+        # Held it is not, where it has gone on already; that it cannot be measured any more is told.
+        stands = row is known and batch.status is Status.HELD and batch.outcome is not Outcome.INCONCLUSIVE
+        drafts = () if stands or told_already(known, batch) else events.of_batch(batch, self._incidents(delivery))
         step = Step(arrival.step.breaker, adopted.transitions + arrival.step.transitions)
         change = change_of(step, snapshot.now, drafts, row, *self._overwritten(known, row, in_place=delivery.in_place))
         measured = taken.published(division).measurement

@@ -168,8 +168,11 @@ class Ledger(Protocol):
         """Partition keys of an asset's recorded batches from `start` up to, and without, `end`, in byte order; each once."""
         ...
 
-    def confirm(self, batch_ids: Sequence[str]) -> None:
-        """Batches, each the only one of its partition, have gone on: those that are `publishing` still are published from here on."""
+    def confirm(self, batch_ids: Sequence[str]) -> Sequence[str]:
+        """Batches, each the only one of its partition, have gone on: those that are `publishing` still are published from here on.
+
+        Returns the ids of those that are published now.
+        """
         ...
 
     def parts(self, key: str, until: datetime) -> Sequence[Part]:

@@ -13,6 +13,7 @@ from dagster_contracts.cli.wording import WAITING, age, first_reason, outlook, p
 from dagster_contracts.core import breaker as machine
 from dagster_contracts.core.breaker import Breaker, State
 from dagster_contracts.core.ledger import FALLEN, Batch, Output, Review, ReviewStatus, Status
+from dagster_contracts.core.windows import is_micro_batch
 from dagster_contracts.ports import Store, Waiting
 
 _COLUMNS = ("what", "where", "state", "since", "for", "why", "next")
@@ -77,9 +78,12 @@ def _rows(found: _Status) -> Iterator[tuple[object, ...]]:
     now = found.now
     for breaker in found.breakers:
         yield _breaker_row(machine.current(breaker, now), now)
+    unconfirmed = [batch for batch in found.batches if is_micro_batch(batch) and batch.status is Status.PUBLISHING]
     for batch in found.batches:
-        place = f"{batch.asset} [{batch.partition}]"
-        yield ("batch", place, batch.status, *age(batch.arrived_at, now), why(batch), prospect(batch))
+        if batch not in unconfirmed:
+            place = f"{batch.asset} [{batch.partition}]"
+            yield ("batch", place, batch.status, *age(batch.arrived_at, now), why(batch), prospect(batch))
+    yield from _unconfirmed_rows(unconfirmed, now)
     for output in found.outputs:
         place = f"{output.asset} [{output.partition}]"
         state = f"{output.status} ({output.confidence})" if output.confidence is not None else output.status
@@ -91,6 +95,13 @@ def _rows(found: _Status) -> Iterator[tuple[object, ...]]:
         if waiting.oldest is not None:
             told = f"{waiting.events} events were not delivered yet"
             yield ("sink", waiting.sink, "behind", *age(waiting.oldest, now), told, "delivered by contracts_relay or `relay`")
+
+
+def _unconfirmed_rows(batches: Sequence[Batch], now: datetime) -> Iterator[tuple[object, ...]]:
+    """A stream that runs always has some: one row of each stream. Newest first, as they are listed."""
+    for key in dict.fromkeys(batch.breaker_key for batch in batches):
+        own = [batch for batch in batches if batch.breaker_key == key]
+        yield ("stream", key, "publishing", *age(own[-1].arrived_at, now), f"{len(own)} micro-batches were let in", prospect(own[-1]))
 
 
 def _breaker_row(breaker: Breaker, now: datetime) -> tuple[object, ...]:

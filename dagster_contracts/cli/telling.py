@@ -15,6 +15,7 @@ from dagster_contracts.core.events import Event
 from dagster_contracts.core.ledger import Batch, Decision, Output, OutputStatus, Route, RouteKind, Status
 from dagster_contracts.core.snapshot import Standing
 from dagster_contracts.core.verdict import Outcome
+from dagster_contracts.core.windows import is_micro_batch, is_streamed
 
 _SHOWN = 5  # findings of one batch, and entries of one kind
 _ACCEPTING = {
@@ -37,11 +38,20 @@ def of_standing(found: Standing, partition: str | None) -> list[str]:
 # --- the state -------------------------------------------------------------------------------------------------------
 
 
+_ROUTED = {  # whether a stream feeds it, whether consumers are routed away from it
+    (False, True): "consumers are routed away from it",
+    (False, False): "consumers read what is published",
+    (True, True): "its stream holds or diverts what arrives, or stops, as it was told",
+    (True, False): "its stream goes on",
+}
+
+
 def _state(found: Standing) -> Iterator[str]:
+    streamed = _is_streamed(found)
     for stored in found.breakers:
         breaker = machine.current(stored, found.now)
         routed = machine.enforced_open(breaker, found.now)
-        who = "consumers are routed away from it" if routed else "consumers read what is published"
+        who = _ROUTED[streamed, routed]
         since = breaker.opened_at if breaker.state is not State.CLOSED else breaker.since
         yield f"{breaker.key} is {breaker.state}{_since(since, found.now)}: {who}."
         if breaker.override is not None:
@@ -61,14 +71,20 @@ def _since(moment: datetime | None, now: datetime) -> str:
 
 
 def _batches(found: Standing, partition: str | None) -> Iterator[str]:
-    for batch in found.waiting[:_SHOWN]:
+    unconfirmed = [batch for batch in found.waiting if is_micro_batch(batch) and batch.status is Status.PUBLISHING]
+    waiting = [batch for batch in found.waiting if batch not in unconfirmed]
+    for batch in waiting[:_SHOWN]:
         yield f"{_place(batch)} is {batch.status}{_since(batch.arrived_at, found.now)}: {_outcome(batch)}"
         findings = failures(batch.verdict) if batch.verdict is not None else ()
         yield from (f"  {finding}" for finding in findings[:_SHOWN])
         yield from _more(len(findings))
         yield f"  Next: {prospect(batch)}."
-    if len(found.waiting) > _SHOWN:
-        yield f"{len(found.waiting) - _SHOWN} more batches of {found.asset} wait; see `dagster-contracts batch list {found.asset}`."
+    if unconfirmed:
+        since = _since(unconfirmed[-1].arrived_at, found.now)
+        yield f"{len(unconfirmed)} micro-batches were let in{since}, and their consumer has not confirmed yet that they went on."
+        yield f"  Next: {prospect(unconfirmed[-1])}."
+    if len(waiting) > _SHOWN:
+        yield f"{len(waiting) - _SHOWN} more batches of {found.asset} wait; see `dagster-contracts batch list {found.asset}`."
     if not found.waiting and found.newest is not None and found.newest.status is Status.DISCARDED:
         yield f"{_place(found.newest)} was discarded on {clock(found.newest.updated_at)}: {found.newest.note}"
     published = found.published
@@ -77,12 +93,18 @@ def _batches(found: Standing, partition: str | None) -> Iterator[str]:
         yield f"{_place(published)} is published{_since(published.updated_at, found.now)} ({published.outcome}{released})."
 
 
+def _is_streamed(found: Standing) -> bool:
+    return any(is_streamed(batch) for batch in (found.newest, found.published, *found.waiting) if batch is not None)
+
+
 def _outcome(batch: Batch) -> str:
     if batch.outcome is Outcome.FAIL:
         return "it failed its contract."
     if batch.outcome is Outcome.INCONCLUSIVE:
         return "it could not be judged."
-    return "it passed." if batch.status is not Status.PUBLISHING else "it was let in, and its writer has not said that it is written."
+    if batch.status is not Status.PUBLISHING:
+        return "it passed."
+    return "it was let in, and its writer has not said that it is written: it still writes, or has died."
 
 
 def _place(entry: Batch | Output) -> str:
@@ -164,6 +186,8 @@ def _awaited(found: Standing) -> Iterator[str]:
             yield f"Waiting for: {now.key}: {said}."
         elif machine.enforced_open(now, found.now):
             yield f"Waiting for: {now.key}: a new delivery that passes."
+        if _is_streamed(found) and now in found.breakers and machine.enforced_open(now, found.now) and now.override is None:
+            yield "  The first micro-batch that arrives then is the probe; where a rule of a time window failed, the first whole window."
     if found.output is not None and found.output.status is not OutputStatus.OK:
         yield f"Waiting for: {_place(found.output)} is computed again once its inputs are fresh."
     if not any(True for _ in _commands(found)):
@@ -180,7 +204,10 @@ def _commands(found: Standing) -> Iterator[str]:
 def _command(found: Standing) -> Iterator[str]:
     for batch in found.waiting[:_SHOWN]:
         of = shlex.quote(batch.asset) + (f" --partition {shlex.quote(batch.partition.key)}" if batch.partition.key is not None else "")
-        if batch.status is Status.PUBLISHING:
+        if is_streamed(batch):
+            if batch.status is not Status.PUBLISHING:  # which is nothing to look at
+                yield f"dagster-contracts batch show {of}"
+        elif batch.status is Status.PUBLISHING:
             yield "dagster-contracts reconcile"
         elif batch.outcome in (Outcome.FAIL, Outcome.INCONCLUSIVE):
             yield f"deliver {_place(batch)} again, or"

@@ -9,6 +9,7 @@ from dagster_contracts.core import breaker as machine
 from dagster_contracts.core.breaker import Breaker
 from dagster_contracts.core.ledger import Batch, Output, Status
 from dagster_contracts.core.verdict import Outcome
+from dagster_contracts.core.windows import is_streamed, is_window
 
 WAITING = (Status.HELD, Status.QUARANTINED, Status.PUBLISHING)  # of a batch that something or somebody must still act on
 
@@ -38,6 +39,8 @@ def why(batch: Batch) -> str:
 
 def prospect(batch: Batch) -> str:
     """What becomes of a waiting batch, or what a person can do."""
+    if is_streamed(batch):
+        return _of_stream(batch)
     if batch.status is Status.PUBLISHING:
         return "being written; if its run is dead: reconcile"
     if batch.released is not None:
@@ -45,6 +48,19 @@ def prospect(batch: Batch) -> str:
     if batch.status is Status.HELD and batch.outcome in (Outcome.PASS, Outcome.WARN):
         return "published once the breaker closes"
     return "deliver again, or batch rejudge, release or discard"
+
+
+def _of_stream(batch: Batch) -> str:
+    """Nobody can fetch it from here: its consumer has it, or has set it aside."""
+    if is_window(batch):
+        return "its micro-batches have gone on one by one; the next window is judged by itself"
+    if batch.status is Status.PUBLISHING:
+        return "confirmed by their consumer, many at a time; where it died, the next one confirms them, or is given them again"
+    if batch.status is Status.QUARANTINED:
+        return "among the dead letters with its findings; send what was corrected as new events"
+    if batch.outcome is Outcome.INCONCLUSIVE:
+        return "its consumer has set it aside; send it again once it can be measured"
+    return "its consumer keeps it and judges it again, or has set it aside, as the stream was told"
 
 
 def first_reason(output: Output) -> str:

@@ -20,7 +20,7 @@ from typing import Any
 
 from dagster_contracts.core.contract import Operator, Severity
 from dagster_contracts.core.durations import format_duration
-from dagster_contracts.core.ledger import Partition
+from dagster_contracts.core.ledger import Batch, Partition
 from dagster_contracts.core.merge import parts_of
 from dagster_contracts.core.metrics import Duplicates, Expectation, Metric, Nested, Query, RowCount, Statistic
 from dagster_contracts.core.plan import Cadence, Drifted, Due, NotExecuted, Plan, Rule, Within
@@ -44,6 +44,25 @@ def window_ending(end: datetime, length: timedelta, dimensions: tuple[tuple[str,
     text = start.astimezone(UTC).isoformat().replace("+00:00", "Z")
     place = "".join(f"|{name}={value}" for name, value in dimensions)
     return Partition(f"{text}/{format_duration(length)}{place}", start, end, dimensions)
+
+
+# --- in the ledger -------------------------------------------------------------------------------------------------
+
+STREAM = "stream"  # the data version of what a stream delivers: its name alone says which one it is
+WINDOW = "window"  # the run of a window's verdict; that of a micro-batch is its name
+
+
+def is_micro_batch(batch: Batch) -> bool:
+    return batch.data_version == STREAM and batch.run_id == batch.partition.key
+
+
+def is_window(batch: Batch) -> bool:
+    """Whether it is the verdict of a time window: its rows have gone on, or not, one micro-batch at a time."""
+    return batch.data_version == STREAM and batch.run_id == WINDOW
+
+
+def is_streamed(batch: Batch) -> bool:
+    return is_micro_batch(batch) or is_window(batch)
 
 
 # --- which rule is judged where ------------------------------------------------------------------------------------

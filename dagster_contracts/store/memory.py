@@ -261,11 +261,12 @@ class MemoryStore:
             own = (b.partition.key or "" for b in self._batches.values() if b.asset == asset and (not statuses or b.status in statuses))
             return sorted({key for key in own if start <= key < end})[:limit]
 
-    def confirm(self, batch_ids: Sequence[str]) -> None:
+    def confirm(self, batch_ids: Sequence[str]) -> Sequence[str]:
         with self._lock:
             known = [self._batches[name] for name in batch_ids if name in self._batches]
             for batch in (batch for batch in known if batch.status is Status.PUBLISHING):
                 self._save_batch(replace(batch, status=Status.PUBLISHED, updated_at=self.now()))
+            return [batch.id for batch in known if self._batches[batch.id].status is Status.PUBLISHED]
 
     def parts(self, key: str, until: datetime) -> Sequence[Part]:
         with self._lock:

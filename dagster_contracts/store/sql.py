@@ -125,9 +125,9 @@ class SqlStore:
         with self._database.reading() as connection:
             return reading.places(connection, asset, start, end, statuses, limit)
 
-    def confirm(self, batch_ids: Sequence[str]) -> None:
+    def confirm(self, batch_ids: Sequence[str]) -> Sequence[str]:
         with self._database.writing() as connection:
-            writing.confirm(connection, self._now(connection), batch_ids)
+            return writing.confirm(connection, self._now(connection), batch_ids)
 
     def parts(self, key: str, until: datetime) -> Sequence[Part]:
         with self._database.reading() as connection:

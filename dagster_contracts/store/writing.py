@@ -134,13 +134,14 @@ def keep_thread(connection: Connection, at: datetime, sink: str, incident: str, 
     connection.execute(statement.on_conflict_do_update(index_elements=["sink", "incident"], set_=changed))
 
 
-def confirm(connection: Connection, at: datetime, batch_ids: Sequence[str]) -> None:
+def confirm(connection: Connection, at: datetime, batch_ids: Sequence[str]) -> list[str]:
     columns = tables.batches.columns
     those = columns.id.in_(batch_ids)
     published = {"status": Status.PUBLISHED.value, "updated_at": at}
     connection.execute(update(tables.batches).where(those, columns.status == Status.PUBLISHING.value).values(published))
     good = select(columns.id).where(those, *reading.published_on_merit())
     connection.execute(update(tables.profiles).where(tables.profiles.c.batch_id.in_(good)).values(good=True))
+    return list(connection.execute(select(columns.id).where(those, columns.status == Status.PUBLISHED.value)).scalars())
 
 
 # --- the statements ------------------------------------------------------------------------------------------------

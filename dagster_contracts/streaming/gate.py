@@ -17,7 +17,7 @@ from dagster_contracts.core.errors import StoreUnavailable, UsageError, did_you_
 from dagster_contracts.core.ledger import Partition, Status, batch_id
 from dagster_contracts.core.snapshot import Snapshot
 from dagster_contracts.core.verdict import Finding, Unmeasured
-from dagster_contracts.core.windows import Part, split, window_ending
+from dagster_contracts.core.windows import STREAM, WINDOW, Part, split, window_ending
 from dagster_contracts.gate import Gate
 from dagster_contracts.judgement import Delivery, Judgement, Terms
 from dagster_contracts.ports import MetricEngine, Store
@@ -27,7 +27,6 @@ from dagster_contracts.streaming.merging import MergingEngine
 logger = logging.getLogger("dagster_contracts.streaming")
 _ANSWERS = (Action.HOLD, Action.DIVERT, Action.HALT)
 _LONGEST_NAME = 1000
-_STREAM = "stream"  # the data version of a micro-batch: its name alone says which one it is
 Dimensions = Mapping[str, str]
 _NONE: Dimensions = {}
 
@@ -127,7 +126,7 @@ class StreamGate:
         place = Partition(batch, dimensions=tuple(sorted(dimensions.items())))
         if self.window is not None:
             self._close_before(asset, dimensions)
-        delivery = Delivery(place, batch, batch, data_version=_STREAM, findings=findings, window=self.window)
+        delivery = Delivery(place, batch, batch, data_version=STREAM, findings=findings, window=self.window)
         judgement = self._gate.judge(terms, delivery, frame, divisible=divisible, unless=unless)
         return answer(judgement, frame, self.when_open(asset), terms.plan.elsewhere)
 
@@ -144,7 +143,7 @@ class StreamGate:
         if self.window is not None:
             self._close_before(asset, _NONE)
         named = [
-            Delivery(Partition(each.name), each.name, each.name, data_version=_STREAM, findings=each.findings, window=self.window)
+            Delivery(Partition(each.name), each.name, each.name, data_version=STREAM, findings=each.findings, window=self.window)
             for each in given
         ]
         deliveries = [(delivery, each.frame) for delivery, each in zip(named, given, strict=True)]
@@ -158,16 +157,24 @@ class StreamGate:
         except StoreUnavailable as error:  # the verdict meets the same store, and knows what the contract says of that
             logger.warning("%s: windows that are over are judged later: %s", asset, error)
 
-    def confirm(self, *verdicts: StreamVerdict) -> None:
-        """The data of these has gone on. One transaction; the names of those that did not go on are left as they are."""
-        gone = [each.batch_id for each in verdicts if each.action is Action.FORWARD]
-        if gone:
-            self.store.confirm(gone)
+    def confirm(self, *verdicts: StreamVerdict) -> tuple[str, ...]:
+        """The data of these has gone on. One transaction; those whose verdict is not `forward` are left as they are.
 
-    def confirm_names(self, asset: str, names: Sequence[str]) -> None:
+        Returns the ids of those that went on and are not published for all that, and warns of them: they were judged again and refused
+        meanwhile, dismissed by a person, or let in while no store could record it.
+        """
+        return self._confirm([each.batch_id for each in verdicts if each.action is Action.FORWARD])
+
+    def confirm_names(self, asset: str, names: Sequence[str]) -> tuple[str, ...]:
         """As `confirm`, of micro-batches that an earlier process judged and was killed before it could say so."""
-        if names:
-            self.store.confirm([batch_id(asset, Partition(name), "", _STREAM) for name in names])
+        return self._confirm([batch_id(asset, Partition(name), "", STREAM) for name in names])
+
+    def _confirm(self, gone: Sequence[str]) -> tuple[str, ...]:
+        published = set(self.store.confirm(gone)) if gone else set()
+        if left := tuple(each for each in gone if each not in published):
+            shown = ", ".join(left[:5]) + (", ..." if len(left) > 5 else "")
+            logger.warning("%d micro-batches went on that the ledger does not hold as let in: %s", len(left), shown)
+        return left
 
     def with_engine(self, around: Callable[[MetricEngine], MetricEngine]) -> StreamGate:
         """The same gate, with another engine around its own."""
@@ -209,7 +216,7 @@ class StreamGate:
     def _close(self, terms: Terms, dimensions: tuple[tuple[str, str], ...], key: str, ends_at: datetime) -> Judgement | None:
         assert self.window is not None
         place = window_ending(ends_at, self.window, dimensions)
-        delivery = Delivery(place, "window", "window", data_version=_STREAM)
+        delivery = Delivery(place, WINDOW, WINDOW, data_version=STREAM)
         while (found := self._collected(key, ends_at)) is not None:
             try:
                 judgement = self._windows.judge(terms, delivery, found, divisible=False, unless=self._unless_more(key, ends_at, found))

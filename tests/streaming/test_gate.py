@@ -101,6 +101,27 @@ def test_what_went_on_is_published_once_it_is_confirmed():
     assert (world.rows(Status.PUBLISHED), world.rows(Status.QUARANTINED)) == (["1", "2"], ["3"])
 
 
+def test_one_that_went_on_is_not_held_when_it_is_delivered_again_while_the_breaker_is_open():
+    world = World(terms=contract(BreakerPolicy(fallback=Fallback.LAST_GOOD)))
+    world.gate.confirm(world.judge("1"))
+    world.judge("2", BAD)
+    told = world.store.events()
+    again = world.judge("1")
+    assert (again.action, again.judgement.batch.status, world.rows(Status.PUBLISHED)) == (Action.FORWARD, Status.PUBLISHED, ["1"])
+    assert world.store.events() == told
+    assert world.gate.confirm(again) == ()
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+def test_what_cannot_be_confirmed_is_told(kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    world = World(SqlStore(f"sqlite:///{tmp_path}/c.db", clock=FixedClock(START)) if kind == "sqlite" else None)
+    first, second, bad = world.judge("1"), world.judge("2"), world.judge("3", BAD)
+    assert world.judge("1").action is Action.HOLD  # before it was confirmed, so that nobody knows whether it went on
+    assert world.gate.confirm(first, second, bad) == ("orders|1|stream",)
+    assert (world.rows(Status.PUBLISHED), world.rows(Status.HELD)) == (["2"], ["1"])
+    assert "1 micro-batches went on that the ledger does not hold as let in: orders|1|stream" in caplog.text
+
+
 def test_failing_rows_are_set_aside_where_the_contract_lets_them():
     world = World(terms=contract(BreakerPolicy(maximum_failing_share=0.5)))
     mixed = pl.concat([frame(3), BAD.head(1)])

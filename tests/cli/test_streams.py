@@ -1,0 +1,71 @@
+"""`why` and `status` of a breaker that a stream feeds: no run is dead, and nothing can be fetched from a place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dagster_contracts.core.contract import BreakerPolicy, Fallback
+from dagster_contracts.ports import FixedClock
+from dagster_contracts.store.sql import SqlStore
+from tests.cli.conftest import Ran
+from tests.streaming.lab import contract
+from tests.streaming.test_gate import BAD, MINUTE, START, TEN_ROWS, World
+
+
+@pytest.fixture
+def fed(tmp_path: Path) -> str:
+    """Two that went on unconfirmed, a bad one, one that is held, one that nobody can measure."""
+    url = f"sqlite:///{tmp_path}/stream.db"
+    policy = BreakerPolicy(fallback=Fallback.LAST_GOOD)
+    world = World(SqlStore(url, clock=FixedClock(START)), terms=contract(policy, quality=(TEN_ROWS,)), window="PT5M")
+    for name, data in (("e/1", None), ("e/2", None), ("e/3", BAD), ("e/4", None), ("e/5", object())):
+        world.judge(name, data)
+    return url
+
+
+def test_why_speaks_of_the_stream(run: Callable[..., Ran], fed: str):
+    out = run("why", "orders", "--database-url", fed).out
+    for said in (
+        "its stream holds or diverts what arrives, or stops, as it was told.",
+        "2 micro-batches were let in since 2026-11-26 12:01Z",
+        "their consumer has not confirmed yet that they went on.",
+        "Next: among the dead letters with its findings; send what was corrected as new events.",
+        "Next: its consumer keeps it and judges it again, or has set it aside, as the stream was told.",
+        "Next: its consumer has set it aside; send it again once it can be measured.",
+        "the first whole window.",
+        "dagster-contracts batch show orders --partition e/3",
+    ):
+        assert said in out, said
+    for wrong in ("reconcile", "rejudge", "release", "routed away", "deliver", "written"):
+        assert wrong not in out, wrong
+
+
+def test_status_speaks_of_the_stream_in_one_row_for_all_that_goes_on(run: Callable[..., Ran], fed: str):
+    out = run("status", "--database-url", fed).out
+    rows = [line.split()[:2] for line in out.splitlines() if line and not line.startswith(" ")]
+    found = [row for row in rows if row[0] in ("breaker", "batch", "stream")]
+    assert found == [["breaker", "orders"], *[["batch", "orders"]] * 3, ["stream", "orders"]]
+    assert "2 micro-batches were let in" in out
+    assert "reconcile" not in out
+    assert len(run("status", "--database-url", fed, "--format", "json").json["publishing"]) == 2
+
+
+def test_a_stream_that_goes_on_is_well(run: Callable[..., Ran], tmp_path: Path):
+    url = f"sqlite:///{tmp_path}/stream.db"
+    World(SqlStore(url)).judge("e/1")
+    out = run("why", "orders", "--database-url", url).out
+    assert out.startswith("orders is closed: its stream goes on.\n")
+    assert out.endswith("Nothing is the matter.\n")
+
+
+def test_a_window_that_failed_is_nothing_to_deliver_again(run: Callable[..., Ran], tmp_path: Path):
+    url = f"sqlite:///{tmp_path}/stream.db"
+    world = World(SqlStore(url, clock=FixedClock(START)), terms=contract(quality=(TEN_ROWS,)), window="PT5M")
+    world.judge("e/1")
+    world.store._clock.at += 5 * MINUTE  # type: ignore[attr-defined]
+    world.gate.close_windows("orders")
+    out = run("why", "orders", "--database-url", url).out
+    assert "Next: its micro-batches have gone on one by one; the next window is judged by itself." in out
