@@ -6,6 +6,8 @@
     faults     the kinds that are built in, by group
     campaign   what came of it: clean alarms, a cell for each fault and column, a trial for each dose
     score      campaign -> mutation score per clause group, and the clauses that are missing
+    propose    what was missed -> clauses that catch it and that clean batches keep to, and the new version of the contract's text
+    page       all of it as one HTML page
 
 Frames are Polars; engines are reached through `ports.MetricEngine`, given by the caller.
 """

@@ -6,6 +6,7 @@ measured; of a file that is damaged as such, the file.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +19,8 @@ from dagster_contracts.chaos.batch import Batch, Written
 from dagster_contracts.core.metrics import Expectation, Metric, Query
 from dagster_contracts.core.verdict import Measurement, Sample, Unmeasured
 from dagster_contracts.ports import NO_OTHERS, Division, MetricEngine, Related
+
+_EVERY = re.compile(r"(?:\bselect|\bdistinct|,|\.)\s*\*|\bcolumns\s*\(|\b(?:natural|positional|pivot|unpivot)\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,5 +83,18 @@ def _same(one: pl.Series, other: pl.Series) -> bool:
 
 
 def _looks_at(metric: Metric, columns: frozenset[str]) -> bool:
-    """A query or an expectation may look at any column."""
-    return isinstance(metric, Query | Expectation) or not columns.isdisjoint(metric.columns)
+    """An expectation may look at any column, and so may a query of whole rows."""
+    if isinstance(metric, Query):
+        return _of_whole_rows(metric) or any(_names(metric.sql, column) for column in columns)
+    return isinstance(metric, Expectation) or not columns.isdisjoint(metric.columns)
+
+
+def _names(sql: str, column: str) -> bool:
+    return re.search(rf"(?<!\w){re.escape(column)}(?!\w)", sql, re.IGNORECASE) is not None
+
+
+def _of_whole_rows(query: Query) -> bool:
+    """Whether a query may look at columns that it does not name: `SELECT *`, a table's name where a value stands."""
+    sql, table = query.sql.lower(), re.escape(query.name.lower())
+    named = len(re.findall(rf"\b{table}\b", sql))
+    return bool(_EVERY.search(sql)) or named != len(re.findall(rf"\b(?:from|join)\s+\"?{table}\b", sql))

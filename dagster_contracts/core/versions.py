@@ -43,3 +43,10 @@ def step(old: str, new: str) -> Step:
         return Step.BACKWARDS
     unequal = [place for place in range(3) if before[place] != after[place]]
     return (Step.MAJOR, Step.MINOR, Step.PATCH)[unequal[0]] if unequal else Step.NONE
+
+
+def following(version: str, by: Step) -> str:
+    """The next version that is a major, minor or patch step later. Raises ContractError where `version` cannot be read."""
+    major, minor, patch = read_version(version)
+    later = {Step.MAJOR: (major + 1, 0, 0), Step.MINOR: (major, minor + 1, 0)}.get(by, (major, minor, patch + 1))
+    return ("v" if version.strip().startswith("v") else "") + ".".join(map(str, later))

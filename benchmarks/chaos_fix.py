@@ -1,0 +1,196 @@
+"""What `chaos --fix` is worth on batches, faults, seeds and columns that it has not seen.
+
+    python benchmarks/chaos_fix.py demo [--splits 4] [--clean 400]
+    python benchmarks/chaos_fix.py feed NAME=CONTRACT:FOLDER ...
+
+demo: the contract of the demo. Half of the kinds of faults and four of seven columns are seen, in one batch after 29 others; scored are the
+other kinds in the other columns, in later batches and with other seeds, before and after. Then `clean` later batches, none of which had a
+part in anything: how many does a proposed rule complain of?
+
+feed: a folder of CSV files, one a batch, in the order of their names. Batches that the contract does not accept are left out. Rules are
+learned from the earlier two thirds, and the later third is held back: how many of its batches do they complain of?
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import re
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+import polars as pl
+from machine import machine
+
+from dagster_contracts.chaos.batch import Batch
+from dagster_contracts.chaos.campaign import Campaign, Cell
+from dagster_contracts.chaos.fault import Fault
+from dagster_contracts.chaos.faults import FAULTS
+from dagster_contracts.chaos.history import Known, judged
+from dagster_contracts.chaos.propose import propose
+from dagster_contracts.chaos.remedy import Case, Remedy
+from dagster_contracts.chaos.run import run
+from dagster_contracts.chaos.score import Share, share_of
+from dagster_contracts.chaos.shape import Shape
+from dagster_contracts.core.verdict import ACCEPTED, Outcome
+from dagster_contracts.engines.local import default_engine
+from dagster_contracts.plugin.demo.vendor import frame
+
+CONTRACT = Path(__file__).parents[1] / "contracts" / "credit_bureau.odcs.yaml"
+COLUMNS = 4
+ROOM = 5  # batches
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    kinds = parser.add_subparsers(dest="kind", required=True)
+    demo = kinds.add_parser("demo")
+    demo.add_argument("--splits", type=int, default=4)
+    demo.add_argument("--victims", type=int, default=3)
+    demo.add_argument("--clean", type=int, default=400)
+    feed = kinds.add_parser("feed")
+    feed.add_argument("feeds", nargs="+", metavar="NAME=CONTRACT:FOLDER")
+    given = parser.parse_args()
+    if given.kind == "demo":
+        results = [_split(number, given.victims, given.clean) for number in range(1, given.splits + 1)]
+    else:
+        results = [_feed(text) for text in given.feeds]
+    print(json.dumps({"machine": machine(), "results": results}, indent=2))
+
+
+# --- the demo's contract -------------------------------------------------------------------------------------------
+
+
+def days(first: date, count: int) -> list[Batch]:
+    found: list[Batch] = []
+    for number in range(count):
+        day = first + timedelta(days=number)
+        arrived = datetime(day.year, day.month, day.day, 6, 10, tzinfo=UTC)
+        before = found[-1] if found else None
+        found.append(Batch(pl.from_pandas(frame(day)), arrived, name=day.isoformat(), previous=before))
+    return found
+
+
+def _split(number: int, victims: int, clean: int) -> dict[str, object]:
+    lots = random.Random(number)  # noqa: S311  # the same split each time
+    batches = days(date(2026, 1, 1), 30)
+    seen = lots.sample(FAULTS, len(FAULTS) // 2)
+    columns = frozenset(lots.sample(batches[-1].columns, COLUMNS))
+    case = Case(CONTRACT.read_text(encoding="utf-8"), "credit_bureau", batches, default_engine())
+    before = _campaign(case, case.text, batches, [replace(fault, fits=partial(_fits, fault, columns)) for fault in seen], number)
+    start = time.perf_counter()
+    remedy = propose(case, before, faults=seen)
+    seconds = time.perf_counter() - start
+    names = {fault.name for fault in seen}
+
+    def unseen(text: str) -> Share:
+        cells: list[Cell] = []
+        for victim in range(victims):
+            later = days(date(2026, 6, 1) + timedelta(days=17 * victim), 4)
+            others = [fault for fault in FAULTS if fault.name not in names]
+            cells += _campaign(case, text, later, others, 100 * number + victim).cells
+        return share_of(cell for cell in cells if cell.column not in columns)
+
+    alarms = _complaints(case, remedy, days(date(2027, 1, 1) + timedelta(days=clean * number), clean + 1)[1:])
+    return {
+        "split": number,
+        "seen": _share(share_of(before.cells)),
+        "unseen_before": _share(unseen(case.text)),
+        "unseen_after": _share(unseen(remedy.text)),
+        "rules": len(remedy.proposals),
+        "clean": clean,
+        "false_alarms": alarms,
+        "seconds_to_propose": round(seconds, 1),
+    }
+
+
+def _fits(fault: Fault, columns: frozenset[str], shape: Shape) -> list[str | None]:
+    return [column for column in fault.fits(shape) if column is None or column in columns]
+
+
+def _campaign(case: Case, text: str, batches: Sequence[Batch], faults: Sequence[Fault], seed: int) -> Campaign:
+    contract, _ = case.contract(text)
+    return run(replace(case, text=text).plan([]), contract.policy, case.engine, batches, faults=faults, seed=seed)
+
+
+def _share(share: Share) -> dict[str, object]:
+    return {"caught": share.caught, "tried": share.tried, "percent": round(share.percent, 1)}
+
+
+def _complaints(case: Case, remedy: Remedy, batches: Sequence[Batch]) -> list[dict[str, object]]:
+    """Clean batches that a proposed rule complains of."""
+    plan = replace(case, text=remedy.text).plan([])
+    ours = {rule for proposal in remedy.proposals for rule in proposal.clause.rules}
+    found = []
+    for known in judged(plan, case.engine, batches)[1:]:
+        rules = [finding.rule for finding in known.verdict.findings if finding.outcome is not Outcome.PASS and finding.rule in ours]
+        if rules:
+            found.append({"batch": known.batch.name, "rules": rules})
+    return found
+
+
+# --- feeds ---------------------------------------------------------------------------------------------------------
+
+
+def _feed(given: str) -> dict[str, object]:
+    name, _, places = given.partition("=")
+    contract, _, folder = places.partition(":")
+    text = Path(contract).read_text(encoding="utf-8")
+    object_name = re.search(r"schema:\n- name: (\w+)", text)
+    assert object_name is not None
+    case = Case(text, object_name[1], list(_files(Path(folder))), default_engine())
+    known = judged(case.plan([]), case.engine, case.batches)
+    good = list(_chained([each for each in known if each.verdict.outcome in ACCEPTED]))
+    if len(good) <= ROOM:
+        return {"feed": name, "batches": len(good), "left_out": len(known) - len(good)}
+    learned = max(ROOM, len(good) * 2 // 3)
+    earlier, later = good[:learned], good[learned - 1 :]
+    case = replace(case, batches=earlier)
+    before = _campaign(case, text, earlier, FAULTS, 1)
+    remedy = propose(case, before)
+    after = _campaign(case, remedy.text, earlier, FAULTS, 2)
+    alarms = _complaints(case, remedy, later)
+    return {
+        "feed": name,
+        "batches": len(case.batches) + len(later) - 1,
+        "left_out": len(known) - len(good),
+        "before": _share(share_of(before.cells)),
+        "after": _share(share_of(after.cells)),
+        "rules": len(remedy.proposals),
+        "held_back": len(later) - 1,
+        "false_alarms": alarms,
+    }
+
+
+def _files(folder: Path) -> Iterator[Batch]:
+    places = sorted(path for path in folder.iterdir() if ".csv" in path.name)
+    for number, place in enumerate(places):
+        data = pl.read_csv(place, infer_schema_length=None, try_parse_dates=False)
+        yield Batch(data, _ended(place.name, number), name=place.name)
+
+
+def _ended(name: str, number: int) -> datetime:
+    """A day after the day or month that a file is named after; where it names none, one file a day."""
+    if found := re.search(r"(\d{4})-(\d{2})-(\d{2})", name):
+        return datetime(int(found[1]), int(found[2]), int(found[3]), 6, tzinfo=UTC) + timedelta(days=1)
+    if found := re.search(r"(\d{4})-(\d{2})", name):
+        year, month = divmod(int(found[1]) * 12 + int(found[2]), 12)
+        return datetime(year, month + 1, 1, 6, tzinfo=UTC)
+    return datetime(2026, 1, 1, 6, tzinfo=UTC) + timedelta(days=number)
+
+
+def _chained(known: Sequence[Known]) -> Iterator[Batch]:
+    """Each with the good one before it."""
+    before: Batch | None = None
+    for each in known:
+        before = replace(each.batch, previous=before)
+        yield before
+
+
+if __name__ == "__main__":
+    main()

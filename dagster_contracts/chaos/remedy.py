@@ -1,0 +1,107 @@
+"""What `propose` comes to: clauses with their YAML, what none catches, and the new version of the contract's text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from dagster_contracts.chaos.batch import Batch
+from dagster_contracts.chaos.clauses import Candidate, described, edits_of, shown
+from dagster_contracts.chaos.reasons import reason_for
+from dagster_contracts.core.amend import Put, amended
+from dagster_contracts.core.compat import compare
+from dagster_contracts.core.compile import compile_plan
+from dagster_contracts.core.contract import Contract, SchemaObject
+from dagster_contracts.core.document import read
+from dagster_contracts.core.odcs import parse
+from dagster_contracts.core.plan import Plan
+from dagster_contracts.core.versions import Step, following
+from dagster_contracts.core.yaml_text import Layout, entry
+from dagster_contracts.ports import NO_OTHERS, MetricEngine, Related
+
+Trying = tuple[str, str | None, float]  # fault, column, dose
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A clause that was missing. `yaml` is a part of a contract that holds it alone; `catches` what it was seen to catch."""
+
+    clause: Candidate
+    yaml: str
+    catches: tuple[Trying, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Uncaught:
+    """Doses of a fault that no clause catches, and why."""
+
+    fault: str
+    column: str | None
+    doses: tuple[float, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """`text` is the new version of the contract, equal to the old one where nothing is proposed; `version` its version."""
+
+    text: str
+    version: str
+    proposals: tuple[Proposal, ...] = ()
+    uncaught: tuple[Uncaught, ...] = ()
+
+
+@dataclass(frozen=True)
+class Case:
+    """A contract (its text, and how text becomes one: with its profile files, say), one of its objects, and good batches of that."""
+
+    text: str
+    object_name: str
+    batches: Sequence[Batch]
+    engine: MetricEngine
+    reading: Callable[[str], Contract] = parse
+    related: Related = field(default_factory=lambda: NO_OTHERS)
+
+    def contract(self, text: str) -> tuple[Contract, SchemaObject]:
+        contract = self.reading(text)
+        return contract, next(obj for obj in contract.objects if obj.name == self.object_name)
+
+    def with_(self, chosen: Sequence[Candidate]) -> str:
+        return amended(self.text, edits_of(read(self.text).value, self.object_name, chosen)) if chosen else self.text
+
+    def plan(self, chosen: Sequence[Candidate]) -> Plan:
+        return compile_plan(*self.contract(self.with_(chosen)))
+
+
+def remedy(case: Case, chosen: Sequence[Candidate], noticed: Mapping[str, frozenset[Trying]], missed: set[Trying]) -> Remedy:
+    caught = frozenset[Trying]().union(*(noticed.get(clause.name, frozenset()) for clause in chosen))
+    told = [described(clause, _description(clause, noticed.get(clause.name, frozenset()))) for clause in chosen]
+    text, version = _versioned(case, case.with_(told)) if told else (case.text, case.contract(case.text)[0].version)
+    proposals = [Proposal(clause, _yaml(clause, case.object_name), tuple(sorted(noticed.get(clause.name, ()), key=str))) for clause in told]
+    return Remedy(text, version, tuple(proposals), tuple(_uncaught(missed - caught)))
+
+
+def _description(clause: Candidate, catches: frozenset[Trying]) -> str:
+    faults = ", ".join(sorted({fault for fault, _, _ in catches}))
+    return f"Learned: {clause.told}." + (f" Catches {faults}." if faults else "")
+
+
+def _yaml(clause: Candidate, object_name: str) -> str:
+    part = shown(clause, object_name)
+    return "\n".join(entry(key, value, 0, Layout()) for key, value in part.items()) + "\n"
+
+
+def _versioned(case: Case, text: str) -> tuple[str, str]:
+    """With the version that the change needs: minor where consumers only get fewer surprises, major where less is promised."""
+    old, _ = case.contract(case.text)
+    new, _ = case.contract(text)
+    version = following(old.version, max(Step.MINOR, compare(old, new).needed))
+    return amended(text, [Put(("version",), version)]), version
+
+
+def _uncaught(missed: set[Trying]) -> Iterator[Uncaught]:
+    doses: dict[tuple[str, str | None], list[float]] = {}
+    for fault, column, dose in missed:
+        doses.setdefault((fault, column), []).append(dose)
+    for (fault, column), some in sorted(doses.items(), key=str):
+        yield Uncaught(fault, column, tuple(sorted(some)), reason_for(fault))

@@ -1,0 +1,323 @@
+"""Clauses are proposed for what was missed: each catches what it says, all are silent on clean batches, and the contract says no less."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date, datetime, time, timedelta
+from functools import cache
+
+import numpy as np
+import polars as pl
+import pytest
+import yaml
+
+from dagster_contracts.chaos.batch import Batch
+from dagster_contracts.chaos.bounds import ALPHA, LEAST, Range, outward, steady, student, usual
+from dagster_contracts.chaos.campaign import Campaign
+from dagster_contracts.chaos.clauses import Candidate, Quality
+from dagster_contracts.chaos.evidence import evidence_of, fits, joined, letters_of, pattern_of
+from dagster_contracts.chaos.fault import Fault
+from dagster_contracts.chaos.faults import FAULTS
+from dagster_contracts.chaos.history import judged
+from dagster_contracts.chaos.propose import covering, propose, verified
+from dagster_contracts.chaos.remedy import Case, Remedy
+from dagster_contracts.chaos.run import run
+from dagster_contracts.chaos.score import score
+from dagster_contracts.core.document import read
+from dagster_contracts.core.errors import UsageError
+from dagster_contracts.core.verdict import Outcome
+from dagster_contracts.engines.local import default_engine
+from tests.chaos.feeds import FIRST
+
+CONTRACT = """\
+# Ours, and commented.
+apiVersion: v3.1.0
+kind: DataContract
+id: payments
+version: 1.4.0
+status: active
+schema:
+- name: payments
+  properties:
+  - name: id   # the key
+    logicalType: string
+  - name: amount
+    logicalType: number
+  - name: holder
+    logicalType: string
+    classification: confidential
+# kind is not listed.
+"""
+ROWS = 200
+TRIED = (
+    "drop_column",
+    "add_column",
+    "null_rate",
+    "null_as_sentinel",
+    "new_category",
+    "key_collision",
+    "mean_shift",
+    "late",
+    "reorder_columns",
+)
+
+
+def payments(number: int) -> pl.DataFrame:
+    lots = np.random.default_rng(number)
+    return pl.DataFrame(
+        {
+            "id": [f"P{number:06d}" for number in lots.permutation(900_000)[:ROWS]],
+            "amount": np.round(lots.gamma(9, 5, ROWS), 2),
+            "holder": [f"Name {letter}" for letter in lots.choice(list("ABCD"), ROWS)],
+            "kind": lots.choice(["card", "cash", "transfer"], ROWS, p=[0.5, 0.3, 0.2]),
+        }
+    )
+
+
+def batches(count: int, first: int = 0) -> list[Batch]:
+    found: list[Batch] = []
+    for number in range(first, first + count):
+        before = found[-1] if found else None
+        found.append(Batch(payments(number), FIRST + timedelta(days=number), name=f"day {number}", previous=before))
+    return found
+
+
+def faults(*names: str) -> list[Fault]:
+    return [fault for fault in FAULTS if fault.name in names]
+
+
+def campaign(case: Case, text: str, *, seed: int = 0, given: list[Batch] | None = None, tried: Sequence[str] = TRIED) -> Campaign:
+    contract, _ = case.contract(text)
+    plan = replace(case, text=text).plan([])
+    return run(plan, contract.policy, case.engine, given or case.batches, faults=faults(*tried), seed=seed)
+
+
+@cache
+def proposed() -> tuple[Case, Campaign, Remedy]:
+    case = Case(CONTRACT, "payments", batches(12), default_engine())
+    before = campaign(case, CONTRACT)
+    return case, before, propose(case, before, faults=faults(*TRIED))
+
+
+def names(remedy: Remedy) -> set[str]:
+    return {proposal.clause.name for proposal in remedy.proposals}
+
+
+def test_a_contract_that_misses_much_misses_little_then_in_batches_and_with_seeds_that_it_has_not_seen() -> None:
+    case, before, remedy = proposed()
+    after = campaign(case, remedy.text, seed=7, given=batches(3, first=400))
+    assert score(before).total.percent < 50
+    assert score(after).total.percent >= 90
+    assert not after.alarms
+
+
+def test_clean_batches_that_had_no_part_in_it_are_let_pass() -> None:
+    case, _, remedy = proposed()
+    plan = replace(case, text=remedy.text).plan([])
+    later = judged(plan, case.engine, batches(40, first=1000))
+    assert [known.batch.name for known in later[1:] if known.verdict.outcome is not Outcome.PASS] == []
+
+
+def test_each_clause_catches_on_its_own_what_it_says() -> None:
+    case, before, remedy = proposed()
+    alone = next(proposal for proposal in remedy.proposals if proposal.clause.name == "id.unique")
+    assert {fault for fault, _, _ in alone.catches} == {"key_collision"}
+    cells = campaign(case, case.with_([alone.clause])).cells
+    then = {(cell.fault, cell.column, trial.dose) for cell in cells for trial in cell.missed}
+    missed = {(cell.fault, cell.column, trial.dose) for cell in before.cells for trial in cell.missed}
+    assert missed - then == set(alone.catches)
+
+
+def test_lines_are_added_and_none_is_changed_but_the_version() -> None:
+    _, _, remedy = proposed()
+    lines = iter(remedy.text.splitlines())
+    assert remedy.version == "1.5.0"
+    assert all(line in lines for line in CONTRACT.replace("1.4.0", "1.5.0").splitlines())
+
+
+def test_yaml_of_a_clause_is_a_part_of_the_contract() -> None:
+    _, _, remedy = proposed()
+    whole = read(remedy.text).value
+    assert isinstance(whole, dict)
+    for proposal in remedy.proposals:
+        part = yaml.safe_load(proposal.yaml)
+        for key in part.keys() - {"schema"}:
+            assert part[key][0] in whole[key]
+        for found in part.get("schema", ()):
+            (column,) = found.get("properties", [{}])
+            there = next((prop for prop in whole["schema"][0]["properties"] if prop["name"] == column.get("name")), whole["schema"][0])
+            own = column if "name" in column else found
+            assert all(item in there["quality"] for item in own.get("quality", ()))
+
+
+def test_a_column_that_the_contract_does_not_have_is_listed_with_its_rules() -> None:
+    _, _, remedy = proposed()
+    assert {"kind.present", "closedSchema", "kind.allowed", "kind.required"} <= names(remedy)
+    document = read(remedy.text).value
+    assert isinstance(document, dict)
+    assert [prop["name"] for prop in document["schema"][0]["properties"]] == ["id", "amount", "holder", "kind"]
+
+
+def test_nothing_of_a_classified_column_is_written_into_the_contract() -> None:
+    case, _, remedy = proposed()
+    assert {"holder.required", "holder.known"} <= names(remedy)
+    assert "Name" not in remedy.text
+    quoting = replace(case, text=CONTRACT.replace("    classification: confidential\n", ""))
+    assert "Name" in propose(quoting, campaign(quoting, quoting.text, tried=["new_category"]), faults=FAULTS).text  # else it would be
+
+
+def test_what_no_clause_catches_is_told_with_the_reason() -> None:
+    _, before, remedy = proposed()
+    (order,) = [each for each in remedy.uncaught if each.fault == "reorder_columns"]
+    assert "read by name" in order.reason
+    missed = {(cell.fault, cell.column, trial.dose) for cell in before.cells for trial in cell.missed}
+    caught = {each for proposal in remedy.proposals for each in proposal.catches}
+    uncaught = {(each.fault, each.column, dose) for each in remedy.uncaught for dose in each.doses}
+    assert caught | uncaught == missed
+    assert not caught & uncaught
+
+
+def test_of_few_batches_nothing_is_learned() -> None:
+    case = Case(CONTRACT, "payments", batches(LEAST - 1), default_engine())
+    with pytest.raises(UsageError, match=f"{LEAST - 1} clean batches are too few"):
+        propose(case, campaign(case, CONTRACT))
+
+
+def test_a_contract_that_misses_nothing_stays_as_it_is() -> None:
+    case, before, _ = proposed()
+    assert propose(case, replace(before, cells=())).text == CONTRACT
+
+
+def test_a_clause_that_a_clean_batch_breaks_is_dropped() -> None:
+    case, _, _ = proposed()
+    tight = {"name": "tight", "type": "custom", "engine": "dagster-contracts", "implementation": {"metric": "mean", "mustBeLessThan": 45}}
+    loose = {**tight, "name": "loose", "implementation": {"metric": "mean", "mustBeLessThan": 90}}
+    clauses = [Candidate("mean", "amount", Quality(entry), (str(entry["name"]),), 5) for entry in (tight, loose)]
+    assert verified(case, clauses) == clauses[1:]
+
+
+def test_what_grows_is_not_promised() -> None:
+    def growing(batch: Batch, number: int) -> Batch:
+        return batch.holding(batch.frame.with_columns(pl.col("amount") * (1 + number)))
+
+    still, _, _ = proposed()
+    case = replace(still, batches=[growing(batch, number) for number, batch in enumerate(still.batches)])
+    found = names(propose(case, campaign(case, CONTRACT, tried=["mean_shift"]), faults=FAULTS))
+    assert "amount.mean" in names(proposed()[2])
+    assert "amount.mean" not in found
+    assert "amount.minimum" in found  # never below 0, however large
+
+
+# --- choosing ------------------------------------------------------------------------------------------------------
+
+
+def test_few_clauses_and_promises_before_habits() -> None:
+    def clause(name: str, rank: int) -> Candidate:
+        return Candidate(name, None, Quality({"name": name}), (name,), rank)
+
+    habit, promise, narrow = clause("habit", 6), clause("promise", 2), clause("narrow", 2)
+    one, two, three = ("a", None, 1.0), ("b", None, 1.0), ("c", None, 1.0)
+    noticed = {"habit": frozenset({one, two}), "promise": frozenset({one, two}), "narrow": frozenset({two})}
+    assert covering([habit, promise, narrow], noticed) == [promise]
+    noticed["habit"] = frozenset({one, two, three})
+    assert covering([habit, promise, narrow], noticed) == [habit]  # it is needed, and then nothing else is
+
+
+# --- bounds --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("freedom", [7, 9, 14, 29, 100])
+def test_students_t(freedom: int) -> None:
+    stats = pytest.importorskip("scipy.stats")
+    assert student(freedom) == pytest.approx(stats.t.isf(ALPHA, freedom), rel=0.02)
+
+
+def test_bounds_hold_for_batches_to_come() -> None:
+    lots = np.random.default_rng(3)
+    learned = [usual(lots.normal(10, 2, 8).tolist()) for _ in range(200)]
+    bounds = [found for found in learned if found is not None]
+    assert len(bounds) > 190  # of the others chance made a trend
+    assert not [value for found in bounds for value in lots.normal(10, 2, 50).tolist() if value not in found]
+
+
+def test_maxima_are_bounded_by_their_magnitude() -> None:
+    found = usual([100.0, 250.0, 900.0, 130.0, 400.0, 300.0, 700.0], positive=True)
+    assert found is not None
+    assert found.low == 0
+    assert found.high > 3_000
+
+
+def test_a_figure_that_only_later_batches_would_have_broken_is_not_steady() -> None:
+    def fit(values: list[float]) -> Range | None:
+        return usual(values)
+
+    level, rising = [float(10 + n % 2) for n in range(12)], [10.0 + 0.1 * (n % 2) + max(0, n - 5) for n in range(12)]
+    assert steady(level, fit, lambda found, value: value in found)  # type: ignore[arg-type]
+    assert steady(rising, fit, lambda found, value: value in found) is None  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("found", "whole", "told"),
+    [(Range(1.23456, 1.3), False, (1.234, 1.3)), (Range(-12345, 99999), False, (-20000, 100000)), (Range(3.2, 7.1), True, (3, 8))],
+)
+def test_bounds_in_few_digits_are_no_tighter(found: Range, whole: bool, told: tuple[float, float]) -> None:
+    assert outward(found, whole=whole) == told
+
+
+# --- how text is written -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("texts", "pattern"),
+    [
+        (["C000001", "C999999"], "^C[0-9]{6}$"),
+        (["HIGH", "LOW_RISK"], "^[A-Z](?:[A-Z_]*[A-Z])?$"),
+        (["New York", "Rome"], "^[A-Z](?:[A-Za-z ]*[a-z])?$"),
+        (["Zürich", "Bern"], r"^[A-Z](?:[A-Za-z\p{L}]*[a-z])?$"),
+        (["a-b", "c]d"], r"^[a-z][\-\]][a-z]$"),
+    ],
+)
+def test_patterns_are_learned(texts: list[str], pattern: str) -> None:
+    import re
+
+    found = letters_of(texts)
+    assert found is not None
+    assert pattern_of(found) == pattern
+    assert all(re.search(pattern.replace(r"\p{L}", "ü"), each) for each in texts)
+    assert not any(re.search(pattern.replace(r"\p{L}", "ü"), each) for each in ("", " ", "N/A", texts[0] + " ", "Ã¼\ufffd"))
+
+
+def test_a_letter_that_changes_from_batch_to_batch_is_no_constant() -> None:
+    one, two = letters_of(["A1", "A2"]), letters_of(["B1", "B7"])
+    assert one is not None
+    assert two is not None
+    assert pattern_of(joined([one, two])) == "^[A-Z][0-9]$"
+    assert not fits(one, two)
+    assert fits(joined([one, two]), two)
+
+
+def test_columns_of_some_batches_only_are_no_evidence() -> None:
+    first, *rest = batches(6)
+    found = evidence_of([first.holding(first.frame.with_columns(pl.lit(1).alias("extra"))), *rest])
+    assert "extra" not in found.columns
+    assert found.loose == {"extra"}
+
+
+def test_times_are_told_by_when_batches_arrive() -> None:
+    def with_times(batch: Batch) -> Batch:
+        day = batch.arrived_at.date()
+        at = [datetime.combine(day, time(3)) - timedelta(minutes=7 * n % 180) for n in range(batch.rows)]
+        return batch.holding(batch.frame.with_columns(pl.Series("at", at), pl.Series("on", [day - timedelta(days=n) for n in range(ROWS)])))
+
+    still, _, _ = proposed()
+    case = replace(still, batches=[with_times(batch) for batch in still.batches])
+    remedy = propose(case, campaign(case, CONTRACT, tried=["late"]), faults=FAULTS)
+    document = read(remedy.text).value
+    assert isinstance(document, dict)
+    levels = {level["property"]: level for level in document["slaProperties"]}
+    assert levels["frequency"]["value"] == 1
+    assert levels["frequency"]["unit"] == "d"
+    assert levels["latency"]["element"] == "payments.at"
+    assert 3 <= levels["latency"]["value"] <= 5
+    assert date.fromisoformat(document["schema"][0]["properties"][-1]["logicalTypeOptions"]["minimum"]) < date(2020, 1, 1)
