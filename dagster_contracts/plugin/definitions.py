@@ -48,7 +48,8 @@ def with_contracts(
     `contracts` is a folder, a file, or several of them (or parsed contracts). Every schema object is attached to one asset: that
     asset's output is judged before it is stored, and everything downstream of it reads what the breaker says. Adds checks, IO manager
     routing, and the sensors `contracts_probe`, `contracts_heal` and `contracts_relay`; where a contract says when batches come, also
-    `contracts_deliveries` and a freshness policy; and the job `contracts_prune`, whose schedule is stopped until somebody starts it. The
+    `contracts_deliveries` and a freshness policy; where consumers have automation conditions, `contracts_route`; and the job
+    `contracts_prune`, whose schedule is stopped until somebody starts it. The
     given `defs` is left as it was; loading reads the contract files and nothing else.
 
     With a RegistryResource, definitions are loaded with the files that it names, and what is judged while they run is judged by the

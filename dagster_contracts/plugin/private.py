@@ -26,6 +26,7 @@ from dagster._core.execution.context.system import StepExecutionContext
 from dagster._core.execution.plan.compute_generator import create_op_compute_wrapper
 from dagster._core.execution.plan.outputs import StepOutputHandle
 from dagster._core.launcher import DefaultRunLauncher
+from dagster._core.scheduler.instigation import InstigatorStatus
 from dagster._core.storage.db_io_manager import DbIOManager
 from dagster._core.types.dagster_type import DagsterType
 from dagster_shared.record import replace as replace_record
@@ -347,6 +348,65 @@ def earlier_windows(step: StepExecutionContext, upstream: dg.AssetKey) -> Iterat
             asked = own.empty_subset().with_partition_keys([key])
             mapped = mapping.get_upstream_mapped_partitions_result_for_partitions(asked, own, above)
             yield list(mapped.partitions_subset.get_partition_keys())
+
+
+def asset_graph(context: dg.SensorEvaluationContext) -> Any:
+    """The assets of the code location that a sensor stands in."""
+    assert context.repository_def is not None
+    return context.repository_def.asset_graph
+
+
+def partitions_below(
+    graph: Any, instance: dg.DagsterInstance, upstream: dg.AssetKey, consumer: dg.AssetKey, partition: str | None
+) -> list[str | None]:
+    """The partitions of a consumer that are made from one of an upstream (None: unpartitioned), of those that there are by now."""
+    above, below = graph.get(upstream).partitions_def, graph.get(consumer).partitions_def
+    with partition_loading_context(dynamic_partitions_store=instance):
+        if below is None:
+            return [None]
+        if above is None or partition is None:
+            return [below.get_last_partition_key()]
+        if not above.has_partition_key(partition):
+            return []
+        asked = above.empty_subset().with_partition_keys([partition])
+        mapping = graph.get_partition_mapping(consumer, upstream)
+        found = mapping.get_downstream_partitions_for_partitions(asked, above, below)
+        return [key for key in found.get_partition_keys() if below.has_partition_key(key)]
+
+
+def partitions_above(
+    graph: Any, instance: dg.DagsterInstance, upstream: dg.AssetKey, consumer: dg.AssetKey, partition: str | None
+) -> list[str | None]:
+    """The partitions of an upstream that one of a consumer is made from (None: unpartitioned)."""
+    above, below = graph.get(upstream).partitions_def, graph.get(consumer).partitions_def
+    if above is None:
+        return [None]
+    with partition_loading_context(dynamic_partitions_store=instance):
+        asked = None if below is None or partition is None else below.empty_subset().with_partition_keys([partition])
+        mapping = graph.get_partition_mapping(consumer, upstream)
+        return list(
+            mapping.get_upstream_mapped_partitions_result_for_partitions(asked, below, above).partitions_subset.get_partition_keys()
+        )
+
+
+def is_automated(assets: dg.AssetsDefinition, key: dg.AssetKey) -> bool:
+    """Whether Dagster starts an asset by itself."""
+    return assets.specs_by_key[key].automation_condition is not None
+
+
+def is_automation_on(context: dg.SensorEvaluationContext) -> bool:
+    """Whether any sensor that evaluates automation conditions is on in this code location."""
+    assert context.repository_def is not None
+    here = getattr(context.code_location_origin, "location_name", None)
+    found = [sensor for sensor in context.repository_def.sensor_defs if isinstance(sensor, dg.AutomationConditionSensorDefinition)]
+    known = {
+        state.instigator_name: state.status
+        for state in context.instance.all_instigator_state()
+        if here in (None, state.origin.repository_origin.code_location_origin.location_name)
+    }
+    running = (InstigatorStatus.RUNNING, InstigatorStatus.DECLARED_IN_CODE)
+    default = {sensor.name: sensor.default_status is dg.DefaultSensorStatus.RUNNING for sensor in found}
+    return any(known[name] in running if name in known else is_on for name, is_on in default.items())
 
 
 def mapped_partitions(step: StepExecutionContext, assets: dg.AssetsDefinition, upstream: dg.AssetKey) -> list[str]:

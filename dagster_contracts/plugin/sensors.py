@@ -2,6 +2,7 @@
 
     contracts_probe       a breaker's cooldown is over and there is a batch to judge: a run that selects only the asset's checks
     contracts_heal        held batches may be published, and outputs made from fallback data can be made anew
+    contracts_route       consumers with an automation condition go on with fallback data (automated.py); only where there are any
     contracts_deliveries  promised deliveries that do not come are told of (deliveries.py); only where a contract says when they come
     contracts_relay       events in the outbox are delivered, and the breaker check of the asset shows the present state (relaying.py)
 
@@ -18,9 +19,12 @@ import dagster as dg
 
 from dagster_contracts import recovery
 from dagster_contracts.core.breaker import asset_of
+from dagster_contracts.plugin import private
+from dagster_contracts.plugin.automated import ROUTE, route_requests
 from dagster_contracts.plugin.deliveries import deliveries_sensor
 from dagster_contracts.plugin.relaying import relay_sensor
 from dagster_contracts.plugin.routing import PROBED, RELEASE
+from dagster_contracts.plugin.running import Running
 from dagster_contracts.plugin.site import Site
 from dagster_contracts.ports import EventSink, StoreSink
 
@@ -41,6 +45,10 @@ def all_sensors(site: Site, assets: Sequence[object], sinks: Sequence[EventSink 
         check for item in assets if isinstance(item, dg.AssetsDefinition) for check in item.check_keys if check.asset_key in governed
     ]
     sensors = [_probe(site, check_keys), _heal(site, concerned), relay_sensor(site, sinks)]
+    automated = [
+        key for item in private.iterate_assets(assets) for key in item.keys if key in concerned and private.is_automated(item, key)
+    ]
+    sensors += [_route(site, automated)] if automated else []
     partitions = {
         key.to_user_string(): item.specs_by_key[key].partitions_def
         for item in assets
@@ -93,6 +101,24 @@ def _heal(site: Site, keys: Sequence[dg.AssetKey]) -> dg.SensorDefinition:
     return contracts_heal
 
 
+def _route(site: Site, keys: Sequence[dg.AssetKey]) -> dg.SensorDefinition:
+    @dg.sensor(
+        name=ROUTE,
+        description="Starts consumers with an automation condition on fallback data where their feed was refused, while automation is on.",
+        asset_selection=dg.AssetSelection.assets(*keys),
+        minimum_interval_seconds=30,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+    )
+    def contracts_route(context: dg.SensorEvaluationContext) -> Any:
+        if not private.is_automation_on(context):
+            return dg.SkipReason("no sensor that evaluates automation conditions is on")
+        due = route_requests(site, context, keys)
+        requests = list(islice(_not_asked_yet(context.instance, due), PER_TICK))
+        return requests or dg.SkipReason("no refused batch keeps a consumer from going on with fallback data")
+
+    return contracts_route
+
+
 def _not_asked_yet(instance: dg.DagsterInstance, due: Iterable[dg.RunRequest]) -> Iterator[dg.RunRequest]:
     """Dagster drops a run key that has a run; here too, or runs that fail or wait would take the places of a tick for ever."""
     left = iter(due)
@@ -113,8 +139,11 @@ def heal_requests(site: Site, instance: dg.DagsterInstance, assets: Sequence[str
             partition_key=batch.partition.key,
             tags={RELEASE: batch.id},
         )
+    running = Running(instance)  # such as those that `eager()` has asked for
     for healing in recovery.due_healings(gate, assets):
         output = healing.output
+        if running.makes(dg.AssetKey.from_user_string(output.asset), output.partition.key):
+            continue
         if all(site.terms[source].policy.heal for source in site.governed_ancestors(output.asset)):
             yield dg.RunRequest(
                 run_key=healing.run_key,

@@ -1,6 +1,6 @@
-"""Every kind of asset, run in this process: good batches are published, bad ones refused, and consumers are given what they accept.
+"""Every kind of asset, run in this process: good batches are published, bad ones refused.
 
-The consumers in every form: tests/plugin/test_gate_forms.py. The other ways to run them: tools/coverage.py.
+What consumers in every form are given: tests/plugin/test_gate_forms.py. Both, run in every other way: tools/coverage.py.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.coverage import launches
-from tests.coverage.location import ROWS_OF_READERS
+from tests.coverage.location import FEEDS
 from tests.coverage.matrix import ROWS, Ground, Turn, play
 
 
@@ -22,7 +22,7 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
 
 @pytest.fixture(scope="module")
 def seen(ground: Ground) -> dict[str, str]:
-    return play(ground, launches.job, Turn(0), wanted=lambda asset: not asset.startswith("full_") and asset not in ROWS_OF_READERS)
+    return play(ground, launches.job, Turn(0), wanted=FEEDS.__contains__)
 
 
 @pytest.mark.parametrize("row", ROWS)

@@ -1,0 +1,106 @@
+"""The sensor contracts_route: after a refused batch nothing is materialized, so `eager()` and `on_cron()` start nobody. It starts those
+that go on with fallback data.
+
+A consumer with an automation condition that reads a refused batch directly, and whose route to it is not halted, is asked for once per
+(consumer, partition, refused batch). What reads that consumer is started by its own condition then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import dagster as dg
+
+from dagster_contracts.core.ledger import Batch, Output, Route, RouteKind, Status, StepKey
+from dagster_contracts.gate import Gate
+from dagster_contracts.plugin import private
+from dagster_contracts.plugin.partitions import partition_of
+from dagster_contracts.plugin.running import Running
+from dagster_contracts.plugin.site import Site
+
+ROUTE = "contracts_route"
+WAITING = 1000  # refused batches that are looked at, newest first
+NOBODY = StepKey("", "")  # no step: what would be decided, not what was
+
+
+def route_requests(site: Site, context: dg.SensorEvaluationContext, consumers: Sequence[dg.AssetKey]) -> Iterator[dg.RunRequest]:
+    """The runs of consumers that are to go on with fallback data, each asked for under its own run key.
+
+    One question to the store where nothing waits; else some for each consumer of what waits.
+    """
+    gate = site.gate(context.instance)
+    waiting = _waiting(gate)
+    if not waiting:
+        return
+    graph, running = private.asset_graph(context), Running(context.instance)
+    for consumer in consumers:
+        for upstream in sorted(graph.get(consumer).parent_keys - {consumer}):
+            for batch in waiting.get(upstream.to_user_string(), ()):
+                for key in private.partitions_below(graph, context.instance, upstream, consumer, batch.partition.key):
+                    if not running.makes(consumer, key) and _goes_on(site, gate, context, graph, consumer, key):
+                        yield _request(consumer, key, batch)
+
+
+def _request(consumer: dg.AssetKey, key: str | None, batch: Batch) -> dg.RunRequest:
+    return dg.RunRequest(
+        run_key=f"route:{consumer.to_user_string()}:{key}:{batch.id}",
+        asset_selection=[consumer],
+        partition_key=key,
+        tags={"contracts/route": batch.id},
+    )
+
+
+def _waiting(gate: Gate) -> dict[str, list[Batch]]:
+    """By asset, the newest refused batch of each partition, of those that were new when they came: nobody is started for a backfill."""
+    newest: dict[tuple[str, str | None], Batch] = {}
+    for batch in gate.store.batches(statuses=(Status.QUARANTINED, Status.HELD), limit=WAITING):
+        if batch.head:
+            newest.setdefault((batch.asset, batch.partition.key), batch)
+    found: dict[str, list[Batch]] = {}
+    for (asset, _), batch in newest.items():
+        found.setdefault(asset, []).append(batch)
+    return found
+
+
+def _goes_on(site: Site, gate: Gate, context: Any, graph: Any, consumer: dg.AssetKey, key: str | None) -> bool:
+    """Whether the consumer has all it reads, some of it from fallback, and has not been made of that already."""
+    name = consumer.to_user_string()
+    made = gate.store.output(name, key)
+    falls_back = False
+    for upstream in sorted(graph.get(consumer).parent_keys - {consumer}):
+        routes = [
+            _route(site, gate, consumer, upstream, graph, each)
+            for each in private.partitions_above(graph, context.instance, upstream, consumer, key)
+        ]
+        if any(route.kind is RouteKind.HALTED for route in routes):
+            return False
+        if any(_is_missing(context.instance, graph, upstream, route) for route in routes):
+            return False
+        falls_back = falls_back or any(route.kind in _FALLBACKS and not _is_made_of(made, route) for route in routes)
+    return falls_back
+
+
+_FALLBACKS = (RouteKind.LAST_GOOD, RouteKind.LOW_CONFIDENCE)
+
+
+def _route(site: Site, gate: Gate, consumer: dg.AssetKey, upstream: dg.AssetKey, graph: Any, key: str | None) -> Route:
+    name, reader = upstream.to_user_string(), consumer.to_user_string()
+    place = partition_of(key, graph.get(upstream).partitions_def)
+    accepts = site.accepts([reader], name)
+    return gate.considered(NOBODY, reader, name, place, accepts=accepts, terms=site.terms.get(name)).route
+
+
+def _is_missing(instance: dg.DagsterInstance, graph: Any, upstream: dg.AssetKey, route: Route) -> bool:
+    """Whether what is read of an upstream was never made. What Dagster does not make is taken to be there."""
+    if route.kind in _FALLBACKS or not graph.get(upstream).is_materializable:
+        return False
+    if route.requested.key is None:
+        return instance.get_latest_materialization_event(upstream) is None
+    return route.requested.key not in instance.get_materialized_partitions(upstream)
+
+
+def _is_made_of(made: Output | None, route: Route) -> bool:
+    """Whether an output was made from the very batch that it would be given now."""
+    inputs = () if made is None else made.inputs
+    return any(each.upstream == route.upstream and each.requested == route.requested and each.batch_id == route.batch_id for each in inputs)

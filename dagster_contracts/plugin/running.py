@@ -1,0 +1,28 @@
+"""Which assets are being made, or are queued to be: what is asked for by somebody else is not asked for again."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+PARTITION = "dagster/partition"  # Dagster's tag
+LOOKED_AT = 500  # runs that are not over
+NOT_OVER = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+]
+
+
+class Running:
+    """The runs of an instance that are not over, asked for once."""
+
+    def __init__(self, instance: dg.DagsterInstance):
+        runs = instance.get_runs(dg.RunsFilter(statuses=NOT_OVER), limit=LOOKED_AT)
+        # A run without a selection makes all of its job, which is not known here: it may make any asset.
+        self._known = {(asset, run.tags.get(PARTITION)) for run in runs for asset in run.asset_selection or ()}
+        self._any = {run.tags.get(PARTITION) for run in runs if run.asset_selection is None and run.asset_check_selection is None}
+
+    def makes(self, asset: dg.AssetKey, partition: str | None) -> bool:
+        """Whether one of them makes, or may make, this partition of an asset (None: unpartitioned)."""
+        return partition in self._any or (asset, partition) in self._known
