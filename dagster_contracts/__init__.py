@@ -1,6 +1,7 @@
 """Data contracts for Dagster that act on what they find.
 
     with_contracts    govern the assets of a Definitions by contracts
+    ContractsComponent   the same in a project of `dg`, as YAML
     BreakerResource   where breakers are kept
     resolve           what a body that reads by itself is to read
     Registry          registered contracts, from Python
@@ -13,9 +14,11 @@ Everything else is reached through its room: `dagster_contracts.core`, `.gate`, 
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dagster_contracts.plugin.component import ContractsComponent
     from dagster_contracts.plugin.definitions import with_contracts
     from dagster_contracts.plugin.registry import RegistryResource
     from dagster_contracts.plugin.resolving import resolve
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "BreakerResource",
+    "ContractsComponent",
     "Registry",
     "RegistryResource",
     "S3ParquetIOManager",
@@ -35,36 +39,25 @@ __all__ = [
     "resolve",
     "with_contracts",
 ]
+_ROOMS = {
+    "BreakerResource": "plugin.resource",
+    "ContractsComponent": "plugin.component",
+    "Registry": "registry",
+    "RegistryResource": "plugin.registry",
+    "S3ParquetIOManager": "plugin.s3",
+    "make_slack_on_breaker_sensor": "plugin.slack",
+    "resolve": "plugin.resolving",
+    "with_contracts": "plugin.definitions",
+}
 
 
 def __getattr__(name: str) -> Any:
     """Dagster is imported on first use: the command line, and services without Dagster, do not need it."""
-    if name == "with_contracts":
-        from dagster_contracts.plugin.definitions import with_contracts
+    if name not in _ROOMS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)
 
-        return with_contracts
-    if name == "BreakerResource":
-        from dagster_contracts.plugin.resource import BreakerResource
 
-        return BreakerResource
-    if name == "Registry":
-        from dagster_contracts.registry import Registry
-
-        return Registry
-    if name == "RegistryResource":
-        from dagster_contracts.plugin.registry import RegistryResource
-
-        return RegistryResource
-    if name == "S3ParquetIOManager":
-        from dagster_contracts.plugin.s3 import S3ParquetIOManager
-
-        return S3ParquetIOManager
-    if name == "make_slack_on_breaker_sensor":
-        from dagster_contracts.plugin.slack import make_slack_on_breaker_sensor
-
-        return make_slack_on_breaker_sensor
-    if name == "resolve":
-        from dagster_contracts.plugin.resolving import resolve
-
-        return resolve
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+def __dir__() -> list[str]:
+    """`dg` lists what it finds here."""
+    return sorted({*globals(), *__all__})

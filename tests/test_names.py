@@ -9,9 +9,11 @@ import dagster_contracts
 
 
 def test_the_public_names() -> None:
-    names = ["BreakerResource", "Registry", "RegistryResource", "S3ParquetIOManager", "__version__"]
-    names += ["make_slack_on_breaker_sensor", "resolve", "with_contracts"]
-    assert sorted(dagster_contracts.__all__) == names
+    assert sorted(dagster_contracts.__all__) == [
+        *("BreakerResource", "ContractsComponent", "Registry", "RegistryResource", "S3ParquetIOManager", "__version__"),
+        *("make_slack_on_breaker_sensor", "resolve", "with_contracts"),
+    ]
+    assert set(dagster_contracts.__all__) <= set(dir(dagster_contracts)), "where `dg` looks for components"
     assert all(getattr(dagster_contracts, name) is not None for name in dagster_contracts.__all__)
 
 

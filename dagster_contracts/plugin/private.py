@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import importlib
 import inspect
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -29,6 +30,9 @@ from dagster._core.launcher import DefaultRunLauncher
 from dagster._core.scheduler.instigation import InstigatorStatus
 from dagster._core.storage.db_io_manager import DbIOManager
 from dagster._core.types.dagster_type import DagsterType
+from dagster.components.core.component_tree import ComponentTree
+from dagster.components.core.decl import ComponentRootDecl, DefsFolderDecl, build_component_decls_from_directory_items
+from dagster.components.core.defs_module import ComponentPath, ComponentRootLoc
 from dagster_shared.record import replace as replace_record
 
 from dagster_contracts.core.errors import ContractError
@@ -51,6 +55,28 @@ def require_known_dagster() -> None:
 
 def rebuilt_definitions(defs: dg.Definitions, **changes: object) -> dg.Definitions:
     return replace_record(defs, **changes)
+
+
+def definitions_beneath(context: dg.ComponentLoadContext) -> dg.Definitions:
+    """Everything that Dagster would have loaded from the folder of a component, had the component not stood there."""
+    module = importlib.import_module(context.defs_relative_module_name(context.path))
+    tree = _Beneath(defs_module=module, project_root=context.project_root)
+    return rebuilt_definitions(tree.build_defs(ComponentPath.from_path(tree.defs_module_path)), component_tree=None)
+
+
+class _Beneath(ComponentTree):
+    """The tree of a folder without its own `defs.yaml`."""
+
+    def find_root_decl(self) -> ComponentRootDecl:
+        context = self.decl_load_context.for_component_loc(ComponentPath.from_path(self.defs_module_path))
+        folder = DefsFolderDecl(
+            context=context,
+            loc=ComponentPath.from_path(self.defs_module_path),
+            children=build_component_decls_from_directory_items(context, None),
+            source_tree=None,
+            component_file_model=None,
+        )
+        return ComponentRootDecl(context=self.decl_load_context, loc=ComponentRootLoc(), decls=[folder])
 
 
 def inner_compute(op: dg.OpDefinition) -> Compute:
