@@ -15,7 +15,7 @@ from dagster_contracts.core import events
 from dagster_contracts.core.breaker import Breaker, OverrideKind, Step
 from dagster_contracts.core.contract import BreakerPolicy, Confidence
 from dagster_contracts.core.errors import UsageError, did_you_mean
-from dagster_contracts.core.events import EventType
+from dagster_contracts.core.events import Event, EventType, Report
 from dagster_contracts.core.ledger import FALLEN, Batch, Output, Partition, Release, Route, RouteKind, Status
 from dagster_contracts.core.route import is_left_out
 from dagster_contracts.core.snapshot import Change, Snapshot, may_be_released
@@ -150,6 +150,22 @@ def override(
 def reset(gate: Gate, key: str, *, actor: str, reason: str) -> Breaker:
     """No override, closed, empty window, first cooldown."""
     return _revise(gate, key, lambda b, now: machine.reset(b, actor=actor, reason=reason, now=now))
+
+
+def report(gate: Gate, key: str, told: Report) -> Event:
+    """Record what somebody says of data: sinks are told, and no breaker moves. Raises UsageError where nothing was judged for `key`."""
+    known_breaker(gate, key)
+    published = gate.store.batches(asset=machine.asset_of(key), partition=told.partition, statuses=(Status.PUBLISHED,), limit=1)
+    batch = next(iter(published), None)
+
+    def decide(snapshot: Snapshot) -> tuple[Change, Event]:
+        assert snapshot.breaker is not None
+        draft = events.of_report(told, snapshot.breaker, batch)
+        contract = batch.contract_id if batch is not None else None
+        change = change_of(Step(snapshot.breaker), snapshot.now, (draft,), contract_id=contract)
+        return change, change.events[0]
+
+    return gate.transact(key, machine.asset_of(key), Partition(), None, decide)
 
 
 def release(gate: Gate, batch: Batch, *, actor: str, reason: str) -> Batch:

@@ -8,9 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from dagster_contracts.core.errors import ContractError, UsageError, did_you_mean
+from dagster_contracts.core.events import Event, Report
 from dagster_contracts.core.registry import Entry, Published, Registered, Use
 from dagster_contracts.core.verdict import Verdict
 from dagster_contracts.core.versions import read_version
+from dagster_contracts.gate import Gate
 from dagster_contracts.ports import ContractRegistry
 from dagster_contracts.store.place import resolve_url
 from dagster_contracts.validating import validate
@@ -29,7 +31,8 @@ class Registry:
     def __init__(self, url: str | None = None):
         from dagster_contracts.store.registry import SqlRegistry
 
-        self.contracts: ContractRegistry = SqlRegistry(resolve_url(url, os.environ))
+        self._url = resolve_url(url, os.environ)
+        self.contracts: ContractRegistry = SqlRegistry(self._url)
 
     def publish(self, *paths: str | Path, author: str, consumers: Iterable[str] = (), accept_incompatible: str | None = None) -> Published:
         """Register the contracts of files and folders, all or none; what is registered already stays as it is.
@@ -99,6 +102,19 @@ class Registry:
         found = self.get(against)
         moment = as_of or datetime.now(UTC)
         return validate(found.contract, data, as_of=moment, object_name=object_name, environment=environment)
+
+    def report_violation(self, asset: str, *, reason: str, actor: str, rule: str | None = None, partition: str | None = None) -> Event:
+        """Tell all who are told of events that data breaks its contract: what was seen (`reason`), and where. It moves no breaker.
+
+        `asset` may be a breaker's key. Raises UsageError where nothing was judged for it, or a text is empty.
+        """
+        from dagster_contracts.engines.local import default_engine
+        from dagster_contracts.recovery import report
+        from dagster_contracts.store.sql import SqlStore
+
+        if not (actor.strip() and reason.strip()):
+            raise UsageError("actor and reason are for the record: an empty text says nothing")
+        return report(Gate(SqlStore(self._url), default_engine()), asset, Report(actor, reason, rule, partition))
 
 
 def split_name(name: str) -> tuple[str, str]:

@@ -16,7 +16,7 @@ from openlineage.client.facet_v2 import data_quality_assertions_dataset as openl
 from dagster_contracts import recovery, reviewing, watching
 from dagster_contracts.core.breaker import OverrideKind
 from dagster_contracts.core.contract import BreakerPolicy, Clause, Confidence, Severity
-from dagster_contracts.core.events import Draft, Event, EventType, number, of_batch, schema_of, type_of
+from dagster_contracts.core.events import Draft, Event, EventType, Report, number, of_batch, schema_of, type_of
 from dagster_contracts.core.verdict import Finding, Outcome, Verdict
 from dagster_contracts.judgement import Terms
 from tests.gate_world import BAD, GOOD, POLICY, UNREADABLE, World, daily, day
@@ -58,6 +58,7 @@ def everything() -> list[Event]:
         world.consume(consumer, 6, accepts)
     for word in (reviewing.approve, reviewing.reject):
         word(world.gate, "underwriting", daily(6).key, actor="ann", reason="looked at it")
+    recovery.report(world.gate, "feed", Report("marketing", "amounts are in cents", "amount.maximum", daily(5).key))
     world.probe(day(8), UNREADABLE)
     world.probe(day(9))
     world.deliver(8, GOOD, day(9, 1))

@@ -151,6 +151,22 @@ def add_consumer(
     print_text(f"known: {', '.join(names)}")
 
 
+@app.command("report-violation")
+def report_violation(
+    asset: Annotated[str, typer.Argument(metavar="ASSET", show_default=False)],
+    reason: Annotated[str, typer.Option("--reason", help="What was seen; it is told to all sinks.", show_default=False)],
+    rule: Annotated[str | None, typer.Option("--rule", metavar="RULE", help="Which rule is broken.", show_default=False)] = None,
+    partition: Annotated[str | None, typer.Option("--partition", metavar="P", help="Where it was seen.", show_default=False)] = None,
+    actor: ActorOption = None,
+    database_url: UrlOption = None,
+) -> None:
+    """Tell all sinks that data breaks its contract. It moves no breaker: see `breaker force-open`, `batch discard`."""
+    event = options.registry_at(database_url).report_violation(
+        asset, reason=options.stated(reason), actor=options.acting(actor), rule=rule, partition=partition
+    )
+    print_text(f"recorded {event.id}: {event.message}")
+
+
 # --- forms ---------------------------------------------------------------------------------------------------------
 
 

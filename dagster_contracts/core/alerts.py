@@ -96,6 +96,8 @@ def topic_of(event: Event) -> tuple[str, Topic, str | None] | None:
             if isinstance(above, list) and above:
                 return f"{event.key} in {above[0]}", Topic.DOWNSTREAM, str(above[0])
             return day, Topic.VIOLATIONS, None
+        case EventType.VIOLATION_REPORTED:
+            return day, Topic.VIOLATIONS, None
     return None
 
 
@@ -123,7 +125,11 @@ _COUNTED = {
     EventType.DELIVERY_MISSED: "deliveries missed",
     EventType.ROUTE_SERVED_FALLBACK: "reads of fallback data",
     EventType.OUTPUT_HEALED: "outputs made anew",
+    EventType.VIOLATION_REPORTED: "violations reported",
 }
+
+
+_LATEST = (EventType.CONTRACT_VIOLATED, EventType.DELIVERY_MISSED, EventType.BREAKER_CHANGED)
 
 
 def follow(alert: Alert, event: Event) -> Alert:
@@ -132,7 +138,7 @@ def follow(alert: Alert, event: Event) -> Alert:
     if event.type is EventType.ROUTE_SERVED_FALLBACK:
         return replace(alert, readers=_served(alert.readers, event))
     other = alert.batch_id is None or event.payload.get("batch") != alert.batch_id
-    if other and event.type in (EventType.CONTRACT_VIOLATED, EventType.DELIVERY_MISSED, EventType.BREAKER_CHANGED):
+    if (other and event.type in _LATEST) or event.type is EventType.VIOLATION_REPORTED:
         alert = replace(alert, latest=clipped(event.message, _LONGEST))
     if event.type not in _STATES:
         return alert

@@ -17,7 +17,7 @@ from itertools import chain
 
 from dagster_contracts.core.compat_kinds import KINDS, Change, Impact
 from dagster_contracts.core.compat_policy import policy_changes
-from dagster_contracts.core.compat_rules import Implied, implies
+from dagster_contracts.core.compat_rules import Implied, implies, kin
 from dagster_contracts.core.compile import compile_plan
 from dagster_contracts.core.contract import Contract, Property, QualityRule, SchemaObject, ServiceLevel, Severity
 from dagster_contracts.core.errors import UsageError
@@ -134,7 +134,29 @@ def _objects(old: Contract, new: Contract) -> Iterator[Change]:
     readers = _readers(old, new)
     for name in before:
         if name in after:
-            yield from _Pair(before[name], after[name], compile_plan(old, before[name]), compile_plan(new, after[name]), readers).changes()
+            plans = compile_plan(old, before[name]), compile_plan(new, after[name])
+            yield from _Pair(before[name], after[name], *plans, readers, *map(_refusing, plans)).changes()
+
+
+_Refusing = Mapping[tuple[object, ...], Sequence[Check]]
+
+
+def _refusing(plan: Plan) -> _Refusing:
+    """The checks that refuse a batch, by what another one must share with them to imply them."""
+    found: dict[tuple[object, ...], list[Check]] = {}
+    for rule in plan.rules:
+        if rule.severity.refuses:
+            found.setdefault(kin(rule.check), []).append(rule.check)
+    return found
+
+
+def _kept(rule: Rule | None, refusing: _Refusing, same: Rule | None) -> Implied:
+    """Whether what passes a plan with these refusing checks keeps `rule`; `same` is the rule of that plan that has its id."""
+    if rule is None or not rule.severity.refuses:
+        return Implied.YES
+    if any(implies(check, rule.check) is Implied.YES for check in refusing.get(kin(rule.check), ())):
+        return Implied.YES
+    return implies(same.check, rule.check) if same is not None and same.severity.refuses else Implied.NO
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +168,8 @@ class _Pair:
     old_plan: Plan
     new_plan: Plan
     readers: Mapping[str, tuple[str, ...]]  # of columns, as either version says
+    old_refusing: _Refusing
+    new_refusing: _Refusing
 
     def changes(self) -> Iterator[Change]:
         before, after = _columns(self.old), _columns(self.new)
@@ -210,8 +234,8 @@ class _Pair:
             if was != now or (old and new and old.check != new.check):
                 yield Change(KINDS["warning.changed"], place, was, now)
             return
-        kept = self._kept(old, self.new_plan, new)
-        accepted = self._kept(new, self.old_plan, old)
+        kept = _kept(old, self.new_refusing, new)
+        accepted = _kept(new, self.old_refusing, old)
         kind = _JUDGED[kept, accepted]
         if kind == "rule.rewritten" and old and new and old.severity != new.severity:
             kind = "severity.lowered" if _ORDER.index(new.severity) > _ORDER.index(old.severity) else "severity.raised"
@@ -220,15 +244,6 @@ class _Pair:
                 yield Change(KINDS["text.changed"], f"{place}.description", old.description, new.description)
             return
         yield Change(KINDS[kind], place, was, now)
-
-    def _kept(self, rule: Rule | None, plan: Plan, same: Rule | None) -> Implied:
-        """Whether what passes under `plan` keeps `rule`; `same` is the rule of `plan` that has its id."""
-        if rule is None or not rule.severity.refuses:
-            return Implied.YES
-        refusing = [other.check for other in plan.rules if other.severity.refuses]
-        if any(implies(check, rule.check) is Implied.YES for check in refusing):
-            return Implied.YES
-        return implies(same.check, rule.check) if same is not None and same.severity.refuses else Implied.NO
 
     def _unjudged(self, told: Sequence[str], deprecation: set[str]) -> Iterator[Change]:
         before, after = ({item.rule: item for item in plan.not_executed} for plan in (self.old_plan, self.new_plan))

@@ -70,6 +70,13 @@ def implies(new: Check, old: Check) -> Implied:
     return Implied.NO
 
 
+def kin(check: Check) -> tuple[object, ...]:
+    """Equal for all checks of which one may imply the other for sure."""
+    metric = getattr(check, "metric", None)
+    columns = frozenset() if metric is None or isinstance(metric, Duplicates) else frozenset(metric.columns)
+    return type(check), type(metric), columns
+
+
 def _sure(holds: bool) -> Implied:
     return Implied.YES if holds else Implied.NO
 

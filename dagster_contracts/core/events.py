@@ -53,6 +53,7 @@ class EventType(StrEnum):
     OUTPUT_HEALED = "output.healed"
     REVIEW_APPROVED = "review.approved"
     REVIEW_REJECTED = "review.rejected"
+    VIOLATION_REPORTED = "violation.reported"
 
 
 def type_of(kind: EventType) -> str:
@@ -331,6 +332,31 @@ def of_healing(output: Output, at: datetime) -> Draft:
         "seconds": (at - output.at).total_seconds(),
     }
     return Draft(EventType.OUTPUT_HEALED, f"{output.asset} [{output.partition}] was healed after {at - output.at}", payload)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Somebody says that data breaks its contract: what was seen, and as far as they know where and which rule."""
+
+    actor: str
+    reason: str
+    rule: str | None = None
+    partition: str | None = None
+
+
+def of_report(report: Report, breaker: Breaker, batch: Batch | None) -> Draft:
+    """`batch` is what is published where the violation was seen."""
+    payload: Payload = {
+        "rule": report.rule,
+        "partition": report.partition,
+        "batch": batch.id if batch is not None else None,
+        "actor": report.actor,
+        "reason": report.reason,
+        "state": str(breaker.state),
+    }
+    place = breaker.key + (f" [{report.partition}]" if report.partition is not None else "")
+    told = ": ".join(part for part in (report.rule, report.reason) if part)
+    return Draft(EventType.VIOLATION_REPORTED, f"{report.actor} reports a violation of {place}: {told}", payload)
 
 
 def of_review(kind: EventType, output: Output, *, actor: str, reason: str) -> Draft:

@@ -15,7 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from dagster_contracts.core.contract import Contract, Fallback
 from dagster_contracts.core.errors import StoreUnavailable
-from dagster_contracts.core.odcs import parse
+from dagster_contracts.core.odcs import reread
 from dagster_contracts.core.registry import (
     Admission,
     Entry,
@@ -269,7 +269,7 @@ def _registered(row: Sequence[Any]) -> Registered:
     *values, packed = row
     entry = Entry(*values)
     document = json.loads(zlib.decompress(packed))
-    contract = parse(document["text"], source=f"registry:{entry.name}")
+    contract = reread(document["text"], source=f"registry:{entry.name}")
     profiles: Mapping[str, str] = document["profiles"]
     objects = tuple(replace(obj, profiles=profiles) for obj in contract.objects) if profiles else contract.objects
     return Registered(entry, replace(contract, objects=objects, content_hash=entry.content_hash), document["text"], profiles)

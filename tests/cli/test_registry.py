@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from dagster_contracts.core.alerts import begun, follow, topic_of
+from dagster_contracts.store.sql import SqlStore
 from tests.cli.conftest import BAD, CONTRACT, GOOD, Ran
 from tests.cli.test_diff import git
 from tests.schemas import assert_described
@@ -154,3 +156,21 @@ def test_a_waiver_that_lasts_too_long_is_not_registered(run: Callable[..., Ran],
     ran = run("publish", contracts)
     assert (ran.code, listed(run)) == (2, [])
     assert "more than 90 days ahead" in ran.err
+
+
+def test_a_violation_is_reported_to_all_who_are_told(run: Callable[..., Ran], past: str) -> None:
+    arguments = ("registry", "report-violation", "vendor/feed", "--partition", "2026-01-01")
+    before = SqlStore(past).breakers()
+    ran = run(*arguments, "--rule", "risk_indicator.invalidValues", "--reason", "17 is no indicator", "--actor", "scores")
+    assert ran.code == 0
+    event = SqlStore(past).events()[-1]
+    assert ran.out == f"recorded {event.id}: {event.message}\n"
+    assert event.message == "scores reports a violation of vendor/feed [2026-01-01]: risk_indicator.invalidValues: 17 is no indicator"
+    assert event.payload["contract"] == {"id": "vendor-feed", "version": "1.2.0"}
+    assert event.payload["batch"] is not None
+    assert [(each.state, each.generation) for each in SqlStore(past).breakers()] == [(each.state, each.generation) for each in before]
+    told = topic_of(event)
+    assert told is not None
+    assert follow(begun(event, *told), event).counts == {"violations reported": 1}
+    for wrong in (("vendor/fed", "x"), ("vendor/feed", " ")):
+        assert run("registry", "report-violation", wrong[0], "--reason", wrong[1]).code == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from typing import Any
 
 import polars as pl
@@ -13,10 +14,12 @@ from hypothesis import strategies as st
 
 from dagster_contracts.core.compat import Mode, compare
 from dagster_contracts.core.compat_kinds import Impact
+from dagster_contracts.core.compat_rules import Implied, implies, kin
 from dagster_contracts.core.compile import compile_plan
 from dagster_contracts.core.contract import BreakerPolicy, Contract, Operator, Property, QualityRule, SchemaObject, Severity
 from dagster_contracts.core.errors import ContractError, UsageError
 from dagster_contracts.core.judge import judge
+from dagster_contracts.core.plan import Check
 from dagster_contracts.core.verdict import Outcome
 from dagster_contracts.engines.polars.engine import PolarsEngine
 
@@ -243,3 +246,23 @@ def test_one_rule_that_is_kept_is_kept_by_the_engine(pair: tuple[Property, Prope
 def _outcome(of_contract: Contract, frame: pl.DataFrame) -> Outcome:
     plan = compile_plan(of_contract, of_contract.objects[0])
     return judge(plan, PolarsEngine().measure(frame, plan.metrics), {}, as_of=NOW, head=True).outcome
+
+
+def test_a_check_that_implies_another_is_its_kin() -> None:
+    """What is looked at before two checks are compared leaves out nothing."""
+    types = ("integer", "number", "string", "timestamp")
+    options = ({"minimum": 1}, {"minimum": 2, "maximum": 9}, {"maximum": 5}, {"minLength": 1}, {"pattern": "a"}, {})
+    found: set[Check] = set()
+    for logical, asked in product(types, options):
+        inner = Property("inner", logical_type=logical, options=asked, required=True, unique=True)
+        column = Property("a", logical_type=logical, options=asked, required=True, unique=True, enum=("1", "2"), primary_key=True)
+        properties = (
+            column,
+            Property("b", primary_key=True, logical_type="string"),
+            Property("c", logical_type="object", properties=(inner,)),
+        )
+        obj = SchemaObject("o", properties=properties, closed=True)
+        found.update(rule.check for rule in compile_plan(Contract("c", "1.0.0", "v3.1.0", "active", (obj,)), obj).rules)
+    implied = [(new, old) for new in found for old in found if implies(new, old) is Implied.YES]
+    assert len([pair for pair in implied if pair[0] != pair[1]]) > 5
+    assert all(kin(new) == kin(old) for new, old in implied)
