@@ -3,6 +3,7 @@
     with_contracts    govern the assets of a Definitions by contracts
     ContractsComponent   the same in a project of `dg`, as YAML
     BreakerResource   where breakers are kept
+    mock              valid data from a contract
     resolve           what a body that reads by itself is to read
     Registry          registered contracts, from Python
     RegistryResource  the same for Dagster: contracts in force are asked of it
@@ -18,6 +19,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dagster_contracts.mocking import mock
     from dagster_contracts.plugin.component import ContractsComponent
     from dagster_contracts.plugin.definitions import with_contracts
     from dagster_contracts.plugin.registry import RegistryResource
@@ -36,6 +38,7 @@ __all__ = [
     "S3ParquetIOManager",
     "__version__",
     "make_slack_on_breaker_sensor",
+    "mock",
     "resolve",
     "with_contracts",
 ]
@@ -46,6 +49,7 @@ _ROOMS = {
     "RegistryResource": "plugin.registry",
     "S3ParquetIOManager": "plugin.s3",
     "make_slack_on_breaker_sensor": "plugin.slack",
+    "mock": "mocking",
     "resolve": "plugin.resolving",
     "with_contracts": "plugin.definitions",
 }

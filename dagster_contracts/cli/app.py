@@ -21,6 +21,7 @@ from dagster_contracts.cli import (
     database,
     diff,
     expectations,
+    mock,
     profiles,
     prune,
     registry,
@@ -37,7 +38,8 @@ UNKNOWN = 2  # never 1, which is what `test` says of bad data
 _EPILOG = """\b
 Exit codes:
   0  done; the contracts are right; the data passes (pass or warn)
-  1  lint found problems; the data fails the contract; diff: the version says too little
+  1  lint found problems; the data fails the contract; diff: the version says too little;
+     mock: rules cannot be promised
   2  bad usage, could not be measured or done, store out of reach"""
 
 
@@ -71,6 +73,7 @@ app.command("test")(contracts.judge_file)
 app.command("chaos")(chaos.chaos)
 app.command("profile")(profiles.profile)
 app.command("diff")(diff.diff)
+app.command("mock")(mock.mock)
 app.command("publish")(registry.publish)
 app.command("docs")(expectations.docs)
 app.command("status")(status.status)

@@ -4,7 +4,8 @@ DagsterContractsError
 ├── ContractError              the contract, or how it is attached, is wrong: fix the file
 │   ├── ContractSyntaxError    the file is not safe, readable YAML
 │   ├── ContractInvalid        readable, but breaks the standard or our rules; `.problems` has all of them
-│   └── IncompatibleChange     a new version would break a consumer
+│   ├── IncompatibleChange     a new version would break a consumer
+│   └── Unsatisfiable          no data was found that keeps all of its rules
 ├── MeasurementError           data could not be read or measured; never means that the data is bad
 ├── StoreError
 │   ├── StoreUnavailable       out of reach right now: try again
@@ -74,6 +75,10 @@ class ContractInvalid(ContractError):
 
 class IncompatibleChange(ContractError):
     """A new contract version would break a consumer."""
+
+
+class Unsatisfiable(ContractError):
+    """No data was found that keeps all rules of a contract: some contradict each other, or data cannot be made for them."""
 
 
 class MeasurementError(DagsterContractsError):

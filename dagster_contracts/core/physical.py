@@ -163,3 +163,9 @@ def _split(text: str) -> Iterator[str]:
             yield text[start:index].strip()
             start = index + 1
     yield text[start:].strip()
+
+
+def meanings(name: str) -> frozenset[str]:
+    """What a type may mean, in the words of this module ("int64", "timestamptz"); none where it is not known."""
+    found = _read(name)
+    return found.kinds if found else frozenset()

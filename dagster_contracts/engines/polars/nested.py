@@ -47,10 +47,18 @@ def any_at(values: Values, path: tuple[str, ...], breaks: Callable[[Values], pl.
 
 def _field(values: Values, name: str) -> Values:
     if isinstance(values.dtype, pl.Struct):
-        for field in values.dtype.fields:
+        for number, field in enumerate(values.dtype.fields):
             if field.name == name:
-                return Values(values.found.struct.field(name), instance(field.dtype))
+                return Values(_named(values.found, values.dtype, number), instance(field.dtype))
     raise NotThere(f'no object has a field "{name}"')
+
+
+def _named(found: pl.Expr, dtype: pl.Struct, number: int) -> pl.Expr:
+    """Polars reads names such as "*" and "^...$" as patterns: those are looked up by their place."""
+    name = dtype.fields[number].name
+    if name != "*" and not (name.startswith("^") and name.endswith("$")):
+        return found.struct.field(name)
+    return found.struct.rename_fields([f"{each}" for each in range(len(dtype.fields))]).struct.field(f"{number}")
 
 
 def _listed(values: Values, step: str) -> tuple[pl.Expr, pl.DataType] | None:
