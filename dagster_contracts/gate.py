@@ -61,7 +61,7 @@ from dagster_contracts.judgement import (
     unrecorded,
 )
 from dagster_contracts.measuring import Taken, take
-from dagster_contracts.ports import NO_OTHERS, MetricEngine, Related, Store
+from dagster_contracts.ports import NO_OTHERS, Asked, MetricEngine, Related, Store
 
 T = TypeVar("T")
 
@@ -413,10 +413,18 @@ class Gate:
 
     def preview(self, consumer: str, upstream: str, requested: Partition, *, breaker_key: str | None) -> Route:
         """What a consumer that accepts only full confidence would read now. Decides nothing, records nothing."""
-        own = breaker_key is not None and asset_of(breaker_key) == upstream
-        key = breaker_key if own and breaker_key is not None else upstream
-        grounds = self.store.grounds(key, asset=upstream, partition=requested)
-        return self._decide(grounds, consumer, upstream, requested, Confidence.FULL, None, key)
+        asked = _asked(upstream, requested, breaker_key)
+        grounds = self.store.grounds(asked.key, asset=upstream, partition=requested)
+        return self._decide(grounds, consumer, upstream, requested, Confidence.FULL, None, asked.key)
+
+    def previews(self, routes: Sequence[Route]) -> dict[Route, Route]:
+        """The same for what several consumers were given: each route, and what would come of it now. A constant number of questions."""
+        asked = {then: _asked(then.upstream, then.requested, then.breaker_key) for then in routes}
+        different = list(dict.fromkeys(asked.values()))
+        grounds = dict(zip(different, self.store.grounds_of(different), strict=True))
+        return {
+            then: self._decide(grounds[each], "", each.asset, each.partition, Confidence.FULL, None, each.key) for then, each in asked.items()
+        }
 
     # --- probe -----------------------------------------------------------------------------------------------------
 
@@ -589,6 +597,12 @@ def _admitted(terms: Terms, delivery: Delivery, version: str, taken: Taken) -> J
 def _is_overtaken(terms: Terms, breaker: Breaker) -> bool:
     """Whether an open breaker knows a later version of the contract than we do."""
     return breaker.state is not State.CLOSED and machine.is_older(terms.version, breaker.contract_version)
+
+
+def _asked(upstream: str, requested: Partition, breaker_key: str | None) -> Asked:
+    """A breaker of another asset is where the trouble came from; it says nothing of this one."""
+    own = breaker_key is not None and asset_of(breaker_key) == upstream
+    return Asked(breaker_key if own and breaker_key is not None else upstream, upstream, requested)
 
 
 def _keys(inputs: Sequence[Route]) -> tuple[str, ...]:

@@ -104,6 +104,15 @@ class Tripped:
     retry_at: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One partition of an asset, and the key of the breaker that counts for it."""
+
+    key: str
+    asset: str
+    partition: Partition
+
+
 class BreakerStore(Protocol):
     """Breakers with their history, ledger and outbox. Raises StoreUnavailable, LostRace or SchemaOutOfDate; reading never writes."""
 
@@ -126,6 +135,10 @@ class BreakerStore(Protocol):
 
     def grounds(self, key: str, *, asset: str, partition: Partition, step: StepKey | None = None) -> Grounds:
         """All that a route to one partition of an upstream is decided by, in one view. Without a `step`, no decision is looked up."""
+        ...
+
+    def grounds_of(self, asked: Sequence[Asked]) -> Sequence[Grounds]:
+        """The grounds for each, by a constant number of questions, so that they are not of one moment; without last good data and verdicts."""
         ...
 
     def now(self) -> datetime: ...
@@ -229,6 +242,11 @@ class Ledger(Protocol):
 
     def outputs(self, *, statuses: Sequence[str] = (), asset: str | None = None, limit: int = 1000) -> Sequence[Output]:
         """Newest first."""
+        ...
+
+    def healable(self, assets: Sequence[str] | None = None, limit: int = 1000) -> Sequence[Output]:
+        """Degraded, halted and withdrawn outputs (of these assets), newest first, but for those with an input that cannot be fresh: an
+        upstream output that is one of them, a partition that is refused or has never come, live data under a breaker that is not closed."""
         ...
 
     def reviews(self, *, statuses: Sequence[str] = (), asset: str | None = None, limit: int = 1000) -> Sequence[Review]:

@@ -16,7 +16,7 @@ from dagster_contracts.core.breaker import Breaker, OverrideKind, Step
 from dagster_contracts.core.contract import BreakerPolicy, Confidence
 from dagster_contracts.core.errors import UsageError, did_you_mean
 from dagster_contracts.core.events import Event, EventType, Report
-from dagster_contracts.core.ledger import FALLEN, Batch, Output, Partition, Release, Route, RouteKind, Status
+from dagster_contracts.core.ledger import Batch, Output, Partition, Release, Route, RouteKind, Status
 from dagster_contracts.core.route import is_left_out
 from dagster_contracts.core.snapshot import Change, Snapshot, may_be_released
 from dagster_contracts.gate import Gate
@@ -114,15 +114,14 @@ def due_releases(gate: Gate, assets: Iterable[str] | None = None) -> list[DueRel
 def due_healings(gate: Gate, assets: Iterable[str] | None = None) -> list[DueHealing]:
     """Degraded, halted and withdrawn outputs of which every input would now be read fresh; oldest partition first.
 
-    An input that was served unjudged then may be unjudged still; one that was refused must have been published since.
+    Asks the store a constant number of questions. An input that was served unjudged then may be unjudged still; one that was refused must have been published since.
     """
-    wanted = None if assets is None else set(assets)
+    fallen = gate.store.healable(None if assets is None else sorted(set(assets)))
+    now = gate.previews([item for output in fallen for item in output.inputs])
     due: list[DueHealing] = []
-    for output in gate.store.outputs(statuses=FALLEN):
-        if wanted is not None and output.asset not in wanted:
-            continue
-        routes = [gate.preview(output.asset, item.upstream, item.requested, breaker_key=item.breaker_key) for item in output.inputs]
-        if all(_whole(then, now) for then, now in zip(output.inputs, routes, strict=True)):
+    for output in fallen:
+        routes = [now[item] for item in output.inputs]
+        if all(map(_whole, output.inputs, routes)):
             due.append(DueHealing(output, tuple(item.batch_id or "" for item in routes)))
     return sorted(due, key=lambda item: (item.output.partition.end or item.output.at, item.output.at))
 

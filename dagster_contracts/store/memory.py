@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set, Sized
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from threading import RLock
@@ -23,6 +23,7 @@ from dagster_contracts.core.ledger import (
     Review,
     ReviewStatus,
     Route,
+    RouteKind,
     Status,
     StepKey,
 )
@@ -34,7 +35,7 @@ from dagster_contracts.core.retention import Pruned, Retention
 from dagster_contracts.core.snapshot import Change, Grounds, Snapshot, Standing
 from dagster_contracts.core.verdict import ACCEPTED, Arrival
 from dagster_contracts.core.windows import Part
-from dagster_contracts.ports import NO_CHANGE, Clock, StoreClock, Tripped, Waiting
+from dagster_contracts.ports import NO_CHANGE, Asked, Clock, StoreClock, Tripped, Waiting
 from dagster_contracts.store import dispensable
 from dagster_contracts.store.succession import (
     ALIVE,
@@ -147,6 +148,9 @@ class MemoryStore:
     def _overwritten(self, batch: Batch) -> bool:
         publishing = self._place(batch.asset, batch.partition.key).publishing
         return publishing is not None and publishing.sequence > batch.sequence
+
+    def grounds_of(self, asked: Sequence[Asked]) -> Sequence[Grounds]:
+        return [self.grounds(each.key, asset=each.asset, partition=each.partition) for each in asked]
 
     def save(self, change: Change) -> None:
         with self._lock:
@@ -350,6 +354,27 @@ class MemoryStore:
 
         with self._lock:
             return _newest(self._outputs.values(), wanted, limit)
+
+    def healable(self, assets: Sequence[str] | None = None, limit: int = 1000) -> Sequence[Output]:
+        def fallen(output: Output) -> bool:
+            return output.status in FALLEN and (assets is None or output.asset in assets)
+
+        with self._lock:
+            lying = {(output.asset, output.partition.key) for output in self._outputs.values() if output.status in FALLEN}
+            found = [output for output in self._outputs.values() if fallen(output)]
+            return _newest(found, lambda output: all(self._may_be_fresh(item, lying) for item in output.inputs), limit)
+
+    def _may_be_fresh(self, item: Route, lying: Set[tuple[str, str | None]]) -> bool:
+        here = (item.upstream, item.requested.key)
+        own = item.breaker_key if item.breaker_key is not None and asset_of(item.breaker_key) == item.upstream else item.upstream
+        breaker = self._breakers.get(own)
+        if here in lying or breaker is None:
+            return here not in lying
+        statuses = [batch.status for batch in self._batches.values() if (batch.asset, batch.partition.key) == here]
+        published = Status.PUBLISHED in statuses
+        waits = not published and (item.kind is RouteKind.HALTED or bool(statuses))
+        is_open = breaker.state is not State.CLOSED and breaker.override is None
+        return not waits and not (is_open and (item.requested.key is None or not published))
 
     def reviews(self, *, statuses: Sequence[str] = (), asset: str | None = None, limit: int = 1000) -> Sequence[Review]:
         def wanted(review: Review) -> bool:

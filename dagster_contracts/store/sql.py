@@ -21,8 +21,8 @@ from dagster_contracts.core.retention import Pruned, Retention
 from dagster_contracts.core.snapshot import Change, Grounds, Snapshot, Standing
 from dagster_contracts.core.verdict import Arrival
 from dagster_contracts.core.windows import Part
-from dagster_contracts.ports import NO_CHANGE, Clock, StoreClock, Tripped, Waiting
-from dagster_contracts.store import due, outbox, parts, profiles, questions, reading, retention, succession, writing
+from dagster_contracts.ports import NO_CHANGE, Asked, Clock, StoreClock, Tripped, Waiting
+from dagster_contracts.store import due, healing, outbox, parts, profiles, questions, reading, retention, succession, writing
 from dagster_contracts.store.connect import parse
 from dagster_contracts.store.database import Database
 
@@ -72,6 +72,13 @@ class SqlStore:
     def grounds(self, key: str, *, asset: str, partition: Partition, step: StepKey | None = None) -> Grounds:
         look = reading.Look(key, asset, partition, step=step)
         return reading.grounds(self._database.read(reading.GROUNDS, look.values), look, self._clock.now())
+
+    def grounds_of(self, asked: Sequence[Asked]) -> Sequence[Grounds]:
+        if not asked:
+            return ()
+        at, breakers, places = self.now(), self.breakers(sorted({each.key for each in asked})), healing.asked_for(asked)
+        found = [self._database.read(statement, places) for statement in (healing.BATCHES, healing.OUTPUTS)]
+        return healing.grounds(asked, at, breakers, *found)
 
     def save(self, change: Change) -> None:
         reviewed = succession.REVIEWED if change.decided else None
@@ -182,6 +189,9 @@ class SqlStore:
     def outputs(self, *, statuses: Sequence[str] = (), asset: str | None = None, limit: int = 1000) -> Sequence[Output]:
         with self._database.reading() as connection:
             return reading.outputs(connection, statuses, asset, limit)
+
+    def healable(self, assets: Sequence[str] | None = None, limit: int = 1000) -> Sequence[Output]:
+        return healing.outputs(self._database.read(healing.HEALABLE, healing.values(assets, limit)))
 
     def reviews(self, *, statuses: Sequence[str] = (), asset: str | None = None, limit: int = 1000) -> Sequence[Review]:
         with self._database.reading() as connection:

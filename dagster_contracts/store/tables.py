@@ -176,6 +176,7 @@ decisions = Table(
     Index("contracts_decisions_of_consumer", "consumer", "decided_at"),
 )
 
+# `asked` is which places the inputs are of, for healing.py; NULL where an earlier version has written the row.
 outputs = Table(
     "contracts_outputs",
     metadata,
@@ -188,6 +189,7 @@ outputs = Table(
     Column("status", Key, nullable=False),
     Column("confidence", Key),
     Column("inputs", Document, nullable=False),
+    Column("asked", Document),
     Column("at", Instant, nullable=False),
     Column("ended_at", Instant),
     UniqueConstraint("id", name="contracts_outputs_id"),

@@ -33,7 +33,7 @@ from sqlalchemy.types import TypeEngine
 
 from dagster_contracts.core.ledger import FALLEN, Batch, Output, OutputStatus, Partition, Review, ReviewStatus, Route, Status, StepKey
 from dagster_contracts.core.snapshot import Change
-from dagster_contracts.store import parts, profiles, reading, tables
+from dagster_contracts.store import healing, parts, profiles, reading, tables
 from dagster_contracts.store.rows import dimensions, document, place, to_row
 from dagster_contracts.store.statement import Statement, Values, among, word
 from dagster_contracts.store.succession import ALIVE, CURRENT, DECIDABLE, REFUSED, replaced_by, replacement_note
@@ -97,7 +97,7 @@ def _batch(batch: Batch) -> Iterator[Write]:
 
 
 def _output(output: Output) -> Iterator[Write]:
-    row = to_row(tables.outputs, output, place=place(output.partition.key))
+    row = to_row(tables.outputs, output, place=place(output.partition.key), asked=healing.asked_by(output))
     yield Write(_OUTPUT, row)
     if output.status in CURRENT:
         yield Write(_UNREVIEWED, row)

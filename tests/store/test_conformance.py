@@ -21,6 +21,7 @@ from dagster_contracts.core.ledger import (
     Release,
     Review,
     ReviewStatus,
+    Route,
     RouteKind,
     Status,
     StepKey,
@@ -29,9 +30,9 @@ from dagster_contracts.core.metrics import ProfileOf
 from dagster_contracts.core.plan import GoodPartition, LastGood
 from dagster_contracts.core.profile import CategoryProfile, NumericProfile, Profile
 from dagster_contracts.core.references import GoodProfile, KeptProfile
-from dagster_contracts.core.snapshot import Change, Snapshot
+from dagster_contracts.core.snapshot import Change, Grounds, Snapshot
 from dagster_contracts.core.verdict import Arrival, Outcome
-from dagster_contracts.ports import FixedClock, Store, Tripped, Waiting
+from dagster_contracts.ports import Asked, FixedClock, Store, Tripped, Waiting
 from tests.store.values import DAY, T0, batch, breaker, day, numbered, output, review, route, transition
 
 STATIC = Partition("static", None, None, ())
@@ -812,3 +813,66 @@ def test_what_may_be_released_passed_under_a_closed_breaker_or_a_person_let_it_t
     save(store, stored("unstored", 22, breaker_key="c", staged=None, **held))
     assert ids(store.releasable()) == ["c held", "f held", "let"]
     assert ids(store.releasable(limit=1)) == ["c held"]
+
+
+def fallen(name: str, number: int | None, *inputs: Route, **fields: object) -> Output:
+    place = Partition() if number is None else day(number)
+    return output(name, **{"partition": place, "asset": name, "status": OutputStatus.HALTED, "inputs": inputs} | fields)  # type: ignore[arg-type]
+
+
+def asked_for(upstream: str, number: int | None, kind: RouteKind = RouteKind.HALTED, key: str | None = None) -> Route:
+    place = Partition() if number is None else day(number)
+    return Route(upstream, place, kind, None, breaker_key=key or upstream, reason="\x00 \ud800", findings=("[\x00]",))
+
+
+def test_outputs_are_healable_once_nothing_that_they_asked_for_is_refused(store: Store) -> None:
+    for name, state in (("feed", State.CLOSED), ("feed[vendor=a]", State.OPEN), ("open", State.OPEN)):
+        store.save(Change(breaker=breaker(name, state=state)))
+    forced = Override(OverrideKind.FORCE_CLOSED, "ana", "looked at", T0)
+    store.save(Change(breaker=breaker("forced", state=State.OPEN, override=forced)))
+    published = {"status": Status.PUBLISHED}
+    save(store, batch("good", day(1), **published), batch("bad", day(2), status=Status.QUARANTINED), batch("gone", day(3), status=Status.DISCARDED))
+    save(store, batch("live", asset="open", breaker_key="open", **published), batch("day", day(1), asset="open", breaker_key="open", **published))
+    save(store, batch("let", asset="forced", breaker_key="forced", **published))
+    unjudged = RouteKind.UNJUDGED
+    yes = (
+        fallen("published", 1, asked_for("feed", 1)),
+        fallen("all of them", 1, asked_for("feed", 1), asked_for("open", 1), asked_for("forced", None)),
+        fallen("never judged", 4, asked_for("feed", 4, unjudged)),
+        fallen("without a breaker", 4, asked_for("elsewhere", 4)),
+        fallen("of another's trouble", 4, asked_for("elsewhere", 4, key="open")),
+        fallen("withdrawn", 1, asked_for("feed", 1), status=OutputStatus.WITHDRAWN, confidence=Confidence.LOW),
+    )
+    no = (
+        fallen("quarantined", 2, asked_for("feed", 2)),
+        fallen("discarded", 3, asked_for("feed", 3)),
+        fallen("never came", 4, asked_for("feed", 4)),
+        fallen("one of them", 1, asked_for("feed", 1), asked_for("feed", 2)),
+        fallen("of a fallen one", 2, asked_for("quarantined", 2, RouteKind.LOW_CONFIDENCE, key="feed")),
+        fallen("live", None, asked_for("open", None)),
+        fallen("in an open scope", 9, asked_for("feed", 9, unjudged, key="feed[vendor=a]")),
+        fallen("fresh", 1, asked_for("feed", 1), status=OutputStatus.OK, confidence=Confidence.FULL),
+    )
+    store.save(Change(outputs=(*yes, *no)))
+    assert list(store.healable()) == list(reversed(yes))
+    assert list(store.healable(limit=2)) == [yes[5], yes[4]]
+    assert list(store.healable(["published", "live", "withdrawn"])) == [yes[5], yes[0]]
+    assert list(store.healable([])) == []
+
+
+def test_the_grounds_of_many_are_those_of_each(store: Store) -> None:
+    store.save(Change(breaker=breaker("feed", state=State.OPEN)))
+    save(store, batch("good", day(1), status=Status.PUBLISHED), batch("anew", day(1), status=Status.PUBLISHING))
+    save(store, batch("bad", day(2), status=Status.QUARANTINED), batch("gone", day(3), status=Status.DISCARDED))
+    store.save(Change(outputs=(output("first", partition=day(1), asset="feed"), output("later", OutputStatus.DEGRADED, day(1), asset="feed"))))
+    asked = [Asked(key, "feed", place) for key in ("feed", "none") for place in (day(1), day(2), day(3), day(4), Partition())]
+    asked.append(Asked("feed", "none", day(1)))
+
+    def bare(found: Grounds) -> Grounds:
+        refused = found.snapshot.refused
+        told = replace(refused, verdict=None) if refused is not None else None
+        return replace(found, snapshot=replace(found.snapshot, now=T0, refused=told, last_good=None))
+
+    singly = [bare(store.grounds(each.key, asset=each.asset, partition=each.partition)) for each in asked]
+    assert list(map(bare, store.grounds_of(asked))) == singly
+    assert list(store.grounds_of([])) == []

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from dagster_contracts import recovery
 from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.ledger import RouteKind, StepKey
 from dagster_contracts.gate import Gate
+from dagster_contracts.judgement import Delivery
 from dagster_contracts.store.sql import SqlStore
-from tests.gate_world import Counts, daily, terms
+from tests.gate_world import BAD, GOOD, Counts, daily, terms
 from tests.store.counting import counted
 from tests.store.racing import append
 from tests.store.values import day
@@ -49,3 +51,31 @@ def test_looking_ahead_reads_once(store: SqlStore) -> None:
     with counted(store) as asked:
         Gate(store, Counts()).preview("scores", "feed", daily(1), breaker_key="feed")
     assert asked.trips == 1
+
+
+# --- ticks of the sensors ------------------------------------------------------------------------------------------
+
+
+def refused(store: SqlStore, days: int) -> Gate:
+    """A gate whose feed was refused on so many days, each with a consumer that waits for it; and came again on all of them since."""
+    gate, of = Gate(store, Counts()), terms(asset=f"fed {days}")
+    for number in range(1, days + 1):
+        gate.judge(of, Delivery(daily(number), f"run {number}", f"run {number}"), BAD)
+        step = StepKey(f"run {number}", "scores")
+        route = gate.route(step, "scores", of.asset, daily(number), accepts=Confidence.FULL, terms=of)
+        assert route.kind is RouteKind.HALTED
+        gate.record_output(f"scores {days}", daily(number), f"run {number}", [route])
+    recovery.reset(gate, of.asset, actor="ana", reason="looked at")
+    for number in range(1, days + 1):
+        judged = gate.judge(of, Delivery(daily(number), f"again {number}", f"again {number}"), GOOD)
+        gate.published(judged.batch, None)
+    return gate
+
+
+def test_healing_asks_as_often_for_many_as_for_one(store: SqlStore) -> None:
+    one, many = refused(store, 1), refused(store, 4)
+    with counted(store) as first:
+        assert len(recovery.due_healings(one, ["scores 1"])) == 1
+    with counted(store) as asked:
+        assert len(recovery.due_healings(many, ["scores 4"])) == 4
+    assert asked.trips == first.trips == 5

@@ -48,11 +48,13 @@ def upgrade() -> None:
         sa.Column("author", KEY, nullable=False),
         sa.Column("registered_at", INSTANT, nullable=False),
     )
+    op.add_column("contracts_outputs", sa.Column("asked", sa.JSON(none_as_null=True)))
     _index(partly=True)
 
 
 def downgrade() -> None:
     _index(partly=False)
+    op.drop_column("contracts_outputs", "asked")
     op.drop_table("contracts_assets")
     op.drop_index("contracts_uses_of_consumer", "contracts_uses")
     op.drop_table("contracts_uses")

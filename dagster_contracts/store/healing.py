@@ -1,0 +1,147 @@
+"""What could be made anew: outputs of which no input is still refused, and what there is to decide by whether all are fresh.
+
+Both are asked for all outputs and all places at once, so that a tick of the sensor asks as often for ten thousand as for one. Which places
+an output asked for is kept beside its `inputs`: those quote data, and PostgreSQL cannot look into JSON with characters that it has no text
+for (NUL, lone surrogates).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import fields
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Boolean, Column, Dialect, Integer, bindparam, column, text
+from sqlalchemy.types import String
+
+from dagster_contracts.core.breaker import Breaker, asset_of
+from dagster_contracts.core.ledger import FALLEN, Batch, Output
+from dagster_contracts.core.snapshot import Grounds, Snapshot
+from dagster_contracts.ports import Asked
+from dagster_contracts.store import tables
+from dagster_contracts.store.rows import from_row, place
+from dagster_contracts.store.statement import Statement, Values
+from dagster_contracts.store.succession import ALIVE, CURRENT, place_of
+
+Rows = Sequence[Sequence[Any]]
+_OUTPUT = [each.name for each in fields(Output)]
+_BATCH = [each.name for each in fields(Batch) if each.name != "verdict"]
+
+
+def _words(statuses: Sequence[str]) -> str:
+    return ", ".join(f"'{status}'" for status in statuses)
+
+
+def _listed(dialect: Dialect, source: str, name: str) -> str:
+    """The elements of a JSON list, as rows of `name`."""
+    return f"json_each({source}) AS {name}" if dialect.name == "sqlite" else f"json_array_elements(CAST({source} AS JSON)) AS {name}(value)"
+
+
+def _field(dialect: Dialect, name: str, field: str) -> str:
+    """A text in an element of a list."""
+    return f"json_extract({name}.value, '$.{field}')" if dialect.name == "sqlite" else f"({name}.value ->> '{field}')"
+
+
+def _selected(sql: str, columns: Sequence[Column[Any]], **given: Any) -> Any:
+    binds = [bindparam(name, type_=kind, required=True) for name, kind in given.items()]
+    return text(sql).bindparams(*binds).columns(*columns)
+
+
+# --- which outputs -------------------------------------------------------------------------------------------------
+
+
+def asked_by(output: Output) -> str:
+    """What is kept of an output's inputs for `HEALABLE`. A breaker of another asset is where the trouble came from; it does not count."""
+    kept = []
+    for item in output.inputs:
+        own = item.breaker_key is not None and asset_of(item.breaker_key) == item.upstream
+        key = item.breaker_key if own else item.upstream
+        kept.append({"asset": item.upstream, "place": place(item.requested.key), "kind": item.kind, "key": key})
+    return json.dumps(kept)
+
+
+def _healable(dialect: Dialect) -> Any:
+    """What rules an input out: an upstream output that is fallen itself; a breaker whose batch of this place is refused, or has never come
+    where it was waited for; an open breaker over live data. Whether a breaker counts as open at present, and all else, is core's to say."""
+    asset, here, kind, key = (_field(dialect, "i", name) for name in ("asset", "place", "kind", "key"))
+    batch = f"SELECT 1 FROM contracts_batches AS c WHERE c.asset = {asset} AND c.place = {here}"
+    published = f"EXISTS ({batch} AND c.status = 'published')"
+    fallen = f"SELECT 1 FROM contracts_outputs AS u WHERE u.asset = {asset} AND u.place = {here} AND u.status IN ({_words(FALLEN)})"
+    refused = f"b.key IS NOT NULL AND NOT {published} AND ({kind} = 'halted' OR EXISTS ({batch}))"
+    is_open = f"b.state IN ('open', 'half_open') AND b.override IS NULL AND ({here} = '' OR NOT {published})"
+    ruled_out = (
+        f"SELECT 1 FROM {_listed(dialect, 'o.asked', 'i')} LEFT JOIN contracts_breakers AS b ON b.key = {key} "
+        f"WHERE EXISTS ({fallen}) OR ({refused}) OR ({is_open})"
+    )
+    wanted = f"o.asset IN (SELECT {_field(dialect, 'w', 'asset')} FROM {_listed(dialect, ':assets', 'w')})"
+    sql = (
+        f"SELECT {', '.join(f'o.{name}' for name in _OUTPUT)} FROM contracts_outputs AS o "  # noqa: S608 - words of ours alone
+        f"WHERE o.status IN ({_words(FALLEN)}) AND (:every OR {wanted}) AND NOT EXISTS ({ruled_out}) ORDER BY o.number DESC LIMIT :limit"
+    )
+    return _selected(sql, [tables.outputs.c[name] for name in _OUTPUT], assets=String(), every=Boolean(), limit=Integer())
+
+
+HEALABLE = Statement(_healable)
+
+
+def values(assets: Sequence[str] | None, limit: int) -> Values:
+    return {"assets": json.dumps([{"asset": asset} for asset in assets or ()]), "every": assets is None, "limit": limit}
+
+
+def outputs(rows: Rows) -> list[Output]:
+    return [from_row(Output, dict(zip(_OUTPUT, row, strict=True))) for row in rows]
+
+
+# --- their grounds -------------------------------------------------------------------------------------------------
+
+
+def _pairs(dialect: Dialect) -> tuple[str, str, str]:
+    return _listed(dialect, ":asked", "a"), _field(dialect, "a", "asset"), _field(dialect, "a", "place")
+
+
+def _alive(dialect: Dialect) -> Any:
+    """At least one row for each place that is asked for: whether anything was ever judged there, and what is alive."""
+    each, asset, here = _pairs(dialect)
+    judged = f"EXISTS (SELECT 1 FROM contracts_batches AS c WHERE c.asset = {asset} AND c.place = {here})"
+    named = ", ".join(f"b.{name}" for name in _BATCH)
+    joined = f"b.asset = {asset} AND b.place = {here} AND b.status IN ({_words(ALIVE)})"
+    sql = f"SELECT {asset}, {here}, {judged}, {named} FROM {each} LEFT JOIN contracts_batches AS b ON {joined}"  # noqa: S608 - words of ours
+    own = [column("asked_asset", tables.Key), column("asked_place", tables.Key), column("judged", Boolean())]
+    return _selected(sql, [*own, *(tables.batches.c[name] for name in _BATCH)], asked=String())
+
+
+def _current(dialect: Dialect) -> Any:
+    each, asset, here = _pairs(dialect)
+    named = ", ".join(f"o.{name}" for name in ("place", *_OUTPUT))
+    joined = f"o.asset = {asset} AND o.place = {here} AND o.status IN ({_words(CURRENT)})"
+    sql = f"SELECT {named} FROM {each} JOIN contracts_outputs AS o ON {joined} ORDER BY o.number"  # noqa: S608 - words of ours
+    return _selected(sql, [tables.outputs.c[name] for name in ("place", *_OUTPUT)], asked=String())
+
+
+BATCHES, OUTPUTS = Statement(_alive), Statement(_current)
+
+
+def asked_for(asked: Sequence[Asked]) -> Values:
+    """For `BATCHES` and `OUTPUTS`."""
+    places = dict.fromkeys((each.asset, place(each.partition.key)) for each in asked)
+    return {"asked": json.dumps([{"asset": asset, "place": here} for asset, here in places])}
+
+
+def grounds(asked: Sequence[Asked], at: datetime, breakers: Sequence[Breaker], batches: Rows, outputs: Rows) -> list[Grounds]:
+    """From the breakers of the keys, and the rows of `BATCHES` and `OUTPUTS`."""
+    of_key = {breaker.key: breaker for breaker in breakers}
+    made = {(row[2], row[0]): from_row(Output, dict(zip(_OUTPUT, row[1:], strict=True))) for row in outputs}  # the newest comes last
+    judged = {(row[0], row[1]): bool(row[2]) for row in batches}
+    alive: dict[tuple[str, str], list[Batch]] = {}
+    for row in batches:
+        if row[3] is not None:
+            alive.setdefault((row[0], row[1]), []).append(from_row(Batch, dict(zip(_BATCH, row[3:], strict=True)), verdict=None))
+    found = []
+    for each in asked:
+        here = (each.asset, place(each.partition.key))
+        live = place_of(alive.get(here, ()))
+        snapshot = Snapshot(at, of_key.get(each.key), None, live.published, live.publishing, live.refused, judged=judged[here])
+        found.append(Grounds(snapshot, made.get(here)))
+    return found
