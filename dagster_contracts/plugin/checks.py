@@ -132,7 +132,7 @@ def standing(store: Store, terms: Terms, known: Sequence[Breaker]) -> list[Break
     if scope == "asset":
         return [newest.get(terms.asset) or known[-1]]
     try:
-        stored = [breaker for breaker in store.breakers() if breaker.key.startswith(f"{terms.asset}[{scope}=")]
+        stored = [breaker for breaker in store.breakers(asset=terms.asset) if breaker.key.startswith(f"{terms.asset}[{scope}=")]
     except StoreUnavailable:  # the policy has admitted the batch all the same
         stored = []
     return list({**{breaker.key: breaker for breaker in stored}, **newest}.values())

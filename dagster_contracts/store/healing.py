@@ -13,7 +13,7 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Boolean, Column, Dialect, Integer, bindparam, column, text
+from sqlalchemy import Boolean, Column, Dialect, Integer, bindparam, text
 from sqlalchemy.types import String
 
 from dagster_contracts.core.breaker import Breaker, asset_of
@@ -77,7 +77,7 @@ def _healable(dialect: Dialect) -> Any:
     )
     wanted = f"o.asset IN (SELECT {_field(dialect, 'w', 'asset')} FROM {_listed(dialect, ':assets', 'w')})"
     sql = (
-        f"SELECT {', '.join(f'o.{name}' for name in _OUTPUT)} FROM contracts_outputs AS o "  # noqa: S608 - words of ours alone
+        f"SELECT {', '.join(f'o.{name}' for name in _OUTPUT)} FROM contracts_outputs AS o "
         f"WHERE o.status IN ({_words(FALLEN)}) AND (:every OR {wanted}) AND NOT EXISTS ({ruled_out}) ORDER BY o.number DESC LIMIT :limit"
     )
     return _selected(sql, [tables.outputs.c[name] for name in _OUTPUT], assets=String(), every=Boolean(), limit=Integer())
@@ -107,8 +107,8 @@ def _alive(dialect: Dialect) -> Any:
     judged = f"EXISTS (SELECT 1 FROM contracts_batches AS c WHERE c.asset = {asset} AND c.place = {here})"
     named = ", ".join(f"b.{name}" for name in _BATCH)
     joined = f"b.asset = {asset} AND b.place = {here} AND b.status IN ({_words(ALIVE)})"
-    sql = f"SELECT {asset}, {here}, {judged}, {named} FROM {each} LEFT JOIN contracts_batches AS b ON {joined}"  # noqa: S608 - words of ours
-    own = [column("asked_asset", tables.Key), column("asked_place", tables.Key), column("judged", Boolean())]
+    sql = f"SELECT {asset}, {here}, {judged}, {named} FROM {each} LEFT JOIN contracts_batches AS b ON {joined}"
+    own: list[Column[Any]] = [Column("asset", tables.Key), Column("place", tables.Key), Column("judged", Boolean())]
     return _selected(sql, [*own, *(tables.batches.c[name] for name in _BATCH)], asked=String())
 
 
@@ -116,7 +116,7 @@ def _current(dialect: Dialect) -> Any:
     each, asset, here = _pairs(dialect)
     named = ", ".join(f"o.{name}" for name in ("place", *_OUTPUT))
     joined = f"o.asset = {asset} AND o.place = {here} AND o.status IN ({_words(CURRENT)})"
-    sql = f"SELECT {named} FROM {each} JOIN contracts_outputs AS o ON {joined} ORDER BY o.number"  # noqa: S608 - words of ours
+    sql = f"SELECT {named} FROM {each} JOIN contracts_outputs AS o ON {joined} ORDER BY o.number"
     return _selected(sql, [tables.outputs.c[name] for name in ("place", *_OUTPUT)], asked=String())
 
 

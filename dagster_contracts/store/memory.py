@@ -213,9 +213,10 @@ class MemoryStore:
                 if review is not None and review.status is ReviewStatus.PENDING:
                     self._reviews[old.id] = replace(review, status=ReviewStatus.SUPERSEDED, decided_at=output.at)
 
-    def breakers(self, keys: Sequence[str] | None = None) -> Sequence[Breaker]:
+    def breakers(self, keys: Sequence[str] | None = None, *, asset: str | None = None) -> Sequence[Breaker]:
         with self._lock:
-            return [self._breakers[key] for key in sorted(self._breakers) if keys is None or key in keys]
+            named = [key for key in sorted(self._breakers) if keys is None or key in keys]
+            return [self._breakers[key] for key in named if asset in (None, asset_of(key))]
 
     def tripped(self) -> Sequence[Tripped]:
         with self._lock:

@@ -228,10 +228,13 @@ def _last_good_before() -> Select[Any]:
     )
 
 
-def breakers(connection: Connection, keys: Sequence[str] | None) -> list[Breaker]:
-    query = select(tables.breakers).order_by(tables.breakers.c.key)
+def breakers(connection: Connection, keys: Sequence[str] | None, asset: str | None = None) -> list[Breaker]:
+    key = tables.breakers.c.key
+    query = select(tables.breakers).order_by(key)
     if keys is not None:
-        query = query.where(tables.breakers.c.key.in_(keys))
+        query = query.where(key.in_(keys))
+    if asset is not None:  # "[" and the character after it bound the keys of scopes
+        query = query.where((key == asset) | (key > f"{asset}[") & (key < f"{asset}\\"))
     return [from_row(Breaker, row) for row in connection.execute(query).mappings()]
 
 

@@ -101,9 +101,9 @@ class SqlStore:
         with self._database.reading() as connection:
             return self._now(connection)
 
-    def breakers(self, keys: Sequence[str] | None = None) -> Sequence[Breaker]:
+    def breakers(self, keys: Sequence[str] | None = None, *, asset: str | None = None) -> Sequence[Breaker]:
         with self._database.reading() as connection:
-            return reading.breakers(connection, keys)
+            return reading.breakers(connection, keys, asset)
 
     def tripped(self) -> Sequence[Tripped]:
         return [Tripped(*row) for row in self._database.read(due.TRIPPED, {})]

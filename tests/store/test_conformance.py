@@ -782,6 +782,14 @@ def test_what_a_sink_has_said_is_kept_by_sink_and_incident(store: Store) -> None
 # --- what sensors ask ------------------------------------------------------------------------------------------------
 
 
+def test_breakers_of_an_asset_are_its_own_in_every_scope(store: Store) -> None:
+    for name in ("feed", "feed[vendor=a]", "feed[vendor=b]", "feed2", "feed/a", "fee", "a[vendor=feed]", "feed-", "Feed"):
+        store.save(Change(breaker=breaker(name)))
+    assert [found.key for found in store.breakers(asset="feed")] == ["feed", "feed[vendor=a]", "feed[vendor=b]"]
+    assert [found.key for found in store.breakers(["feed2", "feed"], asset="feed")] == ["feed"]
+    assert list(store.breakers(asset="none")) == []
+
+
 def test_breakers_that_are_not_closed_wait(store: Store) -> None:
     for name, state in (("c", State.CLOSED), ("o", State.OPEN), ("h", State.HALF_OPEN)):
         store.save(Change(breaker=breaker(name, state=state, retry_at=T0, contract_version="2.0.0")))
@@ -831,8 +839,17 @@ def test_outputs_are_healable_once_nothing_that_they_asked_for_is_refused(store:
     forced = Override(OverrideKind.FORCE_CLOSED, "ana", "looked at", T0)
     store.save(Change(breaker=breaker("forced", state=State.OPEN, override=forced)))
     published = {"status": Status.PUBLISHED}
-    save(store, batch("good", day(1), **published), batch("bad", day(2), status=Status.QUARANTINED), batch("gone", day(3), status=Status.DISCARDED))
-    save(store, batch("live", asset="open", breaker_key="open", **published), batch("day", day(1), asset="open", breaker_key="open", **published))
+    save(
+        store,
+        batch("good", day(1), **published),
+        batch("bad", day(2), status=Status.QUARANTINED),
+        batch("gone", day(3), status=Status.DISCARDED),
+    )
+    save(
+        store,
+        batch("live", asset="open", breaker_key="open", **published),
+        batch("day", day(1), asset="open", breaker_key="open", **published),
+    )
     save(store, batch("let", asset="forced", breaker_key="forced", **published))
     unjudged = RouteKind.UNJUDGED
     yes = (
@@ -864,7 +881,9 @@ def test_the_grounds_of_many_are_those_of_each(store: Store) -> None:
     store.save(Change(breaker=breaker("feed", state=State.OPEN)))
     save(store, batch("good", day(1), status=Status.PUBLISHED), batch("anew", day(1), status=Status.PUBLISHING))
     save(store, batch("bad", day(2), status=Status.QUARANTINED), batch("gone", day(3), status=Status.DISCARDED))
-    store.save(Change(outputs=(output("first", partition=day(1), asset="feed"), output("later", OutputStatus.DEGRADED, day(1), asset="feed"))))
+    store.save(
+        Change(outputs=(output("first", partition=day(1), asset="feed"), output("later", OutputStatus.DEGRADED, day(1), asset="feed")))
+    )
     asked = [Asked(key, "feed", place) for key in ("feed", "none") for place in (day(1), day(2), day(3), day(4), Partition())]
     asked.append(Asked("feed", "none", day(1)))
 
