@@ -33,10 +33,14 @@ class Watch:
         """Where the micro-batches end that were judged of what waits. What was judged before that had gone on, for it was committed."""
         source, store, offset = cutter.source, self.gate.store, cutter.waiting[0].offset()
         cutter.learn(store.places(self.asset, source.start(offset), source.end))
-        done = store.places(self.asset, source.start(0), source.start(offset), statuses=(Status.PUBLISHING,))
-        self.gate.confirm_names(self.asset, done)
+        self.gone_on(source, offset)
         self.seen.pop(source, None)
         cutter.known = True
+
+    def gone_on(self, source: Source, offset: int) -> None:
+        """What was judged of a partition up to an offset that was committed: its judge may have died before it could say so."""
+        done = self.gate.store.places(self.asset, source.start(0), source.start(offset), statuses=(Status.PUBLISHING,))
+        self.gate.confirm_names(self.asset, done)
 
     def watch(self, batches: Sequence[MicroBatch]) -> Callable[[Snapshot], None]:
         """For micro-batches that are judged together, of each partition in order: raises Recut where another consumer has judged there."""

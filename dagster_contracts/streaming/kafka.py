@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("dagster_contracts.streaming")
 _CONFIRMED_TOGETHER = 50
 _TOGETHER = 8  # most micro-batches whose verdicts are one transaction: where so much waits, one of each would be what it waits for
+_COMMITTED_SECONDS = 5
 _OURS = ("enable.auto.commit", "enable.auto.offset.store")
 
 
@@ -79,6 +80,7 @@ class KafkaStream:
         self._waiting = False
         self._unconfirmed: list[StreamVerdict] = []
         self._ledger = Watch(self.gate, asset)
+        self._silent: set[int] = set()  # partitions of which nothing has come, and the ledger knows what went on
         if partitions is None:
             self.consumer.subscribe([topics.source], on_revoke=self._lose, on_lost=self._lose)
         else:
@@ -112,6 +114,8 @@ class KafkaStream:
         finally:
             self._commit(done)
         self._confirm(everything=not done)
+        if not done:
+            self._confirm_silent()
 
     def close(self) -> None:
         """Leaves the group. What is not committed is delivered again."""
@@ -180,6 +184,7 @@ class KafkaStream:
         """Partitions go to another consumer, which is given everything that is not committed."""
         gone = {each.partition for each in partitions}
         self._rest = [message for message in self._rest if message.partition() not in gone]
+        self._silent -= gone
         for partition in gone:
             self._cutters.pop(partition, None)
 
@@ -299,6 +304,21 @@ class KafkaStream:
             logger.warning("the ledger is told later of %d micro-batches that went on: %s", len(self._unconfirmed), error)
             return
         self._unconfirmed.clear()
+
+    def _confirm_silent(self) -> None:
+        """Of partitions from which nothing comes: what was committed of them had gone on, whoever judged it. Asked once for each."""
+        from confluent_kafka import KafkaException
+
+        known = self._silent | self._cutters.keys()
+        if not (quiet := [each for each in self.consumer.assignment() if each.partition not in known]):
+            return
+        try:
+            for each in self.consumer.committed(quiet, timeout=_COMMITTED_SECONDS):
+                if each.offset > 0:
+                    self._ledger.gone_on(Source(self.topics.source, each.partition), each.offset)
+                self._silent.add(each.partition)
+        except (KafkaException, StoreUnavailable) as error:
+            logger.warning("what went on of partitions without news is told later: %s", error)
 
 
 # --- rows and messages ---------------------------------------------------------------------------------------------
