@@ -15,7 +15,7 @@ from dagster_contracts.chaos.history import Known, judged
 from dagster_contracts.chaos.shape import Reads
 from dagster_contracts.chaos.trials import Bench, tried
 from dagster_contracts.core.contract import BreakerPolicy
-from dagster_contracts.core.errors import UsageError
+from dagster_contracts.core.errors import UsageError, did_you_mean
 from dagster_contracts.core.plan import Plan
 from dagster_contracts.core.verdict import Outcome
 from dagster_contracts.ports import NO_OTHERS, MetricEngine, Related
@@ -161,6 +161,16 @@ def chosen(faults: Sequence[Fault], only: Sequence[str]) -> list[Fault]:
     if unknown := [name for name in only if name not in known]:
         raise UsageError(f'no fault or group is called "{unknown[0]}"; there are the groups {", ".join(Group)}, and each fault by name')
     return [fault for fault in faults if not only or fault.name in only or fault.group.value in only]
+
+
+def without(plan: Plan, rules: Sequence[str]) -> Plan:
+    """The plan without some rules, so that the others can be scored though these refuse clean data. Raises UsageError for one that it
+    does not have."""
+    known = [rule.id for rule in plan.rules]
+    for name in rules:
+        if name not in known:
+            raise UsageError(f'the contract executes no rule "{name}"{did_you_mean(name, known)} `lint` counts them, `test` lists them')
+    return replace(plan, rules=tuple(rule for rule in plan.rules if rule.id not in rules))
 
 
 # --- thresholds ----------------------------------------------------------------------------------------------------

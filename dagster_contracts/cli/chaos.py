@@ -58,6 +58,10 @@ def chaos(
         list[str] | None,
         typer.Option("--only", metavar="NAME", help="A group (schema, nulls, semantics, quality, distribution, cadence) or a fault alone."),
     ] = None,
+    left_out: Annotated[
+        list[str] | None,
+        typer.Option("--without", metavar="RULE", help="Leave out a rule, such as one that refuses clean data.", show_default=False),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed damages the same rows.")] = 0,
     thresholds: Annotated[bool, typer.Option("--thresholds/--no-thresholds", help="Look for the smallest dose that is noticed.")] = True,
     minimum: Annotated[
@@ -73,10 +77,11 @@ def chaos(
     Exit code 0: done. 1: the contract refuses the clean data, so that nothing can be scored; or the score is lower than --minimum-score.
     2: bad usage, or the data cannot be read.
     """
+    from dagster_contracts.chaos.run import without
     from dagster_contracts.chaos.score import score
 
     found = contract_at(contract, database_url, profiles=True)
-    plan = compile_plan(found, object_of(found, object_name), environment)
+    plan = without(compile_plan(found, object_of(found, object_name), environment), left_out or ())
     campaign = _campaign(plan, found.policy, data, _chosen(faults or [], only or []), seed, thresholds=thresholds)
     result = None if campaign.refusals else score(campaign)
     _PRINTED[form](campaign, result)

@@ -46,7 +46,7 @@ def _print_refusals(campaign: Campaign) -> None:
     rows = ((alarm.batch, each.rule, each.outcome, each.observed, each.expected) for alarm in campaign.refusals for each in alarm.findings)
     print_table(("batch", "rule", "outcome", "observed", "expected"), rows)
     print_text("")
-    print_text("Give batches that are known to be good, or correct these rules.")
+    print_text("Give batches that are known to be good, correct these rules, or leave them out with --without RULE.")
 
 
 def _print_alarms(campaign: Campaign) -> None:

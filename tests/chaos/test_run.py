@@ -23,14 +23,15 @@ from dagster_contracts.chaos.history import is_head, past_of
 from dagster_contracts.chaos.run import chosen, find_thresholds, prepare, run
 from dagster_contracts.chaos.score import score
 from dagster_contracts.chaos.shape import Reads
-from dagster_contracts.chaos.shortcut import Shortcut, delivered
+from dagster_contracts.chaos.shortcut import Shortcut, delivered, reads_all
 from dagster_contracts.chaos.trials import Bench, tried
 from dagster_contracts.core.compile import compile_plan
 from dagster_contracts.core.contract import BreakerPolicy, Clause, Severity, Window
 from dagster_contracts.core.errors import UsageError
 from dagster_contracts.core.judge import judge
 from dagster_contracts.core.ledger import Partition, RouteKind
-from dagster_contracts.core.plan import Plan
+from dagster_contracts.core.metrics import Query
+from dagster_contracts.core.plan import Plan, Rule, Within
 from dagster_contracts.core.verdict import Outcome
 from dagster_contracts.engines.local import default_engine
 from dagster_contracts.store.files import load_contracts
@@ -118,6 +119,41 @@ def test_only_what_changed_is_measured_again() -> None:
     of_score = sum("score" in metric.columns for metric in plan.metrics)
     assert counting.asked == [of_score]
     assert of_score < len(plan.metrics) / 4
+
+
+@pytest.mark.parametrize(
+    ("sql", "everything"),
+    [
+        ("SELECT COUNT(*) FROM feed WHERE amount + score <> 3", False),
+        ('select max(amount) from "feed"', False),
+        ("SELECT COUNT(*) FROM (SELECT DISTINCT * FROM feed)", True),
+        ("SELECT COUNT(*) FROM feed f WHERE hash(f) = 0", True),
+        ("SELECT COUNT(*) FROM feed WHERE hash(feed) = 0", True),
+        ("SELECT sum(hash(COLUMNS('a.*'))) FROM feed", True),
+        ("SELECT COUNT(*) FROM feed WHERE id NOT IN (SELECT id FROM other)", True),
+        ("FROM feed", True),
+    ],
+)
+def test_a_query_is_asked_again_unless_it_names_all_that_it_reads(sql: str, everything: bool) -> None:
+    assert reads_all(Query(sql, "feed")) is everything
+
+
+@pytest.mark.parametrize(("column", "again"), [("amount", 1), ("code", 0)])
+def test_a_query_is_asked_again_where_a_column_changed_that_it_names(column: str, again: int) -> None:
+    plan, policy = contract()
+    query = Query("SELECT COUNT(*) FROM feed WHERE amount < 0", "feed")
+    rule = Rule("feed.query", Clause.CUSTOM, Severity.ERROR, Within(query))
+    prepared = prepare(replace(plan, rules=(*plan.rules, rule)), policy, ENGINE, batches(2))[1]
+    asked: list[object] = []
+
+    class Noting(_Counting):
+        def measure(self, data, metrics, related=None):  # type: ignore[no-untyped-def]
+            asked.extend(metric for metric in metrics if isinstance(metric, Query))
+            return ENGINE.measure(data, metrics)
+
+    found = trial("sign_change", column, on=replace(prepared, engine=Noting()))
+    assert len(asked) == again
+    assert ("feed.query" in found.rules) is bool(again)
 
 
 # --- clean batches -------------------------------------------------------------------------------------------------

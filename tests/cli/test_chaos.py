@@ -68,6 +68,17 @@ def test_a_contract_that_refuses_clean_data_is_not_scored(run: Callable[..., Ran
     assert printed.json["cells"] == []
 
 
+def test_the_rules_that_refuse_clean_data_can_be_left_out(run: Callable[..., Ran], data: Path) -> None:
+    frame(9).with_columns(pl.lit(2).alias("score")).write_parquet(data / "2026-01-09.parquet")
+    asked = ("chaos", CONTRACT, "--data", data, "--only", "outliers_out_of_range", "--no-thresholds", "--format", "json")
+    done = run(*asked, "--without", "score.minimum", "--without", "sla.frequency")
+    assert done.code == 0
+    assert done.json["clean"]["alarms"] == []
+    unknown = run(*asked, "--without", "score.minimun")
+    assert unknown.code == 2
+    assert 'no rule "score.minimun", did you mean "score.minimum"?' in unknown.err
+
+
 def test_a_score_that_is_too_low_is_an_exit_code(run: Callable[..., Ran], data: Path) -> None:
     asked = ("chaos", CONTRACT, "--data", data, "--only", "null_rate", "--no-thresholds", "--format", "json")
     percent = run(*asked).json["score"]["total"]["percent"]
