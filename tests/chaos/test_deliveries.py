@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from dagster_contracts.chaos.deliveries import deliveries, partition_in
 from dagster_contracts.core.ledger import UNPARTITIONED
+from dagster_contracts.core.metrics import Newest
 from dagster_contracts.core.plan import Fresh
 from tests.chaos.feeds import frame
 from tests.chaos.test_run import ENGINE, contract
@@ -38,6 +39,14 @@ def test_clean_data_is_taken_to_arrive_when_it_is_fresh() -> None:
     first, second = deliveries(plan, ENGINE, [("a.csv", frame(0)), ("b.csv", frame(1))])
     assert first.arrived_at == frame(0)["at"].max()
     assert second.previous is first
+
+
+def test_of_several_times_the_newest_says_when() -> None:
+    plan, _ = contract()
+    (fresh,) = (rule for rule in plan.rules if isinstance(rule.check, Fresh))
+    also = replace(fresh, id="opened.latency", check=Fresh(Newest("opened"), timedelta(days=9)))
+    (found,) = deliveries(replace(plan, rules=(*plan.rules, also)), ENGINE, [("a.csv", frame(0))])
+    assert found.arrived_at == frame(0)["at"].max()
 
 
 def test_without_a_rule_of_freshness_the_name_says_when() -> None:
