@@ -21,6 +21,7 @@ from dagster_contracts.cli import (
     database,
     diff,
     expectations,
+    infer,
     mock,
     profiles,
     prune,
@@ -68,6 +69,8 @@ app = typer.Typer(
     rich_markup_mode=None,  # help and usage errors are plain text: they start faster, and pipes and logs read them whole
     pretty_exceptions_enable=False,
 )
+app.command("init")(infer.init)
+app.command("infer")(infer.infer)
 app.command("lint")(contracts.lint)
 app.command("test")(contracts.judge_file)
 app.command("chaos")(chaos.chaos)

@@ -123,19 +123,12 @@ def _campaign(plan: Plan, policy: BreakerPolicy, data: Sequence[str], faults: Se
 
 
 def _frames(places: Sequence[str]) -> Iterator[tuple[str, pl.DataFrame]]:
-    """Each file of the places as a table of its own, in the order of their names."""
-    from contextlib import ExitStack
+    from dagster_contracts.cli.tables import tables
 
-    from dagster_contracts.engines.files.places import files_of
-    from dagster_contracts.engines.files.tables import require_tabular, table
-
-    for file in files_of([place if place.startswith("s3://") else Path(place) for place in places]):
-        require_tabular(file.name, file.address)
-        with ExitStack() as stack:
-            frame = table([file], stack).collect()
+    for name, frame in tables(places):
         if not frame.height:
-            raise MeasurementError(f"{file.address}: has no row, so that there is nothing to damage; give clean batches")
-        yield file.name, frame
+            raise MeasurementError(f"{name}: has no row, so that there is nothing to damage; give clean batches")
+        yield name, frame
 
 
 @contextmanager

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
-from dagster_contracts.core.errors import StorageError
+from dagster_contracts.core.errors import StorageError, UsageError
 
 if TYPE_CHECKING:
+    import polars as pl
     import pyarrow as pa
 
 AS_WRITTEN = ""  # no annotation that names a library
@@ -43,6 +44,22 @@ def to_arrow(value: Any) -> pa.Table:
     if isinstance(value, pa.Table):
         return value
     raise StorageError(f"expected a frame of pandas, polars or pyarrow to write as Parquet, got {type(value).__name__}")
+
+
+def as_polars(value: Any) -> pl.DataFrame:
+    """Any of these frames in polars, without an index. Raises UsageError for a value that is none of them, or holds what no table can."""
+    import polars as pl
+    import pyarrow as pa
+
+    kind = kind_of(type(value))
+    try:
+        if kind == "pandas" and hasattr(value, "columns"):
+            return pl.from_pandas(value)
+        if kind in ("polars", "polars.LazyFrame", "pyarrow"):
+            return pl.DataFrame(to_arrow(value))
+    except (pa.ArrowException, pl.exceptions.PolarsError, StorageError) as error:
+        raise UsageError(f"what is stored cannot be read as a table: {error}") from error
+    raise UsageError(f"what is stored is no table, but {type(value).__name__}")
 
 
 def from_arrow(table: pa.Table, kind: str) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from dagster_contracts.core.ledger import IN_PLACE, UNPARTITIONED, Batch, Output
 from dagster_contracts.core.verdict import Outcome, Verdict
 from dagster_contracts.judgement import Delivery, Judgement, Terms
 from dagster_contracts.plugin import private
+from dagster_contracts.plugin.frames import as_polars
 from dagster_contracts.plugin.partitions import partition_of
 from dagster_contracts.plugin.routing import RELEASE, RoutingIOManager, staging_key
 from dagster_contracts.plugin.site import RESOURCE, Site
@@ -99,12 +100,13 @@ def _assets_def(defs: dg.Definitions, asset: str) -> dg.AssetsDefinition:
 def _storage(defs: dg.Definitions, instance: dg.DagsterInstance, asset: str) -> Iterator[Callable[[dg.AssetKey, str | None], Any]]:
     """A reader of an asset's storage: (key, partition) -> value, through the user's own IO manager."""
     key = dg.AssetKey.from_user_string(asset)
-    if (reader := site_of(defs).live_readers.get(asset)) is not None:
+    site = (defs.resources or {}).get(RESOURCE)
+    if isinstance(site, Site) and (reader := site.live_readers.get(asset)) is not None:
         yield lambda place, partition: reader(partition)
         return
     assets = _assets_def(defs, asset)
     name = assets.get_io_manager_key_for_asset_key(key)
-    resources = {**(defs.resources or {}), **assets.resource_defs}
+    resources = {"io_manager": private.DEFAULT_IO_MANAGER, **(defs.resources or {}), **assets.resource_defs}
     needed = {each: value for each, value in resources.items() if not isinstance(value, Site)}
     with dg.build_resources(needed, instance=instance) as built:
         manager = getattr(built, name)
@@ -115,6 +117,33 @@ def _storage(defs: dg.Definitions, instance: dg.DagsterInstance, asset: str) -> 
             return wrapped.load_input(private.storage_context(assets, key, place, partition, instance, config))
 
         yield read
+
+
+def ungoverned_assets(defs: dg.Definitions, wanted: Sequence[str]) -> list[str]:
+    """The assets that are made here and have no contract; `wanted` alone, where it names some. Raises UsageError for one that is none."""
+    site = (defs.resources or {}).get(RESOURCE)
+    governed = site.terms.keys() if isinstance(site, Site) else set()
+    made = {key.to_user_string() for item in private.iterate_assets(defs.assets or []) if item.is_executable for key in item.keys}
+    if unknown := next((key for key in wanted if key not in made), None):
+        raise UsageError(f'no asset "{unknown}" is made here{did_you_mean(unknown, sorted(made))} assets: {", ".join(sorted(made))}')
+    return [key for key in sorted(made) if key not in governed and (not wanted or key in wanted)]
+
+
+def stored_frames(defs: dg.Definitions, instance: dg.DagsterInstance, asset: str, last: int) -> Iterator[tuple[str, Any]]:
+    """The newest `last` stored partitions as polars frames, the oldest first: (partition key or "", frame).
+
+    Raises UsageError where nothing is stored, or what is stored is no table or cannot be read.
+    """
+    key = dg.AssetKey.from_user_string(asset)
+    if instance.get_latest_materialization_event(key) is None:
+        raise UsageError("it was never materialized on this instance")
+    with _storage(defs, instance, asset) as read:
+        for place in _stored_partitions(defs, instance, asset, None)[-last:]:
+            try:
+                value = read(key, place.key)
+            except Exception as error:  # whatever a user's IO manager raises
+                raise UsageError(f"[{place}] could not be read: {type(error).__name__}: {error}") from error
+            yield place.key or "", as_polars(value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,101 @@
+"""Data that is believed good -> a first contract: what it keeps to, as rules to be read and edited.
+
+The clauses are those that `propose` would learn (see `learning`, `bounds`), all of them instead of what was missed. Of fewer than LEAST
+batches nothing can be said of what varies from batch to batch: then rows are taken in parts, and only what holds of values is learned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+
+import polars as pl
+
+from dagster_contracts.chaos.batch import Batch
+from dagster_contracts.chaos.bounds import LEAST
+from dagster_contracts.chaos.clauses import Candidate, described
+from dagster_contracts.chaos.deliveries import deliveries
+from dagster_contracts.chaos.evidence import evidence_of
+from dagster_contracts.chaos.propose import learned, verified
+from dagster_contracts.chaos.remedy import Case
+from dagster_contracts.core.errors import UsageError
+from dagster_contracts.core.yaml_text import Layout, entry
+from dagster_contracts.ports import MetricEngine
+
+_PARTS = 8
+_OF_VALUES = frozenset({"listed", "closed", "type", "required", "unique", "allowed", "written", "minimum", "maximum", "earliest"})
+_OF_BATCHES = _OF_VALUES | {"nulls", "duplicates", "rows", "frequency", "mean", "spread"}  # no age: nobody knows when stored data came
+_SURE = frozenset({"listed", "type", "required", "unique"})  # what is worth saying of few rows, too
+_FEW = 100
+
+_HEAD = """\
+# Learned from {of}.
+# Each line is a proposal: delete what is chance, widen what is narrow, and say what the data means.
+"""
+_TAIL = """
+# What happens while this data is refused. Every key has a default; see the reference of contracts.
+# customProperties:
+# - property: circuitBreaker
+#   value:
+#     fallback: last_good        # last_good | low_confidence | halt: for consumers that say nothing themselves
+#     tripOn: [critical]         # a broken rule of this severity opens at once
+#     cooldown: PT30M            # before the first probe
+#     consumers: []              # - {asset: fraud_scores, fallback: halt}
+"""
+
+
+def infer(
+    name: str,
+    frames: Iterable[tuple[str, pl.DataFrame]],
+    engine: MetricEngine,
+    *,
+    asset: str | None = None,
+    told: Callable[[str], None] = lambda _: None,
+) -> str:
+    """The text of an ODCS contract with one schema object, `name`, that every batch keeps to: (name, rows), in their order.
+
+    Version 0.1.0, status draft. `asset` is written where its last part is not `name`. Names with a date in them ("2026-01-31.csv") are
+    taken as partitions of that day. Raises UsageError where there is no row to learn from.
+    """
+    document: dict[str, object] = {"apiVersion": "v3.2.0", "kind": "DataContract", "id": name, "version": "0.1.0", "status": "draft"}
+    obj: dict[str, object] = {"name": name}
+    if asset is not None and asset.rpartition("/")[2] != name:
+        obj["customProperties"] = [{"property": "dagsterAsset", "value": asset}]
+    document["schema"] = [obj]
+    text = "\n".join(entry(key, value, 0, Layout()) for key, value in document.items()) + "\n"
+    case = Case(text, name, (), engine)
+    batches = [batch for batch in deliveries(case.plan([]), engine, frames) if batch.rows]
+    if not batches:
+        raise UsageError(f"{name}: no row to learn a contract from")
+    told(f"{name}: {sum(batch.rows for batch in batches):,} rows in {len(batches):,} {'batch' if len(batches) == 1 else 'batches'}")
+    clauses = _clauses(replace(case, batches=batches))
+    written = replace(case, batches=batches).with_([described(clause, f"Learned: {clause.told}.") for clause in clauses])
+    return _HEAD.format(of=_of(batches)) + written + _TAIL
+
+
+def _clauses(case: Case) -> list[Candidate]:
+    if len(case.batches) >= LEAST:
+        of, families = case, _OF_BATCHES
+    else:
+        of = replace(case, batches=_parts(case.batches))
+        families = _OF_VALUES if sum(batch.rows for batch in case.batches) >= _FEW else _SURE
+    found = [clause for clause in learned(of, evidence_of(of.batches)) if clause.family in families]
+    listing = {clause.column for clause in found if clause.family == "allowed"}
+    return verified(case, [clause for clause in found if not (clause.family == "written" and clause.column in listing)])
+
+
+def _parts(batches: Sequence[Batch]) -> list[Batch]:
+    """At least LEAST of them, of rows in their order, where there are that many rows."""
+    found = []
+    for batch in batches:
+        size = max(1, -(-batch.rows // _PARTS))
+        found += [batch.holding(batch.frame[start : start + size]) for start in range(0, batch.rows, size)]
+    return found
+
+
+def _of(batches: Sequence[Batch]) -> str:
+    rows = f"{sum(batch.rows for batch in batches):,} rows"
+    names = [batch.name for batch in batches if batch.name]
+    if len(batches) == 1:
+        return f"{rows} of {names[0]}" if names else rows
+    return f"{rows} in {len(batches):,} batches" + (f", {names[0]} to {names[-1]}" if names else "")

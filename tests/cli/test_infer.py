@@ -1,0 +1,148 @@
+"""`infer` and `init`: what good data keeps to becomes a contract that it passes and that bad data does not."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from pathlib import Path
+
+import dagster as dg
+import numpy as np
+import polars as pl
+import pytest
+
+from dagster_contracts.chaos.infer import infer
+from dagster_contracts.core.errors import UsageError
+from dagster_contracts.core.odcs import parse
+from dagster_contracts.engines.local import default_engine
+from dagster_contracts.plugin.operations import stored_frames, ungoverned_assets
+from tests.cli.conftest import Ran
+from tests.plugin.lab import dagster_home
+
+
+def delivery(day: int) -> pl.DataFrame:
+    rng = np.random.default_rng(day)
+    rows = 300 + int(rng.integers(0, 40))
+    hours = rng.integers(0, 24, rows)
+    return pl.DataFrame(
+        {
+            "id": [f"P{day:02d}{number:05d}" for number in range(rows)],
+            "currency": rng.choice(["EUR", "USD", "GBP"], rows),
+            "amount": rng.gamma(2, 20, rows).round(2),
+            "note": [None if lot < 0.3 else f"note {lot:.6f}" for lot in rng.random(rows)],
+            "at": [dt.datetime(2026, 3, day, int(hour), tzinfo=dt.UTC) for hour in hours],
+        }
+    )
+
+
+def deliveries(folder: Path, days: int) -> Path:
+    folder.mkdir()
+    for day in range(1, days + 1):
+        delivery(day).write_parquet(folder / f"2026-03-{day:02d}.parquet")
+    return folder
+
+
+@pytest.mark.parametrize("days", [1, 8])
+def test_good_data_passes_what_was_learned_of_other_good_data_and_changed_data_does_not(
+    run: Callable[..., Ran], tmp_path: Path, days: int
+) -> None:
+    folder, contract = deliveries(tmp_path / "data", days), tmp_path / "payments.odcs.yaml"
+    ran = run("infer", str(folder), "--name", "payments", "--output", str(contract))
+    assert (ran.code, ran.out) == (0, "")
+    assert f"rows in {days} {'batch' if days == 1 else 'batches'}" in ran.err
+    assert run("lint", str(contract)).code == 0
+
+    def outcome(frame: pl.DataFrame) -> int:
+        frame.write_parquet(tmp_path / "next.parquet")
+        return run("test", str(contract), "--data", str(tmp_path / "next.parquet"), "--as-of", "2026-03-21T00:00Z").code
+
+    clean = delivery(20)
+    assert outcome(clean) == 0
+    changed = {
+        "a fifth value": clean.with_columns(pl.col("currency").replace("EUR", "CHF")),
+        "epoch milliseconds": clean.with_columns(pl.col("at").dt.epoch("ms")),
+        "ids in another form": clean.with_columns("X" + pl.col("id")),
+        "a row twice": pl.concat([clean, clean.head(1)]),
+        "a column less": clean.drop("amount"),
+        "a column more": clean.with_columns(new=1),
+        "no currency": clean.with_columns(currency=pl.lit(None, pl.String)),
+    }
+    if days > 1:
+        changed |= {"hardly any rows": clean.head(10), "no notes": clean.with_columns(note=pl.lit(None, pl.String))}
+    assert {name for name, frame in changed.items() if outcome(frame) != 1} == set()
+
+
+def test_of_few_rows_little_is_said() -> None:
+    contract = parse(infer("few", [("", delivery(1).head(4))], default_engine()))
+    assert {prop.name for prop in contract.objects[0].properties} <= {"id", "currency", "amount", "note", "at"}
+    assert not any(prop.quality for prop in contract.objects[0].properties)
+
+
+def test_the_asset_is_written_where_its_key_ends_otherwise() -> None:
+    frames = [("", delivery(1))]
+    assert "dagsterAsset" not in infer("feed", frames, default_engine(), asset="vendor/feed")
+    assert parse(infer("feed", frames, default_engine(), asset="vendor/payments")).objects[0].asset == "vendor/payments"
+
+
+def test_nothing_is_written_over_and_nothing_is_learned_of_nothing(run: Callable[..., Ran], tmp_path: Path) -> None:
+    folder = deliveries(tmp_path / "data", 1)
+    (tmp_path / "there.yaml").write_text("mine")
+    ran = run("infer", str(folder), "--name", "payments", "--output", str(tmp_path / "there.yaml"))
+    assert ran.code == 2
+    assert "is there already" in ran.err
+    assert (tmp_path / "there.yaml").read_text() == "mine"
+    with pytest.raises(UsageError, match="no row to learn"):
+        infer("empty", [("", delivery(1).clear())], default_engine())
+
+
+PROJECT = """
+import dagster as dg
+import pandas as pd
+from tests.cli.test_infer import delivery
+
+DAYS = dg.DailyPartitionsDefinition("2026-03-01", end_date="2026-03-08")
+
+
+@dg.asset(partitions_def=DAYS, key_prefix="vendor")
+def payments(context) -> pd.DataFrame:
+    return delivery(int(context.partition_key[-2:])).to_pandas()
+
+
+@dg.asset
+def revenue() -> float:
+    return 1.0
+
+
+@dg.asset
+def never() -> pd.DataFrame: ...
+
+
+defs = dg.Definitions(assets=[payments, revenue, never])
+"""
+
+
+def test_init_learns_of_what_is_stored(run: Callable[..., Ran], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "definitions.py").write_text(PROJECT)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+    space: dict[str, dg.Definitions] = {}
+    exec(PROJECT, space)
+    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    with dagster_home(tmp_path / "home") as instance:
+        for day in range(1, 7):
+            partition = f"2026-03-{day:02d}"
+            dg.materialize([space["payments"]], partition_key=partition, instance=instance, run_config=quiet)  # type: ignore[list-item]
+        dg.materialize([space["revenue"]], instance=instance, run_config=quiet)  # type: ignore[list-item]
+        assert [name for name, _ in stored_frames(space["defs"], instance, "vendor/payments", 2)] == ["2026-03-05", "2026-03-06"]
+    assert ungoverned_assets(space["defs"], []) == ["never", "revenue", "vendor/payments"]
+
+    ran = run("init")
+    assert ran.code == 0
+    assert ran.out.startswith("1 contract in contracts.")
+    assert "never: no contract: it was never materialized on this instance" in ran.err
+    assert "revenue: no contract: what is stored is no table, but float" in ran.err
+    found = parse((tmp_path / "contracts" / "payments.odcs.yaml").read_text())
+    assert "rows in 6 batches" in ran.err
+    assert [obj.name for obj in found.objects] == ["payments"]
+    assert "vendor/payments: contracts/payments.odcs.yaml is there already" in run("init").err
+    assert run("init", "--asset", "paymnets").code == 2
