@@ -156,18 +156,19 @@ class Bench:
             stream.step()
             return stream.sender.sent.forwarded - before
 
-        timed = self._timed(step)
+        timed = self._timed(step, stream.commit)
         stream.close()
         return timed
 
-    def _timed(self, step: Callable[[], int]) -> Timed:
-        """An event, without what the first poll brings, while clients connect and engines warm up."""
+    def _timed(self, step: Callable[[], int], end: Callable[[], None] = lambda: None) -> Timed:
+        """An event, without what the first poll brings, while clients connect and engines warm up. `end`: commits what is not yet."""
         begun = 0
         while begun < SIZE:
             begun += step()
         done, wall, cpu = begun, time.perf_counter(), time.process_time()
         while done < self.events:
             done += step()
+        end()
         return (time.perf_counter() - wall) / (done - begun), (time.process_time() - cpu) / (done - begun)
 
 

@@ -2,7 +2,8 @@
 
     consume -> cut -> decode -> judge (recorded) -> produce -> flush -> commit -> confirm
 
-Where more than one micro-batch waits already, their verdicts are one transaction, and they are flushed and committed together.
+Where more than one micro-batch waits already, their verdicts are one transaction, and they are flushed and committed together: once the
+next ones are judged, where still more waits, so that the broker is not waited for.
 
 At least once: what is killed anywhere in between is delivered again, under the same name (see cutting.py), so that it counts once. The
 order of a partition is kept: its messages go to one partition of the target, and none overtakes a micro-batch that is held.
@@ -11,7 +12,7 @@ order of a partition is kept: its messages go to one partition of the target, an
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -78,6 +79,7 @@ class KafkaStream:
         self._rest: list[Any] = []  # polled, and not with a cutter yet
         self._together = _TOGETHER
         self._waiting = False
+        self._sent: list[tuple[MicroBatch, StreamVerdict | None]] = []  # and not committed
         self._unconfirmed: list[StreamVerdict] = []
         self._ledger = Watch(self.gate, asset)
         self._silent: set[int] = set()  # partitions of which nothing has come, and the ledger knows what went on
@@ -101,41 +103,72 @@ class KafkaStream:
         return self.sender.sent
 
     def step(self) -> None:
-        """One poll, and everything that it completes: judged, sent, committed."""
+        """One poll, and everything that it completes: judged and sent. Committed too, but where more waits already: then that is judged
+        while the broker takes this, and the step that sends it commits this first."""
         held = self._waiting and not self._may_go_on()
-        self._poll()
+        more, judged = self._poll(), False
         if held:
             return
-        done: list[MicroBatch] = []
         try:
             while group := self._cut():
-                for batch in self._handled(group):
-                    done.append(batch)  # noqa: PERF402 - what is done before an error is committed
+                judged = True
+                self._handle(group)
+            more = more and not self._waiting
+        except BaseException:
+            more = False
+            raise
         finally:
-            self._commit(done)
-        self._confirm(everything=not done)
-        if not done:
+            if not more:
+                self.commit()
+        self._confirm(everything=not judged)
+        if not judged:
             self._confirm_silent()
+
+    def commit(self) -> None:
+        """Wait until the broker has taken everything that was sent, and commit it. Raises NotDelivered.
+
+        A commit that fails is no loss: its messages are delivered again.
+        """
+        from confluent_kafka import KafkaException, TopicPartition
+
+        if not self._sent:
+            return
+        self.sender.flush()
+        sent, self._sent = self._sent, []
+        ends = {batch.source: batch.next_offset for batch, _ in sent}
+        try:
+            offsets = [TopicPartition(source.topic, source.partition, offset) for source, offset in ends.items()]
+            self.consumer.commit(offsets=offsets, asynchronous=False)
+        except KafkaException as error:
+            logger.warning("offsets were not committed, their messages may come again: %s", error)
+        self._unconfirmed += [verdict for _, verdict in sent if verdict is not None]
 
     def close(self) -> None:
         """Leaves the group. What is not committed is delivered again."""
-        self._confirm(everything=True)
-        self.consumer.close()
+        try:
+            self.commit()
+            self._confirm(everything=True)
+        finally:
+            self.consumer.close()
         self.sender.flush()
 
     # --- reading ---------------------------------------------------------------------------------------------------
 
-    def _poll(self) -> None:
-        """One micro-batch of messages, or what has come of it in time; more where they are here already, in whole micro-batches."""
+    def _poll(self) -> bool:
+        """One micro-batch of messages, or what has come of it in time; more where they are here already, in whole micro-batches.
+
+        Returns whether still more wait.
+        """
         came = self.consumer.consume(self.size - len(self._rest), timeout=self.wait)
         self._rest += came
-        whole = len(self._rest)
+        whole, more = len(self._rest), self.size * (_TOGETHER - 1)
         if whole == self.size:
-            came = self.consumer.consume(self.size * (_TOGETHER - 1), timeout=0)
+            came = self.consumer.consume(more, timeout=0)
             self._rest += came
             whole = len(self._rest) // self.size * self.size
         self._collect(self._rest[:whole])
         self._rest = self._rest[whole:]
+        return len(came) == more
 
     def _collect(self, messages: Sequence[Any]) -> None:
         """To the cutters of their partitions."""
@@ -182,6 +215,7 @@ class KafkaStream:
 
     def _lose(self, consumer: Consumer, partitions: Sequence[Any]) -> None:
         """Partitions go to another consumer, which is given everything that is not committed."""
+        self.commit()
         gone = {each.partition for each in partitions}
         self._rest = [message for message in self._rest if message.partition() not in gone]
         self._silent -= gone
@@ -190,17 +224,19 @@ class KafkaStream:
 
     # --- micro-batches ---------------------------------------------------------------------------------------------
 
-    def _handled(self, group: Sequence[_Rows]) -> Iterator[MicroBatch]:
-        """Judge them, and send one after the other; gives those that are done with. The others wait, as they were or to be cut again."""
-        if not group[0].values:
-            self.sender.forward(group[0].batch.messages)  # tombstones alone: nothing to judge
-            yield group[0].batch
+    def _handle(self, group: Sequence[_Rows]) -> None:
+        """Judge them, and send one after the other. Those that are not done with wait, as they were or to be cut again."""
+        if not group[0].values:  # tombstones alone: nothing to judge
+            self.commit()
+            self.sender.forward(group[0].batch.messages)
+            self._sent.append((group[0].batch, None))
             return
         found = [decoded(rows.values, self._columns, self._decode) for rows in group]
         frames = [MicroFrame(rows.batch.name, each.frame, (self._decodable(each),)) for rows, each in zip(group, found, strict=True)]
         try:
             verdicts = self.gate.judge_new(frames, asset=self.asset, unless=self._ledger.watch([rows.batch for rows in group]))
         except Recut:
+            self.commit()  # what the ledger knows of it is looked at anew, and says that what lies before has gone on
             self._give_back(group)
             for rows in group:
                 rows.cutter.known = False
@@ -214,9 +250,9 @@ class KafkaStream:
         self._ledger.saw(verdicts[-1])
         self._together = _TOGETHER if verdicts[-1].action is Action.FORWARD else 1  # else each of them may be answered otherwise
         self.sender.sent.judged += len(verdicts)
+        self.commit()  # of what was sent before: the broker took it meanwhile
         for rows, verdict, each in zip(group, verdicts, found, strict=False):
-            if self._sent(rows, verdict, each):
-                yield rows.batch
+            self._send(rows, verdict, each)
 
     def _give_back(self, group: Sequence[_Rows]) -> None:
         for rows in reversed(group):
@@ -233,7 +269,7 @@ class KafkaStream:
         observed = f"{broken:,} of {total:,} messages cannot be decoded{example}"
         return Finding(UNDECODABLE, Clause.SCHEMA, None, Severity.CRITICAL, outcome, observed, "0 messages", broken)
 
-    def _sent(self, rows: _Rows, verdict: StreamVerdict, found: Decoded) -> bool:
+    def _send(self, rows: _Rows, verdict: StreamVerdict, found: Decoded) -> None:
         batch = rows.batch
         if verdict.action is Action.HALT:
             rows.cutter.give_back(batch)
@@ -242,13 +278,12 @@ class KafkaStream:
             logger.warning("%s is held: %s", batch.name, verdict.reason)
             rows.cutter.hold(batch)
             self._hold()
-            return False
+            return
         if verdict.action is Action.FORWARD:
             self.sender.forward_but(verdict, batch.messages, rows.aside(found, verdict))
-            self._unconfirmed.append(verdict)
-            return True
-        self.sender.set_aside(verdict, batch.messages, rows.undecodable(found))
-        return True
+        else:
+            self.sender.set_aside(verdict, batch.messages, rows.undecodable(found))
+        self._sent.append((batch, verdict))
 
     # --- holding ---------------------------------------------------------------------------------------------------
 
@@ -280,20 +315,6 @@ class KafkaStream:
         if assigned := self.consumer.assignment():
             self.consumer.resume(assigned)
         return True
-
-    def _commit(self, done: Sequence[MicroBatch]) -> None:
-        """After everything was taken by the broker. A commit that fails is no loss: its messages are delivered again."""
-        from confluent_kafka import KafkaException, TopicPartition
-
-        if not done:
-            return
-        self.sender.flush()
-        ends = {batch.source: batch.next_offset for batch in done}
-        try:
-            offsets = [TopicPartition(source.topic, source.partition, offset) for source, offset in ends.items()]
-            self.consumer.commit(offsets=offsets, asynchronous=False)
-        except KafkaException as error:
-            logger.warning("offsets were not committed, their messages may come again: %s", error)
 
     def _confirm(self, *, everything: bool) -> None:
         if len(self._unconfirmed) < (1 if everything else _CONFIRMED_TOGETHER):
@@ -336,8 +357,10 @@ class _Rows:
     @classmethod
     def of(cls, cutter: Cutter, batch: MicroBatch) -> _Rows:
         values = [message.value() for message in batch.messages]
+        if None not in values:
+            return cls(cutter, batch, range(len(values)), values)
         places = [place for place, value in enumerate(values) if value is not None]
-        return cls(cutter, batch, places, values if len(places) == len(values) else [values[place] for place in places])
+        return cls(cutter, batch, places, [values[place] for place in places])
 
     def undecodable(self, found: Decoded) -> set[int]:
         return {self.places[row] for row in found.broken}

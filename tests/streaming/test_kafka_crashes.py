@@ -26,20 +26,22 @@ def start(*given: object) -> multiprocessing.process.BaseProcess:
     return process
 
 
-QUICK = ("after the verdict", "half produced", "before the commit")
+# Where it dies, the how-manieth time, and how many messages a micro-batch has: 17, and one poll may bring all of them; 5, and it cannot.
+QUICK = [("after the verdict", 1, 17), ("after the verdict", 2, 5), ("half produced", 2, 17), ("before the commit", 2, 5)]
+ONCE = ("after the confirmation",)  # of all at the end
+LONG = [each for point in POINTS for size in (5, 17) if (each := (point, 1 if point in ONCE else 2, size)) not in QUICK]
 
 
-@pytest.mark.parametrize("point", [point if point in QUICK else pytest.param(point, marks=pytest.mark.soak) for point in POINTS])
-def test_nothing_is_lost_and_nothing_is_judged_twice(cluster: Cluster, tmp_path: Path, point: str):
+@pytest.mark.parametrize(("point", "nth", "size"), [*QUICK, *(pytest.param(*each, marks=pytest.mark.soak) for each in LONG)])
+def test_nothing_is_lost_and_nothing_is_judged_twice(cluster: Cluster, tmp_path: Path, point: str, nth: int, size: int):
     topics, url = cluster.topics(), f"sqlite:///{tmp_path}/c.db"
     for partition in (0, 1):
         events = [order(n, "XXX" if (partition, n) == (0, 41) else "EUR", partition=partition) for n in range(EVENTS)]
         cluster.send(topics.source, events, partition)
-    # What ends a backlog happens once where one poll has brought all of it.
-    killed = start(url, cluster.servers, topics, 17, point, 2 if point in ("before the verdict", "half produced") else 1)
+    killed = start(url, cluster.servers, topics, size, point, nth)
     killed.join(120)
     assert killed.exitcode == -signal.SIGKILL, point
-    if point == "after the verdict":  # one transaction held several of them, and nothing else has happened
+    if (point, nth) == ("after the verdict", 1):  # one transaction held several of them, and nothing else has happened
         waiting = SqlStore(url).batches(statuses=(Status.PUBLISHING,))
         assert (len(waiting) >= 2, cluster.read(topics.target)) == (True, [])
     # More has come since: what one poll brings now is cut elsewhere than it was, unless the ledger knows.

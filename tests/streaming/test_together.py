@@ -153,3 +153,41 @@ def test_another_consumer_that_has_judged_among_them_is_seen(cluster: Cluster):
     spans = sorted(str(row.partition).rpartition("/")[2] for row in lab.store.batches())
     assert [(int(span[:15]), int(span[16:])) for span in spans] == [(0, 1), (2, 2), (3, 5), (6, 7)]
     lab.stream.close()
+
+
+def test_where_more_waits_what_was_sent_is_committed_once_the_next_is_judged(cluster: Cluster):
+    lab = Lab(cluster, size=2)
+    cluster.send(lab.topics.source, [order(n) for n in range(6)])
+    polled, judge, seen = lab.stream._poll, lab.stream.gate.judge_new, []
+
+    def judged(given: Sequence[MicroFrame], **named: object) -> list[StreamVerdict]:
+        found = judge(given, **named)
+        seen.append((lab.stream.sender.sent.forwarded, cluster.committed(lab.topics.source, "g")))
+        return found
+
+    lab.stream._together = 1
+    lab.stream._poll = lambda: (polled(), True)[1]  # as though there were always more
+    lab.stream.gate.judge_new = judged
+    lab.until(forwarded=2)
+    lab.stream.step()
+    nothing = seen[0][1]
+    assert nothing < 0
+    assert seen == [(sent, sent - 2 if sent > 2 else nothing) for sent, _ in seen]
+    lab.stream.close()
+    assert (lab.stream.sender.sent.forwarded, cluster.committed(lab.topics.source, "g")) == (6, 6)
+
+
+def test_one_that_dies_with_sent_micro_batches_that_are_not_committed_loses_none(cluster: Cluster):
+    lab = Lab(cluster, size=2)
+    cluster.send(lab.topics.source, [order(n) for n in range(4)])
+    polled = lab.stream._poll
+    lab.stream._poll = lambda: (polled(), True)[1]
+    lab.until(forwarded=4)
+    assert (cluster.committed(lab.topics.source, "g") < 4, lab.store.batches(statuses=(Status.PUBLISHED,))) == (True, [])
+    lab.stream = lab.open(size=3)  # as after SIGKILL: the other one never says anything any more
+    lab.until(forwarded=4)
+    lab.stream.step()
+    assert {event["order_id"] for event in values(lab.good())} == {"o0", "o1", "o2", "o3"}
+    assert sorted(str(row.partition)[-31:] for row in lab.store.batches()) == [f"{0:015}-{1:015}", f"{2:015}-{3:015}"]
+    assert {row.status for row in lab.store.batches()} == {Status.PUBLISHED}
+    lab.stream.close()
