@@ -126,7 +126,8 @@ def _text(value: object) -> str:
 def _may_be_rounded(frame: pl.DataFrame) -> bool:
     import polars as pl
 
-    return any(column.dtype == pl.Float64 and bool((column.abs() >= _LONG).any()) for column in frame.get_columns())
+    bounds: list[Any] = [bound for each in frame.get_columns() if each.dtype == pl.Float64 for bound in (each.max(), each.min())]
+    return any(bound is not None and abs(bound) >= _LONG for bound in bounds)
 
 
 def _completed(frame: pl.DataFrame, columns: Collection[str]) -> pl.DataFrame:
