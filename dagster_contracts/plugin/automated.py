@@ -7,7 +7,7 @@ A consumer with an automation condition that reads a refused batch directly, and
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -24,8 +24,11 @@ WAITING = 1000  # refused batches that are looked at, newest first
 NOBODY = StepKey("", "")  # no step: what would be decided, not what was
 
 
-def route_requests(site: Site, context: dg.SensorEvaluationContext, consumers: Sequence[dg.AssetKey]) -> Iterator[dg.RunRequest]:
-    """The runs of consumers that are to go on with fallback data, each asked for under its own run key.
+def route_requests(
+    site: Site, context: dg.SensorEvaluationContext, consumers: Sequence[dg.AssetKey], with_it: Mapping[dg.AssetKey, Sequence[dg.AssetKey]]
+) -> Iterator[dg.RunRequest]:
+    """The runs of consumers that are to go on with fallback data, each asked for under its own run key. `with_it`: what Dagster makes only
+    together with a consumer.
 
     One question to the store where nothing waits; else some for each consumer of what waits.
     """
@@ -39,13 +42,13 @@ def route_requests(site: Site, context: dg.SensorEvaluationContext, consumers: S
             for batch in waiting.get(upstream.to_user_string(), ()):
                 for key in private.partitions_below(graph, context.instance, upstream, consumer, batch.partition.key):
                     if not running.makes(consumer, key) and _goes_on(site, gate, context, graph, consumer, key):
-                        yield _request(consumer, key, batch)
+                        yield _request(consumer, with_it.get(consumer, [consumer]), key, batch)
 
 
-def _request(consumer: dg.AssetKey, key: str | None, batch: Batch) -> dg.RunRequest:
+def _request(consumer: dg.AssetKey, made: Sequence[dg.AssetKey], key: str | None, batch: Batch) -> dg.RunRequest:
     return dg.RunRequest(
         run_key=f"route:{consumer.to_user_string()}:{key}:{batch.id}",
-        asset_selection=[consumer],
+        asset_selection=list(made),
         partition_key=key,
         tags={"contracts/route": batch.id},
     )

@@ -303,7 +303,8 @@ def heal(defs: dg.Definitions, instance: dg.DagsterInstance, asset: str | None, 
 
 
 def _healed(defs: dg.Definitions, instance: dg.DagsterInstance, gate: Any, output: Output) -> HealedRow:
-    job = private.job_of(defs, {dg.AssetKey.from_user_string(output.asset)})
+    key = dg.AssetKey.from_user_string(output.asset)
+    job = private.job_of(defs, {*private.made_together(defs.assets).get(key, [key])})
     tags = {"contracts/heal": output.id}
     ran = job.execute_in_process(instance=instance, partition_key=output.partition.key, tags=tags, raise_on_error=False)
     present = gate.store.output(output.asset, output.partition.key)

@@ -11,8 +11,9 @@ Run keys are made of ids and generations, so asking twice starts one run; every 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
+from types import MappingProxyType
 from typing import Any
 
 import dagster as dg
@@ -44,11 +45,12 @@ def all_sensors(site: Site, assets: Sequence[object], sinks: Sequence[EventSink 
     check_keys = [
         check for item in assets if isinstance(item, dg.AssetsDefinition) for check in item.check_keys if check.asset_key in governed
     ]
-    sensors = [_probe(site, check_keys), _heal(site, concerned), relay_sensor(site, sinks)]
+    with_it = private.made_together(assets)
+    sensors = [_probe(site, check_keys), _heal(site, concerned, with_it), relay_sensor(site, sinks)]
     automated = [
         key for item in private.iterate_assets(assets) for key in item.keys if key in concerned and private.is_automated(item, key)
     ]
-    sensors += [_route(site, automated)] if automated else []
+    sensors += [_route(site, automated, with_it)] if automated else []
     partitions = {
         key.to_user_string(): item.specs_by_key[key].partitions_def
         for item in assets
@@ -85,7 +87,7 @@ def _probe_request(probe: recovery.DueProbe, check_keys: Sequence[dg.AssetCheckK
     return dg.RunRequest(run_key=probe.run_key, asset_selection=[], asset_check_keys=wanted, tags=tags)
 
 
-def _heal(site: Site, keys: Sequence[dg.AssetKey]) -> dg.SensorDefinition:
+def _heal(site: Site, keys: Sequence[dg.AssetKey], with_it: Mapping[dg.AssetKey, Sequence[dg.AssetKey]]) -> dg.SensorDefinition:
     @dg.sensor(
         name=HEAL,
         description="Publishes held batches once their breaker is closed, then makes degraded and halted outputs anew.",
@@ -94,25 +96,25 @@ def _heal(site: Site, keys: Sequence[dg.AssetKey]) -> dg.SensorDefinition:
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
     def contracts_heal(context: dg.SensorEvaluationContext) -> Any:
-        due = heal_requests(site, context.instance, [key.to_user_string() for key in keys])
+        due = heal_requests(site, context.instance, [key.to_user_string() for key in keys], with_it)
         requests = list(islice(_not_asked_yet(context.instance, due), PER_TICK))
         return requests or dg.SkipReason("nothing is held that may be published, nothing is degraded that can be made anew")
 
     return contracts_heal
 
 
-def _route(site: Site, keys: Sequence[dg.AssetKey]) -> dg.SensorDefinition:
+def _route(site: Site, keys: Sequence[dg.AssetKey], with_it: Mapping[dg.AssetKey, Sequence[dg.AssetKey]]) -> dg.SensorDefinition:
     @dg.sensor(
         name=ROUTE,
         description="Starts consumers with an automation condition on fallback data where their feed was refused, while automation is on.",
-        asset_selection=dg.AssetSelection.assets(*keys),
+        asset_selection=dg.AssetSelection.assets(*keys, *(each for key in keys for each in with_it.get(key, ()))),
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
     def contracts_route(context: dg.SensorEvaluationContext) -> Any:
         if not private.is_automation_on(context):
             return dg.SkipReason("no sensor that evaluates automation conditions is on")
-        due = route_requests(site, context, keys)
+        due = route_requests(site, context, keys, with_it)
         requests = list(islice(_not_asked_yet(context.instance, due), PER_TICK))
         return requests or dg.SkipReason("no refused batch keeps a consumer from going on with fallback data")
 
@@ -128,8 +130,14 @@ def _not_asked_yet(instance: dg.DagsterInstance, due: Iterable[dg.RunRequest]) -
         yield from (request for request in chunk if request.run_key not in known)
 
 
-def heal_requests(site: Site, instance: dg.DagsterInstance, assets: Sequence[str]) -> Iterator[dg.RunRequest]:
-    """Releases first; then outputs whose inputs are all fresh, unless the policy says `heal: ask`."""
+def heal_requests(
+    site: Site,
+    instance: dg.DagsterInstance,
+    assets: Sequence[str],
+    with_it: Mapping[dg.AssetKey, Sequence[dg.AssetKey]] = MappingProxyType({}),
+) -> Iterator[dg.RunRequest]:
+    """Releases first; then outputs whose inputs are all fresh, unless the policy says `heal: ask`. `with_it`: what Dagster makes only
+    together with an asset."""
     gate = site.gate(instance)
     for release in recovery.due_releases(gate, assets):
         batch = release.batch
@@ -140,14 +148,18 @@ def heal_requests(site: Site, instance: dg.DagsterInstance, assets: Sequence[str
             tags={RELEASE: batch.id},
         )
     running = Running(instance)  # such as those that `eager()` has asked for
+    asked: set[tuple[dg.AssetKey, str | None]] = set()
     for healing in recovery.due_healings(gate, assets):
         output = healing.output
-        if running.makes(dg.AssetKey.from_user_string(output.asset), output.partition.key):
+        key = dg.AssetKey.from_user_string(output.asset)
+        made = list(with_it.get(key, [key]))
+        if running.makes(key, output.partition.key) or (key, output.partition.key) in asked:
             continue
         if all(site.terms[source].policy.heal for source in site.governed_ancestors(output.asset)):
             yield dg.RunRequest(
                 run_key=healing.run_key,
-                asset_selection=[dg.AssetKey.from_user_string(output.asset)],
+                asset_selection=made,
                 partition_key=output.partition.key,
                 tags={"contracts/heal": output.id},
             )
+            asked.update((each, output.partition.key) for each in made)

@@ -42,6 +42,7 @@ from dagster_contracts.plugin.routing import (
     step_key,
 )
 from dagster_contracts.plugin.site import RESOLVES
+from dagster_contracts.plugin.within import Within
 
 if TYPE_CHECKING:
     from dagster_contracts.plugin.site import Site
@@ -62,6 +63,8 @@ class GatedStep:
         self.routes: list[Route] = []  # what this op was given; the ledger has those of the other ops of a graph too
         self.refusal: dg.Failure | None = None  # of what an asset wrote itself: raised once the others of this step have been made
         self.made: dict[tuple[str, str], Callable[[], object]] = {}  # (contract, object): what rules of later outputs of this step read
+        self.within = Within(site, self.consumers)
+        self.kept_back: set[str] = set()  # outputs that were made and may not be passed on
         self.output_names = {key.to_user_string(): name for key, name in private.own_outputs(self.step, assets).items()}
 
     def run(
@@ -84,7 +87,7 @@ class GatedStep:
             raise self.refusal
 
     def _delivered(self, events: Iterator[Any]) -> Iterator[Any]:
-        for event in events:
+        for event in self.within.in_order(events, self._asset_of):
             yield from self.deliver(event)
 
     def _complete(self, events: Iterator[Any], op: dg.OpDefinition) -> Iterator[Any]:
@@ -97,7 +100,7 @@ class GatedStep:
             elif isinstance(event, dg.MaterializeResult) and (key := self._asset_of(event)) is not None:
                 owed.discard(self.output_names.get(key.to_user_string(), ""))
             yield event
-        if owed:
+        if owed - self.kept_back:
             raise dg.DagsterInvariantViolationError(f'op "{op.name}" did not yield its required output {", ".join(sorted(owed))}')
 
     def _announce(self) -> None:
@@ -227,6 +230,9 @@ class GatedStep:
             return
         asset = key.to_user_string()
         routes = self._recorded(asset, key)
+        if any(route.kind is RouteKind.HALTED for route in routes):
+            yield from self._halted_within(key, event, routes)
+            return
         marked = metadata.with_routes(event, routes)
         if (terms := self.terms.get(asset)) is None:
             yield marked
@@ -243,7 +249,10 @@ class GatedStep:
         try:
             routes = list(self.gate.store.decisions(step_key(self.step)))
             self._require_resolved(routes)
-            for partition in self.partitions(key) if routes else ():
+            fallen = self.within.routes(asset)
+            self.within.made(asset, self.partitions(key), fallen)
+            routes += fallen
+            for partition in self.partitions(key) if routes or self.within.concerns(asset) else ():
                 self.gate.record_output(asset, partition, self.context.run_id, routes)
         except StoreUnavailable as error:
             if not self.site.admits_without_store([asset]):
@@ -251,6 +260,25 @@ class GatedStep:
             self.context.log.warning(f"what {asset} was made from could not be recorded: {error}")
             return self.routes
         return routes
+
+    def _halted_within(self, key: dg.AssetKey, event: Any, routes: Sequence[Route]) -> Iterator[Any]:
+        """An output that was made of what this step has made itself, and was refused: it is not stored; where it has been written already,
+        nobody is told of a materialization."""
+        worst = next(route for route in routes if route.kind is RouteKind.HALTED)
+        asset = key.to_user_string()
+        story = shown(f"Halted: {asset} may not be made of {worst.upstream} [{worst.requested}]. {worst.reason}")
+        self.context.log.warning(story)
+        told = metadata.of_halt(routes)
+        for place in self.partitions(key):
+            self.context.log_event(dg.AssetObservation(asset_key=key, partition=place.key, description=story, metadata=told))
+        if not any(self._anybody_goes_on(dg.AssetKey.from_user_string(route.upstream)) for route in routes):
+            self.no_run_retries()
+            self.refusal = self.refusal or dg.Failure(story, metadata=told, allow_retries=False)
+        if self._has_no_value(event, asset):
+            output_name = self.output_names[asset]
+            yield dg.Output(None, output_name=output_name, metadata={private.NO_MATERIALIZATION: True, "contracts/published": False})
+        else:
+            self.kept_back.add(self.output_names[asset])
 
     def _require_resolved(self, routes: list[Route]) -> None:
         """A body that reads by itself has asked for all that it reads, and has not gone on where it was halted."""
@@ -311,6 +339,7 @@ class GatedStep:
         if one_shot:
             event = metadata.with_value(event, event.value.to_reader())
         refused = [judgement for judgement in judgements if not judgement.publish]
+        self.within.refused(refused)
         if refused and len(places) > 1:
             for judgement in judgements:
                 if judgement.publish:
@@ -340,6 +369,7 @@ class GatedStep:
                 self.gate.published(judgement.batch, None)
             judgements.append(judgement)
         refused = [judgement for judgement in judgements if not judgement.publish]
+        self.within.refused(refused)
         if refused:
             yield from self._tell_refused(terms, refused, name)
         else:

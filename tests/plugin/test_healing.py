@@ -6,13 +6,15 @@ from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
+import pandas as pd
 from dagster._core.test_utils import create_run_for_test
 
 from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.ledger import Output, OutputStatus, Partition, Route, RouteKind
 from dagster_contracts.core.snapshot import Change
 from dagster_contracts.plugin.sensors import PER_TICK
-from tests.plugin.lab import FIRST, Vendor, a_consumer, a_feed, governed
+from tests.plugin.lab import DAYS as TEN_DAYS
+from tests.plugin.lab import FIRST, Vendor, a_consumer, a_feed, day, governed
 
 DAYS = 300
 
@@ -41,3 +43,24 @@ def test_300_partitions_heal_in_batches_and_each_is_asked_for_once(tmp_path: Pat
             asked += [str(request.partition_key) for request in requests]
         assert len(asked) == len(set(asked)) == DAYS
         assert asked == sorted(asked)
+
+
+def test_assets_that_are_only_made_together_are_healed_together(tmp_path: Path) -> None:
+    outs = {name: dg.AssetOut(metadata={"contracts/accepts": "full"}) for name in ("left", "right")}
+
+    @dg.multi_asset(partitions_def=TEN_DAYS, ins={"feed": dg.AssetIn()}, outs=outs)
+    def pair(feed: pd.DataFrame) -> tuple[str, str]:
+        read = str(feed["read"].iloc[0])
+        return read, read
+
+    vendor = Vendor({day(1)})
+    with governed(tmp_path, lambda: dg.Definitions(assets=[a_feed(vendor), pair])) as world:
+        world.run("feed", partition=day(1))
+        assert "Halted: left, right may not read feed" in world.run("left", "right", partition=day(1)).failures["pair"]
+        vendor.bad.clear()
+        world.at(1, 13)
+        world.run("feed", partition=day(1))
+        [healing] = world.tick("contracts_heal")
+        assert set(healing.asset_selection or ()) == {dg.AssetKey("left"), dg.AssetKey("right")}
+        assert world.launch(healing).failures == {}
+        assert world.tick("contracts_heal") == []
