@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from machine import machine
@@ -106,14 +107,19 @@ def main() -> None:
         folder = Path(place) / "contracts"
         folder.mkdir()
         registry = Registry(given.url or f"sqlite:///{place}/contracts.db")
-        found = [*publishing(registry, folder, given.files), *looking_up(registry, given.versions)]
+        found = []
+        for each in chain(publishing(registry, folder, given.files), looking_up(registry, given.versions)):
+            found.append(each)
+            if not given.json:
+                show(*each)
     if given.json:
         results = [{"case": case, "peer": None, "ours": took, "theirs": None, "ratio": None, "unit": "s"} for case, took, _ in found]
         print(json.dumps({"name": "registry", "machine": machine(), "results": results}, indent=2))
-        return
-    for case, took, processor in found:
-        told = (took, processor, "s") if took > 0.1 else (1000 * took, 1000 * processor, "ms")
-        print(f"{case:55} {told[0]:9.3f} {told[2]}  (processor {told[1]:.3f})")
+
+
+def show(case: str, took: float, processor: float) -> None:
+    told = (took, processor, "s") if took > 0.1 else (1000 * took, 1000 * processor, "ms")
+    print(f"{case:55} {told[0]:9.3f} {told[2]}  (processor {told[1]:.3f})", flush=True)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,22 @@ BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 FORMS = ("pandas", "arrow", "parquet")
 
 
+def test_the_benchmark_of_the_registry_says_what_everything_took() -> None:
+    command = [sys.executable, str(BENCHMARKS / "registry.py"), "--files", "3", "--versions", "110", "--json"]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert run.returncode == 0, run.stderr
+    results = json.loads(run.stdout)["results"]
+    assert [result["case"].split(",")[0] for result in results] == [
+        "publish 3 files",
+        "publish 3 files again",
+        "publish a next version of 3",
+        "look up by id and version",
+        "look up what is in force",
+        "look up what is in force",
+    ]
+    assert all(result["ours"] > 0 for result in results)
+
+
 @pytest.fixture(scope="module")
 def printed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     command = [sys.executable, str(BENCHMARKS / "engines.py"), "--quick", "--json", "--rows", "10", "--peers"]

@@ -116,6 +116,8 @@ def _exceptions(old: Contract, new: Contract) -> Iterator[Change]:
             yield Change(kind, place, f"until {was.until}" if was else None, f"until {now.until}" if now else None)
         elif was and now and (was.reason, was.approved_by) != (now.reason, now.approved_by):
             yield Change(KINDS["text.changed"], f"waivers[{now.rule}]", was.reason, now.reason)
+    if old.valid_from != new.valid_from:
+        yield Change(KINDS["text.changed"], "validFrom", _text(old.valid_from), _text(new.valid_from))
     for environment in dict.fromkeys((*old.environments, *new.environments)):
         one, other = old.environments.get(environment), new.environments.get(environment)
         if one != other:

@@ -228,5 +228,7 @@ def test_a_waiver_that_is_granted_is_a_risk_for_consumers() -> None:
     (ended,) = compare(with_one, none).changes
     assert (granted.kind.name, granted.consumer) == ("waiver.granted", Impact.RISKY)
     assert (ended.kind.name, ended.consumer) == ("waiver.ended", Impact.SAFE)
+    (later,) = compare(none, contract("[]", more="  - {property: validFrom, value: '2027-01-01'}")).changes
+    assert (later.place, later.new, later.consumer) == ("validFrom", "2027-01-01 00:00:00+00:00", Impact.SAFE)
     (changed,) = compare(none, contract("[]", more=ENVIRONMENTS.replace(", prod: block, audit: escalate", ""))).changes
     assert (changed.kind.name, changed.place, changed.new) == ("environment.changed", "environments.dev", "warn")
