@@ -7,14 +7,17 @@ Read `draft` (severities, and how a promise is written down), `properties` (of a
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TypeVar
 
 from dagster_contracts.core.contract import Clause, Contract, Enforcement, Operator, Property, SchemaObject, Severity
 from dagster_contracts.core.draft import Draft
 from dagster_contracts.core.metrics import Duplicates, RowCount
-from dagster_contracts.core.plan import Closed, Gone, Plan, Rule, Threshold, Within
+from dagster_contracts.core.plan import Closed, Gone, NotExecuted, Plan, Rule, Threshold, Within
 from dagster_contracts.core.properties import column_promises, quality_promises, relationship_promises
 from dagster_contracts.core.service_levels import promises
 from dagster_contracts.core.waivers import enforced
+
+_Promise = TypeVar("_Promise", Rule, NotExecuted)
 
 
 def compile_plan(contract: Contract, obj: SchemaObject, environment: str | None = None) -> Plan:
@@ -32,13 +35,19 @@ def compile_plan(contract: Contract, obj: SchemaObject, environment: str | None 
         contract_id=contract.id,
         contract_version=contract.version,
         object_name=obj.name,
-        rules=tuple(replace(_read_by(rule, contract), severity=enforced(rule.severity, how)) for rule in draft.rules),
-        not_executed=tuple(replace(item, severity=enforced(item.severity, how)) for item in draft.not_executed),
+        rules=tuple(_counting(_read_by(rule, contract), how) for rule in draft.rules),
+        not_executed=tuple(_counting(item, how) for item in draft.not_executed),
         masked=frozenset(prop.name for prop in obj.properties if _classified(prop)),
         samples=contract.samples,
         waivers=tuple(waiver for waiver in contract.waivers if waiver.object in (None, obj.name)),
         files=(obj.physical_type or "").strip().lower() == "files",
     )
+
+
+def _counting(promise: _Promise, how: Enforcement) -> _Promise:
+    """With the severity that counts."""
+    severity = enforced(promise.severity, how)
+    return promise if severity is promise.severity else replace(promise, severity=severity)
 
 
 def _read_by(rule: Rule, contract: Contract) -> Rule:
