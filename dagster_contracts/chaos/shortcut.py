@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -76,6 +76,14 @@ def differing_columns(clean: pl.DataFrame, damaged: pl.DataFrame) -> frozenset[s
     return frozenset(unlike | (known.keys() - found.keys()))
 
 
+def differs(clean: pl.DataFrame, damaged: pl.DataFrame, likely: Iterable[str]) -> bool:
+    """Whether two frames differ at all; `likely` columns are looked at first."""
+    if clean.height != damaged.height or clean.columns != damaged.columns:
+        return True
+    first = [name for name in likely if name in damaged.columns]
+    return any(not _same(clean[name], damaged[name]) for name in dict.fromkeys((*first, *damaged.columns)))
+
+
 def _same(one: pl.Series, other: pl.Series) -> bool:
     if one.dtype != other.dtype or one.dtype == pl.Object:
         return False
@@ -91,16 +99,17 @@ def _looks_at(metric: Metric, columns: frozenset[str]) -> bool:
 
 def reads_all(query: Query) -> bool:
     """Whether a query may look at columns that it does not name. Only the plainest are known not to: one SELECT of one table, with
-    conditions at most, without a star (but for count(*)), an alias or another table."""
+    conditions at most, without a star (but for count(*) and what is multiplied), an alias or another table."""
     text = _COUNTED.sub("1", query.sql.strip().rstrip(";").lower())
     name = re.escape(query.name.lower())
     plain = re.fullmatch(rf'select\s(.*)\sfrom\s+"?{name}"?(?:\s+where\s(.*))?', text, re.DOTALL)
     if plain is None or len(re.findall(rf"\b{name}\b", text)) != 1:
         return True
-    return "*" in text or not _BEYOND.isdisjoint(re.findall(r"\w+", f"{plain[1]} {plain[2] or ''}"))
+    return bool(_STAR.search(text)) or not _BEYOND.isdisjoint(re.findall(r"\w+", f"{plain[1]} {plain[2] or ''}"))
 
 
 _COUNTED = re.compile(r"count\s*\(\s*\*\s*\)")
+_STAR = re.compile(r"(?:[,(.]|\b(?:select|distinct|all|by))\s*\*")
 _BEYOND = frozenset(("columns", "select", "from", "join", "table", "values"))
 
 

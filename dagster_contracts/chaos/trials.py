@@ -15,7 +15,7 @@ from dagster_contracts.chaos.consequences import Consequences, consequences, of_
 from dagster_contracts.chaos.fault import DoesNotFit, Fault, generator
 from dagster_contracts.chaos.faults.cadence import interval_of
 from dagster_contracts.chaos.history import Known, is_head, past_of
-from dagster_contracts.chaos.shortcut import Shortcut, delivered, differing_columns
+from dagster_contracts.chaos.shortcut import Shortcut, delivered, differs
 from dagster_contracts.core.breaker import Missed
 from dagster_contracts.core.contract import BreakerPolicy, Severity
 from dagster_contracts.core.deliveries import missing
@@ -78,8 +78,7 @@ def _changes_nothing(clean: Batch, injected: Injected) -> bool:
     batch = injected.batch
     if batch is None or batch.written is not None or injected.also or batch.arrived_at != clean.arrived_at:
         return False
-    same_height = batch.frame.height == clean.frame.height
-    return same_height and batch.columns == clean.columns and not differing_columns(clean.frame, batch.frame)
+    return not differs(clean.frame, batch.frame, injected.columns)
 
 
 # --- what is delivered ---------------------------------------------------------------------------------------------
