@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+OF_THE_STORE = "What the store costs (decisions, verdicts, ticks of sensors): [Benchmarks of the store](benchmarks-store.md)."
 ONE_MORE_PASS = "one more pass"
 IN_PROPORTION = "growth in proportion"
 
@@ -86,6 +88,7 @@ def as_markdown(found: Report) -> str:
     parts = [
         "# Benchmarks",
         "Written by `python benchmarks/engines.py --markdown`; measured, not edited.",
+        OF_THE_STORE if (Path(__file__).parents[1] / "docs" / "benchmarks-store.md").exists() else "",
         _machine(found),
         _WHAT,
         "\n\n".join(_tables(found)),

@@ -20,7 +20,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -40,7 +40,7 @@ from sqlalchemy import insert, select
 
 from dagster_contracts import recovery
 from dagster_contracts.core.breaker import Breaker, State
-from dagster_contracts.core.contract import Confidence
+from dagster_contracts.core.contract import Confidence, ServiceLevel
 from dagster_contracts.core.ledger import Output, OutputStatus, Route, RouteKind, Status, StepKey
 from dagster_contracts.core.snapshot import Change
 from dagster_contracts.gate import Gate
@@ -50,6 +50,7 @@ from dagster_contracts.store.recent import keeping_recent
 from dagster_contracts.store.rows import to_json
 from dagster_contracts.store.sql import SqlStore
 from dagster_contracts.store.upgrade import upgrade
+from dagster_contracts.watching import record_missed
 from tests.gate_world import POLICY, Counts, daily, terms
 from tests.store.counting import counted
 
@@ -171,10 +172,13 @@ class Bench:
         gate = Gate(store, Counts())
         assert len(recovery.due_probes(gate, governed)) == DUE
         assert len(recovery.due_healings(gate)) == DUE
+        promised = _promised(governed)
+        assert len(record_missed(gate, promised, lambda asset, now: ())) == DUE  # told of once; they are missing still in what follows
         kinds: dict[str, Callable[[], object]] = {
             "probe": lambda: recovery.due_probes(gate, governed),
             "release": lambda: recovery.due_releases(gate),
             "healing": lambda: recovery.due_healings(gate),
+            "deliveries": lambda: record_missed(gate, promised, lambda asset, now: ()),
             "relay": lambda: store.claim("sink", holder="bench", lease=timedelta(0)),
         }
         for kind, tick in kinds.items():
@@ -219,10 +223,19 @@ def _populated(store: SqlStore, breakers: int) -> dict[str, Terms]:
     waiting, healable = ([key for number, key in enumerate(keys) if number >= DUE and number % 3 == rest] for rest in (0, 1))
     healable = healable[-DUE:]
     for some in batched([*waiting, *healable], 100):
-        batches = [store_load.verdict(None, key, f"{key}-o", now).batches[0] for key in some]
+        came = {key: now - timedelta(minutes=90 if key in waiting[:DUE] else 0) for key in some}
+        batches = [store_load.verdict(None, key, f"{key}-o", came[key]).batches[0] for key in some]
         arrived = tuple(replace(batch, status=Status.PUBLISHED) if batch.asset in healable else batch for batch in batches)
         store.save(Change(batches=arrived, outputs=tuple(_halted(key, now) for key in some)))
     return governed
+
+
+def _promised(governed: Mapping[str, Terms]) -> dict[str, Terms]:
+    """Contracts that promise a batch each hour. The first of them have waited for 90 minutes."""
+    one = governed["tick 0"].attached
+    promise = ServiceLevel("frequency", 1, unit="h", tolerance="PT0S")
+    terms_ = Terms.of(replace(one, contract=replace(one.contract, service_levels=(promise,))))
+    return {key: replace(terms_, asset=key) for number, key in enumerate(governed) if number >= DUE and number % 3 == 0}
 
 
 def _halted(key: str, now: datetime) -> Output:
@@ -284,7 +297,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     begun = time.monotonic()
     bench = Bench(1, 20, asked.clients, 300) if asked.quick else Bench(3, 200, asked.clients, BREAKERS)
     if asked.markdown:
-        bench.keep = lambda found: PAGE.write_text(markdown(found)) and None
+        bench.keep = keep
     with postgres() as (url, simple_update), TemporaryDirectory() as folder:
         file = f"sqlite:///{folder}/store.db"
         upgrade(file)
@@ -302,6 +315,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
     say(f"done in {time.monotonic() - begun:.0f} s; the load is {os.getloadavg()[0]:.1f}")
     if asked.json:
         print(json.dumps(report.as_json(bench.report), indent=1))
+
+
+def keep(found: Report) -> None:
+    """As the page in docs, and linked there."""
+    PAGE.write_text(markdown(found))
+    for name, after, link in _LINKS:
+        page = PAGE.with_name(name)
+        before = page.read_text()
+        if PAGE.name not in before:
+            assert after in before, f"{page} has no place for the link"
+            page.write_text(before.replace(after, f"{after}{link}\n", 1))
+
+
+_LINKS = (
+    (
+        "README.md",
+        "- [Benchmarks](benchmarks.md): how fast a batch is judged, beside other engines on the same data.\n",
+        f"- [Benchmarks of the store]({PAGE.name}): what decisions, verdicts and sensor ticks cost, beside PostgreSQL's own pgbench.",
+    ),
+    ("benchmarks.md", "measured, not edited.\n", f"\n{report.OF_THE_STORE}"),
+)
 
 
 # --- Markdown ------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from dagster_contracts.core.breaker import Breaker, Transition
+from dagster_contracts.core.deliveries import Quiet
 from dagster_contracts.core.downstream import Reader
 from dagster_contracts.core.events import Event
 from dagster_contracts.core.ledger import Batch, Decision, Output, Partition, Review, Route, StepKey
@@ -113,6 +114,15 @@ class Asked:
     partition: Partition
 
 
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """An asset whose deliveries are promised: its breakers are of this `scope` ("asset", or a dimension)."""
+
+    asset: str
+    scope: str
+    quiet: Quiet
+
+
 class BreakerStore(Protocol):
     """Breakers with their history, ledger and outbox. Raises StoreUnavailable, LostRace or SchemaOutOfDate; reading never writes."""
 
@@ -203,6 +213,13 @@ class Ledger(Protocol):
         of those alone that were judged PASS or WARN.
 
         With a `partition`, of its kind: the same other dimensions where it has a time window, else the same key.
+        """
+        ...
+
+    def silent(self, watched: Sequence[Watched]) -> Sequence[tuple[str, Arrival]]:
+        """Keys of breakers after whose latest delivery (of the newest 10 arrivals) something may be missing, with that delivery, by key.
+
+        Breakers of another scope, and those of which no head batch has ever come, are none of them.
         """
         ...
 

@@ -12,14 +12,13 @@ from datetime import datetime
 from dagster_contracts.core import breaker as machine
 from dagster_contracts.core import events
 from dagster_contracts.core.breaker import Breaker, Missed, Refused, Step, asset_of
-from dagster_contracts.core.contract import Severity
-from dagster_contracts.core.deliveries import Gap, missing
+from dagster_contracts.core.deliveries import Gap, missing, quiet
 from dagster_contracts.core.ledger import Partition
 from dagster_contracts.core.plan import Cadence, Due, Rule
 from dagster_contracts.core.snapshot import Change, Snapshot
-from dagster_contracts.core.waiving import told_of, waiver_of
 from dagster_contracts.gate import Gate
 from dagster_contracts.judgement import Terms, change_of
+from dagster_contracts.ports import Watched
 
 Windows = Callable[[str, datetime], Sequence[datetime]]  # asset, now -> the ends of its time windows that are over, newest first
 
@@ -34,34 +33,40 @@ class MissedDelivery:
 
 
 def record_missed(gate: Gate, terms: Mapping[str, Terms], windows: Windows) -> list[MissedDelivery]:
-    """Record every delivery that is overdue and was not told of yet, for each breaker of the assets of `terms`."""
+    """Record every delivery that is overdue and was not told of yet, for each breaker of the assets of `terms`.
+
+    Asks the store a constant number of questions; each delivery that is recorded is a transaction of its own.
+    """
+    now = gate.store.now()
+    silent = gate.store.silent([_watched(each, windows, now) for each in terms.values() if each.plan.promised])
+    known = {breaker.key: breaker for breaker in gate.store.breakers([key for key, _ in silent])} if silent else {}
     found: list[MissedDelivery] = []
-    for breaker in gate.store.breakers():
-        asset = asset_of(breaker.key)
-        for rule, check in terms[asset].plan.promised if asset in terms and _in_scope(terms[asset], breaker.key) else ():
-            if (recorded := _record(gate, terms[asset], breaker, rule, check, windows)) is not None:
+    for key, last in silent:
+        own = terms[asset_of(key)]
+        for rule, check in own.plan.promised:
+            gap = missing(check, arrivals=[last], windows=windows(own.asset, now), now=now)
+            if gap is None or not machine.is_news(known[key], _missed(rule, gap)):
+                continue  # most ticks end here, with nothing written
+            if (recorded := _record(gate, own, key, rule, check, windows)) is not None:
                 found.append(recorded)
     return found
 
 
-def _in_scope(terms: Terms, key: str) -> bool:
+def _watched(terms: Terms, windows: Windows, now: datetime) -> Watched:
     """A breaker that another `scope` has left behind waits for nothing."""
-    scope = terms.policy.scope
-    return key == terms.asset if scope == "asset" else key.startswith(f"{terms.asset}[{scope}=")
+    checks = [check for _, check in terms.plan.promised]
+    return Watched(terms.asset, terms.policy.scope, quiet(checks, lambda: windows(terms.asset, now), now))
 
 
-def _missed(terms: Terms, rule: Rule, gap: Gap, now: datetime) -> Missed:
-    """What is missing opens nothing while its rule is waived."""
-    if (waiver := waiver_of(rule.id, terms.plan.waivers, now)) is None:
-        return Missed(rule.id, rule.severity, gap.since, gap.due, str(gap))
-    return Missed(rule.id, Severity.WARNING, gap.since, gap.due, told_of(waiver, str(gap)))
+def _missed(rule: Rule, gap: Gap) -> Missed:
+    return Missed(rule.id, rule.severity, gap.since, gap.due, str(gap))
 
 
-def _record(gate: Gate, terms: Terms, known: Breaker, rule: Rule, check: Cadence | Due, windows: Windows) -> MissedDelivery | None:
+def _record(gate: Gate, terms: Terms, key: str, rule: Rule, check: Cadence | Due, windows: Windows) -> MissedDelivery | None:
     def missed(now: datetime) -> tuple[Missed, Gap] | None:
-        arrivals = gate.store.arrivals(known.key, None)
+        arrivals = gate.store.arrivals(key, None)
         gap = missing(check, arrivals=arrivals, windows=windows(terms.asset, now), now=now)
-        return None if gap is None else (_missed(terms, rule, gap, now), gap)
+        return None if gap is None else (_missed(rule, gap), gap)
 
     def decide(snapshot: Snapshot) -> tuple[Change, MissedDelivery | None]:
         found = missed(snapshot.now)
@@ -77,8 +82,4 @@ def _record(gate: Gate, terms: Terms, known: Breaker, rule: Rule, check: Cadence
         assert change.breaker is not None
         return change, MissedDelivery(terms.asset, found[0], change.breaker)
 
-    # Most ticks end here, with nothing written and no transaction but this look.
-    found = missed(gate.store.now())
-    if found is None or not machine.is_news(known, found[0]):
-        return None
-    return gate.transact(known.key, terms.asset, Partition(), None, decide)
+    return gate.transact(key, terms.asset, Partition(), None, decide)

@@ -11,9 +11,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import assert_never
 
 from dagster_contracts.core.plan import Cadence, Due, InForce
@@ -97,6 +97,53 @@ def missing(check: Cadence | Due, *, arrivals: Sequence[Arrival], windows: Seque
         return Gap(last.at, first, latest) if first < now else None
     due = [moment for end in windows if end > last.window_end and (moment := _after(end, check)) < now]
     return Gap(last.at, min(due), max(due)) if due else None
+
+
+def latest(arrivals: Sequence[Arrival]) -> Arrival | None:
+    """The delivery that `missing` goes by."""
+    return next(iter(_deliveries(arrivals)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """Bounds of the latest delivery below which something may be missing: of when it came; where it has no time window, of that too
+    (`day`); where it has one, of that window's end (`window`). None: nothing can be missing by that."""
+
+    since: datetime | None = None
+    day: datetime | None = None
+    window: datetime | None = None
+
+    def may_miss(self, last: Arrival) -> bool:
+        by_day = self.day if last.window_end is None else None
+        by_window = self.window if last.window_end is not None else None
+        came_before = any(bound is not None and last.at < bound for bound in (self.since, by_day))
+        return came_before or (by_window is not None and last.window_end is not None and last.window_end < by_window)
+
+
+def quiet(checks: Iterable[Cadence | Due], windows: Callable[[], Sequence[datetime]], now: datetime) -> Quiet:
+    """For what `missing` says of any of these: it says nothing where `may_miss` does not hold. `windows` as there; asked where needed."""
+    since: list[datetime] = []
+    days: list[datetime] = []
+    ends: list[datetime] = []
+    for check in checks:
+        if isinstance(check, Cadence):
+            since.append(_pause_since(check, now))
+        else:
+            days += [_midnight(_local(_last_before(now, check), check), check)]
+            ends += [end for end in windows() if _after(end, check) < now]
+    return Quiet(max(since, default=None), max(days, default=None), max(ends, default=None))
+
+
+def _pause_since(check: Cadence, now: datetime) -> datetime:
+    if check.schedule is None:
+        return now - check.tolerance - check.interval
+    return read_cron(check.schedule).at_or_before(now - check.tolerance - _INSTANT) - check.tolerance
+
+
+def _midnight(day: date, check: Due) -> datetime:
+    """Where the clock goes back or forth at midnight, the later of the two."""
+    begun = datetime.combine(day, time(), zone_of(check.zone))
+    return max(each.astimezone(UTC) for each in (begun, begun.replace(fold=1)))
 
 
 # --- cadence -------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Boolean, Column, Dialect, Integer, bindparam, text
+from sqlalchemy import Boolean, Column, Dialect, Integer
 from sqlalchemy.types import String
 
 from dagster_contracts.core.breaker import Breaker, asset_of
@@ -21,6 +21,7 @@ from dagster_contracts.core.ledger import FALLEN, Batch, Output
 from dagster_contracts.core.snapshot import Grounds, Snapshot
 from dagster_contracts.ports import Asked
 from dagster_contracts.store import tables
+from dagster_contracts.store.lists import field, listed, selected
 from dagster_contracts.store.rows import from_row, place
 from dagster_contracts.store.statement import Statement, Values
 from dagster_contracts.store.succession import ALIVE, CURRENT, place_of
@@ -32,21 +33,6 @@ _BATCH = [each.name for each in fields(Batch) if each.name != "verdict"]
 
 def _words(statuses: Sequence[str]) -> str:
     return ", ".join(f"'{status}'" for status in statuses)
-
-
-def _listed(dialect: Dialect, source: str, name: str) -> str:
-    """The elements of a JSON list, as rows of `name`."""
-    return f"json_each({source}) AS {name}" if dialect.name == "sqlite" else f"json_array_elements(CAST({source} AS JSON)) AS {name}(value)"
-
-
-def _field(dialect: Dialect, name: str, field: str) -> str:
-    """A text in an element of a list."""
-    return f"json_extract({name}.value, '$.{field}')" if dialect.name == "sqlite" else f"({name}.value ->> '{field}')"
-
-
-def _selected(sql: str, columns: Sequence[Column[Any]], **given: Any) -> Any:
-    binds = [bindparam(name, type_=kind, required=True) for name, kind in given.items()]
-    return text(sql).bindparams(*binds).columns(*columns)
 
 
 # --- which outputs -------------------------------------------------------------------------------------------------
@@ -65,22 +51,22 @@ def asked_by(output: Output) -> str:
 def _healable(dialect: Dialect) -> Any:
     """What rules an input out: an upstream output that is fallen itself; a breaker whose batch of this place is refused, or has never come
     where it was waited for; an open breaker over live data. Whether a breaker counts as open at present, and all else, is core's to say."""
-    asset, here, kind, key = (_field(dialect, "i", name) for name in ("asset", "place", "kind", "key"))
+    asset, here, kind, key = (field(dialect, "i", name) for name in ("asset", "place", "kind", "key"))
     batch = f"SELECT 1 FROM contracts_batches AS c WHERE c.asset = {asset} AND c.place = {here}"
     published = f"EXISTS ({batch} AND c.status = 'published')"
     fallen = f"SELECT 1 FROM contracts_outputs AS u WHERE u.asset = {asset} AND u.place = {here} AND u.status IN ({_words(FALLEN)})"
     refused = f"b.key IS NOT NULL AND NOT {published} AND ({kind} = 'halted' OR EXISTS ({batch}))"
     is_open = f"b.state IN ('open', 'half_open') AND b.override IS NULL AND ({here} = '' OR NOT {published})"
     ruled_out = (
-        f"SELECT 1 FROM {_listed(dialect, 'o.asked', 'i')} LEFT JOIN contracts_breakers AS b ON b.key = {key} "
+        f"SELECT 1 FROM {listed(dialect, 'o.asked', 'i')} LEFT JOIN contracts_breakers AS b ON b.key = {key} "
         f"WHERE EXISTS ({fallen}) OR ({refused}) OR ({is_open})"
     )
-    wanted = f"o.asset IN (SELECT {_field(dialect, 'w', 'asset')} FROM {_listed(dialect, ':assets', 'w')})"
+    wanted = f"o.asset IN (SELECT {field(dialect, 'w', 'asset')} FROM {listed(dialect, ':assets', 'w')})"
     sql = (
         f"SELECT {', '.join(f'o.{name}' for name in _OUTPUT)} FROM contracts_outputs AS o "
         f"WHERE o.status IN ({_words(FALLEN)}) AND (:every OR {wanted}) AND NOT EXISTS ({ruled_out}) ORDER BY o.number DESC LIMIT :limit"
     )
-    return _selected(sql, [tables.outputs.c[name] for name in _OUTPUT], assets=String(), every=Boolean(), limit=Integer())
+    return selected(sql, [tables.outputs.c[name] for name in _OUTPUT], assets=String(), every=Boolean(), limit=Integer())
 
 
 HEALABLE = Statement(_healable)
@@ -98,7 +84,7 @@ def outputs(rows: Rows) -> list[Output]:
 
 
 def _pairs(dialect: Dialect) -> tuple[str, str, str]:
-    return _listed(dialect, ":asked", "a"), _field(dialect, "a", "asset"), _field(dialect, "a", "place")
+    return listed(dialect, ":asked", "a"), field(dialect, "a", "asset"), field(dialect, "a", "place")
 
 
 def _alive(dialect: Dialect) -> Any:
@@ -109,7 +95,7 @@ def _alive(dialect: Dialect) -> Any:
     joined = f"b.asset = {asset} AND b.place = {here} AND b.status IN ({_words(ALIVE)})"
     sql = f"SELECT {asset}, {here}, {judged}, {named} FROM {each} LEFT JOIN contracts_batches AS b ON {joined}"
     own: list[Column[Any]] = [Column("asset", tables.Key), Column("place", tables.Key), Column("judged", Boolean())]
-    return _selected(sql, [*own, *(tables.batches.c[name] for name in _BATCH)], asked=String())
+    return selected(sql, [*own, *(tables.batches.c[name] for name in _BATCH)], asked=String())
 
 
 def _current(dialect: Dialect) -> Any:
@@ -117,7 +103,7 @@ def _current(dialect: Dialect) -> Any:
     named = ", ".join(f"o.{name}" for name in ("place", *_OUTPUT))
     joined = f"o.asset = {asset} AND o.place = {here} AND o.status IN ({_words(CURRENT)})"
     sql = f"SELECT {named} FROM {each} JOIN contracts_outputs AS o ON {joined} ORDER BY o.number"
-    return _selected(sql, [tables.outputs.c[name] for name in ("place", *_OUTPUT)], asked=String())
+    return selected(sql, [tables.outputs.c[name] for name in ("place", *_OUTPUT)], asked=String())
 
 
 BATCHES, OUTPUTS = Statement(_alive), Statement(_current)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from dagster_contracts.core.breaker import Breaker, State, Transition, asset_of
 from dagster_contracts.core.contract import Confidence
+from dagster_contracts.core.deliveries import latest
 from dagster_contracts.core.errors import LostRace, StoreError
 from dagster_contracts.core.events import Event
 from dagster_contracts.core.ledger import (
@@ -35,7 +36,7 @@ from dagster_contracts.core.retention import Pruned, Retention
 from dagster_contracts.core.snapshot import Change, Grounds, Snapshot, Standing
 from dagster_contracts.core.verdict import ACCEPTED, Arrival
 from dagster_contracts.core.windows import Part
-from dagster_contracts.ports import NO_CHANGE, Asked, Clock, StoreClock, Tripped, Waiting
+from dagster_contracts.ports import NO_CHANGE, Asked, Clock, StoreClock, Tripped, Waiting, Watched
 from dagster_contracts.store import dispensable
 from dagster_contracts.store.succession import (
     ALIVE,
@@ -297,6 +298,16 @@ class MemoryStore:
         with self._lock:
             found = _newest(sorted(self._batches.values(), key=lambda batch: batch.sequence), wanted, limit)
         return [Arrival(batch.arrived_at, batch.partition.end, batch.outcome in ACCEPTED) for batch in found]
+
+    def silent(self, watched: Sequence[Watched]) -> Sequence[tuple[str, Arrival]]:
+        found: dict[str, Arrival] = {}
+        for each in watched:
+            for breaker in self.breakers(asset=each.asset):
+                scoped = breaker.key.startswith(f"{each.asset}[{each.scope}=")
+                last = latest(self.arrivals(breaker.key, None)) if scoped or (each.scope, breaker.key) == ("asset", each.asset) else None
+                if last is not None and each.quiet.may_miss(last):
+                    found[breaker.key] = Arrival(last.at, last.window_end)
+        return sorted(found.items())
 
     def profiles(
         self,

@@ -21,8 +21,8 @@ from dagster_contracts.core.retention import Pruned, Retention
 from dagster_contracts.core.snapshot import Change, Grounds, Snapshot, Standing
 from dagster_contracts.core.verdict import Arrival
 from dagster_contracts.core.windows import Part
-from dagster_contracts.ports import NO_CHANGE, Asked, Clock, StoreClock, Tripped, Waiting
-from dagster_contracts.store import due, healing, outbox, parts, profiles, questions, reading, retention, succession, writing
+from dagster_contracts.ports import NO_CHANGE, Asked, Clock, StoreClock, Tripped, Waiting, Watched
+from dagster_contracts.store import due, healing, outbox, parts, profiles, questions, reading, retention, silent, succession, writing
 from dagster_contracts.store.connect import parse
 from dagster_contracts.store.database import Database
 
@@ -149,6 +149,9 @@ class SqlStore:
     ) -> Sequence[Arrival]:
         with self._database.reading() as connection:
             return reading.arrivals(connection, key, partition, before, accepted, limit)
+
+    def silent(self, watched: Sequence[Watched]) -> Sequence[tuple[str, Arrival]]:
+        return silent.found(self._database.read(silent.SILENT, silent.values(watched))) if watched else ()
 
     def profiles(
         self,

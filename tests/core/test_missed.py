@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, time, timedelta
 
 import pytest
 from hypothesis import given
@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from dagster_contracts.core import breaker as machine
 from dagster_contracts.core.breaker import Breaker, Missed, Overdue, OverrideKind, Refused, State, Step, Transition
 from dagster_contracts.core.contract import Confidence, Severity
+from dagster_contracts.core.deliveries import missing, quiet
 from dagster_contracts.core.ledger import Status
-from dagster_contracts.core.verdict import Outcome
+from dagster_contracts.core.plan import Cadence, Due
+from dagster_contracts.core.verdict import Arrival, Outcome
 from tests.core.test_breaker import HOUR, MINUTE, POLICY, T0, arrows, forced, fresh, half_open, judged, opened, passing
 
 DUE = T0 - HOUR
@@ -228,3 +230,37 @@ def test_each_is_told_once_and_nobody_is_wedged(does: list[tuple[str, object, ob
         good = machine.arrive(breaker, late("good", Outcome.PASS), now + 13 * HOUR)
         assert good.step.breaker.state is State.CLOSED
         assert good.status is Status.PUBLISHING
+
+
+# --- which breakers are looked at ------------------------------------------------------------------------------------
+
+moments = st.datetimes(datetime(2026, 3, 1), datetime(2026, 11, 30), timezones=st.just(UTC))  # noqa: DTZ001
+cadences = st.builds(
+    Cadence,
+    st.timedeltas(MINUTE, timedelta(days=9)),
+    st.timedeltas(timedelta(0), timedelta(days=1)),
+    st.sampled_from([None, "0 6 * * *", "*/30 * * * *", "0 0 1 * *", "15 3 * * 1"]),
+)
+dues = st.builds(Due, st.times(), st.sampled_from(["UTC", "+05:30", "Europe/Berlin", "America/Santiago", "Asia/Beirut", "America/Havana"]))
+windowed = st.none() | moments
+
+
+@given(st.lists(cadences | dues, min_size=1, max_size=3), moments, windowed, st.lists(moments, max_size=4), moments)
+def test_nothing_is_missing_where_nobody_looks(
+    checks: list[Cadence | Due], came: datetime, window: datetime | None, ended: list[datetime], now: datetime
+) -> None:
+    last = Arrival(came, window)
+    windows = sorted((end for end in ended if end <= now), reverse=True)
+    gaps = [missing(check, arrivals=[last], windows=windows, now=now) for check in checks]
+    assert quiet(checks, lambda: windows, now).may_miss(last) or gaps == [None] * len(checks)
+
+
+def test_a_breaker_is_looked_at_only_once_something_is_missing() -> None:
+    hourly = quiet([Cadence(HOUR, 10 * MINUTE)], list, T0)
+    assert not hourly.may_miss(Arrival(T0 - HOUR - 10 * MINUTE))
+    assert hourly.may_miss(Arrival(T0 - HOUR - 10 * MINUTE - timedelta(microseconds=1)))
+    daily = quiet([Due(time(5))], lambda: [T0 - 6 * HOUR], T0)  # T0 is 06:00
+    assert not daily.may_miss(Arrival(T0 - 6 * HOUR))
+    assert daily.may_miss(Arrival(T0 - 7 * HOUR))
+    assert not daily.may_miss(Arrival(T0 - 60 * HOUR, window_end=T0 - 6 * HOUR))
+    assert daily.may_miss(Arrival(T0, window_end=T0 - 30 * HOUR))

@@ -11,6 +11,7 @@ import pytest
 
 from dagster_contracts.core.breaker import Override, OverrideKind, State
 from dagster_contracts.core.contract import Confidence
+from dagster_contracts.core.deliveries import Quiet
 from dagster_contracts.core.errors import LostRace, StoreError
 from dagster_contracts.core.ledger import (
     UNPARTITIONED,
@@ -32,7 +33,7 @@ from dagster_contracts.core.profile import CategoryProfile, NumericProfile, Prof
 from dagster_contracts.core.references import GoodProfile, KeptProfile
 from dagster_contracts.core.snapshot import Change, Grounds, Snapshot
 from dagster_contracts.core.verdict import Arrival, Outcome
-from dagster_contracts.ports import Asked, FixedClock, Store, Tripped, Waiting
+from dagster_contracts.ports import Asked, FixedClock, Store, Tripped, Waiting, Watched
 from tests.store.values import DAY, T0, batch, breaker, day, numbered, output, review, route, transition
 
 STATIC = Partition("static", None, None, ())
@@ -895,3 +896,48 @@ def test_the_grounds_of_many_are_those_of_each(store: Store) -> None:
     singly = [bare(store.grounds(each.key, asset=each.asset, partition=each.partition)) for each in asked]
     assert list(map(bare, store.grounds_of(asked))) == singly
     assert list(store.grounds_of([])) == []
+
+
+def test_a_breaker_is_silent_since_its_latest_delivery(store: Store) -> None:
+    """Of a time window the first arrival; without windows the newest. What is older than the newest published is no delivery."""
+    names = (
+        "quiet",
+        "loud",
+        "again",
+        "timed",
+        "other",
+        "timed[vendor=a]",
+        "scoped[vendor=a]",
+        "scoped[vendor=b]",
+        "scoped[kind=a]",
+        "never",
+    )
+    for name in names:
+        store.save(Change(breaker=breaker(name)))
+    hour = timedelta(hours=1)
+
+    def came(name: str, number: int | None, hours: int, **fields: object) -> Batch:
+        place = Partition() if number is None else day(number)
+        own = {"asset": name.split("[", maxsplit=1)[0], "breaker_key": name, "arrived_at": T0 + hours * hour, "status": Status.QUARANTINED}
+        return batch(f"{name} {number} {hours}", place, **own | fields)  # type: ignore[arg-type]
+
+    save(store, came("quiet", None, 1), came("quiet", None, 2), came("quiet", None, 9, head=False))
+    save(store, came("loud", None, 1), came("loud", None, 8), came("other", None, 1))
+    save(store, came("again", 2, 1), came("again", 2, 8), came("timed", 1, 1), came("timed", 3, 8), came("timed", 2, 9))
+    save(store, *(came(f"scoped[{scope}]", 1, 1) for scope in ("vendor=a", "kind=a")), came("scoped[vendor=b]", 1, 8))
+    bound = T0 + 4 * hour
+
+    def silent(**quiet: datetime) -> dict[str, Arrival]:
+        unscoped = [Watched(asset, "asset", Quiet(**quiet)) for asset in ("quiet", "loud", "again", "timed", "never", "unknown")]
+        found = store.silent([*unscoped, Watched("scoped", "vendor", Quiet(**quiet))])
+        assert [key for key, _ in found] == sorted(key for key, _ in found)
+        return {key: Arrival(last.at, last.window_end) for key, last in found}
+
+    first, second = Arrival(T0 + hour, day(1).end), Arrival(T0 + hour, day(2).end)
+    assert silent(since=bound) == {"quiet": Arrival(T0 + 2 * hour), "again": second, "scoped[vendor=a]": first}
+    assert silent(day=bound) == {"quiet": Arrival(T0 + 2 * hour)}
+    scoped = {"scoped[vendor=a]": first, "scoped[vendor=b]": Arrival(T0 + 8 * hour, day(1).end)}
+    assert silent(window=day(3).end or T0) == {"again": second, **scoped}
+    assert silent(since=T0 + 2 * hour) == {"again": second, "scoped[vendor=a]": first}, "exactly then is not before"
+    assert silent() == {}
+    assert list(store.silent([])) == []

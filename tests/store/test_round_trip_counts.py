@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
 import pytest
 
 from dagster_contracts import recovery
-from dagster_contracts.core.contract import Confidence
+from dagster_contracts.core.contract import Confidence, ServiceLevel
 from dagster_contracts.core.ledger import RouteKind, StepKey
+from dagster_contracts.core.snapshot import Change
 from dagster_contracts.gate import Gate
-from dagster_contracts.judgement import Delivery
+from dagster_contracts.judgement import Delivery, Terms
 from dagster_contracts.store.sql import SqlStore
+from dagster_contracts.watching import record_missed
 from tests.gate_world import BAD, GOOD, Counts, daily, terms
 from tests.store.counting import counted
 from tests.store.racing import append
-from tests.store.values import day
+from tests.store.values import batch, breaker, day
 
 STEP = StepKey("run", "step")
 
@@ -79,3 +85,27 @@ def test_healing_asks_as_often_for_many_as_for_one(store: SqlStore) -> None:
     with counted(store) as asked:
         assert len(recovery.due_healings(many, ["scores 4"])) == 4
     assert asked.trips == first.trips == 5
+
+
+def test_watching_asks_as_often_for_many_as_for_one(store: SqlStore) -> None:
+    """All were told of already: a delivery that is missing still is no news."""
+
+    def promised(assets: int) -> dict[str, Terms]:
+        one, promise = terms().attached, ServiceLevel("frequency", 1, unit="d", tolerance="PT0S")
+        every = Terms.of(replace(one, contract=replace(one.contract, service_levels=(promise,))))
+        return {f"{assets}.{number}": replace(every, asset=f"{assets}.{number}") for number in range(assets)}
+
+    def windows(asset: str, now: datetime) -> Sequence[datetime]:
+        return ()
+
+    gate, trips = Gate(store, Counts()), []
+    for assets in (1, 5):
+        watched = promised(assets)
+        for asset in watched:
+            arrived = batch(f"of {asset}", asset=asset, breaker_key=asset, arrived_at=store.now() - timedelta(hours=36))
+            store.save(Change(breaker=breaker(asset), batches=(arrived,)))
+        assert len(record_missed(gate, watched, windows)) == assets
+        with counted(store) as asked:
+            assert record_missed(gate, watched, windows) == []
+        trips.append(asked.trips)
+    assert trips == [3, 3]

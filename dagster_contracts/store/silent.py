@@ -1,0 +1,71 @@
+"""Which breakers have heard nothing for too long, asked for all that are watched at once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import fields
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Column, Dialect
+from sqlalchemy.types import String
+
+from dagster_contracts.core.deliveries import Quiet
+from dagster_contracts.core.verdict import Arrival
+from dagster_contracts.ports import Watched
+from dagster_contracts.store import tables
+from dagster_contracts.store.lists import field, listed, selected
+from dagster_contracts.store.statement import Statement, Values, instant_text
+
+_BOUNDS = [each.name for each in fields(Quiet)]
+_ARRIVALS = 10  # as `ports.Ledger.arrivals` gives
+
+
+def values(watched: Sequence[Watched]) -> Values:
+    """For `SILENT`. Keys of scopes lie between "asset[dimension=" and that with the character after "="."""
+    rows = []
+    for each in watched:
+        start = None if each.scope == "asset" else f"{each.asset}[{each.scope}"
+        bounds = {name: _text(getattr(each.quiet, name)) for name in _BOUNDS}
+        rows.append({"asset": each.asset, "low": start and f"{start}=", "high": start and f"{start}>", **bounds})
+    return {"watched": json.dumps(rows)}
+
+
+def _text(moment: datetime | None) -> str | None:
+    return None if moment is None else instant_text(moment)
+
+
+def found(rows: Sequence[Sequence[Any]]) -> list[tuple[str, Arrival]]:
+    return [(key, Arrival(at, window_end)) for key, at, window_end in rows]
+
+
+def _silent(dialect: Dialect) -> Any:
+    """The latest delivery is the first arrival of the newest window; where there are no windows, the newest arrival."""
+    asset, low, high = (field(dialect, "w", name) for name in ("asset", "low", "high"))
+    bounds = {name: _moment(dialect, field(dialect, "w", name)) for name in _BOUNDS}
+    told = ", ".join(f"{bound} AS bound_{name}" for name, bound in bounds.items())
+    each = f"SELECT b.key AS key, {asset} AS asset, {told} FROM {listed(dialect, ':watched', 'w')} JOIN contracts_breakers AS b ON"
+    newest = (
+        "SELECT c.arrived_at, c.ends_at, c.sequence FROM contracts_batches AS c "
+        f"WHERE c.asset = k.asset AND c.breaker_key = k.key AND c.head ORDER BY c.sequence DESC LIMIT {_ARRIVALS}"
+    )
+    first = "t.ends_at DESC NULLS LAST, CASE WHEN t.ends_at IS NULL THEN -t.sequence ELSE t.sequence END"
+    latest = (
+        f"SELECT k.*, (SELECT t.arrived_at FROM ({newest}) AS t ORDER BY {first} LIMIT 1) AS came, "
+        f"(SELECT max(t.ends_at) FROM ({newest}) AS t) AS ends FROM known AS k"
+    )
+    asked = "came < bound_since OR (ends IS NULL AND came < bound_day) OR ends < bound_window"
+    return selected(
+        f"WITH known AS ({each} b.key = {asset} WHERE {low} IS NULL UNION ALL {each} b.key > {low} AND b.key < {high} "
+        f"WHERE {low} IS NOT NULL), latest AS MATERIALIZED ({latest}) SELECT key, came, ends FROM latest WHERE {asked} ORDER BY key",
+        [Column("key", tables.Key), Column("came", tables.Instant()), Column("ends", tables.Instant())],
+        watched=String(),
+    )
+
+
+def _moment(dialect: Dialect, told: str) -> str:
+    return told if dialect.name == "sqlite" else f"CAST({told} AS TIMESTAMP WITH TIME ZONE)"
+
+
+SILENT = Statement(_silent)
