@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import CONTRACT, Ran
+from tests.schemas import assert_described
 from tests.shared_cases import CASES, needs_cases
 
 LATER = CONTRACT.replace("version: 1.2.0", "version: 1.3.0")
@@ -46,6 +47,7 @@ def test_json_and_markdown(run: Callable[..., Ran], repository: Path) -> None:
     file = repository / "contracts/feed.odcs.yaml"
     file.write_text(LATER.replace("required: true", "required: false"))
     found = run("diff", "main:contracts/feed.odcs.yaml", file, "--format", "json").json
+    assert_described("diff", found)
     (one,) = found["comparisons"]
     assert (found["version"], one["step"], one["needed"], len(one["problems"])) == (1, "minor", "major", 1)
     assert {"rule.loosened"} == {change["kind"] for change in one["changes"]}
