@@ -11,6 +11,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from dagster_contracts.core.time_text import read_format
+from dagster_contracts.mocking import numerals
 from dagster_contracts.mocking.pools import Pool
 from dagster_contracts.mocking.wanted import Wanted
 
@@ -104,8 +105,8 @@ def _sorted(pool: Pool, wanted: Wanted) -> _Keyed:
 def sort_key(value: Any, wanted: Wanted) -> Any:
     """What the engine compares by: numbers, naive UTC times, or the text itself."""
     if isinstance(value, str):
-        if wanted.kind in ("integer", "number"):
-            return float(value)
+        if wanted.kind in ("integer", "number") and (number := numerals.read([value], None)):
+            return number[0]
         if wanted.text and wanted.text.format and wanted.text.directives:
             return read_format(wanted.text.format).iso(value, wanted.kind or "timestamp")
         return value

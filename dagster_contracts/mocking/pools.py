@@ -71,7 +71,8 @@ def _filled(wanted: Wanted, dtype: pl.DataType, make: Make, need: int) -> list[A
 
 def _identity(value: Any, kind: str | None) -> Hashable:
     """Text of numbers is equal where the numbers are."""
-    return float(value) if isinstance(value, str) and kind in ("integer", "number") else value
+    number = numerals.read([value], None) if isinstance(value, str) and kind in ("integer", "number") else []
+    return number[0] if number else value
 
 
 def _kept(wanted: Wanted, values: Sequence[Any], dtype: pl.DataType) -> list[Any]:
