@@ -30,10 +30,15 @@ def judged(plan: Plan, engine: MetricEngine, batches: Sequence[Batch], related: 
     """Each batch, judged with those before it behind it, in the order given."""
     history: list[Known] = []
     for batch in batches:
-        measurement = engine.measure(subject(plan, batch.frame), plan.metrics, related)
+        measurement = engine.measure(subject(plan, batch.frame), plan.metrics, with_itself(plan, batch.frame, related))
         verdict = judge(plan, measurement, {}, as_of=batch.arrived_at, head=is_head(batch, history), past=past_of(plan, batch, history))
         history.append(Known(batch, measurement, verdict))
     return history
+
+
+def with_itself(plan: Plan, data: object, related: Related) -> Related:
+    """The other objects of the contract, and the batch itself: rows may refer to rows."""
+    return {**related, plan.object_name: lambda: data}
 
 
 def is_head(batch: Batch, before: Sequence[Known]) -> bool:

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 import polars as pl
 
 from dagster_contracts.chaos.batch import Batch, Written
-from dagster_contracts.core.metrics import Expectation, Metric, Query
+from dagster_contracts.core.metrics import Expectation, Metric, Orphans, Query
 from dagster_contracts.core.verdict import Measurement, Sample, Unmeasured
 from dagster_contracts.ports import NO_OTHERS, Division, MetricEngine, Related
 
@@ -94,6 +94,8 @@ def _looks_at(metric: Metric, columns: frozenset[str]) -> bool:
     """An expectation may look at any column, a query at those that it names."""
     if isinstance(metric, Query):
         return reads_all(metric) or any(_named(column, metric.sql) for column in columns)
+    if isinstance(metric, Orphans):  # an object may refer to itself
+        return not columns.isdisjoint((*metric.columns, *metric.targets))
     return isinstance(metric, Expectation) or not columns.isdisjoint(metric.columns)
 
 

@@ -14,7 +14,7 @@ from dagster_contracts.chaos.campaign import Result, Trial
 from dagster_contracts.chaos.consequences import Consequences, consequences, of_missed
 from dagster_contracts.chaos.fault import DoesNotFit, Fault, generator
 from dagster_contracts.chaos.faults.cadence import interval_of
-from dagster_contracts.chaos.history import Known, is_head, past_of
+from dagster_contracts.chaos.history import Known, is_head, past_of, with_itself
 from dagster_contracts.chaos.shortcut import Shortcut, delivered, differs
 from dagster_contracts.core.breaker import Missed
 from dagster_contracts.core.contract import BreakerPolicy, Severity
@@ -109,7 +109,8 @@ def _delivered(bench: Bench, injected: Injected, first: Batch, dose: float) -> T
 def _judge(bench: Bench, batch: Batch, before: Sequence[Known]) -> _Judged:
     shortcut = Shortcut(bench.engine, bench.victim.batch.frame, bench.victim.measurement)
     divide = bench.policy.maximum_failing_share is not None and batch.written is None
-    taken = take(shortcut, bench.plan, bench.policy, delivered(batch), related=bench.related, divide=divide)
+    related = with_itself(bench.plan, batch.frame, bench.related)
+    taken = take(shortcut, bench.plan, bench.policy, delivered(batch), related=related, divide=divide)
     past, head = past_of(bench.plan, batch, before), is_head(batch, before)
     verdict = judge(bench.plan, taken.measurement, {}, as_of=batch.arrived_at, head=head, past=past)
     if taken.divided is None or verdict.outcome is not Outcome.FAIL:

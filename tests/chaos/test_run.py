@@ -30,7 +30,7 @@ from dagster_contracts.core.contract import BreakerPolicy, Clause, Severity, Win
 from dagster_contracts.core.errors import UsageError
 from dagster_contracts.core.judge import judge
 from dagster_contracts.core.ledger import Partition, RouteKind
-from dagster_contracts.core.metrics import Query
+from dagster_contracts.core.metrics import Orphans, Query
 from dagster_contracts.core.plan import Plan, Rule, Within
 from dagster_contracts.engines.local import default_engine
 from dagster_contracts.store.files import load_contracts
@@ -156,6 +156,18 @@ def test_a_query_is_asked_again_where_a_column_changed_that_it_names(column: str
     found = trial("sign_change", column, on=replace(prepared, engine=Noting()))
     assert len(asked) == again
     assert ("feed.query" in found.rules) is bool(again)
+
+
+def test_rows_that_refer_to_rows_of_their_batch_are_measured_again_where_either_changed() -> None:
+    plan, policy = contract()
+    rule = Rule("status.parent", Clause.CUSTOM, Severity.ERROR, Within(Orphans(("status",), "feed", ("risk",))))
+    family = [batch.holding(batch.frame.with_columns(status=pl.col("risk"))) for batch in batches(1)]
+    only = replace(plan, rules=(rule,))
+    prepared = prepare(only, policy, ENGINE, family)[1]
+    assert prepared.victim.verdict.outcome == "pass"
+    assert trial("categories_to_numbers", "risk", on=prepared).rules == ("status.parent",)
+    assert trial("categories_to_numbers", "status", on=prepared).rules == ("status.parent",)
+    assert trial("unit_change", "code", on=prepared).result is Result.MISSED
 
 
 # --- clean batches -------------------------------------------------------------------------------------------------
