@@ -184,6 +184,18 @@ def release(gate: Gate, batch: Batch, *, actor: str, reason: str) -> Batch:
     return _revise_batch(gate, batch, revise, EventType.BATCH_RELEASED, actor=actor, reason=reason)
 
 
+def waiting_batch(gate: Gate, asset: str, partition: str | None) -> Batch:
+    """The newest quarantined or held batch of an asset's partition. Raises UsageError where there is none, or several partitions wait."""
+    found = gate.store.batches(asset=asset, partition=partition, statuses=(Status.QUARANTINED, Status.HELD))
+    others = sorted({str(batch.partition) for batch in found})
+    if not found:
+        place = asset if partition is None else f"{asset} [{partition}]"
+        raise UsageError(f"{place} has no quarantined or held batch; `dagster-contracts batch list` shows what waits")
+    if len(others) > 1:
+        raise UsageError(f"{len(others)} partitions of {asset} have a batch that waits; name one of them: {', '.join(others[:10])}")
+    return found[0]
+
+
 def discard(gate: Gate, batch: Batch, *, actor: str, reason: str) -> Batch:
     """Dismiss a quarantined or held batch: it is no longer listed, probed or served. Its partition stays refused until delivered anew."""
 

@@ -3,11 +3,12 @@ off. The command line and release runs ask for these."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
 from dagster_contracts.core import events, references
-from dagster_contracts.core.breaker import Breaker, Step
+from dagster_contracts.core.breaker import Breaker, Refused, Step
 from dagster_contracts.core.errors import UsageError
 from dagster_contracts.core.ledger import IN_PLACE, Batch, Partition, Status, batch_id
 from dagster_contracts.core.snapshot import Change, Snapshot, may_be_released
@@ -45,6 +46,23 @@ def baseline(gate: Gate, terms: Terms, delivery: Delivery, data: object) -> Judg
         return Change(), Judgement(verdict, batch, breaker)
 
     return gate.transact(key, terms.asset, delivery.partition, name, decide)
+
+
+def probe(gate: Gate, terms: Terms, key: str, *, holder: str, read: Callable[[Batch], object]) -> Judgement | Refused:
+    """Claim the one probe lease of a breaker, judge the batch that is to be probed as `read` reads it, and settle what came of it.
+
+    Where its data is gone (`read` raises FileNotFoundError), the lease goes back, and the next probe takes another batch.
+    """
+    claimed = gate.claim(terms, key, holder=holder)
+    if isinstance(claimed, Refused):
+        return claimed
+    try:
+        data = read(claimed.batch)
+    except FileNotFoundError as error:
+        gate.lost(claimed.batch)
+        gate.settle(terms, claimed, None)  # proves nothing
+        return Refused(f"the stored data of {claimed.batch.id} is gone, deliver it again; the next probe takes another: {error}")
+    return gate.settle(terms, claimed, data)
 
 
 def writing(gate: Gate, terms: Terms, partition: Partition, *, run_id: str, root_run_id: str) -> Batch:

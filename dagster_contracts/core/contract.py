@@ -183,6 +183,7 @@ class SchemaObject:
     relationships: tuple[Relationship | Unrelated, ...] = ()
     profiles: Mapping[str, str] = field(default_factory=dict)  # text of the profile files that its rules name, by the name written there
     path: str = ""
+    line: int = field(default=1, compare=False)  # of its document, 1-based: where the object is stated
 
     @property
     def table(self) -> str:

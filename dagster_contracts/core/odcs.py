@@ -40,7 +40,7 @@ def parse(text: str, *, source: str | None = None) -> Contract:
     if not root.get("schema"):
         notes = [*notes, "no schema object: nothing of this contract can be checked"]
     digest = sha256(text.encode()).hexdigest()
-    return read_contract(root, policy, source=source, content_hash=digest, notes=(*notes, *document.notes))
+    return read_contract(root, policy, line=document.line, source=source, content_hash=digest, notes=(*notes, *document.notes))
 
 
 def reread(text: str, *, source: str | None = None) -> Contract:

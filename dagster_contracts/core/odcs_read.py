@@ -5,6 +5,7 @@ A column is called by `physicalName` where one is given, else by `name`; column 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
@@ -28,13 +29,16 @@ from dagster_contracts.core.waivers import read_environments, read_waivers
 _Map = dict[str, object]
 
 
-def read_contract(root: _Map, policy: BreakerPolicy, *, source: str | None, content_hash: str, notes: tuple[str, ...]) -> Contract:
+def read_contract(
+    root: _Map, policy: BreakerPolicy, *, line: Callable[[Path], int], source: str | None, content_hash: str, notes: tuple[str, ...]
+) -> Contract:
+    """`line` tells where in the document a path stands."""
     return Contract(
         id=str(root["id"]),
         version=str(root["version"]),
         api_version=str(root["apiVersion"]),
         status=_text(root.get("status")) or "",
-        objects=tuple(_object(root, obj, ("schema", index)) for index, obj in maps(root.get("schema"))),
+        objects=tuple(_object(root, obj, ("schema", index), line) for index, obj in maps(root.get("schema"))),
         name=_text(root.get("name")),
         description=_description(root.get("description")),
         owner=_owner(root),
@@ -73,7 +77,7 @@ def _custom_path(owner: _Map, name: str) -> Path:
     return ("customProperties", at, "value")
 
 
-def _object(root: _Map, obj: _Map, path: Path) -> SchemaObject:
+def _object(root: _Map, obj: _Map, path: Path, line: Callable[[Path], int]) -> SchemaObject:
     columns = {str(prop.get("name")): column_of(prop) for _, prop in maps(obj.get("properties"))}
     return SchemaObject(
         name=object_name(obj),
@@ -86,6 +90,7 @@ def _object(root: _Map, obj: _Map, path: Path) -> SchemaObject:
         quality=_rules(obj, path, columns),
         relationships=tuple(of_object(root, obj, entry) for _, entry in maps(obj.get("relationships"))),
         path=path_text(path),
+        line=line(path),
     )
 
 

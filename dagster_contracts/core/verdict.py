@@ -203,6 +203,15 @@ class Verdict:
         return frozenset(finding.rule for finding in self.findings if finding.outcome is Outcome.FAIL)
 
     @property
+    def failing_percent(self) -> dict[Clause, float]:
+        """Of each clause group whose rules count rows: how many rows in a hundred its worst rule has failing. None of a batch of 0 rows."""
+        worst: dict[Clause, int] = {}
+        for finding in self.findings:
+            if finding.failing_rows is not None:
+                worst[finding.clause] = max(finding.failing_rows, worst.get(finding.clause, 0))
+        return {clause: round(100 * rows / self.rows, 4) for clause, rows in worst.items()} if self.rows else {}
+
+    @property
     def executed_rules(self) -> frozenset[str]:
         """Ids of the rules that were measured, whatever came of them."""
         return frozenset(finding.rule for finding in self.findings if finding.outcome is not Outcome.INCONCLUSIVE)

@@ -20,7 +20,7 @@ from dagster_contracts.core.plan import NotExecuted
 from dagster_contracts.core.verdict import Finding, Outcome, Verdict
 from dagster_contracts.judgement import Judgement, Terms
 from dagster_contracts.plugin import private
-from dagster_contracts.plugin.metadata import inert, table, table_of_findings
+from dagster_contracts.plugin.metadata import inert, table, table_of_failing_rows, table_of_findings
 from dagster_contracts.ports import Store
 
 PREFIX = "contract_"
@@ -86,11 +86,14 @@ def _of_clause(terms: Terms, key: dg.AssetKey, clause: Clause, judgement: Judgem
         "rules": table_of_findings(_only(verdict, findings)),
         "rules_failed": len(broken),
         "failing_rows": max((finding.failing_rows or 0 for finding in findings), default=0),
+        "failing_percent": verdict.failing_percent.get(clause, 0.0),
         "rows": verdict.rows or 0,
         "contract": f"{verdict.contract_id} {verdict.contract_version}",
         "batch": judgement.batch.id,
         "status": str(judgement.batch.status),
     }
+    if failing := table_of_failing_rows(findings):
+        metadata["failing"] = failing
     if skipped:
         metadata["not_executed"] = "\n".join(f"{item.rule}: {item.reason}" for item in skipped)
     return dg.AssetCheckEvaluation(
@@ -179,7 +182,7 @@ def _told(breaker: Breaker, now: datetime) -> dict[str, Any]:
     if breaker.retry_at:
         metadata["next_probe_after"] = dg.MetadataValue.timestamp(breaker.retry_at)
     if breaker.findings:
-        metadata["findings"] = "\n".join(breaker.findings)
+        metadata["findings"] = table([{"finding": finding} for finding in breaker.findings], {"finding": "string"})
     if (word := breaker.override) is not None:
         until = f"until {word.expires_at:%Y-%m-%d %H:%MZ}" if word.expires_at else "until reset"
         metadata["override"] = f"{word.kind} by {word.actor} {until}: {word.reason}"

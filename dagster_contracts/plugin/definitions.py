@@ -15,7 +15,7 @@ from dagster_contracts.core.contract import Contract, attach
 from dagster_contracts.core.errors import ContractError, ContractInvalid, did_you_mean
 from dagster_contracts.core.waiving import long_waivers
 from dagster_contracts.judgement import Terms
-from dagster_contracts.plugin import checks, private, pruning, reviews, sensors
+from dagster_contracts.plugin import catalog, checks, operating, private, pruning, reviews, sensors
 from dagster_contracts.plugin.deliveries import with_freshness
 from dagster_contracts.plugin.fitting import terms_fit
 from dagster_contracts.plugin.in_place import is_readable, writes_itself
@@ -48,9 +48,10 @@ def with_contracts(
     `contracts` is a folder, a file, or several of them (or parsed contracts). Every schema object is attached to one asset: that
     asset's output is judged before it is stored, and everything downstream of it reads what the breaker says. Adds checks, IO manager
     routing, and the sensors `contracts_probe`, `contracts_heal` and `contracts_relay`; where a contract says when batches come, also
-    `contracts_deliveries` and a freshness policy; where consumers have automation conditions, `contracts_route`; and the job
-    `contracts_prune`, whose schedule is stopped until somebody starts it. The
-    given `defs` is left as it was; loading reads the contract files and nothing else.
+    `contracts_deliveries` and a freshness policy; where consumers have automation conditions, `contracts_route`; and jobs that a person
+    starts: `contracts_probe`, `contracts_release`, `contracts_heal`, `contracts_review` and `contracts_prune`, whose schedule is stopped
+    until somebody starts it. What a contract says of its asset stands on that asset's page, where the user says nothing else. The given
+    `defs` is left as it was; loading reads the contract files and nothing else.
 
     With a RegistryResource, definitions are loaded with the files that it names, and what is judged while they run is judged by the
     version that is in force in the registry then.
@@ -90,15 +91,18 @@ def with_contracts(
     _refuse_what_cannot_be_read(assets, site)
     _tell_of_silent_readers(assets, site)
     wrapping = Wrapping(site, private.iterate_assets(assets))
-    wrapped = [_governed(item, site, wrapping) if isinstance(item, dg.AssetsDefinition) else item for item in assets]
-    return private.rebuilt_definitions(
+    wrapped = [_shown(item, site, wrapping) for item in assets]
+    made: list[dg.Definitions] = []
+    governed = private.rebuilt_definitions(
         defs,
         assets=wrapped,
         resources={**_routed({"io_manager": private.DEFAULT_IO_MANAGER, **(defs.resources or {})}, site), RESOURCE: site},
         sensors=[*sensors_given, *sensors.all_sensors(site, wrapped, sinks)],
         schedules=[*schedules, *pruning.schedules(site)],
-        jobs=[*(defs.jobs or []), *pruning.jobs(site), *reviews.jobs(site)],
+        jobs=[*(defs.jobs or []), *operating.jobs(site, lambda: made[0]), *pruning.jobs(site), *reviews.jobs(site)],
     )
+    made.append(governed)
+    return governed
 
 
 def _refuse_long_waivers(contracts: Sequence[Contract], clock: Clock) -> None:
@@ -209,8 +213,16 @@ def _routing(definition: dg.IOManagerDefinition | dg.InputManagerDefinition, sit
     )
 
 
+def _shown(item: Any, site: Site, wrapping: Wrapping) -> Any:
+    """An asset as it is governed, and with what its contract says of it; what is defined elsewhere with the latter alone."""
+    if isinstance(item, dg.AssetSpec):
+        return catalog.described_spec(item, site.terms)
+    return _governed(item, site, wrapping) if isinstance(item, dg.AssetsDefinition) else item
+
+
 def _governed(assets: dg.AssetsDefinition, site: Site, wrapping: Wrapping) -> dg.AssetsDefinition:
     keys = [key.to_user_string() for key in assets.keys]
+    assets = catalog.described(assets, site.terms)
     if not wrapping.reaches(assets):
         return assets
     governed = [site.terms[key] for key in keys if key in site.terms]

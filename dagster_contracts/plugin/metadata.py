@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -12,7 +13,7 @@ from dagster_contracts.core.contract import least
 from dagster_contracts.core.inert import LINE, shown
 from dagster_contracts.core.ledger import Route, RouteKind, Status
 from dagster_contracts.core.route import is_left_out, misaligned
-from dagster_contracts.core.verdict import Outcome, Verdict
+from dagster_contracts.core.verdict import Finding, Outcome, Verdict
 from dagster_contracts.judgement import Judgement, Terms
 from dagster_contracts.ports import Division
 
@@ -85,14 +86,35 @@ def of_judgement(judgement: Judgement) -> dict[str, Any]:
         "contracts/rules_failed": sum(finding.outcome is Outcome.FAIL for finding in verdict.findings),
         "contracts/rules_executed": len(verdict.findings),
         "contracts/rules_not_executed": len(verdict.not_executed),
-        "contracts/findings": table_of_findings(verdict),
         "contracts/location": _location(judgement),
+        "contracts/findings": table_of_findings(verdict),
+        **{f"contracts/failing_percent/{clause}": share for clause, share in verdict.failing_percent.items()},
     }
+    if failing := table_of_failing_rows(verdict.findings):
+        told["contracts/failing_rows"] = failing
     return inert(told)
 
 
 def of_halt(routes: Sequence[Route]) -> dict[str, Any]:
-    return inert({"contracts/halted": True, "contracts/served": _table_of_routes(routes), "contracts/why": _worst(routes)})
+    worst = next((route for route in routes if route.kind is RouteKind.HALTED), None)
+    told: dict[str, Any] = {"contracts/halted": True, "contracts/why": worst.reason if worst else ""}
+    if worst is not None and worst.breaker_key:
+        told["contracts/breaker"] = worst.breaker_key
+    if worst is not None and worst.since:
+        told["contracts/since"] = dg.MetadataValue.timestamp(worst.since)
+    if worst is not None and worst.retry_at:
+        told["contracts/next_probe_after"] = dg.MetadataValue.timestamp(worst.retry_at)
+    return inert({**told, "contracts/served": _table_of_routes(routes)})
+
+
+def halt(consumers: Sequence[str], worst: Route) -> str:
+    """Why a step was halted. The first line says it all: what, since when, until when, and what was found; the second explains."""
+    what = f"Halted: {', '.join(consumers)} may not read {worst.upstream} [{worst.requested}]"
+    if worst.since is None:
+        return f"{what}. {worst.reason}"
+    until = f", next probe after {worst.retry_at:%Y-%m-%d %H:%MZ}" if worst.retry_at else ""
+    found = f": {worst.findings[0]}" if worst.findings else ""
+    return f"{what}. {worst.breaker_key or worst.upstream} is open since {worst.since:%Y-%m-%d %H:%MZ}{until}{found}\n{worst.reason}"
 
 
 def refusal(terms: Terms, judgement: Judgement) -> str:
@@ -134,6 +156,22 @@ def table_of_findings(verdict: Verdict) -> dg.TableMetadataValue:
     return table(rows, {**dict.fromkeys(texts, "string"), "failing_rows": "int"})
 
 
+def table_of_failing_rows(findings: Iterable[Finding]) -> dg.TableMetadataValue | None:
+    """Some of the rows that broke rules, as the verdict shows them: classified columns are masked there. None where it shows none."""
+    rows = [{"rule": finding.rule, **row} for finding in findings for row in finding.sample[:_ROWS_OF_A_RULE]][:_FAILING_ROWS]
+    columns = list(dict.fromkeys(name for row in rows for name in row))[:_FAILING_COLUMNS]
+    if not rows:
+        return None
+    names = {name: shown(name, LINE) for name in columns}
+    return table([{names[name]: _cell(row.get(name)) for name in columns} for row in rows], dict.fromkeys(names.values(), "string"))
+
+
+def _cell(value: object) -> str:
+    return "null" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+_ROWS_OF_A_RULE, _FAILING_ROWS, _FAILING_COLUMNS = 3, 20, 30
+
 _ORDER = {Outcome.FAIL: 0, Outcome.INCONCLUSIVE: 1, Outcome.WARN: 2, Outcome.PASS: 3}
 
 
@@ -153,10 +191,6 @@ def _table_of_routes(routes: Sequence[Route]) -> dg.TableMetadataValue:
 
 def _location(judgement: Judgement) -> str:
     return "live" if judgement.publish else f"set aside: {judgement.batch.status}, batch {judgement.batch.id}"
-
-
-def _worst(routes: Sequence[Route]) -> str:
-    return next((route.reason for route in routes if route.kind is RouteKind.HALTED), "")
 
 
 def _extended(event: OutputT, metadata: Mapping[str, Any], tags: Mapping[str, str]) -> OutputT:

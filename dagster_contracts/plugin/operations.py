@@ -15,6 +15,7 @@ from typing import Any
 import dagster as dg
 
 from dagster_contracts import recovery, stored
+from dagster_contracts.core.breaker import Refused, asset_of
 from dagster_contracts.core.errors import MeasurementError, UsageError, did_you_mean
 from dagster_contracts.core.ledger import IN_PLACE, UNPARTITIONED, Batch, Output, Partition, Status
 from dagster_contracts.core.verdict import Outcome, Verdict
@@ -268,9 +269,51 @@ def rejudge(defs: dg.Definitions, instance: dg.DagsterInstance, batch_id: str, *
         raise MeasurementError(f"the data of {batch_id} is not stored beside the live data; run the asset again to deliver it")
     terms = _terms(site, instance, batch.asset)
     with _storage(defs, instance, batch.asset) as read:
-        place = dg.AssetKey.from_user_string(batch.asset) if batch.staged == IN_PLACE else staging_key(batch.asset, batch.staged)
-        value = read(place, batch.partition.key)
+        value = read(_place_of(batch), batch.partition.key)
     return stored.rejudge(gate, terms, batch, value, actor=actor, reason=reason)
+
+
+@dataclass(frozen=True, slots=True)
+class ProbedRow:
+    """A breaker that was to be probed, and what came of it; not `probed`: why not."""
+
+    breaker: str
+    probed: bool
+    told: str
+
+
+def probe(defs: dg.Definitions, instance: dg.DagsterInstance, key: str | None, *, holder: str) -> list[ProbedRow]:
+    """Probe a breaker, or (`key` None) every one that is due, in this process, from where its batches lie.
+
+    Raises UsageError where no breaker of that key is known, or its asset is not governed here.
+    """
+    site = site_of(defs)
+    gate = site.gate(instance)
+    if key is not None:
+        keys = [recovery.known_breaker(gate, key).key]
+    else:
+        keys = [due.breaker.key for due in recovery.due_probes(gate, site.in_force(instance))]
+    return [_probed(defs, instance, each, holder) for each in keys]
+
+
+def _probed(defs: dg.Definitions, instance: dg.DagsterInstance, key: str, holder: str) -> ProbedRow:
+    asset, site = asset_of(key), site_of(defs)
+    terms = _terms(site, instance, asset)
+    with _storage(defs, instance, asset) as read:
+
+        def of(batch: Batch) -> Any:
+            return read(_place_of(batch), batch.partition.key)
+
+        came = stored.probe(site.gate(instance), terms, key, holder=holder, read=of)
+    if isinstance(came, Refused):
+        return ProbedRow(key, False, came.reason)
+    return ProbedRow(key, True, f"{came.batch.id}: {came.verdict.outcome}; the breaker is {came.breaker.state}")
+
+
+def _place_of(batch: Batch) -> dg.AssetKey:
+    """Where the data of a batch lies that was set aside."""
+    assert batch.staged is not None
+    return dg.AssetKey.from_user_string(batch.asset) if batch.staged == IN_PLACE else staging_key(batch.asset, batch.staged)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from dataclasses import asdict
 
 import dagster as dg
+from pydantic import Field
 
 from dagster_contracts.core.durations import parse_duration
 from dagster_contracts.core.retention import Retention
@@ -13,10 +14,10 @@ NIGHTLY = "30 3 * * *"
 
 
 class PruneConfig(dg.Config):
-    """`older_than`: one age for all kinds, such as P90D; without it each kind has its own. `dry_run`: only count."""
+    """What to delete."""
 
-    older_than: str | None = None
-    dry_run: bool = False
+    older_than: str | None = Field(default=None, description="One age for all kinds, such as P90D. Without it each kind has its own.")
+    dry_run: bool = Field(default=False, description="Only count what would be deleted.")
 
 
 def schedules(site: Site) -> list[dg.ScheduleDefinition]:
@@ -44,7 +45,7 @@ def _job(site: Site) -> dg.JobDefinition:
         told = ", ".join(f"{name} {count}" for name, count in gone.items())
         context.log.info(f"{'would prune' if config.dry_run else 'pruned'}: {told}")
 
-    @dg.job(name=PRUNE, description="Prunes the history of breakers, batches, decisions and events.")
+    @dg.job(name=PRUNE, description="Prunes the history of breakers, batches, decisions and events.", tags={"contracts/job": "prune"})
     def contracts_prune() -> None:
         prune()
 

@@ -3,21 +3,23 @@
 from typing import Literal
 
 import dagster as dg
+from pydantic import Field
 
 from dagster_contracts import reviewing
+from dagster_contracts.plugin.operating import ACTOR, REASON
 from dagster_contracts.plugin.site import Site
 
 REVIEW = "contracts_review"
 
 
 class ReviewConfig(dg.Config):
-    """`partition`: its key, none for unpartitioned assets. `actor`: who decides; Dagster does not always know."""
+    """Which output is decided on, and how."""
 
-    asset: str
-    decision: Literal["approve", "reject"]
-    reason: str
-    actor: str
-    partition: str | None = None
+    asset: str = Field(description='Key of the asset whose output waits for a review, such as "vendor/scores".')
+    decision: Literal["approve", "reject"] = Field(description="approve: it stands. reject: it is withdrawn, and nobody reads it.")
+    reason: str = REASON
+    actor: str = ACTOR
+    partition: str | None = Field(default=None, description="Key of its partition; leave it out for an asset without partitions.")
 
 
 def jobs(site: Site) -> list[dg.JobDefinition]:

@@ -173,7 +173,7 @@ class GatedStep:
             findings=map(shown, worst.findings),
         )
         raise dg.Failure(
-            description=shown(f"Halted: {', '.join(self.consumers)} may not read {worst.upstream} [{worst.requested}]. {worst.reason}"),
+            description=shown(metadata.halt(self.consumers, worst)),
             metadata=metadata.of_halt(routes),
             allow_retries=not recorded,
         ) from error
@@ -489,22 +489,17 @@ class GatedStep:
             )
 
     def _probe(self, terms: Terms, key: str) -> Judgement | None:
-        claimed = self.gate.claim(terms, key, holder=f"run {self.context.run_id}")
-        if isinstance(claimed, Refused):
-            self.context.log.info(f"{key} was not probed: {claimed.reason}")
+        judgement = stored.probe(self.gate, terms, key, holder=f"run {self.context.run_id}", read=self._set_aside)
+        if isinstance(judgement, Refused):
+            self.context.log.warning(f"{key} was not probed: {shown(judgement.reason)}")
             return None
-        batch = claimed.batch
-        assert batch.staged is not None
-        try:
-            value = self._stored(batch, batch.staged)
-        except FileNotFoundError as error:
-            self.context.log.error(f"the stored data of {batch.id} is gone, deliver it again; the next probe takes another: {error}")
-            self.gate.lost(batch)
-            self.gate.settle(terms, claimed, None)  # proves nothing: the lease goes back
-            return None
-        judgement = self.gate.settle(terms, claimed, value)
-        self.context.log.info(f"probe of {shown(batch.id)}: {judgement.verdict.outcome}; {key} is {judgement.breaker.state}")
+        told = f"probe of {shown(judgement.batch.id)}: {judgement.verdict.outcome}; {key} is {judgement.breaker.state}"
+        self.context.log.info(told)
         return judgement
+
+    def _set_aside(self, batch: Batch) -> Any:
+        assert batch.staged is not None
+        return self._stored(batch, batch.staged)
 
     def _stored(self, batch: Batch, fingerprint: str) -> Any:
         """What was set aside of a refused batch."""

@@ -97,6 +97,14 @@ def test_runs(tmp_path: Path, long: bool, capfd: pytest.CaptureFixture[str]) -> 
     for spec in specs:
         assert re.fullmatch(r"[A-Za-z0-9_]+", spec.name)
         assert_inert(spec.description or "")
+    page = next(spec for spec in defs.resolve_all_asset_specs() if spec.key == feed.key)
+    assert_inert(page.description or "")
+    for value in page.metadata.values():
+        assert all(map(_is_inert, _texts(dg.MetadataValue.text(value) if isinstance(value, str) else value)))
+        assert len(str(value)) < 200_000
+    for column in page.metadata["dagster/column_schema"].columns:
+        for text in (column.name, column.type, column.description or "", *column.constraints.other):
+            assert_inert(text)
     with dagster_home(tmp_path / "home") as instance:
         job = defs.resolve_implicit_global_asset_job_def()
         first = job.execute_in_process(instance=instance, raise_on_error=False)

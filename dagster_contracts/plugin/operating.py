@@ -1,0 +1,123 @@
+"""Jobs that a person starts in Dagster's launchpad: contracts_probe, contracts_release and contracts_heal.
+
+They do in their own run what the sensors ask for by themselves, and what the command line does: a run of an asset that becomes due is
+executed by the job's process. With contracts_review and contracts_prune they are all the jobs that `with_contracts` adds.
+
+No postponed annotations here: Dagster reads the annotation of a config as it stands.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import dagster as dg
+from pydantic import Field
+
+from dagster_contracts import recovery
+from dagster_contracts.core.errors import DagsterContractsError
+from dagster_contracts.plugin import operations
+from dagster_contracts.plugin.site import Site
+
+PROBE, RELEASE, HEAL = "contracts_probe", "contracts_release", "contracts_heal"
+Governed = Callable[[], dg.Definitions]  # what `with_contracts` has made, once it has
+
+ACTOR = Field(description="Who decides: a name that others will read later. Dagster does not always know it.")
+REASON = Field(description="Why, in a sentence that others will read later.")
+
+
+class ProbeConfig(dg.Config):
+    """Which breaker to probe."""
+
+    breaker: str | None = Field(
+        default=None,
+        description='Key of one breaker, such as "credit_bureau". Without it: every breaker whose cooldown is over.',
+    )
+
+
+class ReleaseConfig(dg.Config):
+    """Which batch to let through, and who says so."""
+
+    asset: str = Field(description='Key of the asset whose batch waits, such as "vendor/feed".')
+    partition: str | None = Field(default=None, description="Key of its partition; leave it out for an asset without partitions.")
+    actor: str = ACTOR
+    reason: str = REASON
+
+
+class HealConfig(dg.Config):
+    """Which outputs to make anew."""
+
+    asset: str | None = Field(default=None, description="Key of one asset. Without it: everything of this code location that is due.")
+
+
+def jobs(site: Site, governed: Governed) -> list[dg.JobDefinition]:
+    """None where nothing is governed."""
+    return [_probe_job(governed), _release_job(site, governed), _heal_job(governed)] if site.terms else []
+
+
+def _probe_job(governed: Governed) -> dg.JobDefinition:
+    @dg.op(name="probe_breakers", description="Judges the newest batch that waits, in full; a pass closes the breaker.")
+    def probe(context: dg.OpExecutionContext, config: ProbeConfig) -> None:
+        with _readable_errors():
+            rows = operations.probe(governed(), context.instance, config.breaker, holder=f"run {context.run_id}")
+        for row in rows:
+            context.log.info(f"{row.breaker}: {row.told}")
+        if not rows:
+            context.log.info("no breaker is due for a probe")
+        if refused := next((row for row in rows if config.breaker is not None and not row.probed), None):
+            raise dg.Failure(f"{refused.breaker} was not probed: {refused.told}", allow_retries=False)
+
+    @dg.job(name=PROBE, description="Probes breakers now instead of at the sensor's next tick.", tags={"contracts/job": "probe"})
+    def contracts_probe() -> None:
+        probe()
+
+    return contracts_probe
+
+
+def _release_job(site: Site, governed: Governed) -> dg.JobDefinition:
+    @dg.op(name="release_batch", description="Publishes a batch despite its verdict: recorded, marked, never served as last good.")
+    def release(context: dg.OpExecutionContext, config: ReleaseConfig) -> None:
+        actor, reason = config.actor.strip(), config.reason.strip()
+        if not actor or not reason:
+            raise dg.Failure("actor or reason is empty; say who decides, and why: it is what others will read later", allow_retries=False)
+        with _readable_errors():
+            gate = site.gate(context.instance)
+            batch = recovery.waiting_batch(gate, config.asset, config.partition)
+            released = recovery.release(gate, batch, actor=actor, reason=reason)
+            run = operations.run_release(governed(), context.instance, released)
+        context.log.info(f"{batch.asset} [{batch.partition}]: the {batch.status} batch was released by {actor}; run {run} published it")
+
+    @dg.job(name=RELEASE, description="A person lets a quarantined or held batch through.", tags={"contracts/job": "release"})
+    def contracts_release() -> None:
+        release()
+
+    return contracts_release
+
+
+def _heal_job(governed: Governed) -> dg.JobDefinition:
+    @dg.op(name="heal_outputs", description="Makes degraded and halted outputs anew whose inputs are fresh now, each in a run of its own.")
+    def heal(context: dg.OpExecutionContext, config: HealConfig) -> None:
+        with _readable_errors():
+            rows = operations.heal(governed(), context.instance, config.asset, context.log.info)
+        failed = [row for row in rows if row.result != "ok"]
+        context.log.info(f"{len(rows) - len(failed)} of {len(rows)} due outputs are made anew")
+        if failed:
+            told = ", ".join(f"{row.asset} [{row.partition}]: {row.result} (run {row.run})" for row in failed[:10])
+            raise dg.Failure(f"{len(failed)} of {len(rows)} due outputs are not healed: {told}", allow_retries=False)
+
+    @dg.job(
+        name=HEAL,
+        description="Makes outputs of fallback data anew now, also where the contract says `heal: ask`.",
+        tags={"contracts/job": "heal"},
+    )
+    def contracts_heal() -> None:
+        heal()
+
+    return contracts_heal
+
+
+@contextmanager
+def _readable_errors() -> Iterator[None]:
+    """What a person asked for and cannot be done is told as the failure of the step, which is not tried again."""
+    try:
+        yield
+    except DagsterContractsError as error:
+        raise dg.Failure(str(error), allow_retries=False) from error

@@ -1,0 +1,112 @@
+"""The jobs that a person starts in Dagster: what they do, and what they say when it cannot be done."""
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from dagster_contracts.plugin import operating
+from tests.plugin.lab import QUIET, Ran, Vendor, World, a_consumer, a_feed, contract_text, day, governed, value_of
+
+OPS = {"contracts_probe": "probe_breakers", "contracts_release": "release_batch", "contracts_heal": "heal_outputs"}
+
+
+def start(world: World, job: str, **config: Any) -> Ran:
+    given = {**QUIET, "ops": {OPS[job]: {"config": config}}}
+    return Ran(world.defs.resolve_job_def(job).execute_in_process(instance=world.instance, run_config=given, raise_on_error=False))
+
+
+def refused(folder: Path, vendor: Vendor, *texts: str) -> Any:
+    return governed(folder, lambda: dg.Definitions(assets=[a_feed(vendor), a_consumer("stale", "stale")]), *texts)
+
+
+def test_a_probe_is_refused_during_the_cooldown_and_says_until_when(tmp_path: Path) -> None:
+    with refused(tmp_path, Vendor({day(2)})) as world:
+        world.run("feed", partition=day(2))
+        assert start(world, "contracts_probe").success  # nothing is due, nothing was named
+        ran = start(world, "contracts_probe", breaker="feed")
+        assert "feed was not probed: " in ran.failures["probe_breakers"]
+        assert 'no breaker "fed", did you mean "feed"?' in start(world, "contracts_probe", breaker="fed").failures["probe_breakers"]
+
+
+@pytest.mark.parametrize("named", [{}, {"breaker": "feed"}])
+def test_a_probe_judges_what_waits_and_its_pass_closes_the_breaker(tmp_path: Path, named: dict[str, str]) -> None:
+    vendor = Vendor({day(2)})
+    with refused(tmp_path, vendor) as world:
+        world.run("feed", partition=day(2))
+        world.at(1, 7)
+        world.run("feed", partition=day(3))  # good, and held
+        world.at(1, 13)
+        assert start(world, "contracts_probe", **named).success
+        [breaker] = world.ledger().breakers()
+        assert breaker.state == "closed"
+
+
+def test_a_released_batch_is_published_by_the_job(tmp_path: Path) -> None:
+    with refused(tmp_path, Vendor({day(2)})) as world:
+        world.run("feed", partition=day(2))
+        wanted = {"asset": "feed", "partition": day(2), "reason": "the vendor says so", "actor": "ann"}
+        assert "actor or reason is empty" in start(world, "contracts_release", **{**wanted, "actor": " "}).failures["release_batch"]
+        assert start(world, "contracts_release", **wanted).success
+        [batch] = world.ledger().batches(asset="feed")
+        assert (batch.status, batch.released.actor if batch.released else None) == ("published", "ann")
+        assert list(value_of(world, "feed", day(2))["risk"]) == ["7", "8"]
+        again = start(world, "contracts_release", **wanted)
+        assert "feed [2026-01-02] has no quarantined or held batch" in again.failures["release_batch"]
+
+
+def test_a_person_heals_what_the_contract_leaves_to_people(tmp_path: Path) -> None:
+    vendor = Vendor({day(2)})
+    with refused(tmp_path, vendor, contract_text(policy="heal: ask")) as world:
+        world.run("feed", partition=day(1))
+        world.run("feed", partition=day(2))
+        assert world.run("stale", partition=day(2)).success
+        assert value_of(world, "stale", day(2)) == day(1)
+        vendor.bad.clear()
+        world.at(1, 13)
+        world.run("feed", partition=day(2))
+        assert world.tick("contracts_heal") == []
+        assert start(world, "contracts_heal", asset="stale").success
+        assert value_of(world, "stale", day(2)) == day(2)
+        assert (
+            'no asset "stal" is made here, did you mean "stale"?' in start(world, "contracts_heal", asset="stal").failures["heal_outputs"]
+        )
+
+
+def test_an_output_that_cannot_be_made_anew_fails_the_job_and_is_named(tmp_path: Path) -> None:
+    vendor, broken = Vendor({day(2)}), []
+
+    def definitions() -> dg.Definitions:
+        @dg.asset(partitions_def=a_feed(vendor).partitions_def, metadata={"contracts/accepts": "stale"})
+        def stale(feed: Any) -> str:
+            if broken:
+                raise ValueError("the model is gone")
+            return "made"
+
+        return dg.Definitions(assets=[a_feed(vendor), stale])
+
+    with governed(tmp_path, definitions) as world:
+        world.run("feed", partition=day(1))
+        world.run("feed", partition=day(2))
+        world.run("stale", partition=day(2))
+        vendor.bad.clear()
+        world.at(1, 13)
+        world.run("feed", partition=day(2))
+        broken.append(True)
+        ran = start(world, "contracts_heal")
+        assert "1 of 1 due outputs are not healed: stale [2026-01-02]: failed (run " in ran.failures["heal_outputs"]
+
+
+def test_the_launchpad_says_what_each_option_means(tmp_path: Path) -> None:
+    with refused(tmp_path, Vendor()) as world:
+        jobs = [job for job in world.defs.jobs or [] if isinstance(job, dg.JobDefinition)]
+    assert [job.name for job in jobs] == [operating.PROBE, operating.RELEASE, operating.HEAL, "contracts_prune", "contracts_review"]
+    for job in jobs:
+        [op] = job.graph.node_defs
+        assert isinstance(op, dg.OpDefinition)
+        fields = op.config_schema.config_type.fields  # type: ignore[union-attr]
+        assert fields
+        assert all(field.description for field in fields.values())
+        assert job.description
+        assert job.tags["contracts/job"]
