@@ -45,9 +45,11 @@ def parse(text: str, *, source: str | None = None) -> Contract:
 
 def reread(text: str, *, source: str | None = None) -> Contract:
     """The contract of a document that `parse` has read before: nothing is checked again, and it has no notes."""
-    root = read(text, source=source).value
+    document = read(text, source=source)
+    root = document.value
     assert isinstance(root, dict)
-    return read_contract(root, _policy(root)[0], source=source, content_hash=sha256(text.encode()).hexdigest(), notes=())
+    digest = sha256(text.encode()).hexdigest()
+    return read_contract(root, _policy(root)[0], line=document.line, source=source, content_hash=digest, notes=())
 
 
 def _policy(root: dict[str, object]) -> tuple[BreakerPolicy, list[Flaw]]:
