@@ -42,20 +42,21 @@ class Watch:
         done = self.gate.store.places(self.asset, source.start(0), source.start(offset), statuses=(Status.PUBLISHING,))
         self.gate.confirm_names(self.asset, done)
 
-    def watch(self, batches: Sequence[MicroBatch]) -> Callable[[Snapshot], None]:
-        """For micro-batches that are judged together, of each partition in order: raises Recut where another consumer has judged there."""
-        spans: dict[Source, tuple[str, str]] = {}
-        for batch in batches:
-            start, _ = spans.get(batch.source, (batch.source.start(batch.messages[0].offset()), ""))
-            spans[batch.source] = (start, batch.source.start(batch.next_offset))
+    def watch(self, given: Sequence[tuple[Cutter, MicroBatch]]) -> Callable[[Snapshot], None]:
+        """For micro-batches that are judged together, of each partition in order: raises Recut where another consumer has judged of it
+        what we do not know of, from there on; later ones are not looked for again."""
+        starts: dict[Source, tuple[str, Cutter]] = {}
+        for cutter, batch in given:
+            starts.setdefault(batch.source, (batch.source.start(batch.messages[0].offset()), cutter))
 
         def unless(snapshot: Snapshot) -> None:
             version = snapshot.breaker.version if snapshot.breaker is not None else 0
             if version != self.version:
                 self.version, self.changes = version, self.changes + 1
-            unseen = [source for source in spans if snapshot.batch is None and self.seen.get(source) != self.changes]
+            unseen = [source for source in starts if snapshot.batch is None and self.seen.get(source) != self.changes]
             for source in unseen:
-                if self.gate.store.places(self.asset, *spans[source], limit=1):
+                start, cutter = starts[source]
+                if set(self.gate.store.places(self.asset, start, source.end)) - set(cutter.judged):
                     raise Recut
                 self.seen[source] = self.changes
 

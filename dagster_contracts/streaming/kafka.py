@@ -234,7 +234,9 @@ class KafkaStream:
         found = [decoded(rows.values, self._columns, self._decode) for rows in group]
         frames = [MicroFrame(rows.batch.name, each.frame, (self._decodable(each),)) for rows, each in zip(group, found, strict=True)]
         try:
-            verdicts = self.gate.judge_new(frames, asset=self.asset, unless=self._ledger.watch([rows.batch for rows in group]))
+            verdicts = self.gate.judge_new(
+                frames, asset=self.asset, unless=self._ledger.watch([(rows.cutter, rows.batch) for rows in group])
+            )
         except Recut:
             self.commit()  # what the ledger knows of it is looked at anew, and says that what lies before has gone on
             self._give_back(group)

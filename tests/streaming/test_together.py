@@ -18,7 +18,7 @@ from dagster_contracts.core.ledger import Status
 from dagster_contracts.core.snapshot import Change, Snapshot
 from dagster_contracts.store.memory import MemoryStore
 from dagster_contracts.store.sql import SqlStore
-from dagster_contracts.streaming import Action, StreamVerdict
+from dagster_contracts.streaming import Action, StreamVerdict, kafka
 from dagster_contracts.streaming.gate import MicroFrame
 from tests.streaming.lab import Cluster, contract, headers, values
 from tests.streaming.test_gate import BAD, MINUTE, START, World, frame
@@ -136,7 +136,9 @@ def test_a_breaker_that_opens_in_the_middle_of_what_one_poll_brought(cluster: Cl
     lab.stream.close()
 
 
-def test_another_consumer_that_has_judged_among_them_is_seen(cluster: Cluster):
+@pytest.mark.parametrize("most", [1, 8])
+def test_another_consumer_that_has_judged_among_them_is_seen(cluster: Cluster, monkeypatch: pytest.MonkeyPatch, most: int):
+    monkeypatch.setattr(kafka, "_TOGETHER", most)
     lab = Lab(cluster, size=2)
     cluster.send(lab.topics.source, [order(n) for n in range(8)])
     judge, names = lab.stream.gate.judge_new, []
