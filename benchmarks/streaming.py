@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 import time
@@ -57,6 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asked = _asked(arguments)
     rounds, batches = (1, 3 * TOGETHER) if asked.quick else (5, 5 * TOGETHER)
     found = Report("streaming", machine())
+    load = [os.getloadavg()[0]]
     with tempfile.TemporaryDirectory() as folder, _stores(Path(folder), postgres=not asked.quick) as stores:
         (Path(folder) / "orders.odcs.yaml").write_text(CONTRACT)
         bench = Bench(Path(folder), batches)
@@ -70,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if asked.json:
         print(json.dumps(report.as_json(found), indent=1))
     if asked.markdown:
-        PAGE.write_text(markdown(found, rounds))
+        PAGE.write_text(markdown(found, rounds, (*load, os.getloadavg()[0])))
 
 
 def _asked(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -188,7 +190,7 @@ class Bench:
 # --- Markdown ------------------------------------------------------------------------------------------------------
 
 
-def markdown(found: Report, rounds: int) -> str:
+def markdown(found: Report, rounds: int, load: tuple[float, float]) -> str:
     ours = found.machine
     told = f"{ours['processor']}, {ours['cores']} cores, {ours['memory_gb']} GB, {ours['system']}, Python {ours['python']}"
     wall = [each for each in found.results if each.unit == "s"]
@@ -199,7 +201,7 @@ def markdown(found: Report, rounds: int) -> str:
             "",
             "Written by `python benchmarks/streaming.py --markdown`; measured, not edited.",
             "",
-            f"{told}.",
+            f"{told}. Load average before and after the runs: {load[0]:.1f} and {load[1]:.1f}.",
             "",
             _WHAT.format(rounds=rounds),
             "",

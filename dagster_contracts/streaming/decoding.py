@@ -31,11 +31,11 @@ class Decoded:
 
 def decoded(values: Sequence[bytes], columns: Collection[str], decode: DecodeOne | None = None) -> Decoded:
     """A row of each value. Without `decode`: JSON objects in UTF-8. A column that no value has, though it is one of `columns`, is null."""
-    rows, broken = _parsed(values, decode)
-    frame = _framed(list(rows.values()))
+    places, rows, broken = _parsed(values, decode)
+    frame = _framed(rows)
     if decode is None and _may_be_rounded(frame):
-        frame = _framed([json.loads(values[place]) for place in rows])
-    return Decoded(_completed(frame, columns), list(rows), broken)
+        frame = _framed([json.loads(values[place]) for place in places])
+    return Decoded(_completed(frame, columns), places, broken)
 
 
 def json_object(value: bytes) -> Row:
@@ -48,10 +48,10 @@ def json_object(value: bytes) -> Row:
     return found
 
 
-def _parsed(values: Sequence[bytes], decode: DecodeOne | None) -> tuple[dict[int, Row], dict[int, str]]:
-    """Rows, and why there is none, each by its place."""
+def _parsed(values: Sequence[bytes], decode: DecodeOne | None) -> tuple[Sequence[int], list[Row], dict[int, str]]:
+    """Rows with the places of their values, and why there is none, by the place."""
     if decode is None and (whole := _objects(values)) is not None:
-        return dict(enumerate(whole)), {}
+        return range(len(whole)), whole, {}
     rows: dict[int, Row] = {}
     broken: dict[int, str] = {}
     for place, value in enumerate(values):
@@ -59,7 +59,7 @@ def _parsed(values: Sequence[bytes], decode: DecodeOne | None) -> tuple[dict[int
             rows[place] = (decode or json_object)(value)
         except (ValueError, RecursionError) as error:  # deeper than the parser goes: no row that anybody could judge
             broken[place] = f"{type(error).__name__}: {error}"
-    return rows, broken
+    return list(rows), list(rows.values()), broken
 
 
 def _objects(values: Sequence[bytes]) -> list[Row] | None:
