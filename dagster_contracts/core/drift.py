@@ -21,6 +21,7 @@ from dagster_contracts.core.profile import (
     NumericProfile,
     Profile,
     binned,
+    mean,
     profile_from_json,
     quantile,
     veiled,
@@ -70,6 +71,8 @@ def observed(check: Drifted, measured: Measured, past: Past) -> Told | Unmeasure
         return "the batch holds no values to compare"
     if not _values(reference.profile):
         return "the reference holds no values to compare with"
+    if _values(reference.profile) < check.samples:
+        return f"the reference holds {_values(reference.profile):,} values, and the rule asks for at least {check.samples:,}"
     told = _compared(check, measured, reference.profile)
     if not isinstance(told, Told):
         return told
@@ -84,6 +87,8 @@ def expected(check: Drifted) -> str:
         return f"{bounds(check.threshold)} {'of rows with ' if check.threshold.percent else ''}values that are not in {reference}"
     if check.kind is DriftKind.BELOW_REFERENCE:
         return f"share of values less than {number(check.factor or 0)} of the median {bounds(check.threshold)}, from {reference}"
+    if check.kind is DriftKind.MEAN_CHANGE:
+        return f"change of the mean {bounds(check.threshold)}, from {reference}"
     return f"{_NAMES[check.kind]} {bounds(check.threshold)} from {reference}"
 
 
@@ -173,6 +178,8 @@ def _compared(check: Drifted, measured: Measured, reference: Profile) -> Told | 
         edges = check.metric.edges
         return _of_cells(check.kind, distances.cells_between(edges, binned(reference, edges), measured.counts))
     assert isinstance(measured, NumericProfile)
+    if check.kind is DriftKind.MEAN_CHANGE:
+        return _mean_change(check, measured, reference)
     if check.kind in _OF_CELLS:
         return _of_cells(check.kind, distances.bins_of(reference, measured, check.bins))
     return _of_functions(check.kind, reference, measured)
@@ -238,3 +245,13 @@ def _below(check: Drifted, measured: Measured, reference: NumericProfile) -> Tol
         count, whole = sum(measured.counts[: bisect_left(measured.values, limit)]), measured.total
     value = Fraction(100 * count if check.threshold.percent else count, whole)
     return Told(value, f"{count:,} of {whole:,} values ({percent(count, whole)}) less than {figure(limit)}")
+
+
+def _mean_change(check: Drifted, measured: NumericProfile, reference: NumericProfile) -> Told | str:
+    before, after = mean(reference), mean(measured)
+    if not before or not math.isfinite(before) or not math.isfinite(after):
+        return "the mean of the reference is 0, or one of the two is no finite number: there is no change in parts of it"
+    change = (after - before) / abs(before)
+    value = 100 * change if check.threshold.percent else change
+    sign = "+" if change > 0 else ""
+    return Told(value, f"mean {figure(before)} -> {figure(after)} ({sign}{100 * change:.3g}%), of {measured.total:,} values")

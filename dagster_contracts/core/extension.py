@@ -5,7 +5,7 @@ is docs/schemas/custom-rule.schema.json:
 
     mean standardDeviation minimum maximum sum quantile(at) distinctCount distinctShare share(values)
     psi jensenShannon chiSquare chiSquarePValue totalVariation (bins, categorical, reference)
-    kolmogorovSmirnov kolmogorovSmirnovPValue wasserstein newValues belowReference(factor) (reference)
+    kolmogorovSmirnov kolmogorovSmirnovPValue wasserstein newValues belowReference(factor) meanChange(minimumSamples) (reference)
     compare(operator, other)
 """
 
@@ -32,6 +32,8 @@ from dagster_contracts.core.profile import NotAProfile, NumericProfile, Profile,
 _STATISTICS = frozenset(Kind)
 _BINNED = (DriftKind.PSI, DriftKind.JENSEN_SHANNON, DriftKind.CHI_SQUARE, DriftKind.CHI_SQUARE_P, DriftKind.TOTAL_VARIATION)
 _NUMBERS = ("number", "integer")
+_SAMPLES = 50  # that a locked baseline holds at least
+_WITHIN_FIVE_PERCENT: Mapping[str, Any] = {Operator.BETWEEN: [-5, 5], "unit": "percent"}
 
 
 def is_ours(quality: QualityRule) -> bool:
@@ -56,6 +58,8 @@ def checks_of(quality: QualityRule, obj: SchemaObject, column: str | None) -> It
     try:
         given = _implementation(quality)
         about = _column(given, column)
+        if given["metric"] == DriftKind.MEAN_CHANGE and not any(operator in given for operator in Operator):
+            given = {**given, **_WITHIN_FIVE_PERCENT}
         for operator in Operator:
             if operator in given:
                 yield _check(given, obj, about, operator)
@@ -116,7 +120,8 @@ def _drifted(given: Mapping[str, Any], obj: SchemaObject, column: str, threshold
     kind = DriftKind(given["metric"])
     metric = ProfileOf(column, _categorical(kind, given, obj, column))
     reference = _reference(given["reference"], obj, metric)
-    check = Drifted(metric, kind, reference, threshold, given.get("bins", 10), given.get("factor"))
+    samples = given.get("minimumSamples", _SAMPLES) if kind is DriftKind.MEAN_CHANGE else 1
+    check = Drifted(metric, kind, reference, threshold, given.get("bins", 10), given.get("factor"), samples)
     return replace(check, metric=_histogram(check, obj) or metric) if isinstance(reference, StoredProfile) else check
 
 

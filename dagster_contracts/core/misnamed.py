@@ -18,6 +18,7 @@ _OF_NUMBERS: frozenset[str] = frozenset(
         DriftKind.KOLMOGOROV_SMIRNOV_P,
         DriftKind.WASSERSTEIN,
         DriftKind.BELOW_REFERENCE,
+        DriftKind.MEAN_CHANGE,
     )
 )
 _UNITS = ("percent", "rows")

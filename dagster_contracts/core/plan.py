@@ -131,6 +131,7 @@ class DriftKind(StrEnum):
     TOTAL_VARIATION = "totalVariation"
     NEW_VALUES = "newValues"  # values that the reference does not hold; in percent: of the rows
     BELOW_REFERENCE = "belowReference"  # share of values below a part of the reference's median
+    MEAN_CHANGE = "meanChange"  # how much the mean is above the reference's, as a part of that
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +169,7 @@ class Drifted:
     threshold: Threshold
     bins: int = 10
     factor: float | None = None  # of BELOW_REFERENCE: the part of the median, 0..1
+    samples: int = 1  # values that the reference holds at least
 
 
 @dataclass(frozen=True, slots=True)

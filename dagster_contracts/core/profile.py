@@ -153,6 +153,12 @@ def digest(text: str) -> str:
 # --- what a profile of numbers tells -------------------------------------------------------------------------------
 
 
+def mean(profile: NumericProfile) -> float:
+    """The mean of the values; nan of none. Exact to the last digits however many there are: profiles keep the mean of what they join."""
+    whole = sum(profile.counts)
+    return math.fsum(value * count for value, count in zip(profile.values, profile.counts, strict=True)) / whole if whole else math.nan
+
+
 def quantile(profile: NumericProfile, at: float) -> float | None:
     """The value at rank `at` (0..1), interpolated between the two nearest ranks as numpy's method "linear"; None of no values.
 

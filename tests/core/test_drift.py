@@ -141,6 +141,20 @@ def test_bins_counted_beforehand_say_the_same(kind: DriftKind) -> None:
             Fraction(50),
             "2 of 4 values (50%) less than 10; compared with 2 good batches",
         ),
+        (
+            rule(DriftKind.MEAN_CHANGE),
+            numbers(1, 2, 3),
+            numbers(1, 1, 2),
+            0.5,
+            "mean 1.33333 -> 2 (+50%), of 3 values; compared with 2 good batches",
+        ),
+        (
+            rule(DriftKind.MEAN_CHANGE, threshold=PERCENT),
+            numbers(-3, -3),
+            numbers(-2, -2, nulls=9),
+            -50,
+            "mean -2 -> -3 (-50%), of 2 values; compared with 2 good batches",
+        ),
     ],
 )
 def test_a_distance_says_what_moved(check: Drifted, batch: Profile, reference: Profile, value: float, words: str) -> None:
@@ -164,6 +178,10 @@ def test_a_distance_says_what_moved(check: Drifted, batch: Profile, reference: P
         (
             rule(DriftKind.BELOW_REFERENCE, factor=0.1),
             "share of values less than 0.1 of the median less than 0.1, from the last 7 good batches",
+        ),
+        (
+            rule(DriftKind.MEAN_CHANGE, threshold=Threshold(Operator.BETWEEN, (-5, 5), percent=True)),
+            "change of the mean between -5% and 5%, from the last 7 good batches",
         ),
     ],
 )
@@ -200,6 +218,18 @@ def test_without_a_reference_a_rule_is_not_executed(reference: Reference, reason
             numbers(1),
             numbers(0),
             "the median of the reference is not a finite number above 0: a part of it says nothing",
+        ),
+        (
+            rule(DriftKind.MEAN_CHANGE, samples=3),
+            numbers(1),
+            numbers(1, 2),
+            "the reference holds 2 values, and the rule asks for at least 3",
+        ),
+        (
+            rule(DriftKind.MEAN_CHANGE),
+            numbers(1),
+            numbers(-1, 1),
+            "the mean of the reference is 0, or one of the two is no finite number: there is no change in parts of it",
         ),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +98,17 @@ def test_distances_from_good_batches(kind: DriftKind) -> None:
     name, clause, check = only(plan_of(custom(kind.value, reference={"lastGood": 7}, **factor)))
     metric = ProfileOf("amount", categorical=kind is DriftKind.NEW_VALUES)
     assert (name, clause) == (f"amount.{kind.value}", Clause.DISTRIBUTION)
-    assert check == Drifted(metric, kind, LastGood(7), MOST, factor=factor.get("factor"))
+    samples = 50 if kind is DriftKind.MEAN_CHANGE else 1
+    assert check == Drifted(metric, kind, LastGood(7), MOST, factor=factor.get("factor"), samples=samples)
+
+
+def test_the_mean_may_change_by_five_percent_where_nothing_else_is_said() -> None:
+    rule = custom("meanChange", reference={"lastGood": 1}, minimumSamples=80)
+    assert isinstance(rule.implementation, dict)
+    given = {key: value for key, value in rule.implementation.items() if not key.startswith("mustBe")}
+    check = only(plan_of(replace(rule, implementation=given)))[2]
+    assert isinstance(check, Drifted)
+    assert (check.threshold, check.samples) == (Threshold(Operator.BETWEEN, (-5, 5), percent=True), 80)
 
 
 def test_a_named_partition_and_bins() -> None:
@@ -278,6 +289,9 @@ def test_the_published_schema_is_the_one_that_lint_reads() -> None:
         {"metric": "share", "values": [[1]], "mustBe": 1},
         {"metric": "compare", "operator": "<", "other": "x", "unit": "rows", "mustBe": 0},
         {"metric": "newValues", "reference": {"partition": "p"}},
+        {"metric": "meanChange", "reference": {"partition": "p"}},
+        {"metric": "meanChange", "minimumSamples": 0, "reference": {"partition": "p"}},
+        {"metric": "meanChange"},
     ],
 )
 def test_lint_and_the_package_jsonschema_agree(given: dict[str, Any]) -> None:
