@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from dagster_contracts.core.breaker import State
-from dagster_contracts.core.contract import Attached, BreakerPolicy, Contract, Property, SchemaObject, ServiceLevel
+from dagster_contracts.core.contract import Attached, BreakerPolicy, Contract, Property, SchemaObject, ServiceLevel, Waiver
 from dagster_contracts.core.events import EventType
 from dagster_contracts.core.ledger import Status
 from dagster_contracts.core.verdict import Outcome
@@ -125,3 +125,17 @@ def test_the_store_out_of_reach_admits_nothing_that_fails(monkeypatch: pytest.Mo
     policy = replace(contract.policy, admit_when_unavailable=True)
     with pytest.raises(StoreUnavailable):
         lab.deliver(batch(12), Terms.of(replace(admitting.attached, contract=replace(contract, policy=policy))))
+
+
+@pytest.mark.parametrize("until", [2, 1])
+def test_rows_that_break_a_waived_rule_stay(until: int) -> None:
+    """The batch arrives on day 2: while the enum is waived, only rows that break another rule are set aside."""
+    plain = terms()
+    waiver = Waiver("risk.enum", day(until).date(), "vendor mends it", "ann")
+    contract = replace(plain.attached.contract, waivers=(waiver,))
+    data = batch(12).with_columns(id=pl.Series([None, *range(1, 100)]))
+    found = Lab().deliver(data, Terms.of(replace(plain.attached, contract=contract)))
+    assert found.division is not None
+    assert found.division.rows == (1 if until == 2 else 12)
+    assert (found.verdict.outcome, found.batch.status) == (Outcome.WARN, Status.PUBLISHING)
+    assert [each.rule for each in found.verdict.findings if each.waived] == (["risk.enum"] if until == 2 else [])

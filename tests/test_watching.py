@@ -10,7 +10,7 @@ import pytest
 
 from dagster_contracts import recovery, stored
 from dagster_contracts.core.breaker import State
-from dagster_contracts.core.contract import Attached, Confidence, Contract, Property, SchemaObject, ServiceLevel
+from dagster_contracts.core.contract import Attached, Confidence, Contract, Property, SchemaObject, ServiceLevel, Waiver
 from dagster_contracts.core.errors import StoreUnavailable
 from dagster_contracts.core.ledger import Partition, RouteKind, Status
 from dagster_contracts.core.verdict import Outcome
@@ -355,3 +355,17 @@ def test_each_breaker_of_the_scope_waits_for_its_own(scope: str, watched_keys: s
     if scope == "asset":
         feed.terms = watched()
     assert {found.breaker.key for found in look(feed, day(3, 9))} == watched_keys
+
+
+def test_a_waived_promise_is_told_and_opens_nothing() -> None:
+    """Until the day is over; what is missing after it opens."""
+    feed = world("critical")
+    waiver = Waiver("sla.frequency", day(4).date(), "holidays", "ann")
+    feed.terms = Terms.of(replace(feed.terms.attached, contract=replace(feed.terms.attached.contract, waivers=(waiver,))))
+    feed.deliver(None, GOOD, day(2, 6))
+    (told,) = look(feed, day(4, 6))
+    assert told.missed.told.startswith("waived until 2026-01-04 by ann (holidays): ")
+    assert feed.breaker.state is State.CLOSED
+    (told,) = look(feed, day(5, 9))
+    assert "waived" not in told.missed.told
+    assert feed.breaker.state is State.OPEN
