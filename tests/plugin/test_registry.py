@@ -100,11 +100,13 @@ def test_loading_asks_nobody_and_a_registry_that_is_away_stops_nothing(tmp_path:
 def test_in_force_without_the_asset_is_told_and_not_used(tmp_path: Path) -> None:
     with dagster_home(tmp_path) as instance:
         feed = Registered(tmp_path, instance)
+        feed.publish("1.1.0", LOOSE)
+        site, told = operations.site_of(feed.world.defs), list[str]()
+        assert site.in_force(instance, ["feed"], told.append)["feed"].version == "1.1.0"
         text = version("2.0.0").replace("name: feed", "name: other")
         Registry(feed.address).publish(contract_files(tmp_path / "other", text), author="ann")
-        told: list[str] = []
-        assert operations.site_of(feed.world.defs).in_force(instance, ["feed"], told.append)["feed"].version == "1.0.0"
-        assert "feed-contract 2.0.0, in force, says nothing of feed; it is judged by 1.0.0" in told[0]
+        assert site.in_force(instance, ["feed"], told.append)["feed"].version == "1.1.0"
+        assert told == ["feed-contract 2.0.0, in force, says nothing of feed; it is judged by 1.1.0"]
 
 
 def test_in_memory_there_is_no_registry(tmp_path: Path) -> None:
