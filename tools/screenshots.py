@@ -1,6 +1,6 @@
 """Make the pictures of docs/images: Dagster's UI on the morning of the demo's day 6, and the timeline that the demo prints.
 
-    uv run --extra dev tools/screenshots.py [NAME ...]      # lineage, checks, halted, stale, timeline; without a name all of them
+    uv run --extra dev tools/screenshots.py [NAME ...]      # lineage, checks, halted, stale, timeline, chaos; without a name all
 
 Needs `chromium` on the PATH for all but the timeline. Plays the story twice (about a minute).
 """
@@ -28,6 +28,7 @@ from rich.console import Console
 from rich.text import Text
 
 from dagster_contracts.plugin.demo.story import run_demo
+from dagster_contracts.plugin.demo.vendor import drop
 
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ROOT / "docs" / "images"
@@ -153,6 +154,22 @@ def photograph_ui(wanted: Callable[[str], bool]) -> None:
                     photograph(url + path, IMAGES / f"{name}.png", width, height)
 
 
+# --- the chaos report ----------------------------------------------------------------------------------------------
+
+
+def photograph_chaos() -> None:
+    """What `dagster-contracts chaos --format html` makes of the demo's contract and twenty days of its feed."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        for number in range(1, 21):
+            drop(Path(folder), f"2026-01-{number:02}")
+        report = Path(folder) / "report.html"
+        contract, data = ROOT / "contracts" / "credit_bureau.odcs.yaml", Path(folder) / "vendor"
+        told = ["--data", data, "--no-thresholds", "--format", "html", "--output", report]
+        command = [Path(sys.executable).with_name("dagster-contracts"), "chaos", contract, *told]
+        subprocess.run(command, check=True, cwd=folder, capture_output=True)
+        photograph(report.as_uri(), IMAGES / "chaos.png", 1000, 1560)
+
+
 # --- the terminal --------------------------------------------------------------------------------------------------
 
 
@@ -201,10 +218,12 @@ def as_svg(lines: list[Text]) -> str:
 def main() -> None:
     names = sys.argv[1:]
     IMAGES.mkdir(parents=True, exist_ok=True)
-    if names != ["timeline"]:
+    if not names or {*names} - {"timeline", "chaos"}:
         photograph_ui(lambda name: not names or name in names)
     if not names or "timeline" in names:
         photograph_timeline()
+    if not names or "chaos" in names:
+        photograph_chaos()
 
 
 if __name__ == "__main__":

@@ -92,11 +92,15 @@ def outward(found: Range, *, whole: bool = False) -> tuple[float, float]:
     if whole:
         return math.floor(found.low), math.ceil(found.high)
     width = found.high - found.low
-    step = 10.0 ** (math.floor(math.log10(width)) - _DIGITS + 1) if width > 0 else 0.0
-    if not step:
+    if width <= 0:
         return found.low, found.high
-    places = max(0, -round(math.log10(step)))
-    return round(math.floor(found.low / step) * step, places), round(math.ceil(found.high / step) * step, places)
+    step = 10.0 ** (math.floor(math.log10(width)) - _DIGITS + 1)
+    return _digits(math.floor(found.low / step) * step, step), _digits(math.ceil(found.high / step) * step, step)
+
+
+def _digits(value: float, step: float) -> float:
+    rounded = round(value, max(0, -round(math.log10(step))))
+    return int(rounded) if rounded.is_integer() and abs(rounded) < 1e15 else rounded
 
 
 def written(value: float) -> str:

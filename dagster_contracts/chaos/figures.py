@@ -15,6 +15,7 @@ from dagster_contracts.chaos.shape import Reads
 from dagster_contracts.core.odcs_quality import OURS
 
 CODES = 20  # different whole numbers that are still codes
+_SHARES = 4  # categories of which the share is looked at
 _STEADY = 0.05  # how far a number of rows may be from what it always was
 
 # Queries are filled in as all of a contract's are: {object} is the table, {column} the property. Those of the object name their columns.
@@ -161,13 +162,15 @@ def _of_numbers(evidence: Evidence, column: str, names: Names) -> Iterator[Open]
 
 
 def _shares(column: str, seen: Sequence[Seen], names: Names) -> Iterator[Open]:
-    values = seen[-1].categories or {}
+    """Of the most frequent categories, and of the rarest, which grows first where something goes wrong."""
+    values = list(seen[-1].categories or {})
     if len(values) <= 1 or len(values) > CODES:
         return
-    for value in values:
+    family = "share of codes" if seen[-1].shape.reads is Reads.NUMBER else "share"
+    for value in dict.fromkeys((*values[:_SHARES], values[-1])):
         held = int(value) if isinstance(value, float) and value.is_integer() else value
         rule = ours(names.new(f"{column}.share.{held}"), metric="share", values=[held], unit="percent")
-        yield Open("share", column, rule, Unit.PERCENT, 5)
+        yield Open(family, column, rule, Unit.PERCENT, 5)
 
 
 def segments(evidence: Evidence, column: str, names: Names) -> Iterator[Open]:

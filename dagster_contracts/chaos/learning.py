@@ -188,14 +188,18 @@ def _varied(seen: Sequence[Seen]) -> bool:
     return min(each.shape.distinct for each in seen) > 2 * CODES
 
 
-def cadence(evidence: Evidence, object_name: str, levels: Sequence[Mapping[str, Any]]) -> Iterator[Candidate]:
-    """When batches come, and how old their newest time is then."""
+def cadence(evidence: Evidence, object_name: str, levels: Sequence[Mapping[str, Any]], *, known: bool) -> Iterator[Candidate]:
+    """When batches come, and how old their newest time is then. Where it is not `known` when they came, how often they do is all."""
     gaps = [(later.arrived_at - earlier.arrived_at).total_seconds() for earlier, later in pairwise(evidence.batches)]
     told = [str(level.get("property", "")).lower() for level in levels]
     if len(gaps) >= LEAST and "frequency" not in told and (interval := _interval(gaps)):
         value, unit, tolerance = interval
-        entry = {"property": "frequency", "value": value, "unit": unit, "customProperties": [{"property": "tolerance", "value": tolerance}]}
+        entry: dict[str, Any] = {"property": "frequency", "value": value, "unit": unit}
+        if known:
+            entry["customProperties"] = [{"property": "tolerance", "value": tolerance}]
         yield Candidate("frequency", None, Level(entry), ("sla.frequency",), 4, f"one in every {value} {unit}, {len(gaps)} times")
+    if not known:
+        return
     elements = " ".join(str(level.get("element", "")) for level in levels)
     for column in evidence.columns:
         if evidence.reads(column) is Reads.TIME and f"{object_name}.{column}" not in elements:

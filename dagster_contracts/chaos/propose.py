@@ -9,7 +9,7 @@ write      into the text of the contract, with the version that the change needs
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -45,7 +45,7 @@ COMPLETE = frozenset(
 
 def propose(case: Case, campaign: Campaign, *, faults: Sequence[Fault] = FAULTS, progress: Progress = silent) -> Remedy:
     """Clauses for what `campaign` missed, and so that other faults and columns fare no worse: those of the same families for columns of
-    the same kind, and what else clean batches promise and the contract does not (COMPLETE).
+    the same kind that it did not try, and what else clean batches promise and the contract does not (COMPLETE).
 
     Raises UsageError for fewer than LEAST clean batches.
     """
@@ -60,7 +60,8 @@ def propose(case: Case, campaign: Campaign, *, faults: Sequence[Fault] = FAULTS,
     trying = [clause for clause in candidates if clause.column in touched or clause.family in ("listed", "changes")]
     noticed = _noticed(case, trying, campaign, _only(faults, missed), missed, progress)
     needed = covering(candidates, noticed)
-    chosen = _news(case, _spread(needed, candidates, evidence), needed)
+    untried = evidence.columns.keys() - {cell.column for cell in campaign.cells}
+    chosen = _news(case, _spread(needed, candidates, evidence, untried), needed)
     return remedy(case, _in_order(chosen, candidates), noticed, missed)
 
 
@@ -85,7 +86,12 @@ def learned(case: Case, evidence: Evidence) -> list[Candidate]:
     ]
     firm += [clause for clause in unlike_the_last(evidence, names) if clause.column in open_]
     levels = document.get("slaProperties") if isinstance(document, dict) else None
-    firm += cadence(evidence, case.object_name, [level for level in levels or () if isinstance(level, dict)])
+    firm += cadence(
+        evidence,
+        case.object_name,
+        [level for level in levels or () if isinstance(level, dict)],
+        known=case.arrivals_known,
+    )
     kinds = (figures, segments, relations)
     opened = [figure for name in open_ for kind in kinds for figure in kind(evidence, name, names)]
     opened += of_rows(evidence, names)
@@ -206,34 +212,35 @@ def covering(candidates: Sequence[Candidate], noticed: Mapping[str, frozenset[Tr
     return chosen
 
 
-def _spread(needed: Sequence[Candidate], candidates: Sequence[Candidate], evidence: Evidence) -> list[Candidate]:
-    """What is needed; the same for all columns of the same kind; and what makes a contract complete."""
+def _spread(needed: Sequence[Candidate], candidates: Sequence[Candidate], evidence: Evidence, untried: Collection[str]) -> list[Candidate]:
+    """What is needed; the same for columns of the same kind that were not tried; and what makes a contract complete."""
     families = {(clause.family, evidence.reads(clause.column)) for clause in needed if clause.column is not None}
     return [
         clause
         for clause in candidates
         if clause in needed
         or clause.family in COMPLETE
-        or (clause.column is not None and (clause.family, evidence.reads(clause.column)) in families)
+        or (clause.column in untried and (clause.family, evidence.reads(str(clause.column))) in families)
     ]
 
 
 def _news(case: Case, clauses: Sequence[Candidate], needed: Sequence[Candidate]) -> list[Candidate]:
-    """Without what follows from the rest: rules that the contract implies, the form of text of which all values are listed."""
-    before = [rule.check for rule in case.plan([]).rules if rule.severity.refuses]
-    sets = [check for check in before if isinstance(check, Within) and check.threshold == ZERO]
+    """Without what follows from the contract, or from what is needed, or from one before it: a range within another, the form of text of
+    which all values are listed."""
+    standing = [rule.check for rule in case.plan([]).rules if rule.severity.refuses]
+    after = {rule.id: rule for rule in case.plan(clauses).rules}
+    standing += [after[rule].check for clause in needed for rule in clause.rules if after[rule].severity.refuses]
+    sets = [check for check in standing if isinstance(check, Within) and check.threshold == ZERO]
     listing = {clause.column for clause in clauses if clause.family == "allowed"}
     listing |= {check.metric.column for check in sets if isinstance(check.metric, NotIn)}
-    after = {rule.id: rule.check for rule in case.plan(clauses).rules}
-    return [
-        clause
-        for clause in clauses
-        if clause in needed
-        or not (
-            (clause.family == "written" and clause.column in listing)
-            or all(any(implies(check, after[rule]) is Implied.YES for check in before) for rule in clause.rules)
-        )
-    ]
+    kept: list[Candidate] = []
+    for clause in clauses:
+        checks = [after[rule].check for rule in clause.rules]
+        follows = all(any(implies(other, check) is Implied.YES for other in standing) for check in checks)
+        if clause in needed or not (follows or (clause.family == "written" and clause.column in listing)):
+            kept.append(clause)
+            standing += [after[rule].check for rule in clause.rules if after[rule].severity.refuses]
+    return kept
 
 
 def _in_order(chosen: Sequence[Candidate], candidates: Sequence[Candidate]) -> list[Candidate]:

@@ -11,6 +11,7 @@ _REASONS = {
         "text that reads as the type of the column keeps the contract; physicalType, which tells it from the type itself, is judged of "
         "tables of a database"
     ),
+    "key_collision": "the column holds measurements, of which two may be equal, or clean batches repeat values of it",
     "out_of_order": "a delivery that comes twice is judged as any other, and this one is good",
     "daily_to_hourly": "its parts are judged one by one; only their size and their times tell, and here these may vary so much",
     "early": "how far apart deliveries come is promised (frequency), and this is within its tolerance",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from dagster_contracts.chaos.batch import Batch
 from dagster_contracts.chaos.clauses import Candidate, described, edits_of, shown
 from dagster_contracts.chaos.reasons import reason_for
+from dagster_contracts.chaos.run import without
 from dagster_contracts.core.amend import Put, amended
 from dagster_contracts.core.compat import compare
 from dagster_contracts.core.compile import compile_plan
@@ -53,7 +54,10 @@ class Remedy:
 
 @dataclass(frozen=True)
 class Case:
-    """A contract (its text, and how text becomes one: with its profile files, say), one of its objects, and good batches of that."""
+    """A contract (its text, and how text becomes one: with its profile files, say), one of its objects, and good batches of that.
+
+    `arrivals_known`: batches tell when they really arrived. Where that was only taken to be so, no age of data is promised.
+    """
 
     text: str
     object_name: str
@@ -61,6 +65,8 @@ class Case:
     engine: MetricEngine
     reading: Callable[[str], Contract] = parse
     related: Related = field(default_factory=lambda: NO_OTHERS)
+    arrivals_known: bool = True
+    left_out: Sequence[str] = ()  # rules that are not judged
 
     def contract(self, text: str) -> tuple[Contract, SchemaObject]:
         contract = self.reading(text)
@@ -70,7 +76,7 @@ class Case:
         return amended(self.text, edits_of(read(self.text).value, self.object_name, chosen)) if chosen else self.text
 
     def plan(self, chosen: Sequence[Candidate]) -> Plan:
-        return compile_plan(*self.contract(self.with_(chosen)))
+        return without(compile_plan(*self.contract(self.with_(chosen))), self.left_out)
 
 
 def remedy(case: Case, chosen: Sequence[Candidate], noticed: Mapping[str, frozenset[Trying]], missed: set[Trying]) -> Remedy:
@@ -97,6 +103,26 @@ def _versioned(case: Case, text: str) -> tuple[str, str]:
     new, _ = case.contract(text)
     version = following(old.version, max(Step.MINOR, compare(old, new).needed))
     return amended(text, [Put(("version",), version)]), version
+
+
+def remedy_to_json(found: Remedy) -> Mapping[str, object]:
+    """JSON values; docs/schemas/chaos.schema.json describes them."""
+    return {
+        "version": found.version,
+        "clauses": [
+            {
+                "rule": proposal.clause.name,
+                "column": proposal.clause.column,
+                "learned": proposal.clause.told,
+                "yaml": proposal.yaml,
+                "catches": [{"fault": fault, "column": column, "dose": dose} for fault, column, dose in proposal.catches],
+            }
+            for proposal in found.proposals
+        ],
+        "uncaught": [
+            {"fault": each.fault, "column": each.column, "doses": list(each.doses), "reason": each.reason} for each in found.uncaught
+        ],
+    }
 
 
 def _uncaught(missed: set[Trying]) -> Iterator[Uncaught]:

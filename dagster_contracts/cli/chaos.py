@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dagster_contracts.cli.chaos_fix import Fixed, fixed, print_fixed, written
 from dagster_contracts.cli.options import EnvironmentOption, UrlOption
-from dagster_contracts.cli.printing import print_json, say
+from dagster_contracts.cli.printing import print_json, print_text, say
 from dagster_contracts.cli.revisions import contract_at
 from dagster_contracts.core.compile import compile_plan
 from dagster_contracts.core.errors import MeasurementError, UsageError
@@ -21,17 +23,20 @@ from dagster_contracts.validating import object_of
 if TYPE_CHECKING:
     import polars as pl
 
+    from dagster_contracts.chaos.batch import Batch
     from dagster_contracts.chaos.campaign import Campaign
     from dagster_contracts.chaos.fault import Fault
     from dagster_contracts.chaos.run import Progress
     from dagster_contracts.chaos.score import Score
     from dagster_contracts.core.contract import BreakerPolicy
     from dagster_contracts.core.plan import Plan
+    from dagster_contracts.ports import MetricEngine
 
 
 class Form(StrEnum):
     TEXT = "text"
     JSON = "json"
+    HTML = "html"
 
 
 def chaos(
@@ -68,11 +73,25 @@ def chaos(
         float | None,
         typer.Option("--minimum-score", metavar="PERCENT", min=0, max=100, help="Exit code 1 for a lower score.", show_default=False),
     ] = None,
+    propose: Annotated[
+        bool, typer.Option("--propose/--no-propose", help="Learn the clauses that would catch what was missed, and try them.")
+    ] = True,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Write a new version of the contract with them, to NAME-VERSION in this folder.")
+    ] = False,
+    fix_to: Annotated[
+        Path | None,
+        typer.Option("--fix-to", metavar="FILE", help="As --fix, to this file; the contract itself may be it.", show_default=False),
+    ] = None,
     environment: EnvironmentOption = None,
     database_url: UrlOption = None,
-    form: Annotated[Form, typer.Option("--format", help="text for people; json is a stable form with a version.")] = Form.TEXT,
+    form: Annotated[Form, typer.Option("--format", help="text for people; json has a version; html is one page.")] = Form.TEXT,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Where to write the page of html. [default: print it]", show_default=False),
+    ] = None,
 ) -> None:
-    """Inject faults into clean data, and tell which of them the contract does not notice.
+    """Inject faults into clean data, tell which of them the contract does not notice, and propose the clauses that would.
 
     Exit code 0: done. 1: the contract refuses the clean data, so that nothing can be scored; or the score is lower than --minimum-score.
     2: bad usage, or the data cannot be read.
@@ -80,13 +99,69 @@ def chaos(
     from dagster_contracts.chaos.run import without
     from dagster_contracts.chaos.score import score
 
+    if output is not None and form is not Form.HTML:
+        raise UsageError(f"--output is for --format html; {form.value} is printed")
     found = contract_at(contract, database_url, profiles=True)
-    plan = without(compile_plan(found, object_of(found, object_name), environment), left_out or ())
-    campaign = _campaign(plan, found.policy, data, _chosen(faults or [], only or []), seed, thresholds=thresholds)
+    file = _file(contract, wanted=fix or fix_to is not None)
+    obj = object_of(found, object_name)
+    plan = without(compile_plan(found, obj, environment), left_out or ())
+    trying = _chosen(faults or [], only or [])
+    batches, engine = _batches(plan, data)
+    campaign = _campaign(plan, found.policy, batches, engine, trying, seed, thresholds=thresholds)
     result = None if campaign.refusals else score(campaign)
-    _PRINTED[form](campaign, result)
+    fixed = None
+    if result is not None and file is not None and (propose or fix or fix_to):
+        asked = fix or fix_to is not None
+        fixed = _fixed(file, obj.name, batches, engine, campaign, trying, environment, left_out or (), asked=asked)
+    if fixed is not None and (fix or fix_to):
+        fixed = written(fixed, file or Path(contract), fix_to)
+    _print(Report(campaign, result, fixed), form, output)
     if result is None or (minimum is not None and result.total.percent < minimum):
         raise typer.Exit(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What is printed. `score` None: clean data is refused; `fixed` None: no clauses were looked for."""
+
+    campaign: Campaign
+    score: Score | None
+    fixed: Fixed | None
+
+
+def _file(place: str, *, wanted: bool) -> Path | None:
+    """The file that a contract is read from; None where it comes from elsewhere. Raises UsageError there where one is wanted."""
+    path = Path(place)
+    if path.is_file():
+        return path
+    if path.is_dir():
+        from dagster_contracts.store.files import load_contracts
+
+        return Path(str(load_contracts(place, profiles=False)[0].source))
+    if wanted:
+        raise UsageError(f"{place} is no file, so that no new version of it can be written; name the file of the contract")
+    return None
+
+
+def _fixed(
+    file: Path,
+    object_name: str,
+    batches: Sequence[Batch],
+    engine: MetricEngine,
+    campaign: Campaign,
+    faults: Sequence[Fault],
+    environment: str | None,
+    left_out: Sequence[str],
+    *,
+    asked: bool,
+) -> Fixed | None:
+    from dagster_contracts.chaos.bounds import LEAST
+
+    if len(batches) < LEAST and not asked:
+        say(f"no clauses are proposed: that takes at least {LEAST} clean batches, better 20")
+        return None
+    with _progress() as progress:
+        return fixed(file, object_name, batches, engine, campaign, faults, environment, left_out, progress)
 
 
 def _chosen(files: Sequence[Path], only: Sequence[str]) -> list[Fault]:
@@ -98,18 +173,31 @@ def _chosen(files: Sequence[Path], only: Sequence[str]) -> list[Fault]:
     return chosen([*FAULTS, *installed(), *own], only)
 
 
-def _campaign(plan: Plan, policy: BreakerPolicy, data: Sequence[str], faults: Sequence[Fault], seed: int, *, thresholds: bool) -> Campaign:
+def _batches(plan: Plan, data: Sequence[str]) -> tuple[Sequence[Batch], MetricEngine]:
     from dagster_contracts.chaos.deliveries import deliveries
-    from dagster_contracts.chaos.run import find_thresholds, prepare, try_all
     from dagster_contracts.engines.local import default_engine
 
     if plan.files:
         raise UsageError(f"{plan.contract_id}: the contract is about files as such (`physicalType: files`), and faults damage tables")
     engine = default_engine()
+    return deliveries(plan, engine, _frames(data)), engine
+
+
+def _campaign(
+    plan: Plan,
+    policy: BreakerPolicy,
+    batches: Sequence[Batch],
+    engine: MetricEngine,
+    faults: Sequence[Fault],
+    seed: int,
+    *,
+    thresholds: bool,
+) -> Campaign:
+    from dagster_contracts.chaos.run import find_thresholds, prepare, try_all
+
     began = time.monotonic()
-    batches = deliveries(plan, engine, _frames(data))
     campaign, bench = prepare(plan, policy, engine, batches, faults=faults, seed=seed)
-    say(f"{campaign.clean:,} clean batches read and judged in {time.monotonic() - began:.1f} s")
+    say(f"{campaign.clean:,} clean batches judged in {time.monotonic() - began:.1f} s")
     if campaign.refusals:
         return campaign
     with _progress() as progress:
@@ -150,17 +238,55 @@ def _progress() -> Iterator[Progress]:
         yield told
 
 
-def _print_json(campaign: Campaign, score: Score | None) -> None:
+def _print(report: Report, form: Form, output: Path | None) -> None:
+    if form is Form.JSON:
+        print_json(_document(report))
+    elif form is Form.HTML:
+        _print_page(report, output)
+    else:
+        _print_text(report)
+
+
+def _document(report: Report) -> dict[str, object]:
     from dagster_contracts.chaos.campaign import campaign_to_json
+    from dagster_contracts.chaos.remedy import remedy_to_json
     from dagster_contracts.chaos.score import score_to_json
 
-    print_json({**campaign_to_json(campaign), "score": None if score is None else score_to_json(score)})
+    document: dict[str, object] = {**campaign_to_json(report.campaign), "score": report.score and score_to_json(report.score), "fix": None}
+    if report.fixed is not None:
+        after = _score_after(report.fixed)
+        path = str(report.fixed.path) if report.fixed.path else None
+        document["fix"] = {**remedy_to_json(report.fixed.remedy), "path": path, "score": after and score_to_json(after)}
+    return document
 
 
-def _print_text(campaign: Campaign, score: Score | None) -> None:
+def _score_after(fixed: Fixed) -> Score | None:
+    from dagster_contracts.chaos.score import score
+
+    return None if fixed.after.refusals else score(fixed.after)
+
+
+def _print_text(report: Report) -> None:
     from dagster_contracts.cli.chaos_report import print_campaign
 
-    print_campaign(campaign, score)
+    print_campaign(report.campaign, report.score)
+    if report.fixed is not None and report.score is not None:
+        print_text("")
+        print_fixed(report.fixed, report.score, _score_after(report.fixed), yaml=report.fixed.path is None)
 
 
-_PRINTED: Mapping[Form, Callable[[Campaign, Score | None], None]] = {Form.TEXT: _print_text, Form.JSON: _print_json}
+def _print_page(report: Report, output: Path | None) -> None:
+    from dagster_contracts.chaos.page import page
+
+    remedy = report.fixed.remedy if report.fixed is not None else None
+    after = report.fixed.after if report.fixed is not None and report.fixed.remedy.proposals else None
+    text = page(report.campaign, remedy, after)
+    if output is None:
+        typer.echo(text, nl=False)
+        return
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{output} cannot be written: {error.strerror or error}; name another file with --output") from error
+    say(f"wrote {output}")

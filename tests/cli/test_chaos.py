@@ -136,3 +136,85 @@ def test_a_batch_without_rows_is_none_to_damage(run: Callable[..., Ran], data: P
     done = run("chaos", CONTRACT, "--data", data)
     assert done.code == 2
     assert "has no row" in done.err
+
+
+LEAN = """\
+apiVersion: v3.1.0
+kind: DataContract
+id: feed
+version: 1.0.0   # the first
+status: active
+schema:
+- name: feed
+  properties:
+  - {name: id, logicalType: string}
+  - name: amount
+    logicalType: number
+"""
+FEW = ("--only", "key_collision", "--only", "null_as_sentinel", "--only", "reorder_columns", "--no-thresholds")
+
+
+@pytest.fixture(scope="module")
+def week(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Seven daily files: enough to learn clauses from."""
+    place = tmp_path_factory.mktemp("week")
+    for number in range(7):
+        frame(number).select("id", "amount").write_parquet(place / f"2026-01-{6 + number:02}.parquet")
+    (place / "feed.odcs.yaml").write_text(LEAN)
+    return place
+
+
+def test_the_clauses_that_are_missing_are_told_with_their_yaml(run: Callable[..., Ran], week: Path) -> None:
+    done = run("chaos", week / "feed.odcs.yaml", "--data", week / "*.parquet", *FEW)
+    assert done.code == 0, done.err
+    assert "clauses more: 0.0% -> 60.0%" in done.out
+    assert "unique: true" in done.out
+    assert "No clause catches:" in done.out
+    assert "read by name" in done.out
+    assert (week / "feed.odcs.yaml").read_text() == LEAN
+    assert "clauses more" not in run("chaos", week / "feed.odcs.yaml", "--data", week / "*.parquet", *FEW, "--no-propose").out
+
+
+def test_fix_writes_a_new_version_and_leaves_the_old_one(
+    run: Callable[..., Ran], week: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    asked = ("chaos", week / "feed.odcs.yaml", "--data", week / "*.parquet", *FEW, "--format", "json", "--fix")
+    done = run(*asked)
+    assert done.code == 0, done.err
+    assert_described("chaos", done.json)
+    assert done.json["fix"]["path"] == "feed-1.1.0.odcs.yaml"
+    assert done.json["fix"]["score"]["total"]["percent"] == 60
+    assert "wrote version 1.1.0 to feed-1.1.0.odcs.yaml" in done.err
+    new = (tmp_path / "feed-1.1.0.odcs.yaml").read_text()
+    assert new.startswith(LEAN[: LEAN.index("version")] + "version: 1.1.0   # the first\n")
+    assert (week / "feed.odcs.yaml").read_text() == LEAN
+    assert run("lint", tmp_path / "feed-1.1.0.odcs.yaml", "--strict").code == 0
+    again = run(*asked)
+    assert again.code == 2
+    assert "exists already" in again.err
+
+
+def test_fix_in_place_where_that_is_asked_for(run: Callable[..., Ran], week: Path, tmp_path: Path) -> None:
+    contract = tmp_path / "feed.odcs.yaml"
+    contract.write_text(LEAN)
+    assert run("chaos", contract, "--data", week / "*.parquet", *FEW, "--fix-to", contract).code == 0
+    assert "version: 1.1.0   # the first" in contract.read_text()
+
+
+def test_the_report_is_a_page(run: Callable[..., Ran], week: Path, tmp_path: Path) -> None:
+    page = tmp_path / "out" / "report.html"
+    done = run("chaos", week / "feed.odcs.yaml", "--data", week / "*.parquet", *FEW, "--format", "html", "--output", page)
+    assert done.code == 0, done.err
+    assert done.out == ""
+    assert page.read_text().startswith("<!doctype html>")
+    assert "Missing clauses" in page.read_text()
+
+
+def test_of_few_batches_nothing_is_proposed_and_a_fix_is_refused(run: Callable[..., Ran], data: Path) -> None:
+    told = run("chaos", CONTRACT, "--data", data, "--only", "null_rate", "--no-thresholds")
+    assert "at least 5 clean batches" in told.err
+    refused = run("chaos", CONTRACT, "--data", data, "--only", "null_rate", "--no-thresholds", "--fix")
+    assert refused.code == 2
+    assert "too few" in refused.err
+    assert run("chaos", CONTRACT, "--data", data, "--only", "null_rate", "--output", "x.txt").code == 2

@@ -1,0 +1,129 @@
+"""The clauses that a contract lacks, for people, and the new version of its file."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dagster_contracts.cli.printing import print_table, print_text, say, styled
+from dagster_contracts.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from dagster_contracts.chaos.batch import Batch
+    from dagster_contracts.chaos.campaign import Campaign
+    from dagster_contracts.chaos.fault import Fault
+    from dagster_contracts.chaos.remedy import Remedy, Uncaught
+    from dagster_contracts.chaos.run import Progress
+    from dagster_contracts.chaos.score import Score
+    from dagster_contracts.core.contract import Contract
+    from dagster_contracts.ports import MetricEngine
+
+_LISTED = 25  # rows of one table; the other formats have all
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """What is proposed, the same campaign with it, and the file that it was written to (None: to none)."""
+
+    remedy: Remedy
+    after: Campaign
+    path: Path | None = None
+
+
+def fixed(
+    file: Path,
+    object_name: str,
+    batches: Sequence[Batch],
+    engine: MetricEngine,
+    before: Campaign,
+    faults: Sequence[Fault],
+    environment: str | None,
+    left_out: Sequence[str],
+    progress: Progress,
+) -> Fixed:
+    """Learn the missing clauses from the batches and try the campaign again with them; nothing is written."""
+    from dagster_contracts.chaos.propose import propose
+    from dagster_contracts.chaos.remedy import Case
+    from dagster_contracts.chaos.run import run, without
+    from dagster_contracts.core.compile import compile_plan
+
+    began = time.monotonic()
+    case = Case(_text(file), object_name, batches, engine, reading=lambda text: _read(text, file), arrivals_known=False, left_out=left_out)
+    remedy = propose(case, before, faults=faults, progress=progress)
+    contract, obj = case.contract(remedy.text)
+    plan = without(compile_plan(contract, obj, environment), left_out)
+    after = run(plan, contract.policy, engine, batches, faults=faults, seed=before.seed, progress=progress) if remedy.proposals else before
+    say(f"{len(remedy.proposals):,} clauses learned, and the faults tried again, in {time.monotonic() - began:.1f} s")
+    return Fixed(remedy, after)
+
+
+def _read(text: str, file: Path) -> Contract:
+    from dagster_contracts.core.odcs import parse
+    from dagster_contracts.store.references import with_profiles
+
+    return with_profiles(parse(text, source=str(file)))[0]
+
+
+def _text(file: Path) -> str:
+    with file.open(encoding="utf-8", newline="") as opened:
+        return opened.read()
+
+
+def written(found: Fixed, file: Path, to: Path | None) -> Fixed:
+    """The new version in a file: `to`, which may be `file` itself; else NAME-VERSION in the folder that this runs in.
+
+    Raises UsageError where there is nothing to write, or no file can be written; without `to` also for a file that stands there already.
+    """
+    if not found.remedy.proposals:
+        raise UsageError(f"{file}: clean batches keep to nothing that the contract does not say and that would catch what it missed")
+    place = to or Path(_named(file, found.remedy.version))
+    if to is None and place.exists():
+        raise UsageError(f"{place} exists already; remove it, or name another file with --fix-to")
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with place.open("w", encoding="utf-8", newline="") as opened:
+            opened.write(found.remedy.text)
+    except OSError as error:
+        raise UsageError(f"{place} cannot be written: {error.strerror or error}; name another file with --fix-to") from error
+    say(f"wrote version {found.remedy.version} to {place}")
+    return replace(found, path=place)
+
+
+def _named(file: Path, version: str) -> str:
+    """orders.odcs.yaml as orders-1.1.0.odcs.yaml."""
+    stem, *suffixes = file.name.split(".")
+    return f"{stem}-{version}{''.join(f'.{suffix}' for suffix in suffixes)}"
+
+
+# --- for people ----------------------------------------------------------------------------------------------------
+
+
+def print_fixed(found: Fixed, before: Score, after: Score | None, *, yaml: bool) -> None:
+    """The clauses with what they catch, those that catch most first; with `yaml` as they stand in a contract."""
+    remedy = found.remedy
+    if not remedy.proposals:
+        print_text("No clause is proposed: clean batches keep to nothing more that would catch what was missed.")
+        return
+    then = f"{after.total.percent:.1f}%" if after is not None else "no score"
+    print_text(styled(f"With {len(remedy.proposals)} clauses more: {before.total.percent:.1f}% -> {then}", "bold green"))
+    needed = sorted((each for each in remedy.proposals if each.catches), key=lambda each: -len(each.catches))
+    rows = ((each.clause.name, len(each.catches), ", ".join(dict.fromkeys(fault for fault, _, _ in each.catches))) for each in needed)
+    print_table(("clause", "catches", "faults"), rows)
+    if more := len(remedy.proposals) - len(needed):
+        print_text(f"{more} more that all clean batches keep to, for faults that were not tried")
+    print_text("")
+    if yaml:
+        for proposal in needed:
+            print_text(styled(f"# {proposal.clause.name}: {proposal.clause.told}", "dim"))
+            print_text(proposal.yaml)
+    if remedy.uncaught:
+        print_text("No clause catches:")
+        print_table(("fault", "column", "doses", "why"), map(_uncaught, remedy.uncaught[:_LISTED]))
+        print_text("")
+
+
+def _uncaught(each: Uncaught) -> tuple[object, ...]:
+    return each.fault, each.column or "(the batch)", ", ".join(f"{dose:g}" for dose in each.doses), each.reason
