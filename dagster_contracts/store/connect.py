@@ -34,6 +34,7 @@ _FORMS = (
 _POSTGRES = ("postgresql", "postgres", "postgresql+psycopg", "postgresql+psycopg2")
 _SQLITE = ("sqlite", "sqlite+pysqlite")
 _SHOWN = ("host", "port", "sslmode", "service")  # of a url's query; anything else may be a secret
+READ_COMMITTED = "contracts_read_committed"  # in a pooled connection's own dictionary: whether transactions begin so by themselves
 _SINCE = "contracts_resting_since"  # in a pooled connection's own dictionary
 _RESTED_SECONDS = 30
 _CONNECT_SECONDS = 10
@@ -108,14 +109,16 @@ def _postgres_engine(url: URL) -> Engine:
     asked = str(url.query.get("options", ""))
     bounds = "; ".join(f"SET {name} = '{value}'" for name, value in _BOUNDS.items() if name not in asked)
 
-    def bound(connection: psycopg.Connection, record: object) -> None:
+    def bound(connection: psycopg.Connection, record: ConnectionPoolEntry) -> None:
         # Not as startup options, which a connection pooler refuses; and without a transaction of their own: one round trip.
         connection.autocommit = True
-        connection.execute(bounds.encode())
+        told = connection.execute(f"{bounds}; SHOW default_transaction_isolation".encode())
+        while told.nextset():
+            pass
+        record.info[READ_COMMITTED] = told.fetchone() == ("read committed",)
         connection.autocommit = False
 
-    if bounds:
-        event.listen(engine, "connect", bound)
+    event.listen(engine, "connect", bound)
     event.listen(engine, "reset", _reset)
     event.listen(engine, "checkin", _rests)
     event.listen(engine, "checkout", _wakes)

@@ -154,7 +154,13 @@ def _settle(pgconn: pq.abc.PGconn) -> None:
 
 
 def _synchronized(pgconn: pq.abc.PGconn) -> None:
+    """The end of what was sent. A transaction that nobody began is committed here, and may fail here."""
     end = _next(pgconn)
+    if end is not None and end.status in _ERRORS:
+        error = _error_of(end)
+        with suppress(psycopg.OperationalError):
+            _settle(pgconn)
+        raise error
     if end is None or end.status != pq.ExecStatus.PIPELINE_SYNC:
         raise _lost(pgconn)
     pgconn.exit_pipeline_mode()

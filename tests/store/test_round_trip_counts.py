@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+import psycopg
 import pytest
 
 from dagster_contracts import recovery
@@ -15,10 +16,11 @@ from dagster_contracts.core.snapshot import Change
 from dagster_contracts.gate import Gate
 from dagster_contracts.judgement import Delivery, Terms
 from dagster_contracts.store.sql import SqlStore
+from dagster_contracts.store.upgrade import upgrade
 from dagster_contracts.watching import record_missed
 from tests.gate_world import BAD, GOOD, Counts, daily, terms
 from tests.store.counting import counted
-from tests.store.racing import append
+from tests.store.racing import append, change_of
 from tests.store.values import batch, breaker, day
 
 STEP = StepKey("run", "step")
@@ -57,6 +59,25 @@ def test_looking_ahead_reads_once(store: SqlStore) -> None:
     with counted(store) as asked:
         Gate(store, Counts()).preview("scores", "feed", daily(1), breaker_key="feed")
     assert asked.trips == 1
+
+
+def test_a_change_is_one_transaction_by_itself_where_the_database_isolates_as_we_need(postgres_url: str) -> None:
+    """Elsewhere it says so, and begins and ends one."""
+    upgrade(postgres_url)
+    said = {}
+    for isolation in ("read committed", "repeatable read"):
+        with psycopg.connect(postgres_url.replace("+psycopg", ""), autocommit=True) as connection:
+            name = connection.info.dbname
+            connection.execute(f"ALTER DATABASE {name} SET default_transaction_isolation = '{isolation}'".encode())
+        store = SqlStore(postgres_url)
+        append(store, f"before {isolation}")
+        with counted(store) as asked:
+            store.save(change_of(store, f"under {isolation}"))
+        said[isolation] = asked
+    assert [asked.trips for asked in said.values()] == [2, 2]
+    tagged = [sum("CommandComplete" in line and '"COMMIT"' in line for line in asked.said) for asked in said.values()]
+    assert tagged == [0, 1]
+    assert len(SqlStore(postgres_url).batches(asset="feed")) == 4
 
 
 # --- ticks of the sensors ------------------------------------------------------------------------------------------
