@@ -295,7 +295,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--clients", type=int, default=8, help="how many processes, and clients of pgbench, record verdicts")
     asked = parser.parse_args(arguments)
     begun = time.monotonic()
-    bench = Bench(1, 20, asked.clients, 300) if asked.quick else Bench(3, 200, asked.clients, BREAKERS)
+    bench = Bench(1, 20, asked.clients, 300) if asked.quick else Bench(2, 150, asked.clients, BREAKERS)
     if asked.markdown:
         bench.keep = keep
     with postgres() as (url, simple_update), TemporaryDirectory() as folder:
@@ -366,9 +366,11 @@ def markdown(found: Report) -> str:
 _WHAT = """\
 Runs of ours alternate with runs of what stands beside them; the figures are medians of five. A ratio above 1 means that we are ahead. The
 SELECT goes through the same SQLAlchemy engine, in autocommit: one round trip, too. A verdict writes one row each of state, history, ledger
-and outbox, in one transaction. After every run on the breaker that is fought over, its events, its history and its version are compared:
+and outbox, in one transaction, and ends the refused batch that it replaces; the client is a Python process each, that of pgbench is written in C.
+After every run on the breaker that is fought over, its events, its history and its version are compared:
 no verdict may be missing. Limits that we set ourselves: a decision costs at most 1.5 such SELECTs (ratio 0.67), a verdict reaches 0.35 of
-pgbench's simple update, 100 verdicts a second on one breaker, 50 ms of CPU a tick."""
+pgbench's simple update, 100 verdicts a second on one breaker, 50 ms of CPU a tick. In a tick a third of the breakers are open and
+cool down, each with a refused batch and an output that waits for it; the sensor for deliveries watches that third."""
 
 
 def _told(value: float, unit: str) -> str:
