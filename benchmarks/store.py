@@ -366,8 +366,8 @@ def markdown(found: Report) -> str:
 _WHAT = """\
 Runs of ours alternate with runs of what stands beside them; the figures are medians of five. A ratio above 1 means that we are ahead. The
 SELECT goes through the same SQLAlchemy engine, in autocommit: one round trip, too. A verdict writes one row each of state, history, ledger
-and outbox, in one transaction, and ends the refused batch that it replaces; the client is a Python process each, that of pgbench is written in C.
-After every run on the breaker that is fought over, its events, its history and its version are compared:
+and outbox, in one transaction, and ends the refused batch that it replaces; each of its clients is a process of Python, those of pgbench
+are written in C. After every run on the breaker that is fought over, its events, its history and its version are compared:
 no verdict may be missing. Limits that we set ourselves: a decision costs at most 1.5 such SELECTs (ratio 0.67), a verdict reaches 0.35 of
 pgbench's simple update, 100 verdicts a second on one breaker, 50 ms of CPU a tick. In a tick a third of the breakers are open and
 cool down, each with a refused batch and an output that waits for it; the sensor for deliveries watches that third."""
