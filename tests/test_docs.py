@@ -32,6 +32,7 @@ from tests.schemas import SCHEMAS, assert_described
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs").rglob("*.md"))]
+SLOW = {ROOT / "docs/guides/dbt.md"}  # run with `-m soak`
 RUN_BY_CI = 2  # the first blocks of the README (tests/test_packaging.py)
 ALL = [*PAGES, *(ROOT / name for name in ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"))]
 
@@ -131,7 +132,11 @@ def reader(tmp_path: Path) -> Reader:
     return Reader(folder, {**kept, "PATH": binaries, "DAGSTER_HOME": str(home), "LOGNAME": "ana", "PYTHONWARNINGS": "ignore"})
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if to_run(page)], ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=[pytest.mark.soak] if page in SLOW else []) for page in PAGES if to_run(page)],
+    ids=lambda page: str(page.relative_to(ROOT)),
+)
 def test_the_blocks_of_a_page_do_what_the_page_says(page: Path, reader: Reader, request: pytest.FixtureRequest):
     for block in to_run(page):
         try:

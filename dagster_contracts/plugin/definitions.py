@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,7 @@ def with_contracts(
     sensors_given, schedules, assets = _gathered(defs)
     specs = [spec for item in private.iterate_assets(assets) for spec in item.specs]
     specs += [item for item in assets if isinstance(item, dg.AssetSpec)]
+    specs += [dg.AssetSpec(item.key) for item in assets if isinstance(item, dg.SourceAsset)]
     loaded = _loaded(contracts)
     _refuse_long_waivers(loaded, clock or StoreClock())
     attached = attach(loaded, [spec.key.to_user_string() for spec in specs])
@@ -87,6 +88,7 @@ def with_contracts(
         environment or os.environ.get(ENVIRONMENT),
         contracts if isinstance(contracts, RegistryResource) else None,
     )
+    _refuse_what_is_not_made_here(assets, attached)
     _refuse_resolved_jobs(defs, site)
     _refuse_what_cannot_be_read(assets, site)
     _tell_of_silent_readers(assets, site)
@@ -140,6 +142,18 @@ def _refuse_what_cannot_be_read(assets: Sequence[object], site: Site) -> None:
                 f'with_contracts(..., readers={{"{silent[0]}": lambda partition: ...}}); or give it the io_manager_key of an IO manager '
                 "that reads it."
             )
+
+
+def _refuse_what_is_not_made_here(assets: Sequence[object], attached: Iterable[str]) -> None:
+    """A contract on an asset that Dagster does not make would judge nothing, and its consumers would be served unjudged."""
+    made = {key.to_user_string() for item in private.iterate_assets(assets) if item.is_materializable for key in item.keys}
+    if elsewhere := sorted(asset for asset in attached if asset not in made):
+        raise ContractError(
+            f'asset "{elsewhere[0]}" has a contract, and is not made here (it is external, or an observable source): nothing that '
+            "this code location runs would be judged. Put the contract on the first asset that Dagster makes of it (dagsterAsset). "
+            f'Where another code location or a stream judges "{elsewhere[0]}", leave its contract out here: consumers follow its breaker '
+            "in the store."
+        )
 
 
 def _tell_of_silent_readers(assets: Sequence[object], site: Site) -> None:

@@ -78,9 +78,10 @@ def processes(at: Ground, family: str, assets: Sequence[str], partition: str | N
     rebuilt = dg.build_reconstructable_job(
         "tests.coverage.location", "job_of", (str(at.folder), at.url, f"steps_{family}"), reconstructor_working_directory=str(ROOT)
     )
+    chosen = rebuilt.get_subset(asset_selection=frozenset(keys_of(assets)))
     started = {"start_method": {"forkserver": {"preload_modules": ["tests.coverage.location"]}}, "max_concurrent": 2}
     tags = {"dagster/partition": partition} if partition else {}
-    dg.execute_job(rebuilt, at.instance, run_config={**QUIET, "execution": {"config": started}}, tags=tags, raise_on_error=False)
+    dg.execute_job(chosen, at.instance, run_config={**QUIET, "execution": {"config": started}}, tags=tags, raise_on_error=False)
 
 
 # --- command lines ---------------------------------------------------------------------------------------------------
@@ -220,8 +221,23 @@ def _paths(assets: Sequence[str]) -> list[dict[str, list[str]]]:
     return [{"path": key.path} for key in keys_of(assets)]  # type: ignore[misc]
 
 
+def by_reexecution(made: Served) -> Any:
+    """the mutation, then "Re-execute from failure" where the run has failed"""
+
+    def launch(at: Ground, family: str, assets: Sequence[str], partition: str | None) -> None:
+        by_mutation(made)(at, family, assets, partition)
+        [first] = at.instance.get_runs(limit=1)
+        if first.status is dg.DagsterRunStatus.SUCCESS:
+            return
+        told = made.ask(REEXECUTE, given={"parentRunId": first.run_id, "strategy": "FROM_FAILURE"})
+        assert told["launchPipelineReexecution"]["__typename"] == "LaunchRunSuccess", told
+        made.ended(**{"dagster/parent_run_id": first.run_id})
+
+    return launch
+
+
 def by_mutation(made: Served) -> Any:
-    """the mutation behind the UI's "Materialize" """
+    """the mutation behind the UI's "Materialize" (run retries are on)"""
 
     def launch(at: Ground, family: str, assets: Sequence[str], partition: str | None) -> None:
         name = uuid.uuid4().hex
@@ -276,3 +292,9 @@ def _asked(made: Served) -> Any:
         (at.folder / ASKED).unlink()
 
     return launch
+
+
+# --- all of them -----------------------------------------------------------------------------------------------------
+
+IN_PROCESS = (materialize, job, processes, asset_materialize, dg_launch)
+SERVED = (by_mutation, by_sensor, by_schedule, by_backfill, by_reexecution)

@@ -101,7 +101,7 @@ def judged(ground: Ground, turn: Turn, families: Sequence[str], wanted: Callable
     found: dict[str, list[str]] = {}
     for row, (feeds, readers) in ROWS.items():
         family = FEEDS[feeds[0]]
-        if family not in families:
+        if family not in families or not all(map(wanted, feeds)):
             continue
         key = turn.key(family, bad)
         flaws = [flaw for feed in feeds for flaw in _of_feed(ground, feed, family, key, bad=bad)]

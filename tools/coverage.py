@@ -1,0 +1,109 @@
+#!/usr/bin/env python
+"""Run assets of every kind in every way that Dagster has, with good batches and bad ones; and write what came of it to a page.
+
+tools/coverage.py --out coverage.json                            everything: an hour on 2 cores
+tools/coverage.py --out coverage.json --launches job by_sensor   some ways; what the file says of others is kept
+tools/coverage.py --out coverage.json --three                    three kinds only
+tools/coverage.py --out coverage.json --page                     run nothing, write docs/reference/coverage.md from it
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from tests.coverage import launches  # noqa: E402
+from tests.coverage.location import PARTITIONS  # noqa: E402
+from tests.coverage.matrix import ROWS, Ground, Turn, play  # noqa: E402
+
+PAGE = ROOT / "docs/reference/coverage.md"
+THREE = ("plain", "`multi_asset`, all of it", "`graph_asset`, nested")
+Found = dict[str, dict[str, str]]  # launch -> row -> "" or what was wrong
+
+
+@contextmanager
+def ways(names: list[str]) -> Iterator[tuple[Ground, list[tuple[str, Any]]]]:
+    with tempfile.TemporaryDirectory(prefix="coverage-", ignore_cleanup_errors=True) as folder, launches.ground(Path(folder)) as ground:
+        own = [(each.__name__, each) for each in launches.IN_PROCESS if each.__name__ in names]
+        asked = [each for each in launches.SERVED if each.__name__ in names]
+        if not asked:
+            yield ground, own
+            return
+        with launches.served(ground) as made:
+            yield ground, own + [(each.__name__, each(made)) for each in asked]
+
+
+def of_three(asset: str) -> bool:
+    wanted = {name for row in THREE for names in ROWS[row] for name in names}
+    return asset.removeprefix("stale_").removeprefix("full_") in wanted
+
+
+def run(names: list[str], file: Path, *, three: bool) -> None:
+    found: Found = json.loads(file.read_text()) if file.exists() else {}
+    wanted: Callable[[str], bool] = of_three if three else lambda asset: True
+    with ways(names) as (ground, chosen):
+        for number, (name, launch) in enumerate(chosen):
+            found[name] = play(ground, launch, Turn(number), ["daily"] if three else PARTITIONS, wanted)
+            print(name, {row: flaw for row, flaw in found[name].items() if flaw} or f"{len(found[name])} kinds as expected", flush=True)
+            file.write_text(json.dumps(found, indent=1))
+
+
+def page(found: Found) -> str:
+    known = {each.__name__: str(each.__doc__).strip().replace("\n", " ") for each in (*launches.IN_PROCESS, *launches.SERVED)}
+    ran = [name for name in known if name in found]
+    head = [f"| kind of asset | {' | '.join(str(number) for number in range(1, len(ran) + 1))} |", f"|---|{'---|' * len(ran)}"]
+    rows = [f"| {row} | {' | '.join(_cell(found[name].get(row)) for name in ran)} |" for row in ROWS]
+    count = sum(len(found[name]) for name in ran)
+    wrong = sum(bool(flaw) for name in ran for flaw in found[name].values())
+    listed = [f"{number}. {known[name]}" for number, name in enumerate(ran, 1)]
+    return "\n".join(
+        [INTRODUCTION, "", *listed, "", *head, *rows, "", f"{count} cells were run, {count - wrong} were as they must be.", REST, ""]
+    )
+
+
+def _cell(flaw: str | None) -> str:
+    return "" if flaw is None else "wrong" if flaw else "yes"
+
+
+INTRODUCTION = """\
+# What is gated, however it is run
+
+Written by `tools/coverage.py`, which runs assets of every kind in every way below: first with a good batch, then with a bad one. `yes`:
+the good batch was published, the bad one was not and does not count as materialized, consumers that accept stale data were given the
+last good (or were halted, where a static or dynamic key has none), and those that accept only fresh data were halted. An empty cell was
+not run."""
+
+REST = """
+Beside these, in the tests: consumers in every form and through every form of IO manager (`tests/plugin/test_gate_forms.py`); partition
+mappings (`tests/plugin/test_partitions.py`, `tests/test_windowed.py`); range runs (`tests/plugin/test_feed_forms.py`); `eager()`,
+`on_cron()` and `all_deps_blocking_checks_passed()` (`tests/plugin/test_automation.py`); another code location; [dbt](../guides/dbt.md).
+
+What cannot be gated is refused when definitions are loaded: an asset that writes itself and that nobody says how to read, a job that was
+resolved before `with_contracts`, a contract on an asset that Dagster does not make (external, observable source).
+"""
+
+
+def main() -> None:
+    names = [each.__name__ for each in (*launches.IN_PROCESS, *launches.SERVED)]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="what was found, as JSON")
+    parser.add_argument("--launches", nargs="*", choices=names, default=names)
+    parser.add_argument("--three", action="store_true", help="three kinds of assets instead of all")
+    parser.add_argument("--page", action="store_true", help="only write the page")
+    given = parser.parse_args()
+    if not given.page:
+        run(given.launches, given.out, three=given.three)
+    PAGE.write_text(page(json.loads(given.out.read_text())))
+
+
+if __name__ == "__main__":
+    main()
