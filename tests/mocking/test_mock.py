@@ -202,6 +202,7 @@ def test_a_deprecated_column_is_there_until_its_last_day() -> None:
 @pytest.mark.parametrize(
     ("of", "told"),
     [
+        (contract(Property("c", "integer", required=True, options={"pattern": "^[a-z]+$"})), ["c.type", "c.pattern"]),
         (contract(Property("c", "integer", options={"minimum": 5, "maximum": 3})), ["feed.c: no value keeps c.minimum", "and c.maximum"]),
         (contract(Property("c", "string", enum=("ab", "cd"), options={"maxLength": 1})), ["c.enum", "c.maxLength"]),
         (
