@@ -1,8 +1,10 @@
 """Make the pictures of docs/images: Dagster's UI on the morning of the demo's day 6, and the timeline that the demo prints.
 
-    uv run --extra dev tools/screenshots.py [NAME ...]      # lineage, checks, halted, stale, timeline, chaos; without a name all
+    uv run --extra dev tools/screenshots.py [--played=FOLDER] [NAME ...]
 
-Needs `chromium` on the PATH for all but the timeline. Plays the story twice (about a minute).
+Names are lineage, asset, breaker, checks, halted, stale, jobs, click, chaos and timeline; without one all of them are made. Needs `chromium` and
+`chromedriver` on the PATH for all but the timeline. Plays the story twice (about a minute); `--played` takes the folder of one that was
+played to day 6 before.
 """
 
 from __future__ import annotations
@@ -11,19 +13,19 @@ import io
 import os
 import re
 import socket
-import struct
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.error
 import urllib.request
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
+from PIL import Image
 from rich.console import Console
 from rich.text import Text
 
@@ -31,20 +33,14 @@ from dagster_contracts.plugin.demo.story import run_demo
 from dagster_contracts.plugin.demo.vendor import drop
 
 ROOT = Path(__file__).resolve().parents[1]
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
+
+from tools.webdriver import Browser, browser  # noqa: E402
+
 IMAGES = ROOT / "docs" / "images"
-CHROMIUM = [
-    "chromium",
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--hide-scrollbars",
-    "--virtual-time-budget=25000",
-]
+AT_ONCE = "run_coordinator:\n  module: dagster.core.run_coordinator\n  class: DefaultRunCoordinator\n"
+SETTLED = 3.0  # seconds that a drawn page is left alone: panels unfold
 WIDE, SHOWN = 1000, 165  # columns of the terminal that the demo prints to, so that nothing wraps, and of the picture
 
 
@@ -71,7 +67,12 @@ def play_to_day_6(folder: Path) -> None:
 
 @contextmanager
 def webserver(home: Path) -> Iterator[str]:
-    """The url of a dagster-webserver on the example code location, without sensors: nothing moves while pictures are taken."""
+    """The url of a dagster-webserver on the example code location, without a daemon: nothing moves while pictures are taken, but runs that
+    are launched on its pages start at once."""
+    settings = home / "dagster.yaml"
+    known = settings.read_text() if settings.exists() else ""
+    if "run_coordinator" not in known:
+        settings.write_text(known + AT_ONCE)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -102,56 +103,89 @@ def wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
     raise RuntimeError("dagster-webserver does not answer")
 
 
-def halted_run(home: Path) -> str:
-    """The run of the consumers alone, in which fraud_scores was halted."""
+def halted_run(home: Path, job: str = "scores") -> str | None:
+    """The newest run of a job; of "scores", the consumers alone, in which fraud_scores was halted."""
     os.environ["DAGSTER_HOME"] = str(home)
     with dg.DagsterInstance.get() as instance:
-        runs = instance.get_runs(filters=dg.RunsFilter(job_name="scores"))
-    return runs[0].run_id
+        runs = instance.get_runs(filters=dg.RunsFilter(job_name=job), limit=1)
+    return runs[0].run_id if runs else None
 
 
-def ui_pages(home: Path) -> dict[str, tuple[str, int, int]]:
-    """Name of a picture -> path in the UI, width, height."""
+@dataclass(frozen=True)
+class Page:
+    """A picture of a page of the UI: `shown` is an XPath of what is there once the page is drawn; `clicks` are made before it."""
+
+    path: str
+    width: int
+    height: int
+    shown: str
+    clicks: tuple[str, ...] = ()
+
+
+def ui_pages(home: Path) -> dict[str, Page]:
+    """By the name of the picture."""
     return {
-        "lineage": ("/asset-groups", 1500, 840),
-        "checks": ("/assets/credit_bureau?view=checks&checkDetail=contract_semantics", 1500, 920),
-        "halted": (f"/runs/{halted_run(home)}?logs=type%3ASTEP_FAILURE", 1500, 640),
-        "stale": ("/assets/marketing_scores?partition=2026-06-06&view=partitions", 1500, 1130),
+        "lineage": Page("/asset-groups", 1500, 980, "//*[text()='portfolio_report']"),
+        "asset": Page("/assets/credit_bureau?view=overview", 1500, 1500, "//*[text()='contracts/outcome']"),
+        "breaker": Page("/assets/credit_bureau?view=checks&checkDetail=contract_breaker", 1500, 1300, "//*[text()='is_open']"),
+        "checks": Page("/assets/credit_bureau?view=checks&checkDetail=contract_semantics", 1680, 1560, "//*[text()='failing']"),
+        "halted": Page(f"/runs/{halted_run(home)}?logs=type%3ASTEP_FAILURE", 1500, 830, "//*[contains(text(), 'Halted: ')]"),
+        "stale": Page("/assets/marketing_scores?view=overview", 1500, 1200, "//*[text()='contracts/why']"),
+        "jobs": Page("/jobs", 1500, 700, "//*[text()='contracts_release']"),
     }
 
 
-def photograph(url: str, picture: Path, width: int, height: int) -> None:
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        shot = Path(profile) / "shot.png"
-        options = [f"--user-data-dir={profile}", f"--window-size={width},{height}", f"--screenshot={shot}"]
-        subprocess.run([*CHROMIUM, *options, url], check=True, capture_output=True, timeout=180)
-        picture.write_bytes(compressed(shot.read_bytes()))
-    print(f"{picture.relative_to(ROOT)}: {picture.stat().st_size / 1000:.0f} kB")
+def photograph(browser: Browser, url: str, page: Page, picture: Path) -> None:
+    browser.resize(page.width, page.height)
+    browser.open(url + page.path)
+    browser.find(page.shown, seconds=180)
+    time.sleep(SETTLED)
+    picture.write_bytes(compressed(browser.screenshot()))
+    print(f"{picture.relative_to(ROOT)}: {picture.stat().st_size / 1000:.0f} kB", flush=True)
+
+
+def materialize(browser: Browser, url: str, asset: str, partition: str) -> None:
+    """What a person does: open the asset's page, click Materialize, choose the partition, and launch."""
+    browser.open(f"{url}/assets/{asset}?view=overview")
+    browser.click("//button[contains(., 'Materialize')]")
+    browser.write("//input[contains(@placeholder, 'ex: ')]", partition)
+    browser.click("//button[contains(., 'Launch') and not(@disabled)]")
+
+
+def photograph_click(browser: Browser, home: Path, url: str, picture: Path) -> None:
+    """The run that a click on Materialize has started, halted."""
+    known = halted_run(home, "__ASSET_JOB")
+    browser.resize(1500, 830)
+    materialize(browser, url, "fraud_scores", "2026-06-06")
+    for _ in range(300):
+        if (run := halted_run(home, "__ASSET_JOB")) != known:
+            break
+        time.sleep(1)
+    else:
+        raise RuntimeError("the click has started no run")
+    page = Page(f"/runs/{run}?logs=type%3ASTEP_FAILURE", 1500, 830, "//*[contains(text(), 'Halted: ')]")
+    photograph(browser, url, page, picture)
 
 
 def compressed(png: bytes) -> bytes:
-    """The same picture in fewer bytes: Chromium compresses in a hurry."""
-    chunks: list[tuple[bytes, bytes]] = []
-    at = 8
-    while at < len(png):
-        (length,) = struct.unpack(">I", png[at : at + 4])
-        chunks.append((png[at + 4 : at + 8], png[at + 8 : at + 8 + length]))
-        at += 12 + length
-    data = zlib.compress(zlib.decompress(b"".join(content for kind, content in chunks if kind == b"IDAT")), 9)
-    kept = [chunk for chunk in chunks if chunk[0] in (b"IHDR", b"PLTE", b"tRNS")]
-    written = [*kept, (b"IDAT", data), (b"IEND", b"")]
-    body = (struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content)) for kind, content in written)
-    return png[:8] + b"".join(body)
+    """The same picture in fewer bytes: pages are of few colours."""
+    small = io.BytesIO()
+    with Image.open(io.BytesIO(png)) as picture:
+        picture.convert("RGB").quantize(128, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
+    return small.getvalue()
 
 
-def photograph_ui(wanted: Callable[[str], bool]) -> None:
+def photograph_ui(wanted: Callable[[str], bool], played: Path | None) -> None:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        home = Path(folder) / "demo"
-        play_to_day_6(home)
-        with webserver(home) as url:
-            for name, (path, width, height) in ui_pages(home).items():
+        home = played or Path(folder) / "demo"
+        if played is None:
+            play_to_day_6(home)
+        with webserver(home) as url, browser() as opened:
+            for name, page in ui_pages(home).items():
                 if wanted(name):
-                    photograph(url + path, IMAGES / f"{name}.png", width, height)
+                    photograph(opened, url, page, IMAGES / f"{name}.png")
+            if wanted("click"):
+                photograph_click(opened, home, url, IMAGES / "click.png")
 
 
 # --- the chaos report ----------------------------------------------------------------------------------------------
@@ -167,7 +201,8 @@ def photograph_chaos() -> None:
         told = ["--data", data, "--no-thresholds", "--format", "html", "--output", report]
         command = [Path(sys.executable).with_name("dagster-contracts"), "chaos", contract, *told]
         subprocess.run(command, check=True, cwd=folder, capture_output=True)
-        photograph(report.as_uri(), IMAGES / "chaos.png", 1000, 1560)
+        with browser() as opened:
+            photograph(opened, "", Page(report.as_uri(), 1000, 1650, "//body"), IMAGES / "chaos.png")
 
 
 # --- the terminal --------------------------------------------------------------------------------------------------
@@ -216,10 +251,11 @@ def as_svg(lines: list[Text]) -> str:
 
 
 def main() -> None:
-    names = sys.argv[1:]
+    played = next((Path(word.removeprefix("--played=")) for word in sys.argv[1:] if word.startswith("--played=")), None)
+    names = [word for word in sys.argv[1:] if not word.startswith("--")]
     IMAGES.mkdir(parents=True, exist_ok=True)
     if not names or {*names} - {"timeline", "chaos"}:
-        photograph_ui(lambda name: not names or name in names)
+        photograph_ui(lambda name: not names or name in names, played)
     if not names or "timeline" in names:
         photograph_timeline()
     if not names or "chaos" in names:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"  # of the W3C WebDriver standard
+TAB = "\ue004"
 ARGUMENTS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars", "--no-first-run"]
 
 
@@ -26,6 +27,9 @@ class Browser:
 
     def open(self, page: str) -> None:
         _ask("POST", f"{self.url}/url", {"url": page})
+
+    def resize(self, width: int, height: int) -> None:
+        _ask("POST", f"{self.url}/window/rect", {"width": width, "height": height})
 
     def find(self, xpath: str, seconds: float = 60) -> str:
         """The first visible element. Raises AssertionError, with what the page says, where none comes."""
@@ -49,6 +53,10 @@ class Browser:
                 time.sleep(0.3)
             else:
                 return
+
+    def write(self, xpath: str, text: str) -> None:
+        """Type into a field, and leave it."""
+        _ask("POST", f"{self.url}/element/{self.find(xpath)}/value", {"text": f"{text}{TAB}"})
 
     def text(self) -> str:
         return str(self.run("return document.body.innerText"))

@@ -87,8 +87,8 @@ def of_judgement(judgement: Judgement) -> dict[str, Any]:
         "contracts/rules_executed": len(verdict.findings),
         "contracts/rules_not_executed": len(verdict.not_executed),
         "contracts/location": _location(judgement),
-        "contracts/findings": table_of_findings(verdict),
         **{f"contracts/failing_percent/{clause}": share for clause, share in verdict.failing_percent.items()},
+        "contracts/findings": table_of_findings(verdict),
     }
     if failing := table_of_failing_rows(verdict.findings):
         told["contracts/failing_rows"] = failing
