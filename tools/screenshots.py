@@ -2,9 +2,9 @@
 
     uv run --extra dev tools/screenshots.py [--played=FOLDER] [NAME ...]
 
-Names are lineage, asset, breaker, checks, halted, stale, jobs, click, chaos and timeline; without one all of them are made. Needs `chromium` and
-`chromedriver` on the PATH for all but the timeline. Plays the story twice (about a minute); `--played` takes the folder of one that was
-played to day 6 before.
+Names are lineage, asset, breaker, checks, halted, stale, jobs, click, chaos and timeline; without one all of them are made. Needs
+`chromium` and `chromedriver` on the PATH for all but the timeline. Plays the story twice (about a minute); `--played` takes the folder of
+one that was played to day 6 before.
 """
 
 from __future__ import annotations
