@@ -147,6 +147,8 @@ def photograph(browser: Browser, url: str, page: Page, picture: Path) -> None:
 def materialize(browser: Browser, url: str, asset: str, partition: str) -> None:
     """What a person does: open the asset's page, click Materialize, choose the partition, and launch."""
     browser.open(f"{url}/assets/{asset}?view=overview")
+    browser.find("//*[text()='Compute details']", seconds=180)
+    time.sleep(SETTLED)  # a click on a page that still loads is lost
     browser.click("//button[contains(., 'Materialize')]")
     browser.write("//input[contains(@placeholder, 'ex: ')]", partition)
     browser.click("//button[contains(., 'Launch') and not(@disabled)]")
