@@ -69,6 +69,7 @@ def init(
     """Write a first contract for every asset of a project, from what is stored of it, and say how to put them on.
 
     Reads assets through their own IO managers. Contracts that are there already stay as they are; what cannot be read is said.
+    What was made from fallback data is left out.
     """
     from dagster_contracts.chaos.infer import infer as inferred
     from dagster_contracts.engines.local import default_engine
@@ -83,7 +84,7 @@ def init(
             say(f"{key}: {path} is there already")
             continue
         try:
-            frames: Iterator[tuple[str, Any]] = found.operations.stored_frames(found.definitions, found.instance, key, last)
+            frames: Iterator[tuple[str, Any]] = found.operations.stored_frames(found.definitions, found.instance, key, last, say)
             text = inferred(name, frames, default_engine(), asset=key, told=say)
         except DagsterContractsError as error:
             say(f"{key}: no contract: {error}")

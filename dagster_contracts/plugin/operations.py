@@ -16,15 +16,19 @@ import dagster as dg
 
 from dagster_contracts import recovery, stored
 from dagster_contracts.core.breaker import Refused, asset_of
+from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.errors import MeasurementError, UsageError, did_you_mean
 from dagster_contracts.core.ledger import IN_PLACE, UNPARTITIONED, Batch, Output, Partition, Status
 from dagster_contracts.core.verdict import Outcome, Verdict
 from dagster_contracts.judgement import Delivery, Judgement, Terms
 from dagster_contracts.plugin import private
 from dagster_contracts.plugin.frames import as_polars
+from dagster_contracts.plugin.metadata import CONFIDENCE
 from dagster_contracts.plugin.partitions import partition_of
 from dagster_contracts.plugin.routing import RELEASE, RoutingIOManager, staging_key
 from dagster_contracts.plugin.site import RESOURCE, Site
+
+_FALLBACK = (Confidence.STALE, Confidence.LOW)
 
 # --- the user's definitions ----------------------------------------------------------------------------------------
 
@@ -130,21 +134,45 @@ def ungoverned_assets(defs: dg.Definitions, wanted: Sequence[str]) -> list[str]:
     return [key for key in sorted(made) if key not in governed and (not wanted or key in wanted)]
 
 
-def stored_frames(defs: dg.Definitions, instance: dg.DagsterInstance, asset: str, last: int) -> Iterator[tuple[str, Any]]:
+def stored_frames(
+    defs: dg.Definitions, instance: dg.DagsterInstance, asset: str, last: int, told: Callable[[str], None] = lambda _: None
+) -> Iterator[tuple[str, Any]]:
     """The newest `last` stored partitions as polars frames, the oldest first: (partition key or "", frame).
 
-    Raises UsageError where nothing is stored, or what is stored is no table or cannot be read.
+    What was made from fallback data is left out, and `told` how many are. Raises UsageError where nothing else is stored, or what is
+    stored is no table or cannot be read.
     """
     key = dg.AssetKey.from_user_string(asset)
     if instance.get_latest_materialization_event(key) is None:
         raise UsageError("it was never materialized on this instance")
+    places, left_out = _made_from_fresh(instance, key, _stored_partitions(defs, instance, asset, None), last)
+    if left_out:
+        told(f"{asset}: {left_out} stored {'partition is' if left_out == 1 else 'partitions are'} left out: made from fallback data")
+    if left_out and not places:
+        raise UsageError("all that is stored of it was made from fallback data: materialize it again once its inputs are fresh")
     with _storage(defs, instance, asset) as read:
-        for place in _stored_partitions(defs, instance, asset, None)[-last:]:
+        for place in places:
             try:
                 value = read(key, place.key)
             except Exception as error:  # whatever a user's IO manager raises
                 raise UsageError(f"[{place}] could not be read: {type(error).__name__}: {error}") from error
             yield place.key or "", as_polars(value)
+
+
+def _made_from_fresh(instance: dg.DagsterInstance, key: dg.AssetKey, stored: list[Partition], last: int) -> tuple[list[Partition], int]:
+    """The newest `last` that were last made from no fallback, oldest first; and how many were passed over. Each costs a question."""
+    chosen: list[Partition] = []
+    left_out = 0
+    for place in reversed(stored):
+        if len(chosen) == last:
+            break
+        wanted = key if place.key is None else dg.AssetRecordsFilter(key, asset_partitions=[place.key])
+        made = [record.asset_materialization for record in instance.fetch_materializations(wanted, limit=1).records]
+        if any(each is not None and (each.tags or {}).get(CONFIDENCE) in _FALLBACK for each in made):
+            left_out += 1
+        else:
+            chosen.append(place)
+    return chosen[::-1], left_out
 
 
 @dataclass(frozen=True, slots=True)

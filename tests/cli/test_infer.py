@@ -146,3 +146,52 @@ def test_init_learns_of_what_is_stored(run: Callable[..., Ran], tmp_path: Path, 
     assert [obj.name for obj in found.objects] == ["payments"]
     assert "vendor/payments: contracts/payments.odcs.yaml is there already" in run("init").err
     assert run("init", "--asset", "paymnets").code == 2
+
+
+MARKED = """
+import dagster as dg
+import pandas as pd
+from tests.cli.test_infer import delivery
+
+DAYS = dg.DailyPartitionsDefinition("2026-03-01", end_date="2026-03-08")
+
+
+@dg.asset(partitions_def=DAYS)
+def scores(context):
+    day = int(context.partition_key[-2:])
+    tags = {"contracts/confidence": {3: "stale", 5: "low"}.get(day, "full")}
+    return dg.Output(delivery(day).to_pandas(), tags=tags)
+
+
+@dg.asset
+def report():
+    return dg.Output(delivery(1).to_pandas(), tags={"contracts/confidence": "stale"})
+
+
+defs = dg.Definitions(assets=[scores, report])
+"""
+
+
+def test_init_learns_nothing_of_what_was_made_from_fallback_data(
+    run: Callable[..., Ran], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "definitions.py").write_text(MARKED)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+    space: dict[str, dg.Definitions] = {}
+    exec(MARKED, space)
+    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    with dagster_home(tmp_path / "home") as instance:
+        for day in range(2, 7):
+            dg.materialize([space["scores"]], partition_key=f"2026-03-{day:02d}", instance=instance, run_config=quiet)  # type: ignore[list-item]
+        dg.materialize([space["report"]], instance=instance, run_config=quiet)  # type: ignore[list-item]
+        told: list[str] = []
+        found = [name for name, _ in stored_frames(space["defs"], instance, "scores", 2, told.append)]
+        assert found == ["2026-03-04", "2026-03-06"]
+        assert told == ["scores: 1 stored partition is left out: made from fallback data"]
+    ran = run("init")
+    assert ran.code == 0
+    assert "scores: 2 stored partitions are left out: made from fallback data" in ran.err
+    assert "rows in 3 batches" in ran.err
+    assert "report: no contract: all that is stored of it was made from fallback data" in ran.err
+    assert not (tmp_path / "contracts" / "report.odcs.yaml").exists()
