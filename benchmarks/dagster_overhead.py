@@ -74,9 +74,7 @@ with dagster_home(folder / "home") as instance:
             assert job.execute_in_process(instance=instance, run_config=QUIET).success
             if turn >= 3:
                 taken[kind].append(time.process_time() - begun)
-    from dagster_contracts.plugin.operations import site_of
-    from dagster_contracts.core.ledger import UNPARTITIONED
-        from dagster_contracts.store.sql import SqlStore
+    from dagster_contracts.store.sql import SqlStore
     calls, counted, inside = [], {}, []
     for name in [name for name in vars(SqlStore) if not name.startswith("_")]:
         if not callable(getattr(SqlStore, name)):

@@ -18,6 +18,8 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from hypothesis import settings
 from sqlalchemy import NullPool, event
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from tests.servers import Server, binaries, running
 
@@ -58,14 +60,27 @@ def _nothing_survives_a_power_cut(connection: Any, _record: object) -> None:
 
 # The files that take longest, which are begun first: no worker shall be left alone with one of them at the end.
 _LONGEST = (
-    "test_docs.py", "test_processes.py", "test_io_managers.py", "test_partitions.py", "test_policy_in_force.py", "test_crashes.py",
-    "test_demo.py", "test_gate_forms.py", "test_graphs.py", "test_relationships.py", "test_in_place.py", "test_resolve.py",
+    "test_docs.py", "test_processes.py", "test_in_process.py", "test_io_managers.py", "test_partitions.py", "test_policy_in_force.py",
+    "test_crashes.py", "test_demo.py", "test_gate_forms.py", "test_graphs.py", "test_automation.py", "test_relationships.py",
+    "test_in_place.py", "test_resolve.py",
 )  # fmt: skip
+_APART = "tests/test_docs.py"  # each page for itself
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     order = {name: number for number, name in enumerate(_LONGEST)}
     items.sort(key=lambda item: order.get(item.path.name, len(order)))
+
+
+class _ByFileAndPage(LoadFileScheduling):
+    """A worker takes a file at a time, or a page of the documentation."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return nodeid if nodeid.startswith(_APART) else super()._split_scope(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> _ByFileAndPage:
+    return _ByFileAndPage(config, log)
 
 
 @pytest.fixture(scope="session")
