@@ -215,7 +215,7 @@ def known_breaker(gate: Gate, key: str) -> Breaker:
         listed = ", ".join(known[:10]) or (
             "none yet: a breaker exists once its asset's first batch is judged; `breaker observe-only KEY --create` makes one before"
         )
-        raise UsageError(f'no breaker "{key}"{did_you_mean(key, known)} known breakers: {listed}')
+        raise UsageError(f'no breaker "{key}"{did_you_mean(key, known) or ";"} known breakers: {listed}')
     return found[0]
 
 

@@ -56,5 +56,5 @@ def object_of(contract: Contract, name: str | None) -> SchemaObject:
             return contract.objects[0]
         raise UsageError(f"{place} has {len(names)} schema objects; choose one with --object: {', '.join(names)}")
     if name not in names:
-        raise UsageError(f'{place} has no schema object "{name}"{did_you_mean(name, names)} it has: {", ".join(names)}')
+        raise UsageError(f'{place} has no schema object "{name}"{did_you_mean(name, names) or ";"} it has: {", ".join(names)}')
     return contract.objects[names.index(name)]

@@ -169,7 +169,9 @@ def without(plan: Plan, rules: Sequence[str]) -> Plan:
     known = [rule.id for rule in plan.rules]
     for name in rules:
         if name not in known:
-            raise UsageError(f'the contract executes no rule "{name}"{did_you_mean(name, known)} `lint` counts them, `test` lists them')
+            raise UsageError(
+                f'the contract executes no rule "{name}"{did_you_mean(name, known) or ";"} `lint` counts them, `test` lists them'
+            )
     return replace(plan, rules=tuple(rule for rule in plan.rules if rule.id not in rules))
 
 

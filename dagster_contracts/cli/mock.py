@@ -66,7 +66,7 @@ def mock(
 def _format(given: str | None, out: Path) -> str:
     word = given.strip().lower() if given else out.suffix.lower().removeprefix(".").replace("ndjson", "jsonl")
     if given and word not in _FORMATS:
-        raise UsageError(f'--format: "{given}" is not written{did_you_mean(word, _FORMATS)} expected parquet, csv or jsonl')
+        raise UsageError(f'--format: "{given}" is not written{did_you_mean(word, _FORMATS) or ";"} expected parquet, csv or jsonl')
     return word if word in _FORMATS else "parquet"
 
 
@@ -74,18 +74,22 @@ def _asked(contract: Contract, made: Mapping[str, Made], name: str | None) -> li
     if not made:
         raise UsageError(f"{contract.source}: contract {contract.id} {contract.version} has no schema object that is a table")
     if name is not None and name not in made:
-        raise UsageError(f'{contract.source} has no schema object "{name}"{did_you_mean(name, made)} it has: {", ".join(made)}')
+        raise UsageError(f'{contract.source} has no schema object "{name}"{did_you_mean(name, made) or ";"} it has: {", ".join(made)}')
     return [name] if name is not None else list(made)
 
 
 def _places(names: list[str], out: Path, form: str) -> dict[str, Path]:
-    """Where each object is written to. Raises UsageError where several would be written to one file."""
+    """Where each object is written to. Raises UsageError where several would be written to one file, or none can be."""
     if not out.is_dir() and out.suffix.lower().removeprefix(".") in (*_FORMATS, "ndjson"):
         if len(names) > 1:
             raise UsageError(
                 f"{out} is one file, and there are {len(names)} objects: {', '.join(names)}; name a folder, or one with --object"
             )
         return {names[0]: out}
+    if out.exists() and not out.is_dir():
+        raise UsageError(
+            f"--out {out} is a file that is no .parquet, .csv or .jsonl; nothing is written over it: name a folder, or such a file"
+        )
     places = {name: out / f"{_UNSAFE.sub('_', name)}.{form}" for name in names}
     if len(set(places.values())) < len(places):
         raise UsageError(f"several objects would be written to one file: {', '.join(names)}; write them one by one with --object")
@@ -109,11 +113,18 @@ def _written(made: Mapping[str, Made], places: Mapping[str, Path], form: str, no
             for line in told(each):
                 say(line)
         for name, copy in copies.items() if keep or not broken else ():
-            places[name].parent.mkdir(parents=True, exist_ok=True)
-            places[name].write_bytes(copy.read_bytes())
+            _put(copy, places[name])
             count = read[name].frame.height
             asked = f", as its rowCount rules ask; {rows:,} were asked for" if count != rows else ""
             print_text(f"{name}: {count:,} rows in {places[name]}{asked}")
     if broken and not keep:
         say("nothing was written; --keep-unmet writes it all the same")
     return broken
+
+
+def _put(copy: Path, place: Path) -> None:
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(copy.read_bytes())
+    except OSError as error:
+        raise UsageError(f"{place} cannot be written: {error.strerror or error}; name another place with --out") from error

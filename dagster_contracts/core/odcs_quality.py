@@ -107,7 +107,7 @@ def _expectation(value: dict[str, object], path: Path) -> Iterator[Flaw]:
         if key not in EXPECTATION_KEYS:
             yield Flaw((*path, key), f'unknown key "{key[:60]}"{did_you_mean(key[:80], EXPECTATION_KEYS)}; arguments stand in "kwargs"')
     if not isinstance(value.get("kwargs", {}), dict):
-        yield Flaw((*path, "kwargs"), f"kwargs: expected a mapping of arguments, found {shown(value['kwargs'])}")
+        yield Flaw((*path, "kwargs"), f"expected a mapping of arguments, found {shown(value['kwargs'])}")
 
 
 def _operators(rule: dict[str, object], path: Path) -> Iterator[Flaw]:
@@ -118,15 +118,15 @@ def _operators(rule: dict[str, object], path: Path) -> Iterator[Flaw]:
         yield Flaw(path, f"this rule has no operator{hint}; give it one of {', '.join(_OPERATORS)}")
     for operator in given:
         if operator not in _BETWEEN and not is_finite(rule[operator]):
-            yield Flaw((*path, operator), f"{operator}: expected a number, found {shown(rule[operator])}")
+            yield Flaw((*path, operator), f"expected a number, found {shown(rule[operator])}")
 
 
 def _between(bounds: object, path: Path) -> Iterator[Flaw]:
     if not (isinstance(bounds, list) and len(bounds) == 2 and all(is_finite(bound) for bound in bounds)):
         found = f"[{', '.join(shown(item) for item in bounds[:4])}]" if isinstance(bounds, list) else shown(bounds)
-        yield Flaw(path, f"{path[-1]}: expected two numbers, the smaller first, found {found}")
+        yield Flaw(path, f"expected two numbers, the smaller first, found {found}")
     elif bounds[0] > bounds[1]:
-        yield Flaw(path, f"{path[-1]}: the smaller number comes first; found {bounds[0]} before {bounds[1]}")
+        yield Flaw(path, f"the smaller number comes first; found {bounds[0]} before {bounds[1]}")
 
 
 def _arguments(arguments: dict[str, object], path: Path) -> Iterator[Flaw]:
@@ -138,7 +138,7 @@ def _arguments(arguments: dict[str, object], path: Path) -> Iterator[Flaw]:
         if isinstance(values, list) and values:
             yield from scalar_flaws(values, (*path, key), key)
         else:
-            yield Flaw((*path, key), f"{key}: expected a list of values, found {'an empty list' if values == [] else shown(values)}")
+            yield Flaw((*path, key), f"expected a list of values, found {'an empty list' if values == [] else shown(values)}")
 
 
 def scalar_flaws(values: list[object], path: Path, what: str) -> Iterator[Flaw]:

@@ -47,10 +47,10 @@ def waiver_flaws(value: object, path: Path) -> Iterator[Flaw]:
         for key in _KEYS:
             given = entry.get(key)
             if isinstance(given, str) and (index, key) not in told_at and not given.strip():
-                yield Flaw((*path, index, key), f"{key}: expected text, found {shown(given)}")
+                yield Flaw((*path, index, key), f"expected text, found {shown(given)}")
         until = entry.get("until")
         if isinstance(until, str) and until.strip() and _day(until) is None:
-            yield Flaw((*path, index, "until"), f"until: expected the last day of the waiver, such as 2027-01-31, found {shown(until)}")
+            yield Flaw((*path, index, "until"), f"expected the last day of the waiver, such as 2027-01-31, found {shown(until)}")
         named = entry.get("rule"), entry.get("object")
         if isinstance(named[0], str) and named in seen:
             yield Flaw((*path, index), f'the rule "{named[0][:80]}" is waived twice, also at {path_text(seen[named])}; keep one of them')

@@ -89,7 +89,8 @@ def site_of(defs: dg.Definitions) -> Site:
 def _terms(site: Site, instance: dg.DagsterInstance, asset: str) -> Terms:
     if asset not in site.terms:
         governed = sorted(site.terms)
-        raise UsageError(f'no contract governs "{asset}"{did_you_mean(asset, governed)} governed assets: {", ".join(governed) or "(none)"}')
+        near = did_you_mean(asset, governed) or ";"
+        raise UsageError(f'no contract governs "{asset}"{near} governed assets: {", ".join(governed) or "(none)"}')
     return site.in_force(instance, [asset])[asset]
 
 
@@ -130,7 +131,8 @@ def ungoverned_assets(defs: dg.Definitions, wanted: Sequence[str]) -> list[str]:
     governed = site.terms.keys() if isinstance(site, Site) else set()
     made = {key.to_user_string() for item in private.iterate_assets(defs.assets or []) if item.is_executable for key in item.keys}
     if unknown := next((key for key in wanted if key not in made), None):
-        raise UsageError(f'no asset "{unknown}" is made here{did_you_mean(unknown, sorted(made))} assets: {", ".join(sorted(made))}')
+        near = did_you_mean(unknown, sorted(made)) or ";"
+        raise UsageError(f'no asset "{unknown}" is made here{near} assets: {", ".join(sorted(made)) or "none"}')
     return [key for key in sorted(made) if key not in governed and (not wanted or key in wanted)]
 
 

@@ -112,6 +112,7 @@ def test_an_unknown_key_names_the_nearest(run: Callable[..., Ran], command: str)
     ran = run("breaker", command, "vendor/fed")
     assert (ran.code, ran.out) == (2, "")
     assert ran.err == 'error: no breaker "vendor/fed", did you mean "vendor/feed"? known breakers: vendor/feed\n'
+    assert run("breaker", command, "nosuch").err == 'error: no breaker "nosuch"; known breakers: vendor/feed\n'
 
 
 def test_nobody_changes_anything_without_a_name(run: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch, past: str):

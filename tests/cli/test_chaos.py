@@ -78,6 +78,7 @@ def test_the_rules_that_refuse_clean_data_can_be_left_out(run: Callable[..., Ran
     unknown = run(*asked, "--without", "score.minimun")
     assert unknown.code == 2
     assert 'no rule "score.minimun", did you mean "score.minimum"?' in unknown.err
+    assert 'no rule "nosuch"; `lint` counts them' in run(*asked, "--without", "nosuch").err
 
 
 def test_a_score_that_is_too_low_is_an_exit_code(run: Callable[..., Ran], data: Path) -> None:

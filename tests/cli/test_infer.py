@@ -146,6 +146,7 @@ def test_init_learns_of_what_is_stored(run: Callable[..., Ran], tmp_path: Path, 
     assert [obj.name for obj in found.objects] == ["payments"]
     assert "vendor/payments: contracts/payments.odcs.yaml is there already" in run("init").err
     assert run("init", "--asset", "paymnets").code == 2
+    assert 'no asset "zzz" is made here; assets: never, ' in run("init", "--asset", "zzz").err
 
 
 MARKED = """

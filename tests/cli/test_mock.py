@@ -66,6 +66,29 @@ def test_the_name_of_the_file_says_the_format(run: Callable[..., Ran], contract:
     assert run("mock", contract).out == "feed: 100 rows in feed.parquet\n"
 
 
+@pytest.mark.parametrize(
+    ("out", "told"),
+    [
+        ("gen.py", "--out gen.py is a file that is no .parquet"),
+        ("gen.py/x.csv", "gen.py/x.csv cannot be written"),
+        ("gen.py/x", "cannot be written"),
+    ],
+)
+def test_where_nothing_can_be_written(
+    run: Callable[..., Ran], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str, told: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("gen.py").write_text("mine")
+    Path("feed.odcs.yaml").write_text(CONTRACT)
+    ran = run("mock", "feed.odcs.yaml", "--rows", 5, "--out", out)
+    assert (ran.code, ran.out) == (2, "")
+    assert told in ran.err
+    assert ran.err.count("\n") == 1
+    assert Path("gen.py").read_text() == "mine"
+    assert 'no schema object "nosuch"; it has: feed' in run("mock", "feed.odcs.yaml", "--object", "nosuch").err
+    assert '"xls" is not written; expected parquet' in run("mock", "feed.odcs.yaml", "--format", "xls").err
+
+
 def test_what_cannot_be_promised(run: Callable[..., Ran], tmp_path: Path) -> None:
     file = tmp_path / "feed.odcs.yaml"
     rule = "    quality:\n      - {type: sql, query: 'SELECT COUNT(*) FROM feed WHERE customer_id = 7654321', mustBe: 1}\n"

@@ -75,7 +75,7 @@ def _table(table: exp.Table, known: set[str], told: list[str]) -> str:
         raise Inexpressible("it reads from a function; a sql rule reads the tables of its contract")
     if table.db or table.catalog or table.name.lower() not in known:
         near = did_you_mean(table.name, told)
-        raise Inexpressible(f"there is no table {table.sql()}{near} the contract has {', '.join(told)}")
+        raise Inexpressible(f"there is no table {table.sql()}{near or ';'} the contract has {', '.join(told)}")
     return table.name.lower()
 
 
