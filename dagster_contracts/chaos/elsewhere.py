@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -17,9 +18,17 @@ from dagster_contracts.core.errors import UsageError
 if TYPE_CHECKING:
     import pandas as pd
 
+
+def _csv(path: Path) -> pl.DataFrame:
+    """Every value as text; the doubled quotes of a quoted name, which Polars leaves, are one."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        names = next(csv.reader(file), [])
+    return pl.read_csv(path, infer_schema=False, new_columns=names if any('"' in name for name in names) else None)
+
+
 _SOME_TIME = datetime(2026, 1, 1, tzinfo=UTC)
 _READ: dict[str, Callable[[Path], pl.DataFrame]] = {
-    ".csv": lambda path: pl.read_csv(path, infer_schema=False),
+    ".csv": _csv,
     ".jsonl": pl.read_ndjson,
     ".ndjson": pl.read_ndjson,
     ".parquet": pl.read_parquet,

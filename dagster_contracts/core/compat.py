@@ -11,7 +11,7 @@ one that came are two changes, with the hint that they may be a rename.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import chain
 
@@ -23,10 +23,10 @@ from dagster_contracts.core.contract import Contract, Property, QualityRule, Sch
 from dagster_contracts.core.errors import UsageError
 from dagster_contracts.core.extension import is_ours
 from dagster_contracts.core.odcs_quality import is_great_expectations
-from dagster_contracts.core.plan import Check, Closed, Fresh, Plan, Present, Retained, Rule, Stored, Within
+from dagster_contracts.core.plan import BINS, Check, Closed, Drifted, Plan, Present, Rule, Stored
+from dagster_contracts.core.rules import expected
 from dagster_contracts.core.service_levels import promises
 from dagster_contracts.core.versions import Step, step
-from dagster_contracts.core.wording import expected_age, expected_count
 
 RENAME = (
     "perhaps a rename to {name}: expand (deliver both, the old one deprecated with deprecatedUntil), migrate its readers, "
@@ -231,7 +231,7 @@ class _Pair:
 
     def _rule(self, name: str, old: Rule | None, new: Rule | None) -> Iterator[Change]:
         place = f"{self.old.name}.{name}"
-        was, now = (f"{_asked(rule)} ({rule.severity.value})" if rule else None for rule in (old, new))
+        was, now = (f"{asked(rule)} ({rule.severity.value})" if rule else None for rule in (old, new))
         if not any(rule is not None and rule.severity.refuses for rule in (old, new)):
             if was != now or (old and new and old.check != new.check):
                 yield Change(KINDS["warning.changed"], place, was, now)
@@ -305,27 +305,19 @@ def _readers(old: Contract, new: Contract) -> dict[str, tuple[str, ...]]:
     return {column: tuple(name for name, names in reads.items() if column in names) for column in columns}
 
 
-def _asked(rule: Rule) -> str:
-    """What a rule asks for, in words."""
+def asked(rule: Rule) -> str:
+    """What a rule asks for, in the words of findings, and with what two versions of it may differ in beside."""
     match rule.check:
-        case Within(metric, threshold):
-            return expected_count(metric, threshold)
-        case Fresh(maximum_age=age):
-            return expected_age(age)
-        case Retained(maximum_age=age):
-            return expected_age(age, which="oldest")
         case Present():
             return "the column is there"
         case Closed(columns=columns):
             return f"no column beyond {', '.join(columns)}"
         case Stored(physical_type=kind):
             return kind
-    return _fields(rule.check)
-
-
-def _fields(check: Check) -> str:
-    told = [(part.name, _text(getattr(check, part.name))) for part in fields(check)]
-    return ", ".join(f"{name} {text}" for name, text in told if text is not None)
+        case Drifted(bins=bins, samples=samples):
+            cut = "" if bins == BINS else f", in {bins:,} bins"
+            return expected(rule) + cut + ("" if samples == 1 else f", which holds at least {samples:,} values")
+    return expected(rule)
 
 
 def _unread(place: str, old: Sequence[QualityRule], new: Sequence[QualityRule]) -> Iterator[Change]:

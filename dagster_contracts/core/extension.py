@@ -26,7 +26,18 @@ from dagster_contracts.core.metrics import Among, Compared, Histogram, Kind, Pro
 from dagster_contracts.core.odcs_custom import custom_flaws
 from dagster_contracts.core.odcs_quality import OURS
 from dagster_contracts.core.options import CLOCKED, NotMeasurable, instant_text, shown
-from dagster_contracts.core.plan import Check, Drifted, DriftKind, GoodPartition, LastGood, Reference, StoredProfile, Threshold, Within
+from dagster_contracts.core.plan import (
+    BINS,
+    Check,
+    Drifted,
+    DriftKind,
+    GoodPartition,
+    LastGood,
+    Reference,
+    StoredProfile,
+    Threshold,
+    Within,
+)
 from dagster_contracts.core.profile import NotAProfile, NumericProfile, Profile, equal_edges, profile_to_json
 
 _STATISTICS = frozenset(Kind)
@@ -121,7 +132,7 @@ def _drifted(given: Mapping[str, Any], obj: SchemaObject, column: str, threshold
     metric = ProfileOf(column, _categorical(kind, given, obj, column))
     reference = _reference(given["reference"], obj, metric)
     samples = given.get("minimumSamples", _SAMPLES) if kind is DriftKind.MEAN_CHANGE else 1
-    check = Drifted(metric, kind, reference, threshold, given.get("bins", 10), given.get("factor"), samples)
+    check = Drifted(metric, kind, reference, threshold, given.get("bins", BINS), given.get("factor"), samples)
     return replace(check, metric=_histogram(check, obj) or metric) if isinstance(reference, StoredProfile) else check
 
 

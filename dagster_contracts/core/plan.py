@@ -156,6 +156,8 @@ class StoredProfile:
     profile: str
 
 
+BINS = 10  # that numbers are cut into, unless a rule says otherwise
+
 Reference = LastGood | GoodPartition | StoredProfile
 
 
@@ -167,7 +169,7 @@ class Drifted:
     kind: DriftKind
     reference: Reference
     threshold: Threshold
-    bins: int = 10
+    bins: int = BINS
     factor: float | None = None  # of BELOW_REFERENCE: the part of the median, 0..1
     samples: int = 1  # values that the reference holds at least
 

@@ -45,6 +45,13 @@ def test_pandas_and_polars_frames_are_damaged_alike() -> None:
     assert told.rows.equals(also.rows)
 
 
+def test_quotes_in_the_name_of_a_column_stay_as_they_are(tmp_path: Path) -> None:
+    source, target = tmp_path / "clean.csv", tmp_path / "damaged.csv"
+    pd.DataFrame({'a "b"': range(20), "c": range(20)}).to_csv(source, index=False)
+    inject_into_file(named("null_rate"), source, target, column='a "b"', dose=0.1)
+    assert list(pd.read_csv(target)) == ['a "b"', "c"]
+
+
 @pytest.mark.parametrize("form", [".csv", ".jsonl", ".parquet"])
 def test_a_file_is_written_in_its_own_format(tmp_path: Path, form: str) -> None:
     source, target = tmp_path / f"clean{form}", tmp_path / f"damaged{form}"

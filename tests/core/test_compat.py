@@ -2,24 +2,75 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from itertools import product
-from typing import Any
+from typing import Any, get_args
 
 import polars as pl
 import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from dagster_contracts.core.compat import Mode, compare
+from dagster_contracts.core.compat import Mode, asked, compare
 from dagster_contracts.core.compat_kinds import Impact
 from dagster_contracts.core.compat_rules import Implied, implies, kin
 from dagster_contracts.core.compile import compile_plan
-from dagster_contracts.core.contract import BreakerPolicy, Contract, Operator, Property, QualityRule, SchemaObject, Severity
+from dagster_contracts.core.contract import BreakerPolicy, Clause, Contract, Operator, Property, QualityRule, SchemaObject, Severity
 from dagster_contracts.core.errors import ContractError, UsageError
 from dagster_contracts.core.judge import judge
-from dagster_contracts.core.plan import Check
+from dagster_contracts.core.metrics import (
+    Absent,
+    Among,
+    Compared,
+    Duplicates,
+    Expectation,
+    Histogram,
+    Kind,
+    LengthOutside,
+    Metric,
+    Missing,
+    Nested,
+    Newest,
+    NotIn,
+    NotMatching,
+    NotMultiple,
+    Nulls,
+    Oldest,
+    Orphans,
+    OutOfRange,
+    ProfileOf,
+    Query,
+    Repeating,
+    RowCount,
+    SizeOutside,
+    Statistic,
+    TimeText,
+    TypeBreaches,
+)
+from dagster_contracts.core.plan import (
+    ZERO,
+    Cadence,
+    Check,
+    Closed,
+    Drifted,
+    DriftKind,
+    Due,
+    Expected,
+    Fresh,
+    Gone,
+    GoodPartition,
+    InForce,
+    LastGood,
+    Present,
+    Retained,
+    Rule,
+    Stored,
+    StoredProfile,
+    Threshold,
+    Within,
+)
 from dagster_contracts.core.verdict import Outcome
 from dagster_contracts.engines.polars.engine import PolarsEngine
 
@@ -253,9 +304,9 @@ def test_a_check_that_implies_another_is_its_kin() -> None:
     types = ("integer", "number", "string", "timestamp")
     options = ({"minimum": 1}, {"minimum": 2, "maximum": 9}, {"maximum": 5}, {"minLength": 1}, {"pattern": "a"}, {})
     found: set[Check] = set()
-    for logical, asked in product(types, options):
-        inner = Property("inner", logical_type=logical, options=asked, required=True, unique=True)
-        column = Property("a", logical_type=logical, options=asked, required=True, unique=True, enum=("1", "2"), primary_key=True)
+    for logical, chosen in product(types, options):
+        inner = Property("inner", logical_type=logical, options=chosen, required=True, unique=True)
+        column = Property("a", logical_type=logical, options=chosen, required=True, unique=True, enum=("1", "2"), primary_key=True)
         properties = (
             column,
             Property("b", primary_key=True, logical_type="string"),
@@ -266,3 +317,50 @@ def test_a_check_that_implies_another_is_its_kin() -> None:
     implied = [(new, old) for new in found for old in found if implies(new, old) is Implied.YES]
     assert len([pair for pair in implied if pair[0] != pair[1]]) > 5
     assert all(kin(new) == kin(old) for new, old in implied)
+
+
+# --- words ---------------------------------------------------------------------------------------------------------
+
+DAY = timedelta(days=1)
+TEXT = TimeText("dd/MM/yyyy")
+COUNTED: tuple[Metric, ...] = (
+    RowCount(("c",)), TypeBreaches("c", "date", TEXT), Nulls("c"), Missing("c", (None, "x")), Among("c", ("x",)), NotIn("c", ("x", 1)),
+    NotMatching("c", "^x$"), NotMatching("c", "^x$", "uuid"), OutOfRange("c", "2026-01-01", None, text=TEXT), LengthOutside("c", 1, 2),
+    Duplicates(("c", "d"), ("d",)), NotMultiple("c", 2), SizeOutside("c", 1), Repeating("c"), Absent("c", "f"),
+    Nested("c", ("[]",), NotIn("c[]", ("x",))), Compared("c", "<=", "d", TEXT, TEXT), Orphans(("c",), "o", ("d",)),
+    *(Statistic("c", kind, 0.5 if kind is Kind.QUANTILE else None) for kind in Kind), Query("SELECT 1", "o"),
+)  # fmt: skip
+THRESHOLDS = (ZERO, Threshold(Operator.GREATER_THAN, 0.5, percent=True), Threshold(Operator.NOT_BETWEEN, (1, 2)))
+REFERENCES = (LastGood(1), LastGood(7), GoodPartition("2026-01"), StoredProfile("p.json", "{}"))
+CHECKS: tuple[Check, ...] = (
+    Present("c"), Gone("c", None), Gone("c", date(2027, 1, 1), ("d",), ("reader",)), Closed(("c", "d")), Stored("c", "VARCHAR"),
+    Fresh(Newest("c", TEXT), DAY), Retained(Oldest("c", TEXT), DAY), Cadence(DAY, DAY), Cadence(DAY, DAY, "0 6 * * *"),
+    Due(time(6), "Europe/Berlin"), InForce(NOW, NOW + DAY), Expected(Expectation("expect_x")),
+    *(Within(metric, threshold) for metric in COUNTED for threshold in THRESHOLDS),
+    *(
+        Drifted(metric, kind, reference, threshold, bins=20, factor=0.5, samples=30)
+        for metric in (ProfileOf("c"), Histogram("c", (0.0, 1.0)))
+        for kind in DriftKind for reference in REFERENCES for threshold in THRESHOLDS
+    ),
+)  # fmt: skip
+
+
+def test_every_check_is_asked_for_in_words() -> None:
+    named_by_others = {Newest, Oldest, Histogram, ProfileOf, Expectation}  # metrics of Fresh, Retained, Drifted, Expected
+    assert {type(check) for check in CHECKS} == set(get_args(Check))
+    assert {type(metric) for metric in COUNTED} | named_by_others == {*get_args(Metric), Among}
+    for check in CHECKS:
+        told = asked(Rule("r", Clause.CUSTOM, Severity.ERROR, check, "c"))
+        assert told.strip(), check
+        assert not re.search(r"\w\(|<\w+[.:]|=|\bNone\b", told.replace("<=", "")), told
+
+
+def test_a_drift_rule_is_told_in_words() -> None:
+    rule = QualityRule(
+        "custom",
+        engine="dagster-contracts",
+        implementation={"metric": "psi", "reference": {"lastGood": 1}, "mustBeLessThan": 0.2},
+        name="drift",
+    )
+    (change,) = compare(contract(C), contract(replace(C, quality=(rule,)), version="2.0.0")).changes
+    assert change.new == "PSI less than 0.2 from the last good batch (error)"

@@ -65,6 +65,25 @@ def test_quoted_text_keeps_its_blank_lines_and_emptiness(tmp_path: Path) -> None
     assert scan(path).collect().rows() == [("x\n\ny", 'say "hi"'), ("", "z")]
 
 
+@pytest.mark.parametrize(
+    ("header", "names"),
+    [
+        (b'"chan\'nel ""\xc3\xbc""",b', ['chan\'nel "\u00fc"', "b"]),
+        (b'\xef\xbb\xbf"""a""",b', ['"a"', "b"]),
+        (b'a""b,c', ['a""b', "c"]),
+    ],
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_doubled_quotes_are_one_in_a_quoted_name_and_as_written_in_another(
+    tmp_path: Path, header: bytes, names: list[str], packed: bool
+) -> None:
+    content = header + b"\n1,2\n"
+    frame = scan(write(tmp_path, "f.csv.gz" if packed else "f.csv", gzip.compress(content) if packed else content))
+    assert frame.collect_schema().names() == names
+    assert frame.collect().rows() == [("1", "2")]
+    assert frame.select(names[1]).collect().rows() == [("2",)]
+
+
 def test_blank_lines_of_a_one_column_file_are_nulls(tmp_path: Path) -> None:
     assert scan(write(tmp_path, "f.csv", b"a\n1\n\n3\n")).collect()["a"].to_list() == ["1", None, "3"]
 

@@ -117,7 +117,8 @@ def _csv(place: str, path: Path) -> pl.LazyFrame:
         if csv_lines.survey(place, file, len(names)) and len(names) > 1:
             file.seek(0)
             source = _QUOTED_OR_BLANK.sub(lambda found: found[1] or found[2], file.read())
-    return pl.scan_csv(source, infer_schema=False, glob=False)
+    undoubled = (lambda _: names) if any('"' in name for name in names) else None  # Polars leaves doubled quotes in a quoted name
+    return pl.scan_csv(source, infer_schema=False, glob=False, with_column_names=undoubled)
 
 
 def _opened(path: Path) -> IO[bytes]:
