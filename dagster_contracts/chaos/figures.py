@@ -25,6 +25,7 @@ _MINUTES = {
     "first": f"SELECT min({_PER_MINUTE}) FROM {{object}}",  # noqa: S608
     "last": f"SELECT max({_PER_MINUTE}) FROM {{object}}",  # noqa: S608
 }
+_LAST_MINUTE = 24 * 60 - 1
 _DAYS = "SELECT (extract(epoch FROM max({column})) - extract(epoch FROM min({column}))) / 86400 FROM {object}"
 _EARLY = "SELECT 100.0 * avg(CASE WHEN extract(day FROM {column}) <= 12 THEN 1 ELSE 0 END) FROM {object}"
 _RATIO = (
@@ -54,6 +55,7 @@ class Open:
     entry: Mapping[str, Any]
     unit: Unit
     rank: int
+    most: float = math.inf  # that the figure can be
 
     @property
     def name(self) -> str:
@@ -69,12 +71,15 @@ class Open:
         return Candidate(self.family, self.column, Quality(self.with_("mustBeBetween", [-1e300, 1e300])), (self.name,), self.rank)
 
     def closed(self, values: Sequence[float], rows: Sequence[int]) -> Candidate | None:
-        """With the bounds of `values`, one of each clean batch of `rows` rows; None where they are not steady."""
+        """With the bounds of `values`, one of each clean batch of `rows` rows; None where they are not steady, or nothing is beyond."""
         measured = list(zip(values, rows, strict=True))
         found = steady(measured, self._fit, lambda bounds, each: each[0] in bounds)
         if found is None or (found.low == found.high and self.unit not in (Unit.ZERO, Unit.COUNT)):
             return None
-        operator, value = self._operator(found)
+        bounds = self._operator(found)
+        if bounds is None:
+            return None
+        operator, value = bounds
         told = f"{written(min(values))} to {written(max(values))} in {len(values)} clean batches"
         return Candidate(self.family, self.column, Quality(self.with_(operator, value)), (self.name,), self.rank, told)
 
@@ -93,17 +98,19 @@ class Open:
         found = usual(values, spread=spread, positive=self.unit in (Unit.COUNT, Unit.POSITIVE))
         return replace(found, low=max(0.0, found.low)) if found is not None and self.unit is Unit.ROOT else found
 
-    def _operator(self, found: Range) -> tuple[str, object]:
+    def _operator(self, found: Range) -> tuple[str, object] | None:
+        """Without a bound that no value can break."""
         if self.unit is Unit.ZERO:
             return "mustBe", 0
         low, high = outward(found, whole=self.unit in (Unit.COUNT, Unit.WHOLE))
-        if self.unit is Unit.PERCENT:
-            low, high = max(0, low), min(100, high)
-            if high >= 100:
-                return "mustBeGreaterOrEqualTo", low
-        if low <= 0 and self.unit not in (Unit.ANY, Unit.WHOLE):
-            return "mustBeLessOrEqualTo", high
-        return "mustBeBetween", [low, high]
+        signed = self.most == math.inf and self.unit in (Unit.ANY, Unit.WHOLE)
+        most = 100 if self.unit is Unit.PERCENT else self.most
+        below, above = signed or low > 0, high < most
+        if below and above:
+            return "mustBeBetween", [low, high]
+        if below:
+            return "mustBeGreaterOrEqualTo", low
+        return ("mustBeLessOrEqualTo", high) if above else None
 
 
 class Names:
@@ -142,7 +149,9 @@ def figures(evidence: Evidence, column: str, names: Names) -> Iterator[Open]:
     if reads is Reads.TIME:
         for word, query in _MINUTES.items():
             unit = Unit.ANY if word == "mean" else Unit.WHOLE
-            yield Open(f"minute_of_day.{word}", column, _sql(names.new(f"{column}.minute_of_day.{word}"), query), unit, 6)
+            yield Open(
+                f"minute_of_day.{word}", column, _sql(names.new(f"{column}.minute_of_day.{word}"), query), unit, 6, most=_LAST_MINUTE
+            )
     if reads in (Reads.DATE, Reads.TIME):
         yield Open("days", column, _sql(names.new(f"{column}.days"), _DAYS), Unit.POSITIVE, 6)
         yield Open("day_of_month", column, _sql(names.new(f"{column}.day_of_month"), _EARLY), Unit.PERCENT, 6)

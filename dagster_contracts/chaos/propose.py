@@ -27,10 +27,11 @@ from dagster_contracts.chaos.remedy import Case, Remedy, Trying, remedy
 from dagster_contracts.chaos.run import Progress, run, silent
 from dagster_contracts.chaos.shape import Shape
 from dagster_contracts.core.compat_rules import Implied, implies
+from dagster_contracts.core.contract import Operator
 from dagster_contracts.core.document import read
 from dagster_contracts.core.errors import UsageError
-from dagster_contracts.core.metrics import NotIn, RowCount
-from dagster_contracts.core.plan import ZERO, Within
+from dagster_contracts.core.metrics import Kind, NotIn, OutOfRange, Query, RowCount, Statistic
+from dagster_contracts.core.plan import ZERO, Check, Within
 from dagster_contracts.core.verdict import Count, Figure, Measurement, Outcome
 
 # Families that a contract gets wherever clean data keeps to them; others only where a fault was missed that they catch.
@@ -226,8 +227,9 @@ def _spread(needed: Sequence[Candidate], candidates: Sequence[Candidate], eviden
 
 def _news(case: Case, clauses: Sequence[Candidate], needed: Sequence[Candidate]) -> list[Candidate]:
     """Without what follows from the contract, or from what is needed, or from one before it: a range within another, the form of text of
-    which all values are listed."""
-    standing = [rule.check for rule in case.plan([]).rules if rule.severity.refuses]
+    which all values are listed. Nor a second rule on a figure that the contract has one on, of whatever severity: its author chose it."""
+    own = [rule.check for rule in case.plan([]).rules]
+    standing = list(own)
     after = {rule.id: rule for rule in case.plan(clauses).rules}
     standing += [after[rule].check for clause in needed for rule in clause.rules if after[rule].severity.refuses]
     sets = [check for check in standing if isinstance(check, Within) and check.threshold == ZERO]
@@ -236,11 +238,31 @@ def _news(case: Case, clauses: Sequence[Candidate], needed: Sequence[Candidate])
     kept: list[Candidate] = []
     for clause in clauses:
         checks = [after[rule].check for rule in clause.rules]
-        follows = all(any(implies(other, check) is Implied.YES for other in standing) for check in checks)
+        follows = all(any(_is_told(other, check) for other in standing) or _has_one(own, check) for check in checks)
         if clause in needed or not (follows or (clause.family == "written" and clause.column in listing)):
             kept.append(clause)
             standing += [after[rule].check for rule in clause.rules if after[rule].severity.refuses]
     return kept
+
+
+def _is_told(standing: Check, new: Check) -> bool:
+    """Whether `standing` says what `new` does: a bound of each value is one of the lowest and the highest."""
+    if not (isinstance(standing, Within) and isinstance(new, Within)):
+        return implies(standing, new) is Implied.YES
+    each, figure, wanted = standing.metric, new.metric, new.threshold
+    if isinstance(each, OutOfRange) and isinstance(figure, Statistic) and each.column == figure.column and standing.threshold == ZERO:
+        bound = {Kind.MINIMUM: each.minimum, Kind.MAXIMUM: each.maximum}.get(figure.kind)
+        if bound is None or isinstance(bound, str) or isinstance(wanted.value, tuple):
+            return False
+        lowest = figure.kind is Kind.MINIMUM and wanted.operator is Operator.GREATER_OR_EQUAL and bound >= wanted.value
+        return lowest or (figure.kind is Kind.MAXIMUM and wanted.operator is Operator.LESS_OR_EQUAL and bound <= wanted.value)
+    return implies(standing, new) is Implied.YES
+
+
+def _has_one(own: Sequence[Check], new: Check) -> bool:
+    if not (isinstance(new, Within) and isinstance(new.metric, Statistic | Query)):
+        return False
+    return any(isinstance(check, Within) and check.metric == new.metric for check in own)
 
 
 def _in_order(chosen: Sequence[Candidate], candidates: Sequence[Candidate]) -> list[Candidate]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, datetime, time, timedelta
@@ -19,7 +20,9 @@ from dagster_contracts.chaos.clauses import Candidate, Quality
 from dagster_contracts.chaos.evidence import evidence_of, fits, joined, letters_of, pattern_of
 from dagster_contracts.chaos.fault import Fault
 from dagster_contracts.chaos.faults import FAULTS
+from dagster_contracts.chaos.figures import Open, Unit
 from dagster_contracts.chaos.history import judged
+from dagster_contracts.chaos.infer import infer
 from dagster_contracts.chaos.propose import covering, propose, verified
 from dagster_contracts.chaos.remedy import Case, Remedy
 from dagster_contracts.chaos.run import run
@@ -195,6 +198,40 @@ def test_a_clause_that_a_clean_batch_breaks_is_dropped() -> None:
     loose = {**tight, "name": "loose", "implementation": {"metric": "mean", "mustBeLessThan": 90}}
     clauses = [Candidate("mean", "amount", Quality(entry), (str(entry["name"]),), 5) for entry in (tight, loose)]
     assert verified(case, clauses) == clauses[1:]
+
+
+def test_what_a_contract_that_was_learned_says_is_not_proposed_again() -> None:
+    given = batches(12)
+    text = infer("payments", [(str(batch.name), batch.frame) for batch in given], default_engine())
+    wider = text.replace("mustBeBetween: [34, 57]", "mustBeBetween: [33, 58]")
+    assert (text.count("name: amount.mean\n"), wider == text) == (1, False)
+    case = Case(wider, "payments", given, default_engine())
+    found = names(propose(case, campaign(case, wider), faults=faults(*TRIED)))
+    assert {"kind.share.card"} <= found
+    assert [name for name in found if name.endswith("_2")] == []
+
+
+@pytest.mark.parametrize(
+    ("values", "most", "told"),
+    [
+        ([2, 5, 3, 4, 6, 2, 5, 3, 4, 6, 2, 5], math.inf, ("mustBeBetween", [-11, 19])),
+        ([2, 5, 3, 4, 6, 2, 5, 3, 4, 6, 2, 5], 1439, ("mustBeLessOrEqualTo", 19)),
+        ([1435, 1432, 1434, 1433, 1431, 1435] * 2, 1439, ("mustBeGreaterOrEqualTo", 1418)),
+        ([700, 500, 900, 400, 800, 600] * 2, 1439, None),
+    ],
+)
+def test_no_bound_is_beyond_what_a_figure_can_be(values: list[float], most: float, told: tuple[str, object] | None) -> None:
+    found = Open("f", "c", {"name": "c.f"}, Unit.WHOLE, 6, most=most).closed(values, [100] * len(values))
+    assert told == (found and _operator_of(found))
+
+
+def test_a_share_that_can_be_anything_is_no_rule() -> None:
+    assert Open("f", "c", {"name": "c.f"}, Unit.PERCENT, 5).closed([5, 95, 20, 80, 50, 40] * 2, [100] * 12) is None
+
+
+def _operator_of(candidate: Candidate) -> tuple[str, object]:
+    assert isinstance(candidate.addition, Quality)
+    return next((key, value) for key, value in candidate.addition.entry.items() if key.startswith("mustBe"))
 
 
 def test_what_grows_is_not_promised() -> None:
