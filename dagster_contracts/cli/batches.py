@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -67,7 +66,7 @@ def show(key: KeyArgument, partition: PartitionOption = None, format: FormatOpti
     if format is Format.JSON:
         print_json({"batch": forms.of_batch_in_full(found[0])})
     else:
-        _print(found[0], store.now())
+        _print(found[0], store)
 
 
 @app.command()
@@ -167,8 +166,9 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
 
 
-def _print(batch: Batch, now: datetime) -> None:
-    released = batch.released
+def _print(batch: Batch, store: Store) -> None:
+    released, now = batch.released, store.now()
+    breaker = next(iter(store.breakers([batch.breaker_key])), None)
     print_fields(
         (
             ("batch", batch.id),
@@ -180,7 +180,7 @@ def _print(batch: Batch, now: datetime) -> None:
             ("made from", f"data of {batch.confidence} confidence"),
             ("counted", "by the breaker" if batch.counted else "not by the breaker"),
             ("released", f"by {released.actor} ({released.reason})" if released is not None else None),
-            ("next", prospect(batch) if batch.status in (*REFUSED, Status.PUBLISHING) else None),
+            ("next", prospect(batch, breaker, now) if batch.status in (*REFUSED, Status.PUBLISHING) else None),
             ("note", batch.note),
         )
     )

@@ -12,7 +12,7 @@ from dagster_contracts import recovery
 from dagster_contracts.cli import forms, options
 from dagster_contracts.cli.options import LISTED, ActorOption, FormatOption, ReasonOption, UrlOption
 from dagster_contracts.cli.printing import Format, print_fields, print_json, print_table, print_text
-from dagster_contracts.cli.wording import WAITING, age, clock, outlook, prospect, short, since, why
+from dagster_contracts.cli.wording import WAITING, age, clock, outlook, prospect, reading, short, since, why
 from dagster_contracts.core import breaker as machine
 from dagster_contracts.core.breaker import Breaker, OverrideKind, Transition
 from dagster_contracts.core.ledger import Batch
@@ -62,7 +62,7 @@ def history(
 def force_open(
     key: KeyArgument, reason: ReasonOption, actor: ActorOption = None, until: UntilOption = None, database_url: UrlOption = None
 ) -> None:
-    """Route consumers away whatever the batches say; no probe runs."""
+    """Hold or quarantine what arrives, whatever its verdict; no probe runs. Published partitions stay readable."""
     _override(key, OverrideKind.FORCE_OPEN, reason, actor, until, database_url)
 
 
@@ -112,7 +112,9 @@ def _print(breaker: Breaker, batches: Sequence[Batch], now: datetime) -> None:
     print_fields(_fields(breaker, now))
     if batches:
         print_text("")
-        rows = ((batch.partition, batch.status, *age(batch.arrived_at, now), why(batch), prospect(batch)) for batch in batches)
+        rows = (
+            (batch.partition, batch.status, *age(batch.arrived_at, now), why(batch), prospect(batch, breaker, now)) for batch in batches
+        )
         print_table(("partition", "status", "since", "for", "why", "next"), rows)
 
 
@@ -122,7 +124,7 @@ def _fields(breaker: Breaker, now: datetime) -> Iterator[tuple[str, object]]:
     yield "state", breaker.state
     yield "since", since(breaker.since, now)
     yield "open since", since(breaker.opened_at, now)
-    yield "consumers", "routed away" if machine.enforced_open(breaker, now) else "read what is published"
+    yield "consumers", reading(machine.enforced_open(breaker, now))
     yield "cause", breaker.cause
     for finding in breaker.findings:
         yield "finding", finding
@@ -141,5 +143,11 @@ def _fields(breaker: Breaker, now: datetime) -> Iterator[tuple[str, object]]:
 
 def _transition(entry: Transition) -> tuple[object, ...]:
     moved = entry.from_state is not entry.to_state
-    cause = f"{entry.cause} (not enforced: observe_only)" if entry.shadow else entry.cause
-    return (clock(entry.at), entry.from_state if moved else None, entry.to_state, cause, entry.actor)
+    cause = f"{entry.cause} (not enforced: observe_only)" if entry.shadow else _worded(entry)
+    return (clock(entry.at), *((entry.from_state, entry.to_state) if moved else (None, f"stays {entry.to_state}")), cause, entry.actor)
+
+
+def _worded(entry: Transition) -> str:
+    """An override that was set is told as one: "force_open set by ana: vendor phoned"."""
+    kind, colon, reason = entry.cause.partition(": ")
+    return f"{kind} set by {entry.actor}{colon}{reason}" if kind in set(OverrideKind) and entry.actor else entry.cause

@@ -76,13 +76,21 @@ def _form(found: _Status) -> dict[str, object]:
 
 def _rows(found: _Status) -> Iterator[tuple[object, ...]]:
     now = found.now
+    breakers = {breaker.key: breaker for breaker in found.breakers}
     for breaker in found.breakers:
         yield _breaker_row(machine.current(breaker, now), now)
     unconfirmed = [batch for batch in found.batches if is_micro_batch(batch) and batch.status is Status.PUBLISHING]
     for batch in found.batches:
         if batch not in unconfirmed:
             place = f"{batch.asset} [{batch.partition}]"
-            yield ("batch", place, batch.status, *age(batch.arrived_at, now), why(batch), prospect(batch))
+            yield (
+                "batch",
+                place,
+                batch.status,
+                *age(batch.arrived_at, now),
+                why(batch),
+                prospect(batch, breakers.get(batch.breaker_key), now),
+            )
     yield from _unconfirmed_rows(unconfirmed, now)
     for output in found.outputs:
         place = f"{output.asset} [{output.partition}]"
@@ -101,7 +109,14 @@ def _unconfirmed_rows(batches: Sequence[Batch], now: datetime) -> Iterator[tuple
     """A stream that runs always has some: one row of each stream. Newest first, as they are listed."""
     for key in dict.fromkeys(batch.breaker_key for batch in batches):
         own = [batch for batch in batches if batch.breaker_key == key]
-        yield ("stream", key, "publishing", *age(own[-1].arrived_at, now), f"{len(own)} micro-batches were let in", prospect(own[-1]))
+        yield (
+            "stream",
+            key,
+            "publishing",
+            *age(own[-1].arrived_at, now),
+            f"{len(own)} micro-batches were let in",
+            prospect(own[-1], None, now),
+        )
 
 
 def _breaker_row(breaker: Breaker, now: datetime) -> tuple[object, ...]:
@@ -117,7 +132,8 @@ def _breaker_row(breaker: Breaker, now: datetime) -> tuple[object, ...]:
 def _summary(found: _Status) -> str:
     count = {status: sum(batch.status is status for batch in found.batches) for status in WAITING}
     routed = sum(machine.enforced_open(breaker, found.now) for breaker in found.breakers)
+    aside = f"{routed} set aside what arrives{'; published partitions stay readable' if routed else ''}"
     return (
-        f"breakers: {len(found.breakers)} (consumers routed away by {routed}); held: {count[Status.HELD]}; "
+        f"breakers: {len(found.breakers)} ({aside}); held: {count[Status.HELD]}; "
         f"quarantined: {count[Status.QUARANTINED]}; degraded or halted outputs: {len(found.outputs)}; reviews pending: {len(found.reviews)}"
     )

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from dagster_contracts.cli.printing import lasting
-from dagster_contracts.cli.wording import clock, outlook, prospect
+from dagster_contracts.cli.wording import clock, may_be_published, outlook, prospect, reading
 from dagster_contracts.core import breaker as machine
-from dagster_contracts.core.breaker import State, failures
+from dagster_contracts.core.breaker import Breaker, State, failures
 from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.events import Event
 from dagster_contracts.core.ledger import Batch, Decision, Output, OutputStatus, Route, RouteKind, Status
@@ -39,8 +39,8 @@ def of_standing(found: Standing, partition: str | None) -> list[str]:
 
 
 _ROUTED = {  # whether a stream feeds it, whether consumers are routed away from it
-    (False, True): "consumers are routed away from it",
-    (False, False): "consumers read what is published",
+    (False, True): f"it sets aside what arrives; consumers {reading(routed=True)}",
+    (False, False): f"consumers {reading(routed=False)}",
     (True, True): "its stream holds or diverts what arrives, or stops, as it was told",
     (True, False): "its stream goes on",
 }
@@ -78,11 +78,11 @@ def _batches(found: Standing, partition: str | None) -> Iterator[str]:
         findings = failures(batch.verdict) if batch.verdict is not None else ()
         yield from (f"  {finding}" for finding in findings[:_SHOWN])
         yield from _more(len(findings))
-        yield f"  Next: {prospect(batch)}."
+        yield f"  Next: {prospect(batch, _breaker_of(found, batch), found.now)}."
     if unconfirmed:
         since = _since(unconfirmed[-1].arrived_at, found.now)
         yield f"{len(unconfirmed)} micro-batches were let in{since}, and their consumer has not confirmed yet that they went on."
-        yield f"  Next: {prospect(unconfirmed[-1])}."
+        yield f"  Next: {prospect(unconfirmed[-1], None, found.now)}."
     if len(waiting) > _SHOWN:
         yield f"{len(waiting) - _SHOWN} more batches of {found.asset} wait; see `dagster-contracts batch list {found.asset}`."
     if not found.waiting and found.newest is not None and found.newest.status is Status.DISCARDED:
@@ -91,6 +91,10 @@ def _batches(found: Standing, partition: str | None) -> Iterator[str]:
     if published is not None and (partition is not None or not found.waiting):
         released = f", released by {published.released.actor}: {published.released.reason}" if published.released is not None else ""
         yield f"{_place(published)} is published{_since(published.updated_at, found.now)} ({published.outcome}{released})."
+
+
+def _breaker_of(found: Standing, batch: Batch) -> Breaker | None:
+    return next((breaker for breaker in found.breakers if breaker.key == batch.breaker_key), None)
 
 
 def _is_streamed(found: Standing) -> bool:
@@ -125,11 +129,18 @@ def _made(found: Standing) -> Iterator[str]:
     if output is None:
         return
     yield f"{_place(output)} {_ending(output)} on {clock(output.at)}{' from fresh data' if output.status is OutputStatus.OK else ''}."
-    if output.status is not OutputStatus.OK:
-        for route in output.inputs:
+    for route in output.inputs:
+        if output.status is not OutputStatus.OK:
             yield f"  It {_read(route)}."
             if route.reason:
                 yield f"  {route.reason}"
+        elif _is_released(route):
+            yield f"  It {_read(route)}: a batch that had been {route.reason}"
+
+
+def _is_released(route: Route) -> bool:
+    """Whether what was read as fresh had been let through by a person, by whom and why its reason says."""
+    return route.kind is RouteKind.FRESH and route.reason.startswith("released by ")
 
 
 def _ending(output: Output) -> str:
@@ -143,6 +154,12 @@ def _ending(output: Output) -> str:
 def _read(route: Route) -> str:
     asked = f"{route.upstream} [{route.requested}]"
     match route.kind:
+        case RouteKind.FRESH if route.confidence not in (None, Confidence.FULL):
+            return f"read [{route.requested}] of {route.upstream}, which was itself made from {route.confidence} data"
+        case RouteKind.LAST_GOOD | RouteKind.LOW_CONFIDENCE if _is_of_output(route):
+            return f"read [{route.requested}] of {route.upstream}, which was itself made from {route.confidence} data"
+        case RouteKind.LAST_GOOD if route.served == route.requested:
+            return f"read {asked} as it was last good"
         case RouteKind.FRESH:
             return f"read {asked}, fresh"
         case RouteKind.LAST_GOOD if route.served is None:
@@ -155,6 +172,11 @@ def _read(route: Route) -> str:
             return f"read {asked}, which was not judged"
         case RouteKind.HALTED:
             return f"was given nothing of {asked}"
+
+
+def _is_of_output(route: Route) -> bool:
+    """Whether the upstream is without a contract: its route follows from what it was made from itself."""
+    return route.served == route.requested and route.batch_id is None and route.contract_version is None
 
 
 def _affected(found: Standing) -> Iterator[str]:
@@ -178,8 +200,8 @@ def _affected(found: Standing) -> Iterator[str]:
 
 
 def _awaited(found: Standing) -> Iterator[str]:
-    read = {route.breaker_key for route in found.output.inputs} if found.output is not None else set()
-    for breaker in (*found.breakers, *(each for each in found.above if each.key in read)):
+    upstream = {route.breaker_key for route in found.output.inputs} if found.output is not None else set()
+    for breaker in (*found.breakers, *(each for each in found.above if each.key in upstream)):
         now = machine.current(breaker, found.now)
         said = outlook(now, found.now)
         if said:
@@ -191,7 +213,9 @@ def _awaited(found: Standing) -> Iterator[str]:
     if found.output is not None and found.output.status is not OutputStatus.OK:
         yield f"Waiting for: {_place(found.output)} is computed again once its inputs are fresh."
     if not any(True for _ in _commands(found)):
-        yield "Nothing is the matter."
+        read = found.output.inputs if found.output is not None else ()
+        released = any(map(_is_released, read)) or (found.published is not None and found.published.released is not None)
+        yield "Nothing else is the matter." if released else "Nothing is the matter."
 
 
 def _commands(found: Standing) -> Iterator[str]:
@@ -209,6 +233,9 @@ def _command(found: Standing) -> Iterator[str]:
                 yield f"dagster-contracts batch show {of}"
         elif batch.status is Status.PUBLISHING:
             yield "dagster-contracts reconcile"
+        elif may_be_published(batch, _breaker_of(found, batch), found.now):
+            yield f"see that the sensor contracts_heal is on, or run {_place(batch)} again, or"
+            yield f"dagster-contracts batch release {of} --reason ..."
         elif batch.outcome in (Outcome.FAIL, Outcome.INCONCLUSIVE):
             yield f"deliver {_place(batch)} again, or"
             yield f"dagster-contracts batch show {of}"

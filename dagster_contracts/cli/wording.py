@@ -8,6 +8,7 @@ from dagster_contracts.cli.printing import lasting
 from dagster_contracts.core import breaker as machine
 from dagster_contracts.core.breaker import Breaker
 from dagster_contracts.core.ledger import Batch, Output, Status
+from dagster_contracts.core.snapshot import may_be_released
 from dagster_contracts.core.verdict import Outcome
 from dagster_contracts.core.windows import is_streamed, is_window
 
@@ -37,17 +38,24 @@ def why(batch: Batch) -> str:
     return f"{batch.outcome}: {', '.join(broken)}" if broken else str(batch.outcome)
 
 
-def prospect(batch: Batch) -> str:
-    """What becomes of a waiting batch, or what a person can do."""
+def prospect(batch: Batch, breaker: Breaker | None, now: datetime) -> str:
+    """What becomes of a waiting batch, or what a person can do. `breaker` is its own."""
     if is_streamed(batch):
         return _of_stream(batch)
     if batch.status is Status.PUBLISHING:
         return "being written; if its run is dead: reconcile"
     if batch.released is not None:
         return f"released by {batch.released.actor}, to be published"
-    if batch.status is Status.HELD and batch.outcome in (Outcome.PASS, Outcome.WARN):
-        return "published once the breaker closes"
+    if may_be_published(batch, breaker, now):
+        return "the breaker is closed: published at the next tick of the sensor contracts_heal, or by batch release"
+    if batch.status is Status.HELD and batch.outcome in (Outcome.PASS, Outcome.WARN) and breaker is not None:
+        return "published once the breaker closes" if machine.enforced_open(breaker, now) else "the breaker is closed: run it again"
     return "deliver again, or batch rejudge, release or discard"
+
+
+def may_be_published(batch: Batch, breaker: Breaker | None, now: datetime) -> bool:
+    """Whether a held batch waits for nothing but somebody who publishes it."""
+    return breaker is not None and batch.released is None and not is_streamed(batch) and may_be_released(batch, breaker, now)
 
 
 def _of_stream(batch: Batch) -> str:
@@ -61,6 +69,11 @@ def _of_stream(batch: Batch) -> str:
     if batch.outcome is Outcome.INCONCLUSIVE:
         return "its consumer has set it aside; send it again once it can be measured"
     return "its consumer keeps it and judges it again, or has set it aside, as the stream was told"
+
+
+def reading(routed: bool) -> str:
+    """What consumers get of an asset. Unpartitioned live data is not fresh while they are routed: it is among all else."""
+    return "read published partitions as ever, and fall back for all else" if routed else "read what is published"
 
 
 def first_reason(output: Output) -> str:

@@ -17,9 +17,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from dagster_contracts.core.breaker import Breaker, current, failures, next_probe_at
+from dagster_contracts.core.breaker import Breaker, State, current, failures, next_probe_at
 from dagster_contracts.core.contract import Confidence
-from dagster_contracts.core.ledger import IN_PLACE, Batch, Output, OutputStatus, Partition, Route, RouteKind, Status
+from dagster_contracts.core.ledger import IN_PLACE, Batch, Output, OutputStatus, Partition, Route, RouteKind, Status, place_of
 from dagster_contracts.core.snapshot import Snapshot
 from dagster_contracts.core.verdict import Outcome
 
@@ -233,18 +233,29 @@ def _why(snapshot: Snapshot, asset: str, requested: Partition) -> str:
 def _why_open(breaker: Breaker, requested: Partition, refused: Batch | None) -> str:
     word = f"{breaker.override.kind} by {breaker.override.actor} ({breaker.override.reason})" if breaker.override else str(breaker.state)
     since = _since(breaker)
-    # What opened the breaker may be another partition than the one asked for: where that one is bad itself, its own findings are told.
-    bad = refused is not None and refused.outcome is Outcome.FAIL
-    own = _findings(refused) if refused is not None and bad else ()
-    findings = ". ".join((own or breaker.findings)[:3]) or breaker.cause
-    partition = f", partition {requested}" if bad else ""
-    told = f"{breaker.key} is {word}{f' since {_clock(since)}' if since else ''}{f': {findings}' if findings else ''}"
+    findings = ". ".join(breaker.findings[:3]) or breaker.cause
+    own = _speaks_of(breaker, refused)
+    partition = f", partition {requested}" if own else ""
+    # What opened the breaker may be another batch than the one asked for, whose own findings are told after it.
+    other = f" ({breaker.cause})" if breaker.cause.endswith(" failed") and breaker.findings and not own else ""
+    told = f"{breaker.key} is {word}{f' since {_clock(since)}' if since else ''}{other}{f': {findings}' if findings else ''}"
     return f"{told} (contract {breaker.contract_version}{partition})."
 
 
+def _speaks_of(breaker: Breaker, refused: Batch | None) -> bool:
+    """Whether what the breaker has found is what was found in that batch."""
+    if refused is None or refused.outcome is not Outcome.FAIL or _findings(refused) != breaker.findings:
+        return False
+    return breaker.state is not State.OPEN or place_of(refused.id) in breaker.cause
+
+
 def _why_not_fresh(snapshot: Snapshot, asset: str, requested: Partition) -> str:
-    if snapshot.refused is not None:
-        return f"The requested batch is {snapshot.refused.status}."
+    refused = snapshot.refused
+    if refused is not None:
+        told = snapshot.breaker is not None and _speaks_of(current(snapshot.breaker, snapshot.now), refused)
+        own = "; ".join(_findings(refused)[:3]) if refused.outcome is Outcome.FAIL and not told else ""
+        place = f" [{requested}]" if own and requested.key is not None else ""
+        return f"The requested batch{place} is {refused.status}{f': {own}' if own else ''}."
     if snapshot.published is not None:
         low = snapshot.published.confidence is not Confidence.FULL
         made = f"{asset} [{requested}] was made from fallback data and is only of {snapshot.published.confidence} confidence."

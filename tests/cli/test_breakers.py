@@ -39,7 +39,7 @@ def test_history_is_newest_first_and_names_the_actor(run: Callable[..., Ran]):
     assert (newest["from"], newest["to"], newest["actor"], newest["cause"]) == ("open", "open", "bo", "force_open: vendor phoned")
     assert (oldest["from"], oldest["to"], oldest["actor"]) == ("closed", "open", None)
     lines = run("breaker", "history", "vendor/feed").out.splitlines()
-    assert "vendor phoned" in lines[2]
+    assert " ".join(lines[2].split()[2:]) == "stays open force_open set by bo: vendor phoned bo"
     assert "closed" in lines[3]
     assert len(run("breaker", "history", "vendor/feed", "--limit", "1").out.splitlines()) == 3
 

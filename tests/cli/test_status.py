@@ -32,7 +32,7 @@ def test_one_table_lists_every_breaker_and_all_that_waits(run: Callable[..., Ran
     assert "2026-01-02 06:00Z" in breaker
     assert "probe due" in breaker
     assert "quarantined: 1" in lines[-1]
-    assert "consumers routed away by 1" in lines[-1]
+    assert "(1 set aside what arrives; published partitions stay readable)" in lines[-1]
 
 
 @pytest.mark.usefixtures("past")
@@ -60,7 +60,7 @@ def test_an_override_stands_in_the_table_with_who_and_why(run: Callable[..., Ran
     assert "force_closed (open)" in line
     assert "ana: vendor confirmed" in line
     assert "override until 2999-01-01 00:00Z" in line
-    assert "consumers routed away by 0" in run("status", "--database-url", past).out
+    assert "(0 set aside what arrives)" in run("status", "--database-url", past).out
 
 
 def test_an_override_that_has_expired_is_gone(run: Callable[..., Ran], past: str):

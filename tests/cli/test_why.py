@@ -11,7 +11,9 @@ import pytest
 
 from dagster_contracts import recovery
 from dagster_contracts.core.breaker import OverrideKind
-from dagster_contracts.core.contract import Fallback
+from dagster_contracts.core.contract import Confidence, Fallback
+from dagster_contracts.core.ledger import OutputStatus
+from dagster_contracts.core.route import decide_output
 from dagster_contracts.core.snapshot import Change
 from dagster_contracts.engines.local import LocalEngine
 from dagster_contracts.gate import Gate
@@ -19,7 +21,7 @@ from dagster_contracts.ports import FixedClock
 from dagster_contracts.store.sql import SqlStore
 from tests.cli.conftest import FIRST, Ran
 from tests.schemas import assert_described
-from tests.store.values import batch, breaker
+from tests.store.values import batch, breaker, day, output, route
 
 SHAPES = ["why", "vendor/feed"], ["why", "fraud", "--at", "2026-01-03T00:00Z"], ["why", "vendor/feed", "--incident", "1"]
 
@@ -31,7 +33,7 @@ def test_why_a_feed_is_held(run: Callable[..., Ran]):
     out = ran.out
     assert out.startswith("vendor/feed is open since 2026-01-02 06:00Z (")
     for said in (
-        "consumers are routed away from it.",
+        "it sets aside what arrives; consumers read published partitions as ever, and fall back for all else.",
         "Cause: vendor/feed [2026-01-02] failed (contract 1.2.0).",
         "risk_indicator.invalidValues: ",
         "vendor/feed [2026-01-03] is held since 2026-01-02 08:00Z",
@@ -139,6 +141,43 @@ def test_a_healthy_asset_says_so(run: Callable[..., Ran], past: str):
     assert "well [(unpartitioned)] is published since 2026-11-01" in out
     assert out.endswith("Nothing is the matter.\n")
     assert "What to do" not in out
+
+
+@pytest.mark.usefixtures("past")
+def test_after_a_reset_it_is_said_what_publishes_a_held_batch(run: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("COLUMNS", "500")  # no cell is broken into lines
+    now = "the breaker is closed: published at the next tick of the sensor contracts_heal, or by batch release"
+    shown = ["status"], ["breaker", "show", "vendor/feed"], ["batch", "show", "vendor/feed"]
+    assert not any(now in run(*words).out for words in shown)
+    run("breaker", "reset", "vendor/feed", "--reason", "corrected")
+    for words in shown:
+        assert now in run(*words).out
+        assert "once the breaker closes" not in run(*words).out
+    out = run("why", "vendor/feed", "--partition", "2026-01-03").out
+    assert f"Next: {now}." in out
+    assert "see that the sensor contracts_heal is on, or run vendor/feed [2026-01-03] again, or\n" in out
+    assert "dagster-contracts batch release vendor/feed --partition 2026-01-03 --reason ..." in out
+    assert "Nothing is the matter" not in out
+
+
+def test_what_was_released_is_told_of_what_was_made_of_it(run: Callable[..., Ran], past: str):
+    read = route("vendor/feed", day(1), served=day(1), confidence=Confidence.FULL, reason="released by ana: vendor confirmed")
+    SqlStore(past).save(Change(outputs=(output("o", asset="invoices", partition=day(1), inputs=(read,)),)))
+    out = run("why", "invoices", "--partition", "2026-11-01").out
+    assert "It read vendor/feed [2026-11-01], fresh: a batch that had been released by ana: vendor confirmed\n" in out
+    assert out.endswith("Nothing else is the matter.\n")
+
+
+def test_what_was_made_of_a_stale_output_is_said_so(run: Callable[..., Ran], past: str):
+    read = decide_output(
+        output("mix", OutputStatus.DEGRADED, confidence=Confidence.STALE, inputs=(route("vendor/feed", reason="feed is open"),)),
+        asset="channel_mix",
+        requested=day(3),
+        accepts=Confidence.STALE,
+    )
+    made = output("d", OutputStatus.DEGRADED, day(3), asset="dashboard", confidence=Confidence.STALE, inputs=(read,))
+    SqlStore(past).save(Change(outputs=(made,)))
+    assert "It read [2026-11-03] of channel_mix, which was itself made from stale data.\n" in run("why", "dashboard").out
 
 
 def test_overrides_scopes_and_declared_consumers(run: Callable[..., Ran], past: str):

@@ -58,6 +58,7 @@ CLOSED = Breaker("feed", BreakerPolicy(), "2.2.0")
 TRIP = Judged("feed|2026-11-06|x", Outcome.FAIL, findings=("range: 12% outside; expected none", "enum: b", "c", "d"))
 OPEN = machine.arrive(CLOSED, TRIP, NOW - timedelta(minutes=10)).step.breaker
 GOOD = batch(day(5))
+FOUND = ("feed.range: 12% outside; expected all inside",)  # in a batch that failed
 
 
 def view(breaker: Breaker | None = CLOSED, **other: object) -> Snapshot:
@@ -221,7 +222,8 @@ def test_an_expired_override_is_not_spoken_of() -> None:
 
 
 def test_a_halt_says_what_since_when_why_and_what_next() -> None:
-    route = ask(view(OPEN, refused=batch(day(6), Status.QUARANTINED, Outcome.FAIL)), FULL)
+    opened = machine.arrive(CLOSED, replace(TRIP, findings=FOUND), NOW - timedelta(minutes=10)).step.breaker
+    route = ask(view(opened, refused=batch(day(6), Status.QUARANTINED, Outcome.FAIL)), FULL)
     assert route.reason == (
         "feed is open since 2026-11-20 23:50Z: feed.range: 12% outside; expected all inside (contract 2.2.0, partition 2026-11-06). "
         "The requested batch is quarantined. Next probe after 2026-11-21 00:20Z. "
@@ -229,8 +231,20 @@ def test_a_halt_says_what_since_when_why_and_what_next() -> None:
         "Override: dagster-contracts breaker force-closed feed --reason ..."
     )
     assert (route.breaker_key, route.since, route.retry_at) == ("feed", OPEN.opened_at, OPEN.retry_at)
-    assert route.findings == TRIP.findings
+    assert route.findings == FOUND
     assert route.contract_version == "2.2.0"
+
+
+@pytest.mark.parametrize("findings", [("epoch.range: 9% outside",), FOUND])
+def test_a_halt_by_another_batch_tells_of_both(findings: tuple[str, ...]) -> None:
+    """What opened the breaker, and since when; and what was found in the batch asked for."""
+    other = Judged("feed|2026-11-03|x", Outcome.FAIL, findings=findings)
+    opened = machine.arrive(CLOSED, other, NOW - timedelta(minutes=10)).step.breaker
+    route = ask(view(opened, refused=batch(day(6), Status.QUARANTINED, Outcome.FAIL)), FULL)
+    assert route.reason.startswith(
+        f"feed is open since 2026-11-20 23:50Z (feed [2026-11-03] failed): {findings[0]} (contract 2.2.0). "
+        "The requested batch [2026-11-06] is quarantined: feed.range: 12% outside; expected all inside. Next probe"
+    )
 
 
 def test_findings_of_another_partition_are_not_told_of_the_one_asked_for() -> None:
