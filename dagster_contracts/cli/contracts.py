@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +18,7 @@ from dagster_contracts.cli.revisions import contract_at
 from dagster_contracts.core.compile import compile_plan
 from dagster_contracts.core.contract import Contract
 from dagster_contracts.core.errors import Problem
-from dagster_contracts.core.slips import consumer_slips, slips
+from dagster_contracts.core.slips import consumer_slips, governed_twice, slips
 from dagster_contracts.core.verdict import Outcome, verdict_to_json
 from dagster_contracts.core.waiving import long_waivers
 from dagster_contracts.validating import validate
@@ -39,14 +39,15 @@ def lint(
     contracts, problems = survey_contracts(*paths)
     today = datetime.now(UTC).date()
     problems += (problem for contract in contracts for problem in long_waivers(contract, today))
+    problems += governed_twice(contracts, certain=True)
     assets = [found.asset or found.name for contract in contracts for found in contract.objects]
     warnings = [slip for contract in contracts for slip in (*slips(contract), *consumer_slips(contract, assets))]
-    warnings += refused_rules(contracts)
+    warnings += [*governed_twice(contracts, certain=False), *refused_rules(contracts)]
     if format is Format.JSON:
-        linted = [_linted(contract) for contract in contracts]
+        linted = [_linted(contract, today) for contract in contracts]
         print_json({"contracts": linted, "problems": [*map(_problem, problems)], "warnings": [*map(_problem, warnings)]})
     else:
-        _print_linted(contracts, problems, warnings)
+        _print_linted(contracts, problems, warnings, today)
     if problems or (strict and warnings):
         raise typer.Exit(1)
 
@@ -90,7 +91,7 @@ def judge_file(
 # --- what lint prints ----------------------------------------------------------------------------------------------
 
 
-def _linted(contract: Contract) -> dict[str, object]:
+def _linted(contract: Contract, today: date) -> dict[str, object]:
     plans = [compile_plan(contract, found) for found in contract.objects]
     objects = [
         {
@@ -104,7 +105,7 @@ def _linted(contract: Contract) -> dict[str, object]:
         "id": contract.id,
         "version": contract.version,
         "source": contract.source,
-        "notes": notes(contract),
+        "notes": notes(contract, today),
         "objects": objects,
     }
 
@@ -113,7 +114,7 @@ def _problem(problem: Problem) -> dict[str, object]:
     return {"source": problem.source, "line": problem.line, "path": problem.path, "message": problem.message}
 
 
-def _print_linted(contracts: Sequence[Contract], problems: Sequence[Problem], warnings: Sequence[Problem]) -> None:
+def _print_linted(contracts: Sequence[Contract], problems: Sequence[Problem], warnings: Sequence[Problem], today: date) -> None:
     for contract in contracts:
         print_text(f"{contract.source}: {contract.id} {contract.version}")
         for found in contract.objects:
@@ -122,7 +123,7 @@ def _print_linted(contracts: Sequence[Contract], problems: Sequence[Problem], wa
             print_text(f"  {found.name}: {_count(len(plan.rules), 'rule')} executed{left}")
             for item in plan.not_executed:
                 print_text(f"    {item.rule}: {item.reason}")
-        for note in notes(contract):
+        for note in notes(contract, today):
             print_text(f"  note: {note}")
     for warning in warnings:
         print_text(styled(f"warning: {warning}", "yellow"))

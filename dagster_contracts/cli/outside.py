@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Sequence
+from datetime import date
 
 from dagster_contracts.core.compile import compile_plan
 from dagster_contracts.core.contract import Contract, SchemaObject
@@ -11,6 +12,7 @@ from dagster_contracts.core.errors import Problem, did_you_mean
 from dagster_contracts.core.metrics import Expectation, Metric, Query
 from dagster_contracts.core.misnamed import strange_arguments
 from dagster_contracts.core.slips import deprecations, severity_notes
+from dagster_contracts.core.waiving import ended_waivers
 from dagster_contracts.engines.gx.arguments import misspelt, problem_of
 
 
@@ -24,13 +26,14 @@ def refused_rules(contracts: Sequence[Contract]) -> list[Problem]:
     ]
 
 
-def notes(contract: Contract) -> list[str]:
-    """The contract's own notes, what its rules lack here to be run, and expectations that are none of Great Expectations' own."""
+def notes(contract: Contract, today: date) -> list[str]:
+    """The own notes, waivers that are over, what rules lack here to be run, and expectations that are none of Great Expectations' own."""
     metrics = [entry for obj in contract.objects for entry in _metrics(contract, obj)]
     strange = [note for obj in contract.objects for note in _strange_columns(contract, obj)]
     strange += strange_arguments(contract)
     return [
         *contract.notes,
+        *ended_waivers(contract, today),
         *deprecations(contract),
         *severity_notes(contract),
         *strange,

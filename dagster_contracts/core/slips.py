@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 
 from dagster_contracts.core.compile import compile_plan
-from dagster_contracts.core.contract import Contract, Operator, Property, QualityRule
+from dagster_contracts.core.contract import Contract, Operator, Property, QualityRule, SchemaObject
 from dagster_contracts.core.draft import SEVERITIES
 from dagster_contracts.core.errors import Problem, did_you_mean
 from dagster_contracts.core.metrics import Among, Expectation, Kind, Query, RowCount, Statistic
@@ -65,6 +65,24 @@ def consumer_slips(contract: Contract, known: Iterable[str]) -> Iterator[Problem
         if consumer not in assets and (near := get_close_matches(consumer[:80], assets, n=1, cutoff=0.8)):
             message = f'the consumer "{consumer[:80]}" is no asset that is known here, did you mean "{near[0]}"?'
             yield Problem("customProperties.circuitBreaker.consumers", message, source=contract.source)
+
+
+def governed_twice(contracts: Iterable[Contract], *, certain: bool) -> Iterator[Problem]:
+    """Objects that share their asset with an object before them, of which one deployment takes one alone.
+
+    `certain`: both say `dagsterAsset`; else those that share a name, which may be of two code locations. Versions of one contract that lie
+    side by side are no two contracts.
+    """
+    first: dict[str, tuple[Contract, SchemaObject]] = {}
+    for contract, obj in [(each, obj) for each in contracts for obj in each.objects]:
+        asset = obj.asset or obj.name
+        of, other = first.setdefault(asset, (contract, obj))
+        if other is obj or (of is not contract and of.id == contract.id) or certain is not (None not in (obj.asset, other.asset)):
+            continue
+        told = f'asset "{asset}" is governed twice' if certain else f'asset "{asset}" would be governed twice in one code location'
+        message = f'{told}, also by object "{other.name}" of contract {of.id} {of.version} ({of.source}); '
+        message += "keep one of them" if certain else "give each its own customProperty dagsterAsset, or keep one of them"
+        yield Problem(obj.path, message, source=contract.source)
 
 
 def deprecations(contract: Contract) -> Iterator[str]:

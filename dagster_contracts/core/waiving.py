@@ -45,6 +45,13 @@ def long_waivers(contract: Contract, today: date) -> Iterator[Problem]:
             yield _problem(contract, waiver, message, "until")
 
 
+def ended_waivers(contract: Contract, today: date) -> Iterator[str]:
+    """Those that ended before `today`, in words."""
+    for waiver in contract.waivers:
+        if waiver.until < today:
+            yield f"{waiver.path}: the waiver of {waiver.rule} ended on {waiver.until}: it does nothing any more, and can be deleted"
+
+
 def _problem(contract: Contract, waiver: Waiver, message: str, key: str = "rule") -> Problem:
     return Problem(f"{waiver.path}.{key}", message, source=contract.source)
 

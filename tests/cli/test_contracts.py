@@ -279,6 +279,26 @@ def test_a_consumer_that_is_nearly_an_asset_of_the_contracts_is_warned_of(run: C
     assert told == ['the consumer "fraud_score" is no asset that is known here, did you mean "fraud_scores"?']
 
 
+def test_lint_tells_of_two_contracts_of_one_asset(run: Callable[..., Ran], contract: Path, tmp_path: Path) -> None:
+    def told(text: str, other: str) -> tuple[list[str], list[str]]:
+        contract.write_text(text)
+        (tmp_path / "other.odcs.yaml").write_text(other)
+        found = run("lint", tmp_path, "--format", "json").json
+        return [each["message"] for each in found["problems"]], [each["message"] for each in found["warnings"]]
+
+    own = "dagster-contracts-test/feed"
+    head = "apiVersion: v3.1.0\nkind: DataContract\nid: {}\nversion: {}\nstatus: active\nschema:\n- name: feed\n"
+    tail = "  properties:\n  - {name: id, logicalType: integer}\n"
+    asset = f"  customProperties: [{{property: dagsterAsset, value: {own}}}]\n"
+    one, another, later = (head.format(*of) for of in (("one", "1.0.0"), ("another", "1.0.0"), ("one", "1.1.0")))
+    problems, (warning,) = told(one + tail, another + tail)
+    assert (problems, 'asset "feed" would be governed twice in one code location' in warning) == ([], True)
+    (problem,), warnings = told(one + asset + tail, another + asset + tail)
+    assert (f'asset "{own}" is governed twice, also by object "feed" of contract ' in problem, warnings) == (True, [])
+    assert told(one + asset + tail, another + asset.replace(own, "b/feed") + tail) == ([], [])
+    assert told(one + asset + tail, later + asset + tail) == ([], [])
+
+
 # --- waivers and environments --------------------------------------------------------------------------------------
 
 
@@ -295,7 +315,10 @@ def test_lint_tells_of_waivers_that_last_too_long_or_are_of_no_rule(run: Callabl
     ran = run("lint", contract)
     assert (ran.code, 'did you mean "risk_indicator.invalidValues"?' in ran.out) == (1, True)
     contract.write_text(waiving("2020-01-01"))  # over, and harmless
-    assert run("lint", contract).code == 0
+    ran = run("lint", contract)
+    assert (ran.code, "risk_indicator.invalidValues ended on 2020-01-01" in ran.out, "can be deleted" in ran.out) == (0, True, True)
+    (linted,) = run("lint", contract, "--format", "json").json["contracts"]
+    assert len(linted["notes"]) == 1
 
 
 def test_a_waiver_or_an_environment_lets_data_pass(
