@@ -52,13 +52,19 @@ class Registry:
         found = self.contracts.get(contract_id, version) if version else self.contracts.in_force(contract_id, at)
         if found is not None:
             return found
-        known = [entry.version for entry in self.contracts.entries(contract_id)]
-        where = repr(self.contracts)
-        if known:
-            told = f'has no version "{version}" in the registry' if version else "has no version that is in force then"
-            raise UsageError(f'contract "{contract_id}" {told} ({where}); registered are {", ".join(known[:10])}')
+        entries = self.contracts.entries(contract_id)
+        where = self.place
+        if entries:
+            raise UsageError(f'contract "{contract_id}" {_absent(version, entries)} ({where})')
         near = did_you_mean(contract_id, [entry.contract_id for entry in self.contracts.latest()]) or ";"
         raise UsageError(f'no contract "{contract_id}" is registered ({where}){near} `dagster-contracts publish` registers contracts')
+
+    @property
+    def place(self) -> str:
+        """Where it is, in words, without any password."""
+        from dagster_contracts.store.connect import parse
+
+        return str(parse(self._url))
 
     def pull(self, folder: str | Path) -> Sequence[Path]:
         """Write every contract that is in force into a folder, for definitions to be loaded with; return the files that changed.
@@ -115,6 +121,17 @@ class Registry:
         if not (actor.strip() and reason.strip()):
             raise UsageError("actor and reason are for the record: an empty text says nothing")
         return report(Gate(SqlStore(self._url), default_engine()), asset, Report(actor, reason, rule, partition))
+
+
+def _absent(version: str, entries: Sequence[Entry]) -> str:
+    """Why a contract with these versions has none that was asked for, and what to do."""
+    listed = ", ".join(f"{entry.version} ({entry.status})" for entry in entries[:10])
+    if version:
+        return f'has no version "{version}" in the registry; registered are {listed}'
+    if any(entry.binding for entry in entries):
+        return f"has no version that is in force then; registered are {listed}"
+    example = f"{entries[0].contract_id}@{entries[0].version}"
+    return f"is never in force: registered are {listed}; publish a later minor version with `status: active`, or name one: {example}"
 
 
 def split_name(name: str) -> tuple[str, str]:

@@ -64,9 +64,12 @@ def infer(
     document["schema"] = [obj]
     text = "\n".join(entry(key, value, 0, Layout()) for key, value in document.items()) + "\n"
     case = Case(text, name, (), engine)
-    batches = [batch for batch in deliveries(case.plan([]), engine, frames) if batch.rows]
+    found = list(deliveries(case.plan([]), engine, frames))
+    batches = [batch for batch in found if batch.rows]
     if not batches:
-        raise UsageError(f"{name}: no row to learn a contract from")
+        empty = [batch.name for batch in found if batch.name]
+        told_of = f": {', '.join(empty[:10])} {'has' if len(empty) == 1 else 'have'} columns and no row" if empty else ""
+        raise UsageError(f"{name}: no row to learn a contract from{told_of}")
     told(f"{name}: {sum(batch.rows for batch in batches):,} rows in {len(batches):,} {'batch' if len(batches) == 1 else 'batches'}")
     clauses = _clauses(replace(case, batches=batches))
     written = replace(case, batches=batches).with_([described(clause, f"Learned: {clause.told}.") for clause in clauses])

@@ -38,7 +38,7 @@ def list_batches(
     database_url: UrlOption = None,
 ) -> None:
     """Batches, newest arrival first."""
-    store = options.store_at(database_url)
+    store = options.reading_at(database_url)
     found = store.batches(asset=key, partition=partition, statuses=status or (), limit=limit)
     if key is not None and not found:
         _known_asset(store, key)

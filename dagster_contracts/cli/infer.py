@@ -125,4 +125,9 @@ def _write(path: Path, text: str) -> None:
 def _frames(data: Sequence[str]) -> Iterator[tuple[str, pl.DataFrame]]:
     from dagster_contracts.cli.tables import tables
 
-    return tables(data)
+    empty = True
+    for each in tables(data):
+        empty = False
+        yield each
+    if empty:
+        raise UsageError(f"{', '.join(data)}: no data file there; expected Parquet, CSV or JSON lines")

@@ -15,6 +15,7 @@ from dagster_contracts.cli.wording import clock
 from dagster_contracts.core.compile import compile_plan
 from dagster_contracts.core.errors import UsageError
 from dagster_contracts.core.registry import Entry, Published
+from dagster_contracts.registry import Registry
 
 app = typer.Typer(help="Registered contracts.", no_args_is_help=True)
 _COLUMNS = ("contract", "version", "status", "in force from", "producer", "author", "published", "content")
@@ -58,7 +59,7 @@ def _print_published(published: Published) -> None:
         if entry.accepted is not None:
             print_text(f"  though its version says too little: {entry.accepted}")
         if not entry.binding:
-            print_text(f"  never in force: its status is {entry.status}")
+            print_text(f"  never in force: its status is {entry.status}; publish a later minor version with `status: active`")
         elif entry.valid_from > entry.published_at:
             print_text(f"  in force from {clock(entry.valid_from)} on")
     print_text(f"{len(published.new)} registered, {len(published.unchanged)} registered before")
@@ -96,8 +97,7 @@ def get(
     """A registered version."""
     found = options.registry_at(database_url).get(name, None if at is None else options.instant(at, "--at"))
     if output is not None:
-        output.write_bytes(found.text.encode())
-        say(f"wrote {output}")
+        _write(output, found.text)
     if text:
         typer.echo(found.text, nl=False)
     elif format is Format.JSON:
@@ -115,10 +115,23 @@ def pull(
     database_url: UrlOption = None,
 ) -> None:
     """Write the contracts that are in force as files, for a code location to be loaded with."""
-    changed = options.registry_at(database_url).pull(folder)
+    registry = options.registry_at(database_url)
+    try:
+        changed = registry.pull(folder)
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be written: {error.strerror or error}; name another folder") from error
     for path in changed:
         print_text(f"wrote {path}")
     print_text(f"{len(changed)} files changed")
+    if not changed and not any(registry.contracts.in_force(entry.contract_id) for entry in registry.list()):
+        say(_none_in_force(registry))
+
+
+def _none_in_force(registry: Registry) -> str:
+    if entries := registry.list():
+        listed = ", ".join(f"{entry.name} ({entry.status})" for entry in entries[:10])
+        return f"no contract is in force in the {registry.place}: {listed}; publish versions with `status: active`"
+    return f"no contract is registered in the {registry.place}; `dagster-contracts publish` registers contracts"
 
 
 @app.command()
@@ -165,6 +178,14 @@ def report_violation(
         asset, reason=options.stated(reason), actor=options.acting(actor), rule=rule, partition=partition
     )
     print_text(f"recorded {event.id}: {event.message}")
+
+
+def _write(output: Path, text: str) -> None:
+    try:
+        output.write_bytes(text.encode())
+    except OSError as error:
+        raise UsageError(f"{output} cannot be written: {error.strerror or error}; name another file with --output") from error
+    say(f"wrote {output}")
 
 
 # --- forms ---------------------------------------------------------------------------------------------------------

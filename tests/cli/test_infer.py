@@ -95,6 +95,15 @@ def test_nothing_is_written_over_and_nothing_is_learned_of_nothing(run: Callable
         infer("empty", [("", delivery(1).clear())], default_engine())
 
 
+def test_a_file_without_rows_and_a_folder_without_files_are_named(run: Callable[..., Ran], tmp_path: Path) -> None:
+    (tmp_path / "head.csv").write_text("id,amount\n")
+    ran = run("infer", tmp_path / "head.csv", "--name", "payments")
+    assert (ran.code, ran.out) == (2, "")
+    assert "payments: no row to learn a contract from: head.csv has columns and no row" in ran.err
+    (tmp_path / "none").mkdir()
+    assert f"{tmp_path}/none: no data file there" in run("infer", tmp_path / "none", "--name", "payments").err
+
+
 PROJECT = """
 import dagster as dg
 import pandas as pd

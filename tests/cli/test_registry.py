@@ -174,3 +174,27 @@ def test_a_violation_is_reported_to_all_who_are_told(run: Callable[..., Ran], pa
     assert follow(begun(event, *told), event).counts == {"violations reported": 1}
     for wrong in (("vendor/fed", "x"), ("vendor/feed", " ")):
         assert run("registry", "report-violation", wrong[0], "--reason", wrong[1]).code == 2
+
+
+def test_drafts_are_said_to_be_never_in_force(run: Callable[..., Ran], contracts: Path, tmp_path: Path) -> None:
+    nothing = run("registry", "get", "nosuch").err
+    assert f'no contract "nosuch" is registered (SQLite store {tmp_path}/contracts.db); `dagster-contracts publish`' in " ".join(
+        nothing.split()
+    )
+    pulled = run("registry", "pull", "pulled")
+    assert (pulled.code, pulled.out) == (0, "0 files changed\n")
+    assert f"no contract is registered in the SQLite store {tmp_path}/contracts.db" in pulled.err
+    (contracts / "feed.odcs.yaml").write_text(CONTRACT.replace("status: active", "status: draft"))
+    assert "its status is draft; publish a later minor version with `status: active`" in run("publish", contracts).out
+    refused = run("registry", "get", "vendor-feed")
+    assert refused.code == 2
+    assert "is never in force: registered are 1.2.0 (draft); publish a later minor version with `status: active`, or name" in refused.err
+    assert "vendor-feed@1.2.0 (draft); publish versions" in run("registry", "pull", "pulled").err
+    assert run("registry", "get", "vendor-feed@1.2.0", "--output", "good.csv/x").err.startswith("error: good.csv/x cannot be written")
+    (contracts / "feed.odcs.yaml").write_text(CONTRACT.replace("1.2.0", "1.3.0"))
+    assert run("publish", contracts).err == ""
+    assert run("registry", "get", "vendor-feed").code == 0
+    assert run("registry", "pull", "good.csv").code == 2
+    run("registry", "pull", "pulled")
+    again = run("registry", "pull", "pulled")
+    assert (again.out, again.err) == ("0 files changed\n", "")

@@ -81,6 +81,15 @@ def test_an_empty_store_is_said_to_be_empty_and_stays_absent(run: Callable[..., 
     assert run("status", "--format", "json", "--database-url", f"sqlite:///{tmp_path}/none.db").json["breakers"] == []
 
 
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_folder_that_is_not_there_is_a_mistake(run: Callable[..., Ran], tmp_path: Path, form: str):
+    for command in ("status", "batch list", "review list"):
+        ran = run(*command.split(), "--database-url", f"sqlite:///{tmp_path}/nodir/x.db", "--format", form)
+        assert (ran.code, ran.out) == (2, "")
+        assert f"there is no folder {tmp_path}/nodir for the SQLite store {tmp_path}/nodir/x.db" in ran.err
+    assert not (tmp_path / "nodir").exists()
+
+
 @pytest.mark.parametrize(("tripped", "says"), [(True, "waits for that delivery"), (False, "probe due")])
 def test_what_is_overdue_is_said(run: Callable[..., Ran], past: str, tripped: bool, says: str):
     store = SqlStore(past)
