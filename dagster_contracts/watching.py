@@ -12,10 +12,12 @@ from datetime import datetime
 from dagster_contracts.core import breaker as machine
 from dagster_contracts.core import events
 from dagster_contracts.core.breaker import Breaker, Missed, Refused, Step, asset_of
+from dagster_contracts.core.contract import Severity
 from dagster_contracts.core.deliveries import Gap, missing, quiet
 from dagster_contracts.core.ledger import Partition
 from dagster_contracts.core.plan import Cadence, Due, Rule
 from dagster_contracts.core.snapshot import Change, Snapshot
+from dagster_contracts.core.waiving import told_of, waiver_of
 from dagster_contracts.gate import Gate
 from dagster_contracts.judgement import Terms, change_of
 from dagster_contracts.ports import Watched
@@ -45,7 +47,7 @@ def record_missed(gate: Gate, terms: Mapping[str, Terms], windows: Windows) -> l
         own = terms[asset_of(key)]
         for rule, check in own.plan.promised:
             gap = missing(check, arrivals=[last], windows=windows(own.asset, now), now=now)
-            if gap is None or not machine.is_news(known[key], _missed(rule, gap)):
+            if gap is None or not machine.is_news(known[key], _missed(own, rule, gap, now)):
                 continue  # most ticks end here, with nothing written
             if (recorded := _record(gate, own, key, rule, check, windows)) is not None:
                 found.append(recorded)
@@ -58,15 +60,18 @@ def _watched(terms: Terms, windows: Windows, now: datetime) -> Watched:
     return Watched(terms.asset, terms.policy.scope, quiet(checks, lambda: windows(terms.asset, now), now))
 
 
-def _missed(rule: Rule, gap: Gap) -> Missed:
-    return Missed(rule.id, rule.severity, gap.since, gap.due, str(gap))
+def _missed(terms: Terms, rule: Rule, gap: Gap, now: datetime) -> Missed:
+    """What is missing opens nothing while its rule is waived."""
+    if (waiver := waiver_of(rule.id, terms.plan.waivers, now)) is None:
+        return Missed(rule.id, rule.severity, gap.since, gap.due, str(gap))
+    return Missed(rule.id, Severity.WARNING, gap.since, gap.due, told_of(waiver, str(gap)))
 
 
 def _record(gate: Gate, terms: Terms, key: str, rule: Rule, check: Cadence | Due, windows: Windows) -> MissedDelivery | None:
     def missed(now: datetime) -> tuple[Missed, Gap] | None:
         arrivals = gate.store.arrivals(key, None)
         gap = missing(check, arrivals=arrivals, windows=windows(terms.asset, now), now=now)
-        return None if gap is None else (_missed(rule, gap), gap)
+        return None if gap is None else (_missed(terms, rule, gap, now), gap)
 
     def decide(snapshot: Snapshot) -> tuple[Change, MissedDelivery | None]:
         found = missed(snapshot.now)

@@ -61,7 +61,7 @@ class GatedStep:
         self.assets = assets
         self.consumers = sorted(key.to_user_string() for key in assets.keys)  # none in a probe run: only checks are selected
         self.routes: list[Route] = []  # what this op was given; the ledger has those of the other ops of a graph too
-        self.refusal: dg.Failure | None = None  # of what an asset wrote itself: raised once the others of this step have been made
+        self.refusal: dg.Failure | None = None  # raised once the others of this step have been made
         self.made: dict[tuple[str, str], Callable[[], object]] = {}  # (contract, object): what rules of later outputs of this step read
         self.within = Within(site, self.consumers)
         self.kept_back: set[str] = set()  # outputs that were made and may not be passed on
@@ -457,10 +457,13 @@ class GatedStep:
         key = dg.AssetKey.from_user_string(batch.asset)
         unknown = batch.outcome is Outcome.INCONCLUSIVE  # reading it again may help, so that retries are left alone
         if (unknown or batch.status is Status.QUARANTINED) and not self._anybody_goes_on(key):
-            yield from checks.evaluations(self.context, self.gate.store, terms, [judgement], close=False)
+            failure = dg.Failure(story, metadata=metadata.of_judgement(judgement), allow_retries=unknown)
             if not unknown:
                 self.no_run_retries()
-            raise dg.Failure(story, metadata=metadata.of_judgement(judgement), allow_retries=unknown)
+            if unknown or len(self.consumers) == 1:
+                yield from checks.evaluations(self.context, self.gate.store, terms, [judgement], close=False)
+                raise failure
+            self.refusal = self.refusal or failure  # raised once the others of this step have been judged
         self._observe(key, judgement, story)
         yield dg.Output(
             event.value,

@@ -107,12 +107,13 @@ def _postgres_engine(url: URL) -> Engine:
         hide_parameters=True,
     )
     asked = str(url.query.get("options", ""))
-    bounds = "; ".join(f"SET {name} = '{value}'" for name, value in _BOUNDS.items() if name not in asked)
+    bounds = [f"SET {name} = '{value}'" for name, value in _BOUNDS.items() if name not in asked]
+    first = "; ".join([*bounds, "SHOW default_transaction_isolation"]).encode()
 
     def bound(connection: psycopg.Connection, record: ConnectionPoolEntry) -> None:
         # Not as startup options, which a connection pooler refuses; and without a transaction of their own: one round trip.
         connection.autocommit = True
-        told = connection.execute(f"{bounds}; SHOW default_transaction_isolation".encode())
+        told = connection.execute(first)
         while told.nextset():
             pass
         record.info[READ_COMMITTED] = told.fetchone() == ("read committed",)
