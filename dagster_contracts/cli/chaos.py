@@ -16,6 +16,7 @@ from dagster_contracts.cli.chaos_fix import Fixed, fixed, print_fixed, written
 from dagster_contracts.cli.options import EnvironmentOption, UrlOption
 from dagster_contracts.cli.printing import print_json, print_text, say
 from dagster_contracts.cli.revisions import contract_at
+from dagster_contracts.cli.writing import write_file
 from dagster_contracts.core.compile import compile_plan
 from dagster_contracts.core.errors import MeasurementError, UsageError
 from dagster_contracts.validating import object_of
@@ -284,9 +285,5 @@ def _print_page(report: Report, output: Path | None) -> None:
     if output is None:
         typer.echo(text, nl=False)
         return
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"{output} cannot be written: {error.strerror or error}; name another file with --output") from error
+    write_file(output, text)
     say(f"wrote {output}")

@@ -11,8 +11,8 @@ import typer
 
 from dagster_contracts.cli.printing import print_text, say
 from dagster_contracts.cli.revisions import contract_at
+from dagster_contracts.cli.writing import write_file
 from dagster_contracts.core.compile import compile_plan
-from dagster_contracts.core.errors import UsageError
 from dagster_contracts.core.metrics import may_read
 from dagster_contracts.core.plan import NotExecuted
 from dagster_contracts.core.queries import column_types
@@ -46,7 +46,7 @@ def export_gx(
     if output is None:
         typer.echo(text)
     else:
-        _write(output, f"{text}\n")
+        write_file(output, f"{text}\n")
         say(f"wrote {output}: {len(suite.expectations)} expectations")
     _tell_left_out(suite.left_out)
 
@@ -73,14 +73,6 @@ def docs(
     print_text(f"{pages.met} of {pages.expectations} expectations met: {pages.page}")
     print_text(f"all pages: {pages.index}")
     _tell_left_out(pages.left_out)
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror or error}; name another file with --output") from error
 
 
 def _tell_left_out(left_out: Sequence[NotExecuted]) -> None:

@@ -12,6 +12,7 @@ import typer
 from dagster_contracts.cli import project
 from dagster_contracts.cli.options import FileOption, ModuleOption
 from dagster_contracts.cli.printing import say
+from dagster_contracts.cli.writing import write_file
 from dagster_contracts.core.errors import DagsterContractsError, UsageError
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ def infer(
     if output is None:
         typer.echo(text, nl=False)
         return
-    _write(output, text)
+    write_file(output, text)
+    say(f"wrote {output}")
 
 
 def init(
@@ -89,7 +91,8 @@ def init(
         except DagsterContractsError as error:
             say(f"{key}: no contract: {error}")
             continue
-        _write(path, text)
+        write_file(path, text, "--contracts")
+        say(f"wrote {path}")
         written += 1
     if not written and not any(contracts.glob(f"*{SUFFIX}")):
         raise UsageError("no contract was written: materialize the assets first, or learn from files with `dagster-contracts infer`")
@@ -111,15 +114,6 @@ def _file_name(key: str, keys: Sequence[str]) -> str:
     last = key.rpartition("/")[2]
     alone = sum(other.rpartition("/")[2] == last for other in keys) == 1
     return re.sub(r"[^\w.-]", "_", last if alone else key.replace("/", "."))
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror or error}") from error
-    say(f"wrote {path}")
 
 
 def _frames(data: Sequence[str]) -> Iterator[tuple[str, pl.DataFrame]]:

@@ -9,10 +9,11 @@ import typer
 
 from dagster_contracts.cli.printing import say
 from dagster_contracts.cli.revisions import contract_at
+from dagster_contracts.cli.writing import write_file
 from dagster_contracts.core import profile_files
 from dagster_contracts.core.compile import compile_plan
 from dagster_contracts.core.contract import Contract, SchemaObject
-from dagster_contracts.core.errors import MeasurementError, UsageError
+from dagster_contracts.core.errors import MeasurementError
 from dagster_contracts.core.extension import profiled
 from dagster_contracts.core.metrics import ProfileOf
 from dagster_contracts.core.profile import CategoryProfile, NumericProfile, veiled
@@ -44,11 +45,7 @@ def profile(
     if output is None:
         typer.echo(text, nl=False)
         return
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"{output} cannot be written: {error.strerror or error}; name another file with --output") from error
+    write_file(output, text)
     say(f"wrote {output}")
 
 

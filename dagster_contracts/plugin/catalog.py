@@ -32,10 +32,10 @@ _TEAM = re.compile(r"[\w .&/-]{1,100}")
 def described(assets: dg.AssetsDefinition, terms: Mapping[str, Terms]) -> dg.AssetsDefinition:
     """The assets, those with a contract (`terms` by asset key) with what it says of them."""
     governed = [key for key in assets.keys if key.to_user_string() in terms]
-    return assets.map_asset_specs(lambda spec: described_spec(spec, terms)) if governed else assets
+    return assets.map_asset_specs(lambda spec: _described(spec, terms)) if governed else assets
 
 
-def described_spec(spec: dg.AssetSpec, terms: Mapping[str, Terms]) -> dg.AssetSpec:
+def _described(spec: dg.AssetSpec, terms: Mapping[str, Terms]) -> dg.AssetSpec:
     own = terms.get(spec.key.to_user_string())
     if own is None:
         return spec

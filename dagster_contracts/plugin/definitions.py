@@ -93,7 +93,7 @@ def with_contracts(
     _refuse_what_cannot_be_read(assets, site)
     _tell_of_silent_readers(assets, site)
     wrapping = Wrapping(site, private.iterate_assets(assets))
-    wrapped = [_shown(item, site, wrapping) for item in assets]
+    wrapped = [_governed(item, site, wrapping) if isinstance(item, dg.AssetsDefinition) else item for item in assets]
     made: list[dg.Definitions] = []
     governed = private.rebuilt_definitions(
         defs,
@@ -225,13 +225,6 @@ def _routing(definition: dg.IOManagerDefinition | dg.InputManagerDefinition, sit
         input_config_schema=definition.input_config_schema,
         output_config_schema=definition.output_config_schema if isinstance(definition, dg.IOManagerDefinition) else None,
     )
-
-
-def _shown(item: Any, site: Site, wrapping: Wrapping) -> Any:
-    """An asset as it is governed, and with what its contract says of it; what is defined elsewhere with the latter alone."""
-    if isinstance(item, dg.AssetSpec):
-        return catalog.described_spec(item, site.terms)
-    return _governed(item, site, wrapping) if isinstance(item, dg.AssetsDefinition) else item
 
 
 def _governed(assets: dg.AssetsDefinition, site: Site, wrapping: Wrapping) -> dg.AssetsDefinition:
