@@ -231,3 +231,22 @@ def test_a_range_with_a_bad_partition_publishes_nothing(ranged: tuple[World, Ven
     assert Status.PUBLISHED not in left.values()
     assert Status.PUBLISHING not in left.values(), "nothing waits for a writer that never comes"
     assert (left[day(5)], left[day(6)]) == (Status.QUARANTINED, Status.HELD)
+
+
+def test_what_else_an_op_makes_is_published_though_one_output_is_refused(tmp_path: Path) -> None:
+    """In a run that nothing goes on in: the step fails once all of them are judged."""
+    vendor = Vendor(bad={"left"})
+
+    @dg.multi_asset(outs={"left": dg.AssetOut(), "right": dg.AssetOut()})
+    def both() -> tuple[pd.DataFrame, pd.DataFrame]:
+        return vendor.frame("left"), vendor.frame("right")
+
+    with governed(tmp_path, lambda: dg.Definitions(assets=[both]), contract_text("left"), contract_text("right")) as world:
+        ran = world.run()
+        assert "left [(unpartitioned)] was refused and quarantined" in ran.failures["both"]
+        assert ran.materialized("left") is None
+        assert ran.materialized("right") is not None
+        assert {name: world.ledger().batches(asset=name)[0].status for name in ("left", "right")} == {
+            "left": Status.QUARANTINED,
+            "right": Status.PUBLISHED,
+        }

@@ -174,6 +174,8 @@ def test_a_lost_batch_does_not_keep_the_breaker_from_being_probed(tmp_path: Path
         assert request.tags["dagster/partition"] == day(2)
         assert world.launch(request).failures == {}
         assert world.ledger().batches(asset="feed", partition=day(2))[0].note == "its stored data is gone"
+        [waiting] = world.ledger().breakers(["feed"])
+        assert waiting.lease is None, "it went back"
         world.at(3, 14)
         [request] = world.tick("contracts_probe")
         assert request.tags["dagster/partition"] == day(1)
