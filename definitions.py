@@ -9,7 +9,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from dagster_contracts import BreakerResource, with_contracts
+from dagster_contracts import BreakerResource, Drill, with_contracts
 from dagster_contracts.plugin.demo.platform import platform
 
 URL = "CONTRACTS_DATABASE_URL"
@@ -18,4 +18,5 @@ defs = with_contracts(
     platform(),
     contracts=Path(__file__).parent / "contracts",
     breakers=BreakerResource(url=dg.EnvVar(URL)) if URL in os.environ else BreakerResource(),
+    drill=Drill(),
 )

@@ -3,6 +3,7 @@
     with_contracts    govern the assets of a Definitions by contracts
     ContractsComponent   the same in a project of `dg`, as YAML
     BreakerResource   where breakers are kept
+    Drill             faults in copies of good data, monthly: the score of each contract, and the way back proven
     mock              valid data from a contract
     resolve           what a body that reads by itself is to read
     Registry          registered contracts, from Python
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from dagster_contracts.mocking import mock
     from dagster_contracts.plugin.component import ContractsComponent
     from dagster_contracts.plugin.definitions import with_contracts
+    from dagster_contracts.plugin.drill import Drill
     from dagster_contracts.plugin.registry import RegistryResource
     from dagster_contracts.plugin.resolving import resolve
     from dagster_contracts.plugin.resource import BreakerResource
@@ -33,6 +35,7 @@ __version__ = "0.1.0"
 __all__ = [
     "BreakerResource",
     "ContractsComponent",
+    "Drill",
     "Registry",
     "RegistryResource",
     "S3ParquetIOManager",
@@ -45,6 +48,7 @@ __all__ = [
 _ROOMS = {
     "BreakerResource": "plugin.resource",
     "ContractsComponent": "plugin.component",
+    "Drill": "plugin.drill",
     "Registry": "registry",
     "RegistryResource": "plugin.registry",
     "S3ParquetIOManager": "plugin.s3",

@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache, wraps
 from time import perf_counter
@@ -33,9 +34,22 @@ SCOPE = "dagster_contracts"  # of instruments, spans and attributes
 Attributes = Mapping[str, str | int | bool]
 
 
+_MUTED: ContextVar[bool] = ContextVar("dagster_contracts_muted", default=False)
+
+
 def is_active() -> bool:
     """Whether anything can be listening."""
-    return "opentelemetry.metrics" in sys.modules or "opentelemetry.trace" in sys.modules
+    return ("opentelemetry.metrics" in sys.modules or "opentelemetry.trace" in sys.modules) and not _MUTED.get()
+
+
+@contextmanager
+def muted() -> Iterator[None]:
+    """Nothing that is done within is told: it is a drill, and whoever watches would take it for the real thing."""
+    token = _MUTED.set(True)
+    try:
+        yield
+    finally:
+        _MUTED.reset(token)
 
 
 # --- what the gate does --------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import dagster_contracts
 
 def test_the_public_names() -> None:
     assert sorted(dagster_contracts.__all__) == [
-        *("BreakerResource", "ContractsComponent", "Registry", "RegistryResource", "S3ParquetIOManager", "__version__"),
+        *("BreakerResource", "ContractsComponent", "Drill", "Registry", "RegistryResource", "S3ParquetIOManager", "__version__"),
         *("make_slack_on_breaker_sensor", "mock", "resolve", "with_contracts"),
     ]
     assert set(dagster_contracts.__all__) <= set(dir(dagster_contracts)), "where `dg` looks for components"

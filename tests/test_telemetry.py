@@ -227,6 +227,13 @@ def test_breakers_of_one_asset_are_counted_together(told: Told) -> None:
     assert not [attributes for name in NAMES for attributes in told.points(name) if "acme" in str(attributes)]
 
 
+def test_a_drill_is_told_to_nobody(told: Told) -> None:
+    with telemetry.muted():
+        story("drilled/feed")
+    assert not [name for name in NAMES if told.of(name, "drilled/feed")]
+    assert telemetry.is_active()
+
+
 def test_staleness_needs_windows(told: Told) -> None:
     telemetry.of_route("c", Route("windowless", Partition("a"), RouteKind.LAST_GOOD, Confidence.STALE, served=Partition("a")))
     assert told.of("routes", "windowless") == {("c", "last_good"): 1}

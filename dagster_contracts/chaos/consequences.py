@@ -116,7 +116,7 @@ def _reads(asset: str, policy: BreakerPolicy, snapshot: Snapshot, requested: Par
         kind = route.decide(snapshot, asset=asset, requested=requested, accepts=accepts, breaker_key=asset).kind
         fresh = kind in (RouteKind.FRESH, RouteKind.UNJUDGED)
         faulty = (fresh and result in (Result.MISSED, Result.WARNED)) or kind is RouteKind.LOW_CONFIDENCE
-        yield Read(consumer, accepts, kind, faulty, _as_promised(kind, accepts, result))
+        yield Read(consumer, accepts, kind, faulty, as_promised(kind, accepts, result))
 
 
 _PROMISED = {
@@ -126,7 +126,8 @@ _PROMISED = {
 }
 
 
-def _as_promised(kind: RouteKind, accepts: Confidence, result: Result) -> bool:
+def as_promised(kind: RouteKind, accepts: Confidence, result: Result) -> bool:
+    """Whether a route is what a consumer that accepts so much is promised of a batch of that result."""
     if result in (Result.REFUSED, Result.HELD):
         return kind in _PROMISED[accepts]
     return kind in (RouteKind.FRESH, RouteKind.UNJUDGED)

@@ -32,9 +32,13 @@ def deliveries(plan: Plan, engine: MetricEngine, frames: Iterable[tuple[str, pl.
     for name, frame in frames:
         before = found[-1] if found else None
         place = partition_in(name)
-        arrived = _newest(plan, engine, frame) or place.end or (before.arrived_at + _DAY if before else _FIRST)
-        found.append(Batch(frame, arrived, place, name, before))
+        found.append(Batch(frame, arrival(plan, engine, frame, place, before), place, name, before))
     return found
+
+
+def arrival(plan: Plan, engine: MetricEngine, frame: pl.DataFrame, place: Partition, before: Batch | None) -> datetime:
+    """When a batch is taken to have arrived of which nobody knows it any more."""
+    return _newest(plan, engine, frame) or place.end or (before.arrived_at + _DAY if before else _FIRST)
 
 
 def partition_in(name: str) -> Partition:

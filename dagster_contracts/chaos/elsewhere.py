@@ -48,7 +48,7 @@ def inject_into_frame(
     if injected.batch is None or injected.batch.written is not None or injected.also:
         raise UsageError(f"fault {fault.name} does not speak of the rows of one frame; give it a file, or run a campaign")
     damaged = injected.batch.frame
-    return (damaged if isinstance(frame, pl.DataFrame) else _as_pandas(damaged, frame)), injected
+    return (damaged if isinstance(frame, pl.DataFrame) else as_pandas(damaged, frame)), injected
 
 
 def inject_into_file(
@@ -99,7 +99,7 @@ def _write(frame: pl.DataFrame, form: str, target: Path) -> None:
         frame.write_ndjson(target)
 
 
-def _as_pandas(damaged: pl.DataFrame, before: Any) -> Any:
+def as_pandas(damaged: pl.DataFrame, before: Any) -> Any:
     """Columns that are as they were keep their own type and values; rows keep their labels where there are as many."""
     kept = pl.from_pandas(before)
     found = damaged.to_pandas()

@@ -17,6 +17,7 @@ from dagster_contracts.core.waiving import long_waivers
 from dagster_contracts.judgement import Terms
 from dagster_contracts.plugin import catalog, checks, operating, private, pruning, reviews, sensors
 from dagster_contracts.plugin.deliveries import with_freshness
+from dagster_contracts.plugin.drill import Drill, offer
 from dagster_contracts.plugin.fitting import terms_fit
 from dagster_contracts.plugin.in_place import is_readable, writes_itself
 from dagster_contracts.plugin.registry import RegistryResource
@@ -42,6 +43,7 @@ def with_contracts(
     clock: Clock | None = None,
     sinks: Sequence[EventSink | StoreSink] = (),
     environment: str | None = None,
+    drill: Drill | None = None,
 ) -> dg.Definitions:
     """Govern the assets of a Definitions by data contracts.
 
@@ -62,6 +64,9 @@ def with_contracts(
 
     `environment` is which of the contracts' `environments` this is; without it, that of the variable CONTRACTS_ENVIRONMENT.
 
+    `drill` adds the job `contracts_drill`, a monthly schedule of it that is stopped until somebody starts it, and an asset
+    `contracts_drill/...` for each contracted one, on which drills report.
+
     Raises ContractError (all problems at once) where a contract is wrong, matches no or several assets, or an asset cannot be governed.
     """
     private.require_known_dagster()
@@ -75,6 +80,8 @@ def with_contracts(
     specs += [dg.AssetSpec(item.key) for item in assets if isinstance(item, dg.SourceAsset)]
     loaded = _loaded(contracts)
     _refuse_long_waivers(loaded, clock or StoreClock())
+    if drill is not None:
+        offer.check(drill, loaded, sinks, sensors_given)
     attached = attach(loaded, [spec.key.to_user_string() for spec in specs])
     terms_fit(attached, specs)
     made_here = [spec for item in private.iterate_assets(assets) if item.is_executable for spec in item.specs]
@@ -97,11 +104,17 @@ def with_contracts(
     made: list[dg.Definitions] = []
     governed = private.rebuilt_definitions(
         defs,
-        assets=wrapped,
+        assets=[*wrapped, *(offer.assets(site) if drill is not None else ())],
         resources={**_routed({"io_manager": private.DEFAULT_IO_MANAGER, **(defs.resources or {})}, site), RESOURCE: site},
         sensors=[*sensors_given, *sensors.all_sensors(site, wrapped, sinks)],
-        schedules=[*schedules, *pruning.schedules(site)],
-        jobs=[*(defs.jobs or []), *operating.jobs(site, lambda: made[0]), *pruning.jobs(site), *reviews.jobs(site)],
+        schedules=[*schedules, *pruning.schedules(site), *(offer.schedules(site, drill) if drill is not None else ())],
+        jobs=[
+            *(defs.jobs or []),
+            *operating.jobs(site, lambda: made[0]),
+            *pruning.jobs(site),
+            *reviews.jobs(site),
+            *(offer.jobs(site, drill, lambda: made[0]) if drill is not None else ()),
+        ],
     )
     made.append(governed)
     return governed

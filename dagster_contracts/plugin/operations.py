@@ -177,6 +177,25 @@ def _made_from_fresh(instance: dg.DagsterInstance, key: dg.AssetKey, stored: lis
     return chosen[::-1], left_out
 
 
+def good_batches(defs: dg.Definitions, instance: dg.DagsterInstance, asset: str, last: int) -> list[tuple[Batch, Any]]:
+    """The newest `last` batches that may be served as last good, of the scope of the newest, and what they hold; oldest first.
+
+    Those that do not stand any more as they were written are left out. Raises UsageError where one cannot be read.
+    """
+    gate = site_of(defs).gate(instance)
+    known = [batch for batch in gate.store.batches(asset=asset, statuses=(Status.PUBLISHED,)) if batch.last_good and gate.is_intact(batch)]
+    known.sort(key=lambda batch: (batch.partition.end or batch.arrived_at, batch.sequence))
+    chosen = [batch for batch in known if batch.breaker_key == known[-1].breaker_key][-last:]
+    found: list[tuple[Batch, Any]] = []
+    with _storage(defs, instance, asset) as read:
+        for batch in chosen:
+            try:
+                found.append((batch, read(dg.AssetKey.from_user_string(asset), batch.partition.key)))
+            except Exception as error:  # whatever a user's IO manager raises
+                raise UsageError(f"{asset} [{batch.partition}] could not be read: {type(error).__name__}: {error}") from error
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class BaselineRow:
     """One stored partition, and what the contract says of it. `outcome` "skipped": judged good before; "unreadable": no verdict."""

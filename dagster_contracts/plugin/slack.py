@@ -9,6 +9,7 @@ import dagster as dg
 
 from dagster_contracts.core.alerts import Alert
 from dagster_contracts.core.errors import DeliveryFailed
+from dagster_contracts.plugin.drill.telling import CHANNEL
 from dagster_contracts.plugin.site import RESOURCE, Site
 from dagster_contracts.relay import Outage, Relay
 from dagster_contracts.sinks.slack import SlackAlerts
@@ -38,7 +39,7 @@ def make_slack_on_breaker_sensor(
     """
     alerts = SlackAlerts(
         channel=channel,
-        token=lambda: _token(slack_token),
+        token=lambda: token(slack_token),
         text_fn=text_fn,
         blocks_fn=blocks_fn,
         webserver_base_url=webserver_base_url,
@@ -52,6 +53,7 @@ def make_slack_on_breaker_sensor(
         description="Tells Slack of broken contracts: one thread per incident.",
         minimum_interval_seconds=minimum_interval_seconds,
         default_status=default_status,
+        metadata={CHANNEL: channel},
         required_resource_keys={RESOURCE},
     )
     def slack_on_breaker(context: dg.SensorEvaluationContext) -> dg.SkipReason:
@@ -63,7 +65,7 @@ def make_slack_on_breaker_sensor(
     return slack_on_breaker
 
 
-def _token(given: str | dg.EnvVar) -> str:
+def token(given: str | dg.EnvVar) -> str:
     """Looked up now, so that a definition holds no secret. Raises DeliveryFailed where the variable is not set."""
     if not isinstance(given, dg.EnvVar):
         return given

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -119,11 +120,17 @@ def _postgres_engine(url: URL) -> Engine:
         record.info[READ_COMMITTED] = told.fetchone() == ("read committed",)
         connection.autocommit = False
 
+    event.listen(engine, "do_connect", _audited)
     event.listen(engine, "connect", bound)
     event.listen(engine, "reset", _reset)
     event.listen(engine, "checkin", _rests)
     event.listen(engine, "checkout", _wakes)
     return engine
+
+
+def _audited(*_: object) -> None:
+    """As Python does for SQLite: an audit event before each connection, for hooks that watch what a process reaches."""
+    sys.audit("dagster_contracts.store.connect")
 
 
 def _reset(connection: psycopg.Connection[Any], record: ConnectionPoolEntry, state: PoolResetState) -> None:

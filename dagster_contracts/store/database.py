@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from dagster_contracts.store.writing import Write
 Rows = Sequence[Sequence[Any]]
 # One SELECT sees one state of the database by itself: no transaction, and no round trips to begin and end it.
 _ONE_SELECT: dict[str, Any] = {"isolation_level": "AUTOCOMMIT"}
+_AUDITED = "dagster_contracts.store.write"  # an audit event of Python's before each write, for hooks that watch what a process does
 _PREPARED = "contracts_prepared"  # in a pooled connection's own dictionary
 
 
@@ -65,6 +67,7 @@ class Database:
 
     def save(self, writes: Iterable[Write], lost_race: str | None) -> None:
         """All of it in one transaction; on PostgreSQL in one round trip. Raises LostRace where a guard finds nothing."""
+        sys.audit(_AUDITED)
         if self._address.path is not None:
             with self.writing(lost_race) as connection:
                 self.apply(connection, writes, lost_race=lost_race or "")
@@ -83,6 +86,7 @@ class Database:
 
     def apply(self, connection: Connection, writes: Iterable[Write], *, lost_race: str = "", last: bool = False) -> None:
         """Execute writes inside a transaction of `writing`, and end it where they are the `last`."""
+        sys.audit(_AUDITED)
         if self._address.path is not None:
             for each in writes:
                 if not each.waits and not each.statement.on_sqlite(connection, each.values) and each.statement.guard:
@@ -123,6 +127,7 @@ class Database:
     @contextmanager
     def writing(self, lost_race: str | None = None) -> Iterator[Connection]:
         """A transaction that is rolled back where anything raises."""
+        sys.audit(_AUDITED)
         with translated(self._address, lost_race):
             if self._address.path is not None and not self._checked:
                 upgrade_at(self._address)

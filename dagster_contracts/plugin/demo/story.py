@@ -31,6 +31,7 @@ from dagster_contracts.plugin import private
 from dagster_contracts.plugin.definitions import with_contracts
 from dagster_contracts.plugin.demo import vendor
 from dagster_contracts.plugin.demo.platform import platform
+from dagster_contracts.plugin.drill import Drill
 from dagster_contracts.plugin.relaying import RELAY
 from dagster_contracts.plugin.resource import BreakerResource
 from dagster_contracts.plugin.routing import staging_key
@@ -279,7 +280,7 @@ def run_demo(directory: str | Path, database_url: str | None, on_event: Callable
     with _dagster_home(place), dg.DagsterInstance.get() as instance:
         clock = FixedClock(FIRST)
         breakers = BreakerResource(url=database_url or "")
-        defs = with_contracts(platform(), contracts=CONTRACTS, breakers=breakers, clock=clock)
+        defs = with_contracts(platform(), contracts=CONTRACTS, breakers=breakers, clock=clock, drill=Drill())
         gate = _gate(breakers, instance, clock)
         if gate.store.breakers([FEED]):
             raise UsageError(f"the database holds a breaker {FEED} already, and the demonstration begins from nothing; name an empty one")
