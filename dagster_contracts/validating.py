@@ -12,16 +12,23 @@ from dagster_contracts.core.errors import UsageError, did_you_mean
 from dagster_contracts.core.judge import failing, judge
 from dagster_contracts.core.metrics import may_read
 from dagster_contracts.core.verdict import Unmeasured, Verdict
-from dagster_contracts.ports import FileSet
+from dagster_contracts.ports import NO_OTHERS, FileSet, Related
 
 
 def validate(
-    contract: Contract, data: object, *, as_of: datetime, object_name: str | None = None, environment: str | None = None
+    contract: Contract,
+    data: object,
+    *,
+    as_of: datetime,
+    object_name: str | None = None,
+    environment: str | None = None,
+    related: Related = NO_OTHERS,
 ) -> Verdict:
     """What `data`, arrived at `as_of` (aware), is worth: a frame, an ibis Table, or the places of files (paths, s3:// addresses, one or a
     list).
 
-    `object_name` chooses the schema object where the contract has several. Raises UsageError where it does not.
+    `object_name` chooses the schema object where the contract has several; `related` are others of them, for relationships. Raises
+    UsageError where there is no such object.
     """
     from dagster_contracts.engines.files.engine import opened
     from dagster_contracts.engines.local import default_engine
@@ -29,9 +36,9 @@ def validate(
     plan = compile_plan(contract, object_of(contract, object_name), environment)
     engine, place = default_engine(), _place(data)
     with nullcontext(data) if place is None else opened(FileSet(place) if plan.files else place, may_read(plan.metrics)) as source:
-        measured = engine.measure(source, plan.metrics)
+        measured = engine.measure(source, plan.metrics, related)
         broken = () if isinstance(measured, Unmeasured) else failing(plan, measured)
-        samples = engine.samples(source, broken) if broken else {}
+        samples = engine.samples(source, broken, related=related) if broken else {}
     return judge(plan, measured, samples, as_of=as_of, head=True)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dagster_contracts.cli.chaos_fix import Fixed, fixed, print_fixed, written
-from dagster_contracts.cli.options import EnvironmentOption, UrlOption
+from dagster_contracts.cli.options import EnvironmentOption, RelatedOption, UrlOption
 from dagster_contracts.cli.printing import print_json, print_text, say
 from dagster_contracts.cli.revisions import contract_at
 from dagster_contracts.cli.writing import write_file
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from dagster_contracts.chaos.score import Score
     from dagster_contracts.core.contract import BreakerPolicy
     from dagster_contracts.core.plan import Plan
-    from dagster_contracts.ports import MetricEngine
+    from dagster_contracts.ports import MetricEngine, Related
 
 
 class Form(StrEnum):
@@ -84,6 +84,7 @@ def chaos(
         Path | None,
         typer.Option("--fix-to", metavar="FILE", help="As --fix, to this file; the contract itself may be it.", show_default=False),
     ] = None,
+    related: RelatedOption = None,
     environment: EnvironmentOption = None,
     database_url: UrlOption = None,
     form: Annotated[Form, typer.Option("--format", help="text for people; json has a version; html is one page.")] = Form.TEXT,
@@ -99,6 +100,7 @@ def chaos(
     """
     from dagster_contracts.chaos.run import without
     from dagster_contracts.chaos.score import score
+    from dagster_contracts.cli.tables import related_of
 
     if output is not None and form is not Form.HTML:
         raise UsageError(f"--output is for --format html; {form.value} is printed")
@@ -107,13 +109,14 @@ def chaos(
     obj = object_of(found, object_name)
     plan = without(compile_plan(found, obj, environment), left_out or ())
     trying = _chosen(faults or [], only or [])
+    others = related_of(found, related or ())
     batches, engine = _batches(plan, data)
-    campaign = _campaign(plan, found.policy, batches, engine, trying, seed, thresholds=thresholds)
+    campaign = _campaign(plan, found.policy, batches, engine, trying, seed, others, thresholds=thresholds)
     result = None if campaign.refusals else score(campaign)
     fixed = None
     if result is not None and file is not None and (propose or fix or fix_to):
         asked = fix or fix_to is not None
-        fixed = _fixed(file, obj.name, batches, engine, campaign, trying, environment, left_out or (), asked=asked)
+        fixed = _fixed(file, obj.name, batches, engine, campaign, trying, environment, left_out or (), others, asked=asked)
     if fixed is not None and (fix or fix_to):
         fixed = written(fixed, file or Path(contract), fix_to)
     _print(Report(campaign, result, fixed), form, output)
@@ -153,6 +156,7 @@ def _fixed(
     faults: Sequence[Fault],
     environment: str | None,
     left_out: Sequence[str],
+    related: Related,
     *,
     asked: bool,
 ) -> Fixed | None:
@@ -162,7 +166,7 @@ def _fixed(
         say(f"no clauses are proposed: that takes at least {LEAST} clean batches, better 20")
         return None
     with _progress() as progress:
-        return fixed(file, object_name, batches, engine, campaign, faults, environment, left_out, progress)
+        return fixed(file, object_name, batches, engine, campaign, faults, environment, left_out, related, progress)
 
 
 def _chosen(files: Sequence[Path], only: Sequence[str]) -> list[Fault]:
@@ -191,13 +195,14 @@ def _campaign(
     engine: MetricEngine,
     faults: Sequence[Fault],
     seed: int,
+    related: Related,
     *,
     thresholds: bool,
 ) -> Campaign:
     from dagster_contracts.chaos.run import find_thresholds, prepare, try_all
 
     began = time.monotonic()
-    campaign, bench = prepare(plan, policy, engine, batches, faults=faults, seed=seed)
+    campaign, bench = prepare(plan, policy, engine, batches, faults=faults, seed=seed, related=related)
     say(f"{campaign.clean:,} clean batches judged in {time.monotonic() - began:.1f} s")
     if campaign.refusals:
         return campaign

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from dagster_contracts.chaos.run import Progress
     from dagster_contracts.chaos.score import Score
     from dagster_contracts.core.contract import Contract
-    from dagster_contracts.ports import MetricEngine
+    from dagster_contracts.ports import MetricEngine, Related
 
 _LISTED = 25  # rows of one table; the other formats have all
 
@@ -42,6 +42,7 @@ def fixed(
     faults: Sequence[Fault],
     environment: str | None,
     left_out: Sequence[str],
+    related: Related,
     progress: Progress,
 ) -> Fixed:
     """Learn the missing clauses from the batches and try the campaign again with them; nothing is written."""
@@ -51,11 +52,22 @@ def fixed(
     from dagster_contracts.core.compile import compile_plan
 
     began = time.monotonic()
-    case = Case(_text(file), object_name, batches, engine, reading=lambda text: _read(text, file), arrivals_known=False, left_out=left_out)
+    case = Case(
+        _text(file),
+        object_name,
+        batches,
+        engine,
+        reading=lambda text: _read(text, file),
+        related=related,
+        arrivals_known=False,
+        left_out=left_out,
+    )
     remedy = propose(case, before, faults=faults, progress=progress)
     contract, obj = case.contract(remedy.text)
     plan = without(compile_plan(contract, obj, environment), left_out)
-    after = run(plan, contract.policy, engine, batches, faults=faults, seed=before.seed, progress=progress) if remedy.proposals else before
+    if not remedy.proposals:
+        return Fixed(remedy, before)
+    after = run(plan, contract.policy, engine, batches, faults=faults, seed=before.seed, related=related, progress=progress)
     say(f"{len(remedy.proposals):,} clauses learned, and the faults tried again, in {time.monotonic() - began:.1f} s")
     return Fixed(remedy, after)
 

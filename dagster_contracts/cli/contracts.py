@@ -10,9 +10,9 @@ from typing import Annotated
 import typer
 
 from dagster_contracts.cli import options
-from dagster_contracts.cli.options import EnvironmentOption, FormatOption, UrlOption
+from dagster_contracts.cli.options import EnvironmentOption, FormatOption, RelatedOption, UrlOption
 from dagster_contracts.cli.outside import notes, refused_rules
-from dagster_contracts.cli.printing import Format, print_json, print_text, styled
+from dagster_contracts.cli.printing import Format, print_json, print_text, say, styled
 from dagster_contracts.cli.report import print_verdict
 from dagster_contracts.cli.revisions import contract_at
 from dagster_contracts.core.compile import compile_plan
@@ -21,7 +21,8 @@ from dagster_contracts.core.errors import Problem
 from dagster_contracts.core.slips import consumer_slips, governed_twice, slips
 from dagster_contracts.core.verdict import Outcome, verdict_to_json
 from dagster_contracts.core.waiving import long_waivers
-from dagster_contracts.validating import validate
+from dagster_contracts.ports import NO_OTHERS, Related
+from dagster_contracts.validating import object_of, validate
 
 
 def lint(
@@ -70,6 +71,7 @@ def judge_file(
         str | None,
         typer.Option("--as-of", metavar="TIME", help="When the data arrived (RFC 3339), to judge its age. [default: now]"),
     ] = None,
+    related: RelatedOption = None,
     environment: EnvironmentOption = None,
     database_url: UrlOption = None,
     format: FormatOption = Format.TEXT,
@@ -80,12 +82,30 @@ def judge_file(
     """
     moment = datetime.now(UTC) if as_of is None else options.instant(as_of, "--as-of")
     found = contract_at(contract, database_url, profiles=True)
-    verdict = validate(found, data, as_of=moment, object_name=object_name, environment=environment)
+    others = _related(found, related or ())
+    verdict = validate(found, data, as_of=moment, object_name=object_name, environment=environment, related=others)
+    if verdict.outcome is not Outcome.PASS and not compile_plan(found, object_of(found, object_name)).files:
+        _tell_what_was_judged(data)
     if format is Format.JSON:
         print_json(verdict_to_json(verdict))
     else:
         print_verdict(verdict, data[0] if len(data) == 1 else f"{data[0]} and {len(data) - 1:,} more")
     raise typer.Exit({Outcome.FAIL: 1, Outcome.INCONCLUSIVE: 2}.get(verdict.outcome, 0))
+
+
+def _tell_what_was_judged(data: Sequence[str]) -> None:
+    from dagster_contracts.cli.tables import hint
+
+    if (told := hint(data)) is not None:
+        say(f"{data[0]}: {told}")
+
+
+def _related(contract: Contract, given: Sequence[str]) -> Related:
+    if not given:
+        return NO_OTHERS
+    from dagster_contracts.cli.tables import related_of
+
+    return related_of(contract, given)
 
 
 # --- what lint prints ----------------------------------------------------------------------------------------------

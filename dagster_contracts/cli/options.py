@@ -40,6 +40,15 @@ EnvironmentOption = Annotated[
         show_default=False,
     ),
 ]
+RelatedOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--related",
+        metavar="NAME=PLACE",
+        help="Where another object of the contract is, for relationships to it: all of its files together. May be given several times.",
+        show_default=False,
+    ),
+]
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why; it is recorded.", show_default=False)]
 ActorOption = Annotated[str | None, typer.Option("--actor", help="Who; without it, the user's name.", show_default=False)]
 FileOption = Annotated[
