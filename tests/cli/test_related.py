@@ -21,6 +21,7 @@ schema:
 - name: orders
   properties:
   - {name: number, logicalType: integer, required: true, unique: true}
+  - {name: amount, logicalType: integer}
   - {name: customer, logicalType: string, required: true, relationships: [{to: customers.id}]}
 """
 DAYS = range(1, 6)
@@ -32,8 +33,8 @@ def shop(tmp_path: Path) -> Path:
     (tmp_path / "orders").mkdir()
     (tmp_path / "customers").mkdir()
     for day in DAYS:
-        rows = [f"{row},C{row}" for row in range(40)]
-        (tmp_path / "orders" / f"2026-01-0{day}.csv").write_text("\n".join(["number,customer", *rows, ""]))
+        rows = [f"{row},C{row},{row % 7}" for row in range(40)]
+        (tmp_path / "orders" / f"2026-01-0{day}.csv").write_text("\n".join(["number,customer,amount", *rows, ""]))
     for half in (0, 1):  # in two files
         (tmp_path / "customers" / f"{half}.csv").write_text("\n".join(["id", *(f"C{row}" for row in range(half * 20, half * 20 + 20)), ""]))
     return tmp_path
@@ -56,8 +57,10 @@ def test_a_relationship_catches_what_it_caught_not_without_the_other_object(run:
 def test_proposed_clauses_are_tried_beside_the_other_object(run: Callable[..., Ran], shop: Path) -> None:
     done = chaos(run, shop, "--only", "changed_case", "--only", "unit_change", "--related", f"customers={shop / 'customers'}")
     assert done.code == 0, done.err
-    assert done.json["fix"]["score"]["total"]["percent"] == 100
     assert done.json["clean"]["alarms"] == []
+    before, after = (score["by_group"]["semantics"] for score in (done.json["score"], done.json["fix"]["score"]))
+    assert before["caught"] == 3  # by the relationship, then as now
+    assert after["caught"] > before["caught"]
 
 
 def test_test_judges_the_relationship_too(run: Callable[..., Ran], shop: Path) -> None:
