@@ -51,6 +51,8 @@ class Cluster:
     def freeze(self) -> None:
         """Every broker is there and answers nothing, as a network that swallows packets."""
         os.kill(self.process.pid, signal.SIGSTOP)
+        _, status = os.waitpid(self.process.pid, os.WUNTRACED)  # a signal takes its time on a busy machine
+        assert os.WIFSTOPPED(status)
 
     def thaw(self) -> None:
         os.kill(self.process.pid, signal.SIGCONT)

@@ -712,7 +712,7 @@ SLOW = [HealthCheck.too_slow]
 # The same stories each time: what a change breaks is seen, and nobody else's run fails for a story that was never told before.
 # With derandomize=False each run tells others.
 Everything.TestCase.settings = settings(
-    max_examples=300, stateful_step_count=40, suppress_health_check=SLOW, report_multiple_bugs=False, derandomize=True
+    max_examples=150, stateful_step_count=40, suppress_health_check=SLOW, report_multiple_bugs=False, derandomize=True
 )
 EverythingInSql.TestCase.settings = settings(max_examples=6, stateful_step_count=30, suppress_health_check=SLOW, derandomize=True)
 TestEverything = Everything.TestCase

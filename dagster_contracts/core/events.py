@@ -18,7 +18,7 @@ from dagster_contracts.core.verdict import Finding, Outcome, Verdict, waiver_to_
 
 VERSION = 1  # of all payloads
 # A message of Kafka may have a megabyte, and texts come from strangers: JSON escapes a character by up to twelve.
-TEXT, LISTED = 300, 40
+MESSAGE, TEXT, LISTED = 2_000, 300, 40
 _LONGER = (
     "reason",
     "cause",
@@ -119,14 +119,14 @@ def rfc3339(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def cut(text: str, length: int = 2000) -> str:
+def cut(text: str, length: int = MESSAGE) -> str:
     """At most `length` characters; what was cut off is an ellipsis."""
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def _bounded(payload: Mapping[str, object]) -> Payload:
     """Names are cut only where they are none any more, sentences hardly ever."""
-    return {name: _cut_all(value, 2000 if name in _LONGER else TEXT) for name, value in payload.items()}
+    return {name: _cut_all(value, MESSAGE if name in _LONGER else TEXT) for name, value in payload.items()}
 
 
 def _cut_all(value: object, length: int) -> object:
@@ -191,7 +191,7 @@ def of_batch(batch: Batch, fallback_of: Sequence[str] = ()) -> tuple[Draft, ...]
     place = f"{batch.asset} [{batch.partition}]"
     if batch.outcome in (Outcome.FAIL, Outcome.WARN):
         broken = _broken(batch.verdict, Outcome.FAIL, Outcome.WARN) if batch.verdict else []
-        rules = ", ".join(finding.rule for finding in broken)
+        rules = ", ".join(cut(finding.rule) for finding in broken[:MESSAGE])  # texts come from strangers
         drafts.append(
             Draft(EventType.CONTRACT_VIOLATED, f"{place}: {batch.outcome}: {rules}", {**payload, **_verdict(batch.verdict, broken)})
         )

@@ -827,7 +827,7 @@ class AnySequence(RuleBasedStateMachine):
         assert machine.current(breaker, now).state is State.CLOSED, "enough good batches close, once each is due"
 
 
-AnySequence.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+AnySequence.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 TestAnySequence = AnySequence.TestCase
 
 

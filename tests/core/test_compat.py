@@ -232,7 +232,7 @@ _frames = st.one_of(
 )
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=75, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(pairs(), _frames, st.booleans(), st.booleans())
 def test_what_is_safe_for_consumers_lets_nothing_through_that_was_refused(
     pair: tuple[Contract, Contract], values: pl.Series, extra: bool, absent: bool
@@ -283,7 +283,7 @@ def one_rule(draw: st.DrawFn) -> tuple[Property, Property]:
     return Property("c", quality=(rules[0],)), Property("c", quality=(rules[1],))
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(one_rule(), st.lists(_frames, min_size=8, max_size=8))
 def test_one_rule_that_is_kept_is_kept_by_the_engine(pair: tuple[Property, Property], columns_: list[pl.Series]) -> None:
     old, new = contract(pair[0]), contract(pair[1], version="2.0.0", content="b")

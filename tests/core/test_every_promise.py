@@ -184,7 +184,7 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @given(documents())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=75, deadline=None)
 def test_generated_contracts(document: dict[str, Any]) -> None:
     contract = parse(json.dumps(document))
     plan = compile_plan(contract, contract.objects[0])

@@ -781,7 +781,7 @@ def _mutated(draw: st.DrawFn) -> dict[str, object]:
 
 
 @given(_mutated())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_a_mutated_document_is_read_or_refused_with_problems(root: dict[str, object]) -> None:
     text = yaml.safe_dump(root, sort_keys=False)
     found = refusal(text)
@@ -793,20 +793,20 @@ def test_a_mutated_document_is_read_or_refused_with_problems(root: dict[str, obj
 
 
 @given(_mutated(), st.sampled_from(VERSIONS))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_conformance_agrees_with_jsonschema(root: dict[str, object], version: str) -> None:
     assert (not schema(version).breaches(root)) == _REFERENCE[version].is_valid(root)
 
 
 @given(st.text(max_size=200) | st.text(alphabet="ab:-[]{}&*!<>|'\"\n #,?%@`~01\t", max_size=60))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_any_text_is_refused_with_a_contract_error(text: str) -> None:
     with pytest.raises(ContractError):
         odcs.parse(text)
 
 
 @given(st.integers(0, len(FULL) - 1), st.integers(1, 40), st.sampled_from(["", "\0", "[", "*a", "\t", ": ", "é", "- ", "'"]))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=75, deadline=None)
 def test_a_damaged_text_raises_nothing_but_contract_errors(start: int, length: int, inserted: str) -> None:
     found = refusal(FULL[:start] + inserted + FULL[start + length :])
     assert found is None or str(found)

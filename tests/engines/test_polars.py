@@ -608,7 +608,7 @@ def test_a_scan_that_cannot_be_read_is_unmeasured(tmp_path: object) -> None:
     assert "went away" in late.detail
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(text=texts)
 @example(text="+.5e-3")
 @example(text="infinity")

@@ -63,7 +63,7 @@ LARGE = [2**53, 2**53 + 1, 2**63 - 1, 2**63, 2**64, 2**127 - 1, 2**127, -(2**127
 TEXTS = [*map(str, LARGE), "9007199254740992.0", " 9007199254740993 ", "1e20", "+9007199254740993", "1" + "0" * 60, "0.5"]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(st.sampled_from(LARGE), st.sampled_from(LARGE), st.booleans(), st.sampled_from(TEXTS), st.booleans())
 def test_whole_numbers_in_text_are_compared_exactly(low: int, high: int, exclusive: bool, text: str, lazy: bool) -> None:
     frame = pl.DataFrame({"t": [text, None, "abc"]})
@@ -142,7 +142,7 @@ def number(text: str) -> object:
 
 
 @pytest.mark.parametrize("lazy", [False, True])
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(texts=st.lists(st.none() | st.sampled_from(SPELLINGS), max_size=8))
 def test_text_of_numbers_is_unique_as_numbers(lazy: bool, texts: list[str | None]) -> None:
     frame = pl.DataFrame({"k": pl.Series(texts, dtype=pl.String), "n": range(len(texts)), "one": [7] * len(texts)})

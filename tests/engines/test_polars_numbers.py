@@ -51,7 +51,7 @@ decimal_floats = st.builds(lambda whole, digits: whole / 10**digits, st.integers
 floats = st.one_of(decimal_floats, st.floats(allow_nan=False), st.integers(-(2**70), 2**70).map(float))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(values=st.lists(st.none() | floats, max_size=6), of=steps)
 @example(values=[0.3, 0.30000000000000004, 1e22, 1e300, -0.7], of=0.1)
 def test_floats_are_multiples_in_the_decimal_sense(values: list[float | None], of: float) -> None:
@@ -59,7 +59,7 @@ def test_floats_are_multiples_in_the_decimal_sense(values: list[float | None], o
     assert counts(pl.DataFrame({"x": pl.Series(values, dtype=pl.Float64)}), NotMultiple("x", of)) == [wrong]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(values=st.lists(st.none() | st.integers(-(2**63), 2**63 - 1), max_size=6), of=steps)
 def test_integers_are_multiples_exactly(values: list[int | None], of: float) -> None:
     wrong = sum(value is not None and not is_multiple(value, of) for value in values)
@@ -67,7 +67,7 @@ def test_integers_are_multiples_exactly(values: list[int | None], of: float) -> 
     assert counts(pl.DataFrame({"x": [None if v is None else str(v) for v in values]}, schema={"x": pl.String}), NotMultiple("x", 1)) == [0]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(values=st.lists(st.decimals(-(10**9), 10**9, places=3), max_size=6), of=steps)
 def test_decimals_are_multiples_exactly(values: list[Decimal], of: float) -> None:
     frame = pl.DataFrame({"x": pl.Series(values, dtype=pl.Decimal(20, 3))})

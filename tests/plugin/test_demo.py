@@ -114,7 +114,7 @@ def postgres_demo(tmp_path_factory: pytest.TempPathFactory, postgres_server: Pos
     return _play(tmp_path_factory.mktemp("demo") / "postgres", url)
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=[pytest.param("sqlite", marks=pytest.mark.soak), "postgres"])  # `dagster-contracts demo` runs it on SQLite in CI
 def demo(request: pytest.FixtureRequest) -> Demo:
     played: Demo = request.getfixturevalue(f"{request.param}_demo")
     return played
@@ -406,6 +406,7 @@ def _bare(report: dict[str, Any]) -> Any:
     return json.loads(_RUN_ID.sub("<run>", json.dumps(report, sort_keys=True)))
 
 
+@pytest.mark.soak
 def test_two_plays_tell_the_same(sqlite_demo: Demo, postgres_demo: Demo) -> None:
     """But for run ids: neither the day it is played, nor the store, nor the place makes a difference."""
     assert _bare(sqlite_demo.report) == _bare(postgres_demo.report)
