@@ -1,14 +1,15 @@
 """What `chaos --fix` is worth on batches, faults, seeds and columns that it has not seen.
 
     python benchmarks/chaos_fix.py demo [--splits 4] [--clean 400]
-    python benchmarks/chaos_fix.py feed NAME=CONTRACT:FOLDER ...
+    python benchmarks/chaos_fix.py feeds FOLDER [--only NAME ...] [--write docs/benchmarks-chaos.md]
 
 demo: the contract of the demo. Half of the kinds of faults and four of seven columns are seen, in one batch after 29 others; scored are the
 other kinds in the other columns, in later batches and with other seeds, before and after. Then `clean` later batches, none of which had a
 part in anything: how many does a proposed rule complain of?
 
-feed: a folder of CSV files, one a batch, in the order of their names. Batches that the contract does not accept are left out. Rules are
-learned from the earlier two thirds, and the later third is held back: how many of its batches do they complain of?
+feeds: every contract FOLDER/contracts/NAME.odcs.yaml with its feed FOLDER/data/NAME, a folder of CSV files, one a batch, in the order of
+their names. Rules that refuse more than a tenth of the batches are left out, and then the batches that are refused still. Rules are learned
+from the earlier two thirds, and the later third is held back: how many of its batches do they complain of? `--write` makes a page of it.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ import json
 import random
 import re
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 from machine import machine
@@ -37,6 +40,7 @@ from dagster_contracts.chaos.remedy import Case, Remedy
 from dagster_contracts.chaos.run import run
 from dagster_contracts.chaos.score import Share, share_of
 from dagster_contracts.chaos.shape import Shape
+from dagster_contracts.core.odcs import parse
 from dagster_contracts.core.verdict import ACCEPTED, Outcome
 from dagster_contracts.engines.local import default_engine
 from dagster_contracts.plugin.demo.vendor import frame
@@ -53,14 +57,20 @@ def main() -> None:
     demo.add_argument("--splits", type=int, default=4)
     demo.add_argument("--victims", type=int, default=3)
     demo.add_argument("--clean", type=int, default=400)
-    feed = kinds.add_parser("feed")
-    feed.add_argument("feeds", nargs="+", metavar="NAME=CONTRACT:FOLDER")
+    demo.add_argument("--learned", type=int, default=30, help="batches that rules are learned from")
+    demo.add_argument("--kinds", type=int, default=len(FAULTS), help="kinds of faults, of which half are seen")
+    feeds = kinds.add_parser("feeds")
+    feeds.add_argument("folder", type=Path)
+    feeds.add_argument("--only", action="append", default=[], metavar="NAME")
+    feeds.add_argument("--write", type=Path, metavar="PAGE")
     given = parser.parse_args()
     if given.kind == "demo":
-        results = [_split(number, given.victims, given.clean) for number in range(1, given.splits + 1)]
+        results = [_split(number, given.victims, given.clean, given.learned, given.kinds) for number in range(1, given.splits + 1)]
     else:
-        results = [_feed(text) for text in given.feeds]
-    print(json.dumps({"machine": machine(), "results": results}, indent=2))
+        results = [_feed(name, contract, folder) for name, contract, folder in _found(given.folder, given.only)]
+    print(json.dumps({"name": "chaos_fix", "machine": machine(), "results": results}, indent=2))
+    if given.kind == "feeds" and given.write is not None:
+        given.write.write_text(_page(results), encoding="utf-8")
 
 
 # --- the demo's contract -------------------------------------------------------------------------------------------
@@ -76,10 +86,11 @@ def days(first: date, count: int) -> list[Batch]:
     return found
 
 
-def _split(number: int, victims: int, clean: int) -> dict[str, object]:
+def _split(number: int, victims: int, clean: int, learned: int, kinds: int) -> dict[str, object]:
     lots = random.Random(number)  # noqa: S311  # the same split each time
-    batches = days(date(2026, 1, 1), 30)
-    seen = lots.sample(FAULTS, len(FAULTS) // 2)
+    batches = days(date(2026, 1, 1), learned)
+    faults = FAULTS if kinds == len(FAULTS) else lots.sample(FAULTS, kinds)
+    seen = lots.sample(faults, len(faults) // 2)
     columns = frozenset(lots.sample(batches[-1].columns, COLUMNS))
     case = Case(CONTRACT.read_text(encoding="utf-8"), "credit_bureau", batches, default_engine())
     before = _campaign(case, case.text, batches, [replace(fault, fits=partial(_fits, fault, columns)) for fault in seen], number)
@@ -92,7 +103,7 @@ def _split(number: int, victims: int, clean: int) -> dict[str, object]:
         cells: list[Cell] = []
         for victim in range(victims):
             later = days(date(2026, 6, 1) + timedelta(days=17 * victim), 4)
-            others = [fault for fault in FAULTS if fault.name not in names]
+            others = [fault for fault in faults if fault.name not in names]
             cells += _campaign(case, text, later, others, 100 * number + victim).cells
         return share_of(cell for cell in cells if cell.column not in columns)
 
@@ -137,17 +148,23 @@ def _complaints(case: Case, remedy: Remedy, batches: Sequence[Batch]) -> list[di
 # --- feeds ---------------------------------------------------------------------------------------------------------
 
 
-def _feed(given: str) -> dict[str, object]:
-    name, _, places = given.partition("=")
-    contract, _, folder = places.partition(":")
-    text = Path(contract).read_text(encoding="utf-8")
-    object_name = re.search(r"schema:\n- name: (\w+)", text)
-    assert object_name is not None
-    case = Case(text, object_name[1], list(_files(Path(folder))), default_engine())
+def _found(folder: Path, only: Sequence[str]) -> Iterator[tuple[str, Path, Path]]:
+    """Each contract with its feed."""
+    for contract in sorted((folder / "contracts").glob("*.odcs.yaml")):
+        name = contract.name.partition(".")[0]
+        if (folder / "data" / name).is_dir() and (not only or name in only):
+            yield name, contract, folder / "data" / name
+
+
+def _feed(name: str, contract: Path, folder: Path) -> dict[str, Any]:
+    begun = time.perf_counter()
+    text = contract.read_text(encoding="utf-8")
+    case = Case(text, parse(text).objects[0].name, list(_files(folder)), default_engine())
+    case = replace(case, left_out=_refusing(judged(case.plan([]), case.engine, case.batches)))
     known = judged(case.plan([]), case.engine, case.batches)
     good = list(_chained([each for each in known if each.verdict.outcome in ACCEPTED]))
     if len(good) <= ROOM:
-        return {"feed": name, "batches": len(good), "left_out": len(known) - len(good)}
+        return {"feed": name, "rules_left_out": case.left_out, "batches": len(good), "left_out": len(known) - len(good), "held_back": 0}
     learned = max(ROOM, len(good) * 2 // 3)
     earlier, later = good[:learned], good[learned - 1 :]
     case = replace(case, batches=earlier)
@@ -157,6 +174,7 @@ def _feed(given: str) -> dict[str, object]:
     alarms = _complaints(case, remedy, later)
     return {
         "feed": name,
+        "rules_left_out": case.left_out,
         "batches": len(case.batches) + len(later) - 1,
         "left_out": len(known) - len(good),
         "before": _share(share_of(before.cells)),
@@ -164,7 +182,53 @@ def _feed(given: str) -> dict[str, object]:
         "rules": len(remedy.proposals),
         "held_back": len(later) - 1,
         "false_alarms": alarms,
+        "seconds": round(time.perf_counter() - begun, 1),
     }
+
+
+def _refusing(known: Sequence[Known]) -> list[str]:
+    """Rules that refuse more than a tenth of the batches: it is they that are wrong, and not the feed."""
+    found = Counter(
+        finding.rule
+        for each in known
+        for finding in each.verdict.findings
+        if finding.severity.refuses and finding.outcome in (Outcome.FAIL, Outcome.INCONCLUSIVE)
+    )
+    return sorted(rule for rule, count in found.items() if count > len(known) / 10)
+
+
+def _page(results: Sequence[dict[str, Any]]) -> str:
+    rows = [_row(each) for each in results]
+    tried = [each for each in results if each["held_back"]]
+    batches, alarms = (sum(count(each) for each in tried) for count in (lambda e: e["held_back"], lambda e: len(e["false_alarms"])))
+    total = f"In all: {alarms} of {batches} held-back batches."
+    return "\n".join([_HEAD, *rows, "", total, ""])
+
+
+def _row(each: dict[str, Any]) -> str:
+    head = [each["feed"], str(each["batches"]), str(each["left_out"]), str(len(each["rules_left_out"]))]
+    if not each["held_back"]:
+        return f"| {' | '.join([*head, '', '', '', '', 'too few batches to learn from'])} |"
+    told = [f"{name} ({count})" for name, count in Counter(rule for alarm in each["false_alarms"] for rule in alarm["rules"]).items()]
+    before, after = (f"{each[name]['percent']}%" for name in ("before", "after"))
+    alarms = f"{len(each['false_alarms'])} of {each['held_back']}"
+    return f"| {' | '.join([*head, before, after, str(each['rules']), alarms, ', '.join(told)])} |"
+
+
+_HEAD = """\
+# Chaos on real feeds
+
+Public feeds, each under a contract that was written by hand: open data of transport, health and credit, in monthly or daily files. The
+score is the mutation score of the contract as it is, and then with what `chaos --fix` has learned from the earlier two thirds of the
+batches. The later third it has not seen: of how many of those do the proposed rules complain? They are taken for good data, so that an
+alarm counts as false though the feed may really have changed.
+
+Written by [`python benchmarks/chaos_fix.py feeds FOLDER --write docs/benchmarks-chaos.md`](../benchmarks/chaos_fix.py), from a folder with
+`contracts/NAME.odcs.yaml` and `data/NAME/*.csv`. Rules that refuse more than a tenth of the batches are left out, and so are
+the batches that it refuses still.
+
+| feed | batches | left out | rules left out | score | after | new clauses | alarms on held-back batches | by |
+|---|---|---|---|---|---|---|---|---|"""
 
 
 def _files(folder: Path) -> Iterator[Batch]:

@@ -31,6 +31,48 @@ def test_the_benchmark_of_the_registry_says_what_everything_took() -> None:
     assert all(result["ours"] > 0 for result in results)
 
 
+def _chaos_fix(*arguments: str) -> dict[str, Any]:
+    command = [sys.executable, str(BENCHMARKS / "chaos_fix.py"), *arguments]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert run.returncode == 0, run.stderr
+    found: dict[str, Any] = json.loads(run.stdout)
+    return found
+
+
+def test_what_proposed_clauses_are_worth_is_measured_on_what_had_no_part_in_them() -> None:
+    found = _chaos_fix("demo", "--splits", "1", "--victims", "1", "--clean", "10", "--learned", "8", "--kinds", "8")
+    assert (found["name"], found["machine"]["cores"] > 0) == ("chaos_fix", True)
+    [split] = found["results"]
+    assert split["unseen_before"]["tried"] == split["unseen_after"]["tried"] > 0
+    assert split["unseen_before"]["caught"] < split["unseen_after"]["caught"]
+    assert split["clean"] == 10
+    assert len(split["false_alarms"]) <= 10
+
+
+def test_a_feed_is_learned_from_its_earlier_and_tried_on_its_later_batches(tmp_path: Path) -> None:
+    (tmp_path / "contracts").mkdir()
+    place = tmp_path / "data" / "scores"
+    place.mkdir(parents=True)
+    contract = (
+        "apiVersion: v3.1.0\nkind: DataContract\nid: scores\nversion: 1.0.0\nstatus: active\nschema:\n- name: scores\n  properties:\n"
+    )
+    (tmp_path / "contracts" / "scores.odcs.yaml").write_text(f"{contract}  - {{name: kind, logicalType: string, required: true}}\n")
+    (tmp_path / "contracts" / "without_data.odcs.yaml").write_text(contract)
+    for number in range(1, 13):
+        kinds = ["a", "b", "c" if number < 11 else "new"] * 20  # the last two are not as those before
+        (place / f"2026-01-{number:02}.csv").write_text("\n".join(["kind", *kinds, ""]))
+    (place / "2026-01-13.csv").write_text("other\nx\n")
+    page = tmp_path / "page.md"
+    [feed] = _chaos_fix("feeds", str(tmp_path), "--write", str(page))["results"]
+    assert (feed["feed"], feed["batches"], feed["left_out"], feed["held_back"]) == ("scores", 12, 1, 4)
+    assert feed["before"]["percent"] < feed["after"]["percent"]
+    assert [alarm["batch"] for alarm in feed["false_alarms"]] == ["2026-01-11.csv", "2026-01-12.csv"]
+    assert "kind.allowed" in feed["false_alarms"][0]["rules"]
+    row = f"| scores | 12 | 1 | 0 | {feed['before']['percent']}% | {feed['after']['percent']}% | {feed['rules']} | 2 of 4 | "
+    assert row in page.read_text()
+    assert "In all: 2 of 4 held-back batches." in page.read_text()
+
+
 @pytest.fixture(scope="module")
 def printed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     command = [sys.executable, str(BENCHMARKS / "engines.py"), "--quick", "--json", "--rows", "10", "--peers"]
