@@ -139,7 +139,7 @@ def _complaints(case: Case, remedy: Remedy, batches: Sequence[Batch]) -> list[di
     ours = {rule for proposal in remedy.proposals for rule in proposal.clause.rules}
     found = []
     for known in judged(plan, case.engine, batches)[1:]:
-        rules = [finding.rule for finding in known.verdict.findings if finding.outcome is not Outcome.PASS and finding.rule in ours]
+        rules = {each.rule: each.observed for each in known.verdict.findings if each.outcome is not Outcome.PASS and each.rule in ours}
         if rules:
             found.append({"batch": known.batch.name, "rules": rules})
     return found
@@ -209,10 +209,12 @@ def _row(each: dict[str, Any]) -> str:
     head = [each["feed"], str(each["batches"]), str(each["left_out"]), str(len(each["rules_left_out"]))]
     if not each["held_back"]:
         return f"| {' | '.join([*head, '', '', '', '', 'too few batches to learn from'])} |"
-    told = [f"{name} ({count})" for name, count in Counter(rule for alarm in each["false_alarms"] for rule in alarm["rules"]).items()]
+    count = Counter(rule for alarm in each["false_alarms"] for rule in alarm["rules"])
+    first = {rule: observed for alarm in reversed(each["false_alarms"]) for rule, observed in alarm["rules"].items()}
+    told = [f"`{name}` ({count[name]}), first: {first[name]}" for name in count]
     before, after = (f"{each[name]['percent']}%" for name in ("before", "after"))
     alarms = f"{len(each['false_alarms'])} of {each['held_back']}"
-    return f"| {' | '.join([*head, before, after, str(each['rules']), alarms, ', '.join(told)])} |"
+    return f"| {' | '.join([*head, before, after, str(each['rules']), alarms, '; '.join(told)])} |"
 
 
 _HEAD = """\

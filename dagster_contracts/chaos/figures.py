@@ -94,7 +94,7 @@ class Open:
             return found and Range(max(0.0, found.low), min(100.0, found.high))
         if self.unit is Unit.COUNT and len(set(values)) == 1 and len(values) >= LEAST:
             return Range(values[0] * (1 - _STEADY), values[0] * (1 + _STEADY))
-        spread = {Unit.COUNT: math.sqrt(max(values)), Unit.WHOLE: 0.15}.get(self.unit, 0.0)
+        spread = {Unit.COUNT: math.sqrt(max(0.0, *values)), Unit.WHOLE: 0.15}.get(self.unit, 0.0)
         found = usual(values, spread=spread, positive=self.unit in (Unit.COUNT, Unit.POSITIVE))
         return replace(found, low=max(0.0, found.low)) if found is not None and self.unit is Unit.ROOT else found
 

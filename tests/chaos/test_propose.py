@@ -225,6 +225,17 @@ def test_no_bound_is_beyond_what_a_figure_can_be(values: list[float], most: floa
     assert told == (found and _operator_of(found))
 
 
+@pytest.mark.parametrize("unit", [Unit.ANY, Unit.WHOLE])
+def test_figures_below_0_have_bounds(unit: Unit) -> None:
+    values = [-20.0, -21.0, -19.0, -20.0, -22.0, -20.0, -21.0, -19.0]
+    found = Open("f", "c", {"name": "c.f"}, unit, 5).closed(values, [100] * len(values))
+    assert found is not None
+    operator, bounds = _operator_of(found)
+    assert operator == "mustBeBetween"
+    assert isinstance(bounds, list)
+    assert bounds[0] < min(values) <= max(values) < bounds[1]
+
+
 def test_a_share_that_can_be_anything_is_no_rule() -> None:
     assert Open("f", "c", {"name": "c.f"}, Unit.PERCENT, 5).closed([5, 95, 20, 80, 50, 40] * 2, [100] * 12) is None
 
