@@ -16,7 +16,7 @@ from dagster_contracts.core.odcs_quality import OURS
 
 CODES = 20  # different whole numbers that are still codes
 _SHARES = 4  # categories of which the share is looked at
-_STEADY = 0.05  # how far a number of rows may be from what it always was
+STEADY = 0.05  # how far a number of rows may be from what it always was
 
 # Queries are filled in as all of a contract's are: {object} is the table, {column} the property. Those of the object name their columns.
 _PER_MINUTE = "extract(hour FROM {column}) * 60 + extract(minute FROM {column})"
@@ -39,6 +39,7 @@ class Unit(StrEnum):
 
     PERCENT = "percent"
     COUNT = "count"
+    ROWS = "rows"  # a count of rows of the batch that have something
     POSITIVE = "positive"
     ANY = "any"
     ROOT = "root"  # never below 0, and near it
@@ -93,7 +94,7 @@ class Open:
             found = usual(values, spread=100 * math.sqrt(max(share * (1 - share), 1 / (least or 1)) / (least or 1)))
             return found and Range(max(0.0, found.low), min(100.0, found.high))
         if self.unit is Unit.COUNT and len(set(values)) == 1 and len(values) >= LEAST:
-            return Range(values[0] * (1 - _STEADY), values[0] * (1 + _STEADY))
+            return Range(values[0] * (1 - STEADY), values[0] * (1 + STEADY))
         spread = {Unit.COUNT: math.sqrt(max(0.0, *values)), Unit.WHOLE: 0.15}.get(self.unit, 0.0)
         found = usual(values, spread=spread, positive=self.unit in (Unit.COUNT, Unit.POSITIVE))
         return replace(found, low=max(0.0, found.low)) if found is not None and self.unit is Unit.ROOT else found

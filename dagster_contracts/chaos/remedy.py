@@ -82,7 +82,7 @@ class Case:
 def remedy(case: Case, chosen: Sequence[Candidate], noticed: Mapping[str, frozenset[Trying]], missed: set[Trying]) -> Remedy:
     caught = frozenset[Trying]().union(*(noticed.get(clause.name, frozenset()) for clause in chosen))
     told = [described(clause, _description(clause, noticed.get(clause.name, frozenset()))) for clause in chosen]
-    text, version = _versioned(case, case.with_(told)) if told else (case.text, case.contract(case.text)[0].version)
+    text, version = versioned(case, case.with_(told)) if told else (case.text, case.contract(case.text)[0].version)
     proposals = [Proposal(clause, _yaml(clause, case.object_name), tuple(sorted(noticed.get(clause.name, ()), key=str))) for clause in told]
     return Remedy(text, version, tuple(proposals), tuple(_uncaught(missed - caught)))
 
@@ -97,7 +97,7 @@ def _yaml(clause: Candidate, object_name: str) -> str:
     return "\n".join(entry(key, value, 0, Layout()) for key, value in part.items()) + "\n"
 
 
-def _versioned(case: Case, text: str) -> tuple[str, str]:
+def versioned(case: Case, text: str) -> tuple[str, str]:
     """With the version that the change needs: minor where consumers only get fewer surprises, major where less is promised."""
     old, _ = case.contract(case.text)
     new, _ = case.contract(text)

@@ -15,6 +15,7 @@ from dagster_contracts import __version__
 from dagster_contracts.cli import (
     batches,
     breakers,
+    calibrate,
     chaos,
     contracts,
     dagster,
@@ -74,6 +75,7 @@ app.command("infer")(infer.infer)
 app.command("lint")(contracts.lint)
 app.command("test")(contracts.judge_file)
 app.command("chaos")(chaos.chaos)
+app.command("calibrate")(calibrate.calibrate)
 app.command("profile")(profiles.profile)
 app.command("diff")(diff.diff)
 app.command("mock")(mock.mock)

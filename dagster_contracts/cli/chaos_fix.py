@@ -53,11 +53,11 @@ def fixed(
 
     began = time.monotonic()
     case = Case(
-        _text(file),
+        text_of(file),
         object_name,
         batches,
         engine,
-        reading=lambda text: _read(text, file),
+        reading=lambda text: with_profiles_of(text, file),
         related=related,
         arrivals_known=False,
         left_out=left_out,
@@ -72,14 +72,14 @@ def fixed(
     return Fixed(remedy, after)
 
 
-def _read(text: str, file: Path) -> Contract:
+def with_profiles_of(text: str, file: Path) -> Contract:
     from dagster_contracts.core.odcs import parse
     from dagster_contracts.store.references import with_profiles
 
     return with_profiles(parse(text, source=str(file)))[0]
 
 
-def _text(file: Path) -> str:
+def text_of(file: Path) -> str:
     with file.open(encoding="utf-8", newline="") as opened:
         return opened.read()
 
@@ -91,7 +91,7 @@ def written(found: Fixed, file: Path, to: Path | None) -> Fixed:
     """
     if not found.remedy.proposals:
         raise UsageError(f"{file}: clean batches keep to nothing that the contract does not say and that would catch what it missed")
-    place = to or Path(_named(file, found.remedy.version))
+    place = to or Path(named(file, found.remedy.version))
     if to is None and place.exists():
         raise UsageError(f"{place} exists already; remove it, or name another file with --fix-to")
     try:
@@ -104,7 +104,7 @@ def written(found: Fixed, file: Path, to: Path | None) -> Fixed:
     return replace(found, path=place)
 
 
-def _named(file: Path, version: str) -> str:
+def named(file: Path, version: str) -> str:
     """orders.odcs.yaml as orders-1.1.0.odcs.yaml."""
     stem, *suffixes = file.name.split(".")
     return f"{stem}-{version}{''.join(f'.{suffix}' for suffix in suffixes)}"

@@ -1,0 +1,268 @@
+"""History -> the thresholds that a contract should have, within a budget of false trips, as a new version of its text.
+
+measure    every batch once, for the rules that there are and those that could be
+suspect    as many batches as the budget allows may be strange without a label: they are told, and nothing is learned from them
+choose     a threshold for each rule (`choosing`), and bounds for the rules that are lacking (`behaviour`), learned from clean batches
+write      into the text, in place; the version goes up
+judge      all of history again, by the old contract and by the new one
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from dagster_contracts.calibration.behaviour import Opened, lacking, no_others
+from dagster_contracts.calibration.choosing import Choice, Labels, Step, chosen, clean_of, since_of, threshold
+from dagster_contracts.calibration.dials import Dial, dials_of, unit_of
+from dagster_contracts.calibration.incidents import Incident
+from dagster_contracts.calibration.observed import History, key_of, measured, points, verdicts
+from dagster_contracts.calibration.spread import TRIED, Usual, holds_later, strange, usual_of
+from dagster_contracts.chaos.bounds import LEAST, Range, written
+from dagster_contracts.chaos.clauses import Candidate, described, object_at
+from dagster_contracts.chaos.figures import Unit
+from dagster_contracts.chaos.history import Known
+from dagster_contracts.chaos.remedy import Case, versioned
+from dagster_contracts.core.amend import Edit, amended
+from dagster_contracts.core.contract import Operator
+from dagster_contracts.core.document import read
+from dagster_contracts.core.errors import UsageError
+from dagster_contracts.core.plan import Drifted, Within
+from dagster_contracts.core.verdict import Outcome
+
+BUDGET = 1.0  # false trips in 100 clean batches
+_SAYS_NOTHING = 0.9  # a bound so near the most that there can be
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What is proposed. `text` is the new contract, equal to the old one where nothing changes.
+
+    `choices` has every rule with a threshold, then the proposed ones; `fixed` the other rules, each with why it stays. `suspects` are
+    batches that look bad and have no label, with the rules that say so. `before` and `after` are the batches without a label that the old
+    and the new contract refuse, each with the rules that do; `missed` the incidents that no rule notices afterwards.
+    """
+
+    text: str
+    version: str
+    batches: tuple[str, ...]
+    budget: float
+    choices: tuple[Choice, ...]
+    fixed: tuple[tuple[str, str], ...]
+    suspects: Mapping[str, tuple[str, ...]]
+    before: Mapping[str, tuple[str, ...]]
+    after: Mapping[str, tuple[str, ...]]
+    missed: tuple[str, ...]
+    labelled: int = 0
+    added: tuple[Candidate, ...] = ()
+
+    @property
+    def clean(self) -> int:
+        return len(self.batches) - self.labelled
+
+    @property
+    def changed(self) -> tuple[Choice, ...]:
+        return tuple(choice for choice in self.choices if choice.step is not Step.KEPT)
+
+    @property
+    def allowed(self) -> int:
+        """Clean batches that may be refused."""
+        return allowance(self.budget, self.clean)
+
+
+def allowance(budget: float, clean: int) -> int:
+    return math.floor(budget * clean / 100 + 1e-9)
+
+
+def calibrate(
+    case: Case, *, budget: float = BUDGET, incidents: Sequence[Incident] = (), propose: bool = True, history: History | None = None
+) -> Calibration:
+    """`case.batches` are history in its order; `incidents` name the bad ones among them. `budget`: false trips in 100 clean batches.
+
+    `history` is what `observe` has measured of the same case, so that another budget need not measure again. Raises UsageError for fewer
+    than LEAST clean batches, for a contract of which nothing can be calibrated, and for a budget that is no share of 100.
+    """
+    if not 0 <= budget < 100:
+        raise UsageError(f"a budget of {budget:g} false trips in 100 clean batches: expected 0 to less than 100")
+    keys = [key_of(batch) for batch in case.batches]
+    bad = _labelled(incidents, keys)
+    if len(keys) - len(bad) < LEAST:
+        raise UsageError(
+            f"{len(keys)} batches, {len(keys) - len(bad)} of them clean, are too few to learn thresholds from: "
+            f"give at least {LEAST} clean ones; {TRIED} for tightening and for new rules, and {_enough(budget)} to tell the budget"
+        )
+    wide = _opened(case) if propose else []
+    found = history or observe(case, wide)
+    dials, fixed = dials_of(read(case.text).value, case.object_name, case.plan([]))
+    trying = _dials_of(case, wide)
+    if not dials and not trying:
+        raise UsageError(
+            f"{case.object_name}: no rule of the contract has a threshold, and none is proposed, so that nothing can be calibrated"
+        )
+    labels = Labels(bad)
+    seen = _suspects([*dials, *trying.values()], found, labels, allowance(budget, len(keys) - len(bad)))
+    labels = replace(labels, suspects=frozenset(seen))
+    choices = [chosen(dial, points(dial, found, labels.bad), labels, keys) for dial in dials]
+    new = list(_proposals(wide, trying, found, labels, keys, budget)) if propose else []
+    suspects = {keys[at]: rules for at, rules in seen.items()}
+    return _written(case, budget, dials, choices, new, fixed, found, labels, suspects, propose=propose)
+
+
+def _enough(budget: float) -> str:
+    return f"{math.ceil(100 / budget)}" if budget else "more"
+
+
+def _labelled(incidents: Sequence[Incident], keys: Sequence[str]) -> dict[int, tuple[Incident, ...]]:
+    found: dict[int, tuple[Incident, ...]] = {}
+    for incident in incidents:
+        for name in incident.partitions:
+            at = keys.index(name)
+            found[at] = (*found.get(at, ()), incident)
+    return found
+
+
+# --- measured ------------------------------------------------------------------------------------------------------
+
+
+def _opened(case: Case) -> list[Opened]:
+    _, found = object_at(read(case.text).value, case.object_name)
+    return lacking(found, case.plan([]), case.batches)
+
+
+def observe(case: Case, wide: Sequence[Opened] | None = None) -> History:
+    """Every batch measured once, for the rules of the contract and for those that could be proposed."""
+    wide = _opened(case) if wide is None else wide
+    dials, _ = dials_of(read(case.text).value, case.object_name, case.plan([]))
+    plan = case.plan([each.open() for each in wide])
+    metrics = dict.fromkeys((*plan.metrics, *(dial.figure for dial in dials if dial.figure is not None)))
+    return measured(plan, list(metrics), case.engine, case.batches, case.related)
+
+
+def _dials_of(case: Case, wide: Sequence[Opened]) -> dict[str, Dial]:
+    """Of the rules that could be proposed, by name; without those that are not executed."""
+    rules = {rule.id: rule for rule in case.plan([each.open() for each in wide]).rules} if wide else {}
+    found: dict[str, Dial] = {}
+    for each in wide:
+        rule = rules.get(each.name)
+        if rule is not None and isinstance(rule.check, Within | Drifted):
+            unit, most = unit_of(rule.check)
+            both = each.operator is Operator.BETWEEN
+            found[each.name] = Dial(rule, (), each.operator, (-math.inf, math.inf) if both else math.inf, unit, most)
+    return found
+
+
+def _suspects(dials: Sequence[Dial], history: History, labels: Labels, allowed: int) -> dict[int, tuple[str, ...]]:
+    """The strangest batches without a label, as many as may be refused, with the rules whose figures are strange."""
+    worst: dict[int, dict[str, float]] = {}
+    for dial in dials if allowed else ():
+        for at, times in strange(clean_of(points(dial, history, labels.bad), labels.bad), dial.unit).items():
+            worst.setdefault(at, {})[dial.rule.id] = times
+    strangest = sorted(worst, key=lambda at: -max(worst[at].values()))[:allowed]
+    return {at: tuple(sorted(worst[at], key=lambda rule: -worst[at][rule])) for at in sorted(strangest)}
+
+
+# --- rules that are lacking ----------------------------------------------------------------------------------------
+
+
+def _proposals(
+    wide: Sequence[Opened], dials: Mapping[str, Dial], history: History, labels: Labels, keys: Sequence[str], budget: float
+) -> Iterator[tuple[Choice, Candidate]]:
+    for each in wide:
+        if each.name not in dials:
+            continue
+        dial = dials[each.name]
+        every = points(dial, history, labels.bad)
+        clean = clean_of(every, labels.bad)
+        seen = usual_of(clean, dial.unit, dial.most)
+        if seen is None or seen.grows or not holds_later(clean, dial.unit, dial.most, low=dial.low, high=dial.high):
+            continue
+        bounds = _exact(seen, budget) or seen.bounds
+        if bounds == seen.bounds and seen.low == seen.high and dial.unit is Unit.POSITIVE:
+            continue  # it never moved in a few batches: that says little
+        if bounds.low <= 0 and bounds.high >= _SAYS_NOTHING * dial.most:
+            continue
+        operator, value = threshold(dial, bounds)
+        new = replace(dial, operator=operator, value=value)
+        after = tuple(keys[p.batch] for p in every if p.batch not in labels.incidents and not new.allows(p.value))
+        needed = [incident.label for p in every if not new.allows(p.value) for incident in labels.incidents.get(p.batch, ())]
+        told = f"{written(seen.low)} to {written(seen.high)} in {seen.batches} clean batches"
+        since = since_of(clean, every, labels, keys)
+        choice = Choice(
+            each.name, each.column, Step.PROPOSED, "the contract has no such rule", "", operator, value, seen, (), after,
+            tuple(dict.fromkeys(needed)), since,
+        )  # fmt: skip
+        operand = list(value) if isinstance(value, tuple) else value
+        yield choice, described(each.with_(operator, operand, told), f"Learned: {told}.")
+
+
+def _exact(seen: Usual, budget: float) -> Range | None:
+    """What was 0 in as many batches as the budget speaks of stays 0."""
+    return Range(0.0, 0.0) if seen.low == seen.high == 0 and seen.batches * budget >= 100 else None
+
+
+def _columns(case: Case, history: History, labels: Labels) -> list[Candidate]:
+    good = [batch for at, batch in enumerate(history.batches) if at not in labels.bad]
+    _, found = object_at(read(case.text).value, case.object_name)
+    return no_others(found, good, TRIED)
+
+
+# --- written -------------------------------------------------------------------------------------------------------
+
+
+def _written(
+    case: Case,
+    budget: float,
+    dials: Sequence[Dial],
+    choices: Sequence[Choice],
+    new: Sequence[tuple[Choice, Candidate]],
+    fixed: Sequence[tuple[str, str]],
+    history: History,
+    labels: Labels,
+    suspects: Mapping[str, tuple[str, ...]],
+    *,
+    propose: bool,
+) -> Calibration:
+    edits: list[Edit] = []
+    for dial, choice in zip(dials, choices, strict=True):
+        if choice.step is not Step.KEPT:
+            edits += dial.edits(choice.operator, list(choice.value) if isinstance(choice.value, tuple) else choice.value)
+    moved = replace(case, text=amended(case.text, edits)) if edits else case
+    added = [candidate for _, candidate in new] + (_columns(case, history, labels) if propose else [])
+    text = moved.with_(added)
+    text, version = versioned(case, text) if text != case.text else (text, case.contract(case.text)[0].version)
+    every = (*choices, *(choice for choice, _ in new))
+    old, after = verdicts(case.plan([]), history, labels.bad), verdicts(replace(case, text=text).plan([]), history, labels.bad)
+    shifted = {choice.rule: history.keys.index(choice.since) for choice in every if choice.since is not None}
+    return Calibration(
+        text=text,
+        version=version,
+        batches=history.keys,
+        budget=budget,
+        choices=every,
+        fixed=tuple(fixed),
+        suspects=suspects,
+        before=_refused(old, labels, shifted),
+        after=_refused(after, labels, shifted),
+        missed=_missed(after, labels),
+        labelled=len(labels.incidents),
+        added=tuple(added),
+    )
+
+
+def _refused(known: Sequence[Known], labels: Labels, shifted: Mapping[str, int]) -> dict[str, tuple[str, ...]]:
+    """Batches without a label that are refused, with the rules that do; without rules whose figure has shifted since."""
+    found: dict[str, tuple[str, ...]] = {}
+    for at, each in enumerate(known):
+        rules = tuple(sorted(rule for rule in each.verdict.failed_rules if at >= shifted.get(rule, 0)))
+        if rules and at not in labels.incidents:
+            found[key_of(each.batch)] = rules
+    return found
+
+
+def _missed(known: Sequence[Known], labels: Labels) -> tuple[str, ...]:
+    caught = {
+        incident.label for at, incidents in labels.incidents.items() for incident in incidents if known[at].verdict.outcome is Outcome.FAIL
+    }
+    every = dict.fromkeys(incident.label for incidents in labels.incidents.values() for incident in incidents)
+    return tuple(label for label in every if label not in caught)

@@ -1,0 +1,134 @@
+"""What a calibration found, for people and programs: the diff of the contract, and the evidence of each rule."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+
+from dagster_contracts.calibration.calibrate import Calibration
+from dagster_contracts.calibration.choosing import Choice, Step
+from dagster_contracts.calibration.spread import Usual
+from dagster_contracts.chaos.bounds import written
+
+DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_LISTED = 5
+
+
+def diff_of(old: str, found: Calibration, name: str) -> str:
+    """A unified diff of the contract's text; empty where nothing changes."""
+    lines = (old.splitlines(keepends=True), found.text.splitlines(keepends=True))
+    return "".join(
+        line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
+        for line in difflib.unified_diff(*lines, fromfile=f"a/{name}", tofile=f"b/{name}")
+    )
+
+
+def now(choice: Choice) -> str:
+    value = choice.value
+    shown = f"[{value[0]:g}, {value[1]:g}]" if isinstance(value, tuple) else f"{value:g}"
+    return f"{choice.operator.value} {shown}"
+
+
+def seen(usual: Usual | None) -> str:
+    """Batches, range, centre and spread, in one line; the centre of each weekday where the figure has a week in it."""
+    if usual is None:
+        return "too few batches"
+    days = ", ".join(f"{DAYS[day]} {written(centre)}" for day, centre in usual.weekdays)
+    week = f"; by weekday {days}; the widest bound of all weekdays holds" if days else ""
+    grows = "; grows or falls over time" if usual.grows else ""
+    return (
+        f"{usual.batches} batches, {written(usual.low)} to {written(usual.high)}, "
+        f"centre {written(usual.centre)}, spread {written(usual.spread)}{week}{grows}"
+    )
+
+
+def told(choice: Choice) -> str:
+    """Why, with what it trips on and which incidents need it."""
+    parts = [choice.why]
+    if choice.since is not None:
+        parts.append(f"learned since the shift at {choice.since}")
+    if choice.trips:
+        parts.append(f"before: trips on {listed(choice.trips)}")
+    if choice.after:
+        parts.append(f"now: trips on {listed(choice.after)}")
+    if choice.needed:
+        parts.append(f"catches incident {listed(choice.needed)}")
+    return "; ".join(part for part in parts if part)
+
+
+def listed(keys: tuple[str, ...]) -> str:
+    return ", ".join(keys[:_LISTED]) + (f" and {len(keys) - _LISTED} more" if len(keys) > _LISTED else "")
+
+
+def summary(found: Calibration) -> Iterator[str]:
+    """The sentences above the evidence."""
+    changed = {step: sum(choice.step is step for choice in found.choices) for step in Step}
+    yield (
+        f"{found.clean} clean batches, {found.labelled} labelled ones; budget {found.budget:g} false trips in 100 clean batches, "
+        f"that is {found.allowed} here"
+    )
+    yield ", ".join(f"{changed[step]} {step.value}" for step in Step)
+    yield f"clean batches refused: {len(found.before)} before, {len(found.after)} now"
+    if len(found.after) > found.allowed:
+        over = sorted({rule for names in found.after.values() for rule in names})
+        yield f"that is over the budget: {', '.join(over)} cannot be loosened by a threshold, or an incident needs them"
+    for key, rules in found.suspects.items():
+        yield f"{key} looks like an incident ({', '.join(rules[:_LISTED])}): nothing was learned from it, it is within the budget"
+    for label in found.missed:
+        yield f"incident {label} is caught by no rule"
+
+
+def to_json(found: Calibration, diff: str) -> Mapping[str, object]:
+    """JSON values; docs/schemas/calibrate.schema.json describes them."""
+    return {
+        "contract_version": found.version,
+        "batches": len(found.batches),
+        "clean": found.clean,
+        "budget": found.budget,
+        "allowed": found.allowed,
+        "before": {key: list(rules) for key, rules in found.before.items()},
+        "after": {key: list(rules) for key, rules in found.after.items()},
+        "suspects": {key: list(rules) for key, rules in found.suspects.items()},
+        "missed": list(found.missed),
+        "rules": [_rule(choice) for choice in found.choices],
+        "columns": [candidate.name for candidate in found.added if candidate.family in ("listed", "closed")],
+        "fixed": [{"rule": rule, "why": why} for rule, why in found.fixed],
+        "diff": diff,
+    }
+
+
+def _rule(choice: Choice) -> Mapping[str, object]:
+    usual = choice.seen
+    return {
+        "rule": choice.rule,
+        "column": choice.column,
+        "step": choice.step.value,
+        "why": choice.why,
+        "old": choice.old or None,
+        "new": now(choice),
+        "batches": usual.batches if usual else 0,
+        "low": usual.low if usual else None,
+        "high": usual.high if usual else None,
+        "centre": usual.centre if usual else None,
+        "spread": usual.spread if usual else None,
+        "weekdays": {DAYS[day]: centre for day, centre in usual.weekdays} if usual else {},
+        "since": choice.since,
+        "trips": list(choice.trips),
+        "trips_after": list(choice.after),
+        "needed_by": list(choice.needed),
+    }
+
+
+def to_markdown(found: Calibration, diff: str) -> str:
+    """For a pull request."""
+    rows = [
+        f"| {_cell(c.rule)} | {c.step.value} | {_cell(c.old)} | {now(c)} | {_cell(seen(c.seen))} | {_cell(told(c))} |"
+        for c in found.choices
+    ]
+    head = ["| rule | | was | is | seen | why |", "|---|---|---|---|---|---|"]
+    parts = [*(f"- {line}" for line in summary(found)), "", *head, *rows, ""]
+    return "\n".join(parts) + (f"\n```diff\n{diff}```\n" if diff else "\nNothing changes.\n")
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
