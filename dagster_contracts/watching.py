@@ -40,7 +40,8 @@ def record_missed(gate: Gate, terms: Mapping[str, Terms], windows: Windows) -> l
     Asks the store a constant number of questions; each delivery that is recorded is a transaction of its own.
     """
     now = gate.store.now()
-    silent = gate.store.silent([_watched(each, windows, now) for each in terms.values() if each.plan.promised])
+    watched = [_watched(each, promised, windows, now) for each in terms.values() if (promised := each.plan.promised)]
+    silent = gate.store.silent(watched)
     known = {breaker.key: breaker for breaker in gate.store.breakers([key for key, _ in silent])} if silent else {}
     found: list[MissedDelivery] = []
     for key, last in silent:
@@ -54,9 +55,9 @@ def record_missed(gate: Gate, terms: Mapping[str, Terms], windows: Windows) -> l
     return found
 
 
-def _watched(terms: Terms, windows: Windows, now: datetime) -> Watched:
+def _watched(terms: Terms, promised: Sequence[tuple[Rule, Cadence | Due]], windows: Windows, now: datetime) -> Watched:
     """A breaker that another `scope` has left behind waits for nothing."""
-    checks = [check for _, check in terms.plan.promised]
+    checks = [check for _, check in promised]
     return Watched(terms.asset, terms.policy.scope, quiet(checks, lambda: windows(terms.asset, now), now))
 
 
