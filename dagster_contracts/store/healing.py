@@ -87,13 +87,22 @@ def _pairs(dialect: Dialect) -> tuple[str, str, str]:
     return listed(dialect, ":asked", "a"), field(dialect, "a", "asset"), field(dialect, "a", "place")
 
 
+def _newest(rows: str, status: str, statuses: Sequence[str], order: str) -> str:
+    """The newest of each status, for PostgreSQL. Joined for all places at once, it may read a whole table instead."""
+    return " UNION ALL ".join(f"({rows} AND {status} = '{each}' ORDER BY {order} LIMIT 1)" for each in statuses)
+
+
 def _alive(dialect: Dialect) -> Any:
     """At least one row for each place that is asked for: whether anything was ever judged there, and what is alive."""
     each, asset, here = _pairs(dialect)
-    judged = f"EXISTS (SELECT 1 FROM contracts_batches AS c WHERE c.asset = {asset} AND c.place = {here})"
+    judged = f"(SELECT 1 FROM contracts_batches AS c WHERE c.asset = {asset} AND c.place = {here} ORDER BY c.status LIMIT 1) IS NOT NULL"
     named = ", ".join(f"b.{name}" for name in _BATCH)
-    joined = f"b.asset = {asset} AND b.place = {here} AND b.status IN ({_words(ALIVE)})"
-    sql = f"SELECT {asset}, {here}, {judged}, {named} FROM {each} LEFT JOIN contracts_batches AS b ON {joined}"
+    own_ = f"b.asset = {asset} AND b.place = {here}"
+    alive = f"LEFT JOIN contracts_batches AS b ON {own_} AND b.status IN ({_words(ALIVE)})"
+    if dialect.name != "sqlite":
+        newest = _newest(f"SELECT * FROM contracts_batches AS b WHERE {own_}", "b.status", ALIVE, "b.sequence DESC")
+        alive = f"LEFT JOIN LATERAL ({newest}) AS b ON true"
+    sql = f"SELECT {asset}, {here}, {judged}, {named} FROM {each} {alive}"
     own: list[Column[Any]] = [Column("asset", tables.Key), Column("place", tables.Key), Column("judged", Boolean())]
     return selected(sql, [*own, *(tables.batches.c[name] for name in _BATCH)], asked=String())
 
@@ -101,8 +110,11 @@ def _alive(dialect: Dialect) -> Any:
 def _current(dialect: Dialect) -> Any:
     each, asset, here = _pairs(dialect)
     named = ", ".join(f"o.{name}" for name in ("place", *_OUTPUT))
-    joined = f"o.asset = {asset} AND o.place = {here} AND o.status IN ({_words(CURRENT)})"
-    sql = f"SELECT {named} FROM {each} JOIN contracts_outputs AS o ON {joined} ORDER BY o.number"
+    current = f"JOIN contracts_outputs AS o ON o.asset = {asset} AND o.place = {here} AND o.status IN ({_words(CURRENT)})"
+    if dialect.name != "sqlite":
+        own = f"SELECT * FROM contracts_outputs AS o WHERE o.asset = {asset} AND o.place >= {here} AND o.place <= {here}"
+        current = f"JOIN LATERAL ({_newest(own, 'o.status', CURRENT, 'o.place DESC, o.number DESC')}) AS o ON true"
+    sql = f"SELECT {named} FROM {each} {current} ORDER BY o.number"
     return selected(sql, [tables.outputs.c[name] for name in ("place", *_OUTPUT)], asked=String())
 
 

@@ -23,9 +23,11 @@ _told: ColumnElement[int] = func.coalesce(_cursors.sequence, 0)
 
 
 def events(connection: Connection, key: str | None, after: int, limit: int) -> list[Event]:
-    query = select(tables.events).order_by(_events.number).limit(limit)
-    if key is not None:
-        query = query.where(_events.key == key, _events.sequence > after)
+    query = select(tables.events).limit(limit)
+    if key is None:
+        query = query.order_by(_events.number)
+    else:
+        query = query.where(_events.key == key, _events.sequence > after).order_by(_events.sequence)
     return [from_row(Event, row) for row in connection.execute(query).mappings()]
 
 

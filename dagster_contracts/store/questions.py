@@ -16,11 +16,12 @@ from dagster_contracts.core.events import Event
 from dagster_contracts.core.ledger import FALLEN, Batch, Decision, Output, Route, Status, StepKey
 from dagster_contracts.core.snapshot import Standing
 from dagster_contracts.store import tables
+from dagster_contracts.store.reading import collected
 from dagster_contracts.store.rows import from_json, from_row, place
+from dagster_contracts.store.statement import among
 from dagster_contracts.store.succession import CURRENT, LISTED, WAITING, standing_of
 
 T = TypeVar("T")
-_FALLEN = tuple(status.value for status in FALLEN)
 _NOT_CLOSED = (State.OPEN.value, State.HALF_OPEN.value)
 
 
@@ -61,7 +62,7 @@ def _breakers(asset: str) -> Subquery:
     return _parts(
         own=every.where(c.key == asset),
         scoped=every.where(c.key > f"{asset}[", c.key < f"{asset}\\").order_by(c.key),
-        open=every.where(c.state.in_(_NOT_CLOSED)),
+        open=every.where(among(c.state, _NOT_CLOSED)),
     )
 
 
@@ -72,7 +73,7 @@ def _batches(asset: str, partition: str | None) -> Subquery:
         here.append(c.place == place(partition))
     newest = select(tables.batches).where(*here).order_by(c.sequence.desc())
     return _parts(
-        waiting=newest.where(c.status.in_([status.value for status in WAITING])).limit(LISTED),
+        waiting=newest.where(among(c.status, WAITING)).limit(LISTED),
         newest=newest.limit(1),
         published=newest.where(c.status == Status.PUBLISHED.value).limit(1),
     )
@@ -80,13 +81,13 @@ def _batches(asset: str, partition: str | None) -> Subquery:
 
 def _outputs(asset: str, partition: str | None) -> Subquery:
     c = tables.outputs.c
-    newest = select(tables.outputs).order_by(c.number.desc())
+    newest = select(tables.outputs).order_by(collected(c.number).desc())
     own = newest.where(c.asset == asset)
     if partition is not None:
         own = own.where(c.place == place(partition))
     return _parts(
-        own=own.where(c.status.in_([status.value for status in CURRENT])).limit(1),
-        fallen=newest.where(c.status.in_(_FALLEN)).limit(LISTED),
+        own=own.where(among(c.status, CURRENT)).limit(1),
+        fallen=newest.where(among(c.status, FALLEN)).limit(LISTED),
     )
 
 

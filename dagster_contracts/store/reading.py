@@ -34,13 +34,13 @@ from sqlalchemy.types import TypeEngine
 
 from dagster_contracts.core.breaker import Breaker, Transition, asset_of
 from dagster_contracts.core.contract import BreakerPolicy, Confidence
-from dagster_contracts.core.ledger import Batch, Output, Partition, Review, Route, Status, StepKey
+from dagster_contracts.core.ledger import FALLEN, Batch, Output, Partition, Review, Route, Status, StepKey
 from dagster_contracts.core.snapshot import Grounds, Snapshot
 from dagster_contracts.core.verdict import ACCEPTED, Arrival
 from dagster_contracts.store import tables
 from dagster_contracts.store.rows import dimensions, from_json, from_row, place
 from dagster_contracts.store.statement import Statement, Values, among, word
-from dagster_contracts.store.succession import ALIVE, CURRENT, REFUSED, place_of
+from dagster_contracts.store.succession import ALIVE, CURRENT, REFUSED, WAITING, place_of
 
 Rows = Sequence[Sequence[Any]]
 _batches = tables.batches.columns
@@ -138,6 +138,19 @@ def _policy(document: str) -> BreakerPolicy:
     return found
 
 
+def collected(number: ColumnElement[int]) -> ColumnElement[int]:
+    """The order of `number` where few rows are to be sorted: no index serves it, so that nobody walks the whole table in that order."""
+    return number + literal_column("0", Integer)
+
+
+def alone(column: ColumnElement[str], value: str) -> ColumnElement[bool]:
+    """`column` is `value`, as a range. Ordered by the column first, rows come in their order from an index that begins with it only.
+
+    Of an equality PostgreSQL knows that it bears nothing on the order, and may walk the whole table's newest rows instead.
+    """
+    return (column >= value) & (column <= value)
+
+
 def _given(name: str, kind: TypeEngine[Any]) -> BindParameter[Any]:
     return bindparam(name, type_=kind, required=True)
 
@@ -171,7 +184,9 @@ def _view(own: Sequence[ColumnElement[Any]], *joined: Subquery, asked: bool) -> 
     """One row for each batch that bears on a partition, at least one; each begins with `own`, then the breaker."""
     columns, bearing = tables.breakers.columns, _bearing(asked=asked)
     breaker = [type_coerce(columns.policy, tables.Key) if name == "policy" else columns[name] for name in _BREAKER]
-    judged = exists().where(_batches.asset == _ASSET, _batches.place == _PLACE)
+    # Not EXISTS, which leaves the order out: with it an index finds one row, or none; without it a scan may look through all.
+    here = select(_ONE).where(_batches.asset == _ASSET, _batches.place == _PLACE)
+    judged = here.order_by(_batches.status).limit(_ONE).scalar_subquery().is_not(None)
     one = select(literal_column("1").label("one")).subquery("one")
     source: FromClause = one.outerjoin(tables.breakers, columns.key == _given("key", tables.Key))
     for each in (*joined, bearing):
@@ -190,8 +205,8 @@ def _whole_grounds(dialect: Dialect) -> Select[Any]:
     of_step = [decided[name] == _given(name, decided[name].type) for name in ("run_id", "step", "attempt")]
     kept = select(decided.route).where(*of_step, decided.upstream == _ASSET, decided.requested == _PLACE)
     here = (made.asset == _ASSET, made.place == _PLACE, among(made.status, CURRENT))
-    current = select(*(made[name] for name in _OUTPUT)).where(*here).order_by(made.number.desc()).limit(_ONE).subquery("made")
-    first = kept.order_by(decided.number).limit(_ONE).scalar_subquery()
+    current = select(*(made[name] for name in _OUTPUT)).where(*here).order_by(collected(made.number).desc()).limit(_ONE).subquery("made")
+    first = kept.order_by(collected(decided.number)).limit(_ONE).scalar_subquery()
     return _view([clock(dialect), first, *current.c], current, asked=False)
 
 
@@ -240,7 +255,7 @@ def breakers(connection: Connection, keys: Sequence[str] | None, asset: str | No
 
 def transitions(connection: Connection, key: str, limit: int) -> list[Transition]:
     columns = tables.transitions.columns
-    query = select(tables.transitions).where(columns.key == key).order_by(columns.number.desc()).limit(limit)
+    query = select(tables.transitions).where(alone(columns.key, key)).order_by(columns.key.desc(), columns.number.desc()).limit(limit)
     return [from_row(Transition, row) for row in connection.execute(query).mappings()]
 
 
@@ -253,10 +268,12 @@ def batches(connection: Connection, asset: str | None, partition: str | None, st
     query = select(tables.batches).order_by(_batches.sequence.desc()).limit(limit)
     if asset is not None:
         query = query.where(_batches.asset == asset)
+    elif not statuses or not set(statuses) <= set(WAITING):
+        query = query.where(_batches.sequence > literal_column("0", Integer))  # by arrival: there are many of these
     if partition is not None:
         query = query.where(_batches.place == place(partition))
     if statuses:
-        query = query.where(_batches.status.in_([str(status) for status in statuses]))
+        query = query.where(among(_batches.status, statuses))
     return [from_row(Batch, row) for row in connection.execute(query).mappings()]
 
 
@@ -301,15 +318,18 @@ def output(connection: Connection, asset: str, partition: str | None) -> Output 
     columns = tables.outputs.columns
     current = columns.status.in_([status.value for status in CURRENT])
     query = select(tables.outputs).where(columns.asset == asset, columns.place == place(partition), current)
-    row = connection.execute(query.order_by(columns.number.desc()).limit(1)).mappings().one_or_none()
+    row = connection.execute(query.order_by(collected(columns.number).desc()).limit(1)).mappings().one_or_none()
     return None if row is None else from_row(Output, row)
 
 
 def outputs(connection: Connection, statuses: Sequence[str], asset: str | None, limit: int) -> list[Output]:
     columns = tables.outputs.columns
-    query = select(tables.outputs).order_by(columns.number.desc()).limit(limit)
+    query = select(tables.outputs).limit(limit)
     if asset is not None:
-        query = query.where(columns.asset == asset)
+        query = query.where(alone(columns.asset, asset)).order_by(columns.asset.desc(), columns.number.desc())
+    else:
+        few = statuses and set(statuses) <= set(FALLEN)
+        query = query.order_by((collected(columns.number) if few else columns.number).desc())
     if statuses:
         query = query.where(columns.status.in_([str(status) for status in statuses]))
     return [from_row(Output, row) for row in connection.execute(query).mappings()]

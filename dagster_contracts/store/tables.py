@@ -150,11 +150,11 @@ batches = Table(
     Column("released", Document),
     Column("note", Document, nullable=False),
     Column("verdict", Document),
-    Index("contracts_batches_arrival", "sequence"),
+    # Only for what says so itself: else PostgreSQL walks it backwards to meet the newest of one asset, which may be the oldest of all.
+    _indexed("contracts_batches_arrival", "sequence", among="sequence > 0"),
     Index("contracts_batches_of_asset", "asset", "sequence"),
     Index("contracts_batches_of_place", "asset", "place", "status", "sequence"),
-    _indexed("contracts_batches_of_status", "status", "sequence", among="staged IS NOT NULL"),
-    _indexed("contracts_batches_of_asset_status", "asset", "status", "sequence", among="status <> 'discarded'"),
+    _indexed("contracts_batches_of_status", "status", "asset", "sequence", among="status <> 'discarded'"),
     _indexed("contracts_batches_last_good", "asset", "dimensions", "status", "ends_at", "sequence", among="status = 'published'"),
     _indexed("contracts_batches_newest_end", "breaker_key", "status", "ends_at", among="status <> 'discarded'"),
 )

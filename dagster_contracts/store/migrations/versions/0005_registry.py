@@ -64,6 +64,10 @@ def downgrade() -> None:
 
 def _index(*, partly: bool) -> None:
     """On PostgreSQL: the rows that are asked for through an index, or all as before. On SQLite always all."""
+    for name in _BEFORE if partly else _NOW:
+        op.drop_index(name, "contracts_batches")
+    for name, (columns, asked) in (_NOW if partly else _BEFORE).items():
+        op.create_index(name, "contracts_batches", columns, postgresql_where=None if asked is None else sa.text(asked))
     if op.get_context().dialect.name == "sqlite":
         return
     for name, (table, columns, asked) in _INDEXES.items():
@@ -71,9 +75,15 @@ def _index(*, partly: bool) -> None:
         op.create_index(name, table, columns, postgresql_where=sa.text(asked) if partly else None)
 
 
+_BEFORE: dict[str, tuple[list[str], str | None]] = {
+    "contracts_batches_of_status": (["status", "sequence"], None),
+    "contracts_batches_of_asset_status": (["asset", "status", "sequence"], None),
+}
+_NOW: dict[str, tuple[list[str], str | None]] = {
+    "contracts_batches_of_status": (["status", "asset", "sequence"], "status <> 'discarded'"),
+}
 _INDEXES = {
-    "contracts_batches_of_status": ("contracts_batches", ["status", "sequence"], "staged IS NOT NULL"),
-    "contracts_batches_of_asset_status": ("contracts_batches", ["asset", "status", "sequence"], "status <> 'discarded'"),
+    "contracts_batches_arrival": ("contracts_batches", ["sequence"], "sequence > 0"),
     "contracts_batches_last_good": (
         "contracts_batches",
         ["asset", "dimensions", "status", "ends_at", "sequence"],
