@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+import polars as pl
+
 from dagster_contracts.chaos.bounds import LEAST, Range, outward, steady, usual, written
 from dagster_contracts.chaos.clauses import Candidate, Quality
 from dagster_contracts.chaos.evidence import Evidence, Seen
@@ -16,6 +18,7 @@ from dagster_contracts.core.odcs_quality import OURS
 
 CODES = 20  # different whole numbers that are still codes
 _SHARES = 4  # categories of which the share is looked at
+_BY_CHANCE = 0.05  # of the rows
 STEADY = 0.05  # how far a number of rows may be from what it always was
 
 # Queries are filled in as all of a contract's are: {object} is the table, {column} the property. Those of the object name their columns.
@@ -199,17 +202,28 @@ def _named(column: str) -> str:
 
 
 def relations(evidence: Evidence, column: str, names: Names) -> Iterator[Open]:
-    """Columns that are never above another of their kind: opened before updated, a tip below the fare."""
+    """Columns that are never above another of their kind: opened before updated, a tip below the fare. Of numbers, where they go together:
+    that a balance in dollars is above a share in percent is chance, until one day it is not."""
     kinds = {Reads.DATE: Reads.TIME, Reads.TIME: Reads.TIME, Reads.NUMBER: Reads.NUMBER}
     wanted = kinds.get(evidence.reads(column))
     for other in evidence.columns:
         if wanted is None or other == column or kinds.get(evidence.reads(other)) is not wanted:
             continue
         for operator in ("<=", ">="):
+            if wanted is Reads.NUMBER and not _go_together(evidence.batches[-1].frame, column, operator, other):
+                continue
             rule = ours(
                 names.new(f"{column}.{'until' if operator == '<=' else 'from'}.{other}"), metric="compare", operator=operator, other=other
             )
             yield Open("relation", column, {**rule, "severity": "error"}, Unit.ZERO, 7)
+
+
+def _go_together(frame: pl.DataFrame, column: str, operator: str, other: str) -> bool:
+    """Whether a relation would be broken, and not by a few rows, if the one column were those of other rows."""
+    left, right = (frame[name].cast(pl.Float64, strict=False) for name in (column, other))
+    elsewhere = pl.concat([right.tail(-(len(right) // 2)), right.head(len(right) // 2)])
+    broken = (left > elsewhere) if operator == "<=" else (left < elsewhere)
+    return (broken.sum() or 0) > _BY_CHANCE * len(frame)
 
 
 def of_rows(evidence: Evidence, names: Names) -> Iterator[Open]:

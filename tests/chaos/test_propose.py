@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 
 import numpy as np
@@ -20,7 +20,7 @@ from dagster_contracts.chaos.clauses import Candidate, Quality
 from dagster_contracts.chaos.evidence import evidence_of, fits, joined, letters_of, pattern_of
 from dagster_contracts.chaos.fault import Fault
 from dagster_contracts.chaos.faults import FAULTS
-from dagster_contracts.chaos.figures import Open, Unit
+from dagster_contracts.chaos.figures import Names, Open, Unit, relations
 from dagster_contracts.chaos.history import judged
 from dagster_contracts.chaos.infer import infer
 from dagster_contracts.chaos.propose import covering, propose, verified
@@ -223,6 +223,19 @@ def test_what_a_contract_that_was_learned_says_is_not_proposed_again() -> None:
 def test_no_bound_is_beyond_what_a_figure_can_be(values: list[float], most: float, told: tuple[str, object] | None) -> None:
     found = Open("f", "c", {"name": "c.f"}, Unit.WHOLE, 6, most=most).closed(values, [100] * len(values))
     assert told == (found and _operator_of(found))
+
+
+def test_a_relation_is_one_of_columns_that_go_together() -> None:
+    lots = np.random.default_rng(3)
+    asked = lots.uniform(1_000, 40_000, 400)
+    frame = pl.DataFrame(
+        {"asked": asked, "granted": asked * lots.uniform(0.5, 1, 400), "percent": lots.uniform(0, 100, 400), "word": ["a", "b"] * 200}
+    )
+    evidence = evidence_of([Batch(frame, datetime(2026, 1, 1, tzinfo=UTC))])
+    found = [figure.entry["name"] for column in evidence.columns for figure in relations(evidence, column, Names(set()))]
+    assert "asked.from.granted" in found
+    assert "granted.until.asked" in found
+    assert not [name for name in found if name in ("asked.from.percent", "granted.from.percent", "percent.until.asked")]
 
 
 @pytest.mark.parametrize("unit", [Unit.ANY, Unit.WHOLE])
