@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.shared_cases import needs_cases
+
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 FORMS = ("pandas", "arrow", "parquet")
 
@@ -102,3 +104,13 @@ def test_every_form_of_the_table_is_measured_clean_and_failing(printed: dict[str
 def test_all_rules_are_executed_and_answered_rightly(printed: dict[str, Any]) -> None:
     assert printed["absent"] == {}
     assert printed["differs"] == {}
+
+
+@needs_cases
+def test_the_benchmark_of_calibration_judges_the_half_of_a_feed_that_it_has_not_seen(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    command = [sys.executable, str(BENCHMARKS / "calibration.py"), "lendingclub", "--markdown", str(page)]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert run.returncode == 0, run.stderr
+    assert "lendingclub (given): 15 learned from, 16 judged" in run.stdout
+    assert "| lendingclub | given | 15 | 16 |" in page.read_text(encoding="utf-8")

@@ -61,10 +61,11 @@ def lacking(found: Mapping[str, Any], plan: Plan, batches: Sequence[Batch]) -> l
     return opened
 
 
-def no_others(found: Mapping[str, Any], batches: Sequence[Batch], least: int) -> list[Candidate]:
+def no_others(found: Mapping[str, Any], batches: Sequence[Batch], least: int, *, typed: bool) -> list[Candidate]:
     """No column beyond those that there are, with those that the contract does not list yet.
 
-    Only the batches since the columns last changed are looked at, of which there must be `least`.
+    Only the batches since the columns last changed are looked at, of which there must be `least`. `typed`: the contract's version of the
+    standard asks for the type of each property; then there is nothing where a column shows none, or several.
     """
     columns = set(batches[-1].columns)
     alike = next((at for at, batch in enumerate(reversed(batches)) if set(batch.columns) != columns), len(batches))
@@ -74,8 +75,29 @@ def no_others(found: Mapping[str, Any], batches: Sequence[Batch], least: int) ->
     known = {column_of(prop) for prop in properties_of(found)}
     told = f"in each of {alike} clean batches"
     missing = [name for name in batches[-1].columns if name not in known]
-    new = [Candidate("listed", name, Listed({"name": name}), (f"{name}.present",), 0, told) for name in missing]
+    entries = [{"name": name, "logicalType": _type(name, batches[-alike:])} if typed else {"name": name} for name in missing]
+    if any(entry.get("logicalType", "") is None for entry in entries):
+        return []
+    new = [Candidate("listed", str(entry["name"]), Listed(entry), (f"{entry['name']}.present",), 0, told) for entry in entries]
     return [*new, Candidate("closed", None, Closed(), ("closedSchema",), 0, f"no other column {told}")]
+
+
+_TYPES = {
+    Reads.NUMBER: "number",
+    Reads.FLAG: "boolean",
+    Reads.DATE: "date",
+    Reads.TIME: "timestamp",
+    Reads.CATEGORY: "string",
+    Reads.TEXT: "string",
+}
+
+
+def _type(column: str, batches: Sequence[Batch]) -> str | None:
+    """What its values read as; of a column without any, what it is stored as where that is text."""
+    found = {_TYPES.get(batch.shape[column].reads) for batch in batches if batch.shape[column].reads is not Reads.NOTHING}
+    if not found and batches[-1].shape[column].is_text:
+        return "string"
+    return found.pop() if len(found) == 1 else None
 
 
 def _rows(plan: Plan, names: Names) -> Iterator[Opened]:

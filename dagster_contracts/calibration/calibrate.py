@@ -21,8 +21,8 @@ from dagster_contracts.calibration.observed import History, key_of, measured, po
 from dagster_contracts.calibration.spread import TRIED, Usual, holds_later, strange, usual_of
 from dagster_contracts.chaos.bounds import LEAST, Range, written
 from dagster_contracts.chaos.clauses import Candidate, described, object_at
-from dagster_contracts.chaos.figures import Unit
 from dagster_contracts.chaos.history import Known
+from dagster_contracts.chaos.propose import types_are_asked
 from dagster_contracts.chaos.remedy import Case, versioned
 from dagster_contracts.core.amend import Edit, amended
 from dagster_contracts.core.contract import Operator
@@ -178,9 +178,9 @@ def _proposals(
         if seen is None or seen.grows or not holds_later(clean, dial.unit, dial.most, low=dial.low, high=dial.high):
             continue
         bounds = _exact(seen, budget) or seen.bounds
-        if bounds == seen.bounds and seen.low == seen.high and dial.unit is Unit.POSITIVE:
+        if bounds == seen.bounds and seen.spread == 0:
             continue  # it never moved in a few batches: that says little
-        if bounds.low <= 0 and bounds.high >= _SAYS_NOTHING * dial.most:
+        if (bounds.low <= 0 or not dial.low) and bounds.high >= _SAYS_NOTHING * dial.most:
             continue
         operator, value = threshold(dial, bounds)
         new = replace(dial, operator=operator, value=value)
@@ -203,8 +203,9 @@ def _exact(seen: Usual, budget: float) -> Range | None:
 
 def _columns(case: Case, history: History, labels: Labels) -> list[Candidate]:
     good = [batch for at, batch in enumerate(history.batches) if at not in labels.bad]
-    _, found = object_at(read(case.text).value, case.object_name)
-    return no_others(found, good, TRIED)
+    document = read(case.text).value
+    _, found = object_at(document, case.object_name)
+    return no_others(found, good, TRIED, typed=types_are_asked(document))
 
 
 # --- written -------------------------------------------------------------------------------------------------------

@@ -113,6 +113,8 @@ def _tightened(
 ) -> Choice:
     if dial.operator is Operator.MUST_BE:
         return replace(kept, why="exact, and every clean batch is so")
+    if seen.spread == 0:
+        return replace(kept, why="it never moved, which is no measure of how far it may")
     if seen.grows:
         return replace(kept, why="the figure grows or falls over time: no nearer bound would hold for long")
     if not holds_later(clean, dial.unit, dial.most, low=dial.low, high=dial.high):

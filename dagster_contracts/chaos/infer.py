@@ -82,7 +82,7 @@ def _clauses(case: Case) -> list[Candidate]:
     else:
         of = replace(case, batches=_parts(case.batches))
         families = _OF_VALUES if sum(batch.rows for batch in case.batches) >= _FEW else _SURE
-    found = [clause for clause in learned(of, evidence_of(of.batches)) if clause.family in families]
+    found = [clause for clause in learned(of, evidence_of(of.batches), families) if clause.family in families]
     listing = {clause.column for clause in found if clause.family == "allowed"}
     return verified(case, [clause for clause in found if not (clause.family == "written" and clause.column in listing)])
 

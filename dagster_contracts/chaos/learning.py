@@ -31,10 +31,13 @@ _TYPES = {
 # --- read off the values -------------------------------------------------------------------------------------------
 
 
-def listed(evidence: Evidence, found: Mapping[str, Any]) -> Iterator[Candidate]:
-    """A property for each column that the contract does not have, in the order of the data; and that there are no others."""
+def listed(evidence: Evidence, found: Mapping[str, Any], *, typed: bool = False) -> Iterator[Candidate]:
+    """A property for each column that the contract does not have, in the order of the data; and that there are no others.
+
+    `typed`: the contract's version of the standard asks for the type of each; a column that shows none (nulls alone) is left out.
+    """
     known = {column_of(prop) for prop in properties_of(found)}
-    missing = [name for name in evidence.columns if name not in known]
+    missing = [name for name, seen in evidence.columns.items() if name not in known and not (typed and _type(seen) is None)]
     for name in missing:
         kind = _type(evidence.columns[name])
         entry = {"name": name, **({"logicalType": kind} if kind else {})}

@@ -69,14 +69,15 @@ def propose(case: Case, campaign: Campaign, *, faults: Sequence[Fault] = FAULTS,
 # --- learn ---------------------------------------------------------------------------------------------------------
 
 
-def learned(case: Case, evidence: Evidence) -> list[Candidate]:
-    """Every clause that the clean batches would have kept to, for each column and for the batch as a whole."""
+def learned(case: Case, evidence: Evidence, families: Collection[str] | None = None) -> list[Candidate]:
+    """Every clause that the clean batches would have kept to, for each column and for the batch as a whole. Figures of other than the
+    `families` that are asked for are not measured."""
     document = read(case.text).value
     _, found = object_at(document, case.object_name)
     plan = case.plan([])
     names = Names({rule.id for rule in plan.rules})
     properties = {column_of(prop): prop for prop in properties_of(found)}
-    new = list(listed(evidence, found))
+    new = list(listed(evidence, found, typed=types_are_asked(document)))
     known = {str(each.column) for each in new} | properties.keys()
     open_ = [name for name in evidence.columns if name in known and name not in plan.masked]
     firm = [
@@ -96,8 +97,15 @@ def learned(case: Case, evidence: Evidence) -> list[Candidate]:
     kinds = (figures, segments, relations)
     opened = [figure for name in open_ for kind in kinds for figure in kind(evidence, name, names)]
     opened += of_rows(evidence, names)
+    opened = [figure for figure in opened if families is None or figure.family in families]
     additions = [each for each in new if isinstance(each.addition, Listed)]
     return [*new, *firm, *_closed(case, additions, opened)]
+
+
+def types_are_asked(document: object) -> bool:
+    """Whether the document's version of the standard asks for the type of each property: from 3.2 on."""
+    standard = str(document.get("apiVersion")) if isinstance(document, dict) else ""
+    return not standard.startswith(("v3.0", "v3.1"))
 
 
 def _property(properties: Mapping[str, Mapping[str, Any]], new: Sequence[Candidate], name: str) -> Mapping[str, Any]:

@@ -205,3 +205,12 @@ def test_init_learns_nothing_of_what_was_made_from_fallback_data(
     assert "rows in 3 batches" in ran.err
     assert "report: no contract: all that is stored of it was made from fallback data" in ran.err
     assert not (tmp_path / "contracts" / "report.odcs.yaml").exists()
+
+
+def test_a_column_without_any_value_shows_no_type_and_is_not_listed(run: Callable[..., Ran], tmp_path: Path) -> None:
+    for day in range(1, 7):
+        delivery(day).with_columns(later=pl.lit(None, pl.String)).write_parquet(tmp_path / f"2026-03-{day:02d}.parquet")
+    ran = run("infer", str(tmp_path), "--name", "payments", "--output", str(tmp_path / "c.odcs.yaml"))
+    assert ran.code == 0
+    assert run("lint", str(tmp_path / "c.odcs.yaml")).code == 0
+    assert "later" not in {prop.name for prop in parse((tmp_path / "c.odcs.yaml").read_text()).objects[0].properties}
