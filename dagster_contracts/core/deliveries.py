@@ -131,7 +131,7 @@ def quiet(checks: Iterable[Cadence | Due], windows: Callable[[], Sequence[dateti
         else:
             days += [_midnight(_local(_last_before(now, check), check), check)]
             ends += [end for end in windows() if _after(end, check) < now]
-    return Quiet(max(since, default=None), max(days, default=None), max(ends, default=None))
+    return Quiet(max(since) if since else None, max(days) if days else None, max(ends) if ends else None)
 
 
 def _pause_since(check: Cadence, now: datetime) -> datetime:

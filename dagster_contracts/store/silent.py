@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import fields
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Column, Dialect
@@ -24,16 +23,22 @@ _ARRIVALS = 10  # as `ports.Ledger.arrivals` gives
 
 def values(watched: Sequence[Watched]) -> Values:
     """For `SILENT`. Keys of scopes lie between "asset[dimension=" and that with the character after "="."""
-    rows = []
-    for each in watched:
-        start = None if each.scope == "asset" else f"{each.asset}[{each.scope}"
-        bounds = {name: _text(getattr(each.quiet, name)) for name in _BOUNDS}
-        rows.append({"asset": each.asset, "low": start and f"{start}=", "high": start and f"{start}>", **bounds})
-    return {"watched": json.dumps(rows)}
+    return {"watched": json.dumps([_told(each) for each in watched])}
 
 
-def _text(moment: datetime | None) -> str | None:
-    return None if moment is None else instant_text(moment)
+def _told(watched: Watched) -> dict[str, str]:
+    """Without what is not there, which reads as NULL."""
+    quiet, told = watched.quiet, {"asset": watched.asset}
+    if watched.scope != "asset":
+        start = f"{watched.asset}[{watched.scope}"
+        told |= {"low": f"{start}=", "high": f"{start}>"}
+    if quiet.since is not None:
+        told["since"] = instant_text(quiet.since)
+    if quiet.day is not None:
+        told["day"] = instant_text(quiet.day)
+    if quiet.window is not None:
+        told["window"] = instant_text(quiet.window)
+    return told
 
 
 def found(rows: Sequence[Sequence[Any]]) -> list[tuple[str, Arrival]]:
@@ -51,15 +56,16 @@ def _silent(dialect: Dialect) -> Any:
     told = ", ".join(f"{bound} AS bound_{name}" for name, bound in bounds.items())
     each = f"SELECT b.key AS key, {asset} AS asset, {told} FROM {listed(dialect, ':watched', 'w')} JOIN contracts_breakers AS b ON"
     newest = (
-        "SELECT c.arrived_at, c.ends_at, c.sequence FROM contracts_batches AS c "
+        "SELECT c.id, c.arrived_at, c.ends_at, c.sequence FROM contracts_batches AS c "
         "WHERE c.asset >= k.asset AND c.asset <= k.asset AND c.breaker_key = k.key AND c.head "
         f"ORDER BY c.asset DESC, c.sequence DESC LIMIT {_ARRIVALS}"
     )
     first = "t.ends_at DESC NULLS LAST, CASE WHEN t.ends_at IS NULL THEN -t.sequence ELSE t.sequence END"
-    latest = (
-        f"SELECT k.*, (SELECT t.arrived_at FROM ({newest}) AS t ORDER BY {first} LIMIT 1) AS came, "
-        f"(SELECT max(t.ends_at) FROM ({newest}) AS t) AS ends FROM known AS k"
-    )
+    one = f"FROM ({newest}) AS t ORDER BY {first} LIMIT 1"
+    joined = f"contracts_batches AS d ON d.id = (SELECT t.id {one})"
+    if dialect.name != "sqlite":  # where a join by id may be made for all at once, with every batch there is
+        joined = f"LATERAL (SELECT t.* {one}) AS d ON true"
+    latest = f"SELECT k.*, d.arrived_at AS came, d.ends_at AS ends FROM known AS k JOIN {joined}"
     asked = "came < bound_since OR (ends IS NULL AND came < bound_day) OR ends < bound_window"
     return selected(
         f"WITH known AS ({each} b.key = {asset} WHERE {low} IS NULL UNION ALL {each} b.key > {low} AND b.key < {high} "
