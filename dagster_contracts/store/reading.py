@@ -18,6 +18,7 @@ from sqlalchemy import (
     Integer,
     Select,
     Subquery,
+    Text,
     and_,
     bindparam,
     cast,
@@ -244,13 +245,14 @@ def _last_good_before() -> Select[Any]:
 
 
 def breakers(connection: Connection, keys: Sequence[str] | None, asset: str | None = None) -> list[Breaker]:
-    key = tables.breakers.c.key
-    query = select(tables.breakers).order_by(key)
+    columns = tables.breakers.columns
+    key, policy = columns.key, cast(columns.policy, Text).label("policy")
+    query = select(*(policy if name == "policy" else columns[name] for name in _BREAKER)).order_by(key)
     if keys is not None:
         query = query.where(key.in_(keys))
     if asset is not None:  # "[" and the character after it bound the keys of scopes
         query = query.where((key == asset) | (key > f"{asset}[") & (key < f"{asset}\\"))
-    return [from_row(Breaker, row) for row in connection.execute(query).mappings()]
+    return [from_row(Breaker, row, policy=_policy(row["policy"])) for row in connection.execute(query).mappings()]
 
 
 def transitions(connection: Connection, key: str, limit: int) -> list[Transition]:
