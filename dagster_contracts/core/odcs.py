@@ -16,7 +16,7 @@ from dagster_contracts.core.flaws import Flaw, Path, maps, shown
 from dagster_contracts.core.odcs_read import read_contract
 from dagster_contracts.core.odcs_rules import own_flaws
 from dagster_contracts.core.policy import read_policy
-from dagster_contracts.core.standard import conform
+from dagster_contracts.core.standard import conform, unlike_newest
 
 
 def parse(text: str, *, source: str | None = None) -> Contract:
@@ -50,6 +50,13 @@ def reread(text: str, *, source: str | None = None) -> Contract:
     assert isinstance(root, dict)
     digest = sha256(text.encode()).hexdigest()
     return read_contract(root, _policy(root)[0], line=document.line, source=source, content_hash=digest, notes=())
+
+
+def remarks(text: str) -> list[str]:
+    """What `lint` says of a document that `parse` has read, and nobody else needs to know."""
+    root = read(text).value
+    assert isinstance(root, dict)
+    return unlike_newest(root)
 
 
 def _policy(root: dict[str, object]) -> tuple[BreakerPolicy, list[Flaw]]:

@@ -26,27 +26,39 @@ def schema(version: str) -> Schema:
 
 
 def conform(document: dict[str, object]) -> tuple[list[Flaw], list[str]]:
-    """What is wrong with `document` by the standard, and notes on what only one version accepts.
+    """What is wrong with `document` by the standard, and a note where it is valid, but not as what it declares.
 
     A document is valid if the schema of the version it declares, of the newest, or of one between them accepts it: declared versions and
     content often disagree, and the newest is stricter in places. Where none does, the breaches are those against the declared or the
     newest, whichever it comes nearer to.
     """
     declared = document.get("apiVersion")
-    newest = [_reworded(breach) for breach in schema(NEWEST).breaches(document)]
     if not isinstance(declared, str) or declared not in VERSIONS:
-        others: list[Flaw] = [breach for breach in newest if not (breach.path == ("apiVersion",) or _names_version(breach))]
+        others = [each for each in _by_newest(document) if not (each.path == ("apiVersion",) or _names_version(each))]
         return [_unsupported(document), *others], []
     if declared == NEWEST:
-        return [*newest], []
+        return [*_by_newest(document)], []
     own = schema(declared).breaches(document)
     if not own:
-        return [], [f"valid as {declared}, which it declares, but not as {NEWEST}: {_first(newest)}"] if newest else []
+        return [], []
     later = VERSIONS[VERSIONS.index(declared) + 1 :]
     accepting = next((version for version in later if not schema(version).breaches(document)), None)
     if accepting is not None:
         return [], [f"declares {declared}, but is valid only as {accepting}: {_first(own)}"]
+    newest = _by_newest(document)
     return [*(own if len(own) <= len(newest) else newest)], []
+
+
+def unlike_newest(document: dict[str, object]) -> list[str]:
+    """A note on a valid document that the newest version would not accept as it is."""
+    declared = str(document.get("apiVersion"))
+    if declared == NEWEST or schema(declared).breaches(document) or not (newest := _by_newest(document)):
+        return []
+    return [f"valid as {declared}, which it declares, but not as {NEWEST}: {_first(newest)}"]
+
+
+def _by_newest(document: dict[str, object]) -> list[Breach]:
+    return [_reworded(breach) for breach in schema(NEWEST).breaches(document)]
 
 
 def _reworded(breach: Breach) -> Breach:

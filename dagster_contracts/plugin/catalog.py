@@ -29,13 +29,8 @@ _EMAIL = re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7}")  # as Da
 _TEAM = re.compile(r"[\w .&/-]{1,100}")
 
 
-def described(assets: dg.AssetsDefinition, terms: Mapping[str, Terms]) -> dg.AssetsDefinition:
-    """The assets, those with a contract (`terms` by asset key) with what it says of them."""
-    governed = [key for key in assets.keys if key.to_user_string() in terms]
-    return assets.map_asset_specs(lambda spec: _described(spec, terms)) if governed else assets
-
-
-def _described(spec: dg.AssetSpec, terms: Mapping[str, Terms]) -> dg.AssetSpec:
+def described(spec: dg.AssetSpec, terms: Mapping[str, Terms]) -> dg.AssetSpec:
+    """The spec of an asset with what its contract (`terms` by asset key) says of it, if it has one."""
     own = terms.get(spec.key.to_user_string())
     if own is None:
         return spec

@@ -241,14 +241,10 @@ def _routing(definition: dg.IOManagerDefinition | dg.InputManagerDefinition, sit
 
 
 def _governed(assets: dg.AssetsDefinition, site: Site, wrapping: Wrapping) -> dg.AssetsDefinition:
-    keys = [key.to_user_string() for key in assets.keys]
-    assets = catalog.described(assets, site.terms)
     if not wrapping.reaches(assets):
         return assets
-    governed = [site.terms[key] for key in keys if key in site.terms]
-    specs = _specs(assets, governed)
-    rebuilt = private.rebuilt_assets(assets, wrapping.node(assets), specs)
-    rebuilt = with_freshness(rebuilt, governed)
+    specs = [with_freshness(catalog.described(spec, site.terms), site.terms) for spec in assets.specs]
+    rebuilt = private.rebuilt_assets(assets, wrapping.node(assets), wrapping.checks(assets), specs)
     return rebuilt if not assets.resource_defs else _with_routed_resources(rebuilt, site)
 
 
@@ -258,13 +254,8 @@ def _with_routed_resources(assets: dg.AssetsDefinition, site: Site) -> dg.Assets
     return type(assets).dagster_internal_init(**attributes)
 
 
-def _specs(assets: dg.AssetsDefinition, governed: Sequence[Terms]) -> dict[str, dg.AssetCheckSpec]:
-    return {spec.get_python_identifier(): spec for terms in governed for spec in _specs_of(assets, terms)}
-
-
-def _specs_of(assets: dg.AssetsDefinition, terms: Terms) -> list[dg.AssetCheckSpec]:
-    key = dg.AssetKey.from_user_string(terms.asset)
-    return checks.specs(terms, key, assets.specs_by_key[key].partitions_def)
+# Outputs of checks are many, and all alike.
+_OF_CHECK = dg.Out(dg.Nothing, is_required=False)
 
 
 class Wrapping:
@@ -273,6 +264,7 @@ class Wrapping:
     def __init__(self, site: Site, assets: Sequence[dg.AssetsDefinition]):
         self.site = site
         self._seen: dict[object, Any] = {}
+        self._specs: dict[str, dict[str, dg.AssetCheckSpec]] = {}  # by asset: its checks by the name of their output
         self._checks: dict[int, list[str]] = {}  # by op: the names of outputs for checks
         self._more: dict[int, dict[str, list[str]]] = {}  # by definition: the same by the output whose checks they are
         self._resolving: set[int] = set()  # ops of assets that read by themselves
@@ -301,11 +293,19 @@ class Wrapping:
         for name, key in assets.node_keys_by_output_name.items():
             if (terms := self.site.terms.get(key.to_user_string())) is None:
                 continue
-            added = [spec.get_python_identifier() for spec in _specs_of(assets, terms)]
+            added = [*self._specs_of(assets, key, terms)]
             self._checks.setdefault(id(private.op_that_makes(node, name)), []).extend(added)
             if isinstance(node, dg.GraphDefinition):
                 self._more.setdefault(id(node), {})[name] = added
                 self._inner.update(id(op) for op in private.ops_of(node))
+
+    def _specs_of(self, assets: dg.AssetsDefinition, key: dg.AssetKey, terms: Terms) -> dict[str, dg.AssetCheckSpec]:
+        specs = checks.specs(terms, key, assets.specs_by_key[key].partitions_def)
+        return self._specs.setdefault(terms.asset, {spec.get_python_identifier(): spec for spec in specs})
+
+    def checks(self, assets: dg.AssetsDefinition) -> dict[str, dg.AssetCheckSpec]:
+        """The checks that contracts put on these assets, by the name of the output that reports each."""
+        return {name: spec for key in assets.keys for name, spec in self._specs.get(key.to_user_string(), {}).items()}
 
     def node(self, assets: dg.AssetsDefinition) -> Any:
         node = private.node_of(assets)
@@ -326,5 +326,5 @@ class Wrapping:
         if id(op) in self._inner or id(op) in self._checks:  # a probe run yields no output
             outs = {name: private.optional(out) for name, out in outs.items()}
         asks = [RESOURCE] if id(op) in self._resolving else []  # `resolve` finds its site by it
-        outs.update({name: dg.Out(dg.Nothing, is_required=False) for name in self._checks.get(id(op), ())})
+        outs.update(dict.fromkeys(self._checks.get(id(op), ()), _OF_CHECK))
         return private.rebuilt_op(op, compute, ins=ins, outs=outs, tags={**op.tags, GATED: "true"}, resources=asks)

@@ -5,7 +5,7 @@ A freshness policy shows on the asset page that nothing was materialized; it kno
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -26,16 +26,13 @@ _LATEST_WINDOWS = 10  # looked at when something is missing; an older one that i
 # --- freshness policies --------------------------------------------------------------------------------------------
 
 
-def with_freshness(assets: dg.AssetsDefinition, governed: Sequence[Terms]) -> dg.AssetsDefinition:
-    """The assets, with a policy on each contracted one that has none of its own and whose contract says when batches come."""
-    terms = {item.asset: item for item in governed}
-
-    def watched(spec: dg.AssetSpec) -> dg.AssetSpec:
-        own = terms.get(spec.key.to_user_string())
-        policy = freshness_policy(own, spec.partitions_def) if own is not None and spec.freshness_policy is None else None
-        return spec if policy is None else spec.replace_attributes(freshness_policy=policy)
-
-    return assets.map_asset_specs(watched) if any(item.plan.promised for item in governed) else assets
+def with_freshness(spec: dg.AssetSpec, terms: Mapping[str, Terms]) -> dg.AssetSpec:
+    """The spec of an asset, with a policy if it has none of its own and its contract (`terms` by asset key) says when batches come."""
+    own = terms.get(spec.key.to_user_string())
+    if own is None or spec.freshness_policy is not None or not own.plan.promised:
+        return spec
+    policy = freshness_policy(own, spec.partitions_def)
+    return spec if policy is None else spec.replace_attributes(freshness_policy=policy)
 
 
 def freshness_policy(terms: Terms, partitions: dg.PartitionsDefinition | None) -> dg.FreshnessPolicy | None:

@@ -161,14 +161,21 @@ def _rebuilt_graph(graph: dg.GraphDefinition, wrap: WrapOp, seen: dict[object, A
     )
 
 
-def rebuilt_assets(assets: dg.AssetsDefinition, node: Any, specs: Mapping[str, dg.AssetCheckSpec]) -> dg.AssetsDefinition:
-    """The same assets around another node, with checks added that its outputs of those names report."""
+def rebuilt_assets(
+    assets: dg.AssetsDefinition, node: Any, checks: Mapping[str, dg.AssetCheckSpec], specs: Sequence[dg.AssetSpec] | None = None
+) -> dg.AssetsDefinition:
+    """The same assets around another node, with checks added that its outputs of those names report, and with other specs if given.
+
+    All at once: Dagster looks through everything again whenever an AssetsDefinition is made, which is most of what loading costs.
+    """
     attributes = assets.get_attributes_dict()
     attributes["node_def"] = node
-    if specs:
+    if specs is not None:
+        attributes["specs"] = specs
+    if checks:
         attributes["can_subset"] = True
-        attributes["check_specs_by_output_name"] = {**(attributes["check_specs_by_output_name"] or {}), **specs}
-        attributes["selected_asset_check_keys"] = {*assets.check_keys, *(spec.key for spec in specs.values())}
+        attributes["check_specs_by_output_name"] = {**(attributes["check_specs_by_output_name"] or {}), **checks}
+        attributes["selected_asset_check_keys"] = {*assets.check_keys, *(spec.key for spec in checks.values())}
     return type(assets).dagster_internal_init(**attributes)
 
 

@@ -65,7 +65,7 @@ def _probe(site: Site, check_keys: Sequence[dg.AssetCheckKey]) -> dg.SensorDefin
     @dg.sensor(
         name=PROBE,
         description="Starts a half-open probe of every breaker whose cooldown is over.",
-        target=dg.AssetSelection.checks(*check_keys),
+        asset_selection=dg.AssetSelection.checks(*check_keys),  # as for healing: `target=` would build a job of its own at each load
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING,
     )

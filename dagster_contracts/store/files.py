@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dagster_contracts.core.contract import Contract
 from dagster_contracts.core.errors import ContractError, ContractInvalid, ContractSyntaxError, Problem
-from dagster_contracts.core.odcs import parse
+from dagster_contracts.core.odcs import parse, remarks
 from dagster_contracts.core.registry import Submission
 from dagster_contracts.core.waiving import waiver_problems
 from dagster_contracts.store.references import with_profiles
@@ -54,12 +54,13 @@ def load_submissions(*paths: str | Path) -> list[Submission]:
 
 
 def survey_contracts(*paths: str | Path) -> tuple[list[Contract], list[Problem]]:
-    """As `load_contracts`, but what is wrong is returned beside the contracts that are right, not raised.
+    """As `load_contracts`, but what is wrong is returned beside the contracts that are right, not raised, and notes are complete.
 
     Raises ContractError for a missing path and for a folder without a contract only.
     """
     found = _read(paths, True)
-    return found.contracts, found.problems
+    noted = [replace(each, notes=(*each.notes, *remarks(found.texts[str(each.source)]))) for each in found.contracts]
+    return noted, found.problems
 
 
 def _read(paths: Iterable[str | Path], profiles: bool) -> _Found:

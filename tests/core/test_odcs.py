@@ -18,6 +18,7 @@ from dagster_contracts.core.conformance import Schema
 from dagster_contracts.core.contract import BreakerPolicy, Confidence, Contact, Contract, Fallback, Operator, Property, Severity, Window
 from dagster_contracts.core.document import MAX_ALIASED_NODES, MAX_DEPTH, read
 from dagster_contracts.core.errors import ContractError, ContractInvalid, ContractSyntaxError, Problem
+from dagster_contracts.core.odcs import remarks
 from dagster_contracts.core.standard import NEWEST, VERSIONS, schema
 from tests.shared_cases import CASES, needs_cases
 
@@ -282,7 +283,8 @@ def test_anchors_and_merge_keys_are_read() -> None:
     ],
 )
 def test_notes(text: str, note: str) -> None:
-    assert any(note in found for found in contract(text).notes), contract(text).notes
+    found = [*contract(text).notes, *remarks(text)]
+    assert any(note in each for each in found), found
 
 
 # --- what cannot be read -------------------------------------------------------------------------------------------
