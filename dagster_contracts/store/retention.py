@@ -17,6 +17,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     FromClause,
+    Integer,
     String,
     Table,
     and_,
@@ -25,6 +26,7 @@ from sqlalchemy import (
     exists,
     func,
     literal,
+    literal_column,
     null,
     or_,
     select,
@@ -100,7 +102,8 @@ def _batches(reading_: Transaction, writing: Transaction, before: datetime, dry_
     last = 0
     while True:
         with (reading_ if dry_run else writing)() as connection:
-            chosen = select(_b.id, _b.sequence).where(_over_batches(before), _b.sequence > last).order_by(_b.sequence).limit(ROWS)
+            further = and_(_b.sequence > last, _b.sequence > literal_column("0", Integer))  # the second names the index of arrivals
+            chosen = select(_b.id, _b.sequence).where(_over_batches(before), further).order_by(_b.sequence).limit(ROWS)
             found = connection.execute(chosen).all()
             ids = [row.id for row in found if row.id not in named]
             if not dry_run and ids:
