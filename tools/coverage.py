@@ -1,8 +1,9 @@
 #!/usr/bin/env python
 """Run assets of every kind in every way that Dagster has, with good batches and bad ones; and write what came of it to a page.
 
-tools/coverage.py --out coverage.json                            everything: an hour on 2 cores
+tools/coverage.py --out coverage.json                            everything that the file does not hold yet: an hour on 2 cores for all
 tools/coverage.py --out coverage.json --launches job by_sensor   some ways; what the file says of others is kept
+tools/coverage.py --out coverage.json --again                    what the file holds, too
 tools/coverage.py --out coverage.json --three                    three kinds only
 tools/coverage.py --out coverage.json --page                     run nothing, write docs/reference/coverage.md from it
 """
@@ -22,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from tests.coverage import launches  # noqa: E402
-from tests.coverage.location import PARTITIONS  # noqa: E402
+from tests.coverage.location import FEEDS, PARTITIONS  # noqa: E402
 from tests.coverage.matrix import ROWS, Ground, Turn, play  # noqa: E402
 
 PAGE = ROOT / "docs/reference/coverage.md"
@@ -47,14 +48,24 @@ def of_three(asset: str) -> bool:
     return asset.removeprefix("stale_").removeprefix("full_") in wanted
 
 
-def run(names: list[str], file: Path, *, three: bool) -> None:
+def missing(found: dict[str, str], *, three: bool) -> list[str]:
+    """The families of partitions of which a row was never run, or was wrong."""
+    rows = {row: FEEDS[feeds[0]] for row, (feeds, _) in ROWS.items() if not three or row in THREE}
+    return [family for family in PARTITIONS if any(found.get(row, "not run") for row, of in rows.items() if of == family)]
+
+
+def run(names: list[str], file: Path, *, three: bool, again: bool) -> None:
+    """Each family of each way is written down when it is done: what is stopped goes on there."""
     found: Found = json.loads(file.read_text()) if file.exists() else {}
+    todo = {name: missing({} if again else found.get(name, {}), three=three) for name in names}
     wanted: Callable[[str], bool] = of_three if three else lambda asset: True
-    with ways(names) as (ground, chosen):
+    with ways([name for name in names if todo[name]]) as (ground, chosen):
         for number, (name, launch) in enumerate(chosen):
-            found[name] = play(ground, launch, Turn(number), ["daily"] if three else PARTITIONS, wanted)
-            print(name, {row: flaw for row, flaw in found[name].items() if flaw} or f"{len(found[name])} kinds as expected", flush=True)
-            file.write_text(json.dumps(found, indent=1))
+            for family in todo[name]:
+                seen = play(ground, launch, Turn(number), [family], wanted)
+                print(name, family, {row: flaw for row, flaw in seen.items() if flaw} or f"{len(seen)} kinds as expected", flush=True)
+                found.setdefault(name, {}).update(seen)
+                file.write_text(json.dumps(found, indent=1))
 
 
 def page(found: Found) -> str:
@@ -98,10 +109,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="what was found, as JSON")
     parser.add_argument("--launches", nargs="*", choices=names, default=names)
     parser.add_argument("--three", action="store_true", help="three kinds of assets instead of all")
+    parser.add_argument("--again", action="store_true", help="also what the file holds already")
     parser.add_argument("--page", action="store_true", help="only write the page")
     given = parser.parse_args()
     if not given.page:
-        run(given.launches, given.out, three=given.three)
+        run(given.launches, given.out, three=given.three, again=given.again)
     PAGE.write_text(page(json.loads(given.out.read_text())))
 
 
