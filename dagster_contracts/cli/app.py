@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 
 from dagster_contracts import __version__
 from dagster_contracts.cli import (
+    backtest,
     batches,
     breakers,
     calibrate,
@@ -76,6 +77,7 @@ app.command("lint")(contracts.lint)
 app.command("test")(contracts.judge_file)
 app.command("chaos")(chaos.chaos)
 app.command("calibrate")(calibrate.calibrate)
+app.command("backtest")(backtest.backtest)
 app.command("profile")(profiles.profile)
 app.command("diff")(diff.diff)
 app.command("mock")(mock.mock)

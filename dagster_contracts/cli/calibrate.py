@@ -72,8 +72,8 @@ def calibrate(
     from dagster_contracts.calibration.calibrate import calibrate as calibrated
     from dagster_contracts.calibration.evidence import diff_of, to_json, to_markdown
 
-    case = _case(contract, object_name, history)
-    found = calibrated(case, budget=budget, incidents=_incidents(incidents, case), propose=propose)
+    case = case_of(contract, object_name, history)
+    found = calibrated(case, budget=budget, incidents=incidents_of(incidents, case), propose=propose)
     diff = diff_of(case.text, found, contract.name)
     if fix or fix_to is not None:
         _write(found, case, contract, fix_to)
@@ -85,7 +85,7 @@ def calibrate(
         _print(found, diff)
 
 
-def _case(contract: Path, object_name: str | None, history: list[str]) -> Case:
+def case_of(contract: Path, object_name: str | None, history: list[str]) -> Case:
     from dagster_contracts.chaos.deliveries import deliveries
     from dagster_contracts.chaos.remedy import Case
     from dagster_contracts.cli.tables import tables
@@ -107,7 +107,7 @@ def _case(contract: Path, object_name: str | None, history: list[str]) -> Case:
     return replace(case, batches=batches)
 
 
-def _incidents(file: Path | None, case: Case) -> tuple[Incident, ...]:
+def incidents_of(file: Path | None, case: Case) -> tuple[Incident, ...]:
     from dagster_contracts.calibration.incidents import incidents_in
     from dagster_contracts.calibration.observed import key_of
 
