@@ -273,7 +273,7 @@ def by_sensor(made: Served) -> Any:
     for family in PARTITIONS:
         told = made.ask(START_SENSOR, given={**REPOSITORY, "sensorName": f"sensor_{family}"})
         assert told["startSensor"]["__typename"] == "Sensor", told
-    return _asked(made)
+    return _asked(made, "sensor")
 
 
 def by_schedule(made: Served) -> Any:
@@ -281,13 +281,14 @@ def by_schedule(made: Served) -> Any:
     for family in PARTITIONS:
         told = made.ask(START_SCHEDULE, given={**REPOSITORY, "scheduleName": f"schedule_{family}"})
         assert told["startSchedule"]["__typename"] == "ScheduleStateResult", told
-    return _asked(made)
+    return _asked(made, "schedule")
 
 
-def _asked(made: Served) -> Any:
+def _asked(made: Served, by: str) -> Any:
     def launch(at: Ground, family: str, assets: Sequence[str], partition: str | None) -> None:
         name = uuid.uuid4().hex
-        (at.folder / ASKED).write_text(json.dumps({"run_key": name, "family": family, "assets": list(assets), "partition": partition}))
+        told = {"run_key": name, "by": by, "family": family, "assets": list(assets), "partition": partition}
+        (at.folder / ASKED).write_text(json.dumps(told))
         made.ended(coverage=name)
         (at.folder / ASKED).unlink()
 

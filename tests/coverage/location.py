@@ -229,10 +229,10 @@ def mapped() -> list[dg.AssetsDefinition]:
 def automations(assets: Sequence[dg.AssetsDefinition], family: str) -> tuple[dg.SensorDefinition, dg.ScheduleDefinition]:
     """A sensor and a schedule that hold the assets of a family themselves, and start what the file `asked.json` says."""
 
-    def asked() -> Any:
+    def asked(by: str) -> Any:
         file = Path(os.environ.get("COVERAGE_FOLDER", "")) / ASKED
         told = json.loads(file.read_text()) if file.exists() else {}
-        if told.get("family") != family:
+        if (told.get("family"), told.get("by")) != (family, by):  # both are on in one session
             return dg.SkipReason("nothing is asked for")
         return dg.RunRequest(
             run_key=told["run_key"],
@@ -243,11 +243,11 @@ def automations(assets: Sequence[dg.AssetsDefinition], family: str) -> tuple[dg.
 
     @dg.sensor(name=f"sensor_{family}", target=assets, minimum_interval_seconds=1)
     def sensor(context: dg.SensorEvaluationContext) -> Any:
-        return asked()
+        return asked("sensor")
 
     @dg.schedule(name=f"schedule_{family}", target=assets, cron_schedule="* * * * *")
     def schedule(context: dg.ScheduleEvaluationContext) -> Any:
-        return asked()
+        return asked("schedule")
 
     return sensor, schedule
 
