@@ -240,7 +240,7 @@ def as_markdown(results: list[dict[str, Any]], ran_on: dict[str, Any]) -> str:
     head = ["# What contracts cost Dagster", "Written by `python benchmarks/dagster_overhead.py --markdown`; measured, not edited.", told]
     what = "\n".join(line.rstrip() for line in (__doc__ or "").split("\n\n", 2)[2].strip().splitlines())
     table = "\n".join(["| what | ours | beside | share |", "|---|---|---|---|", *rows])
-    return "\n\n".join([*head, f"```text\n{what}\n```", table]) + "\n"
+    return "\n\n".join([*head, f"```\n{what}\n```", table]) + "\n"
 
 
 def _shown(seconds: float) -> str:
