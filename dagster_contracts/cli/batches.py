@@ -58,7 +58,7 @@ def list_batches(
 @app.command()
 def show(key: KeyArgument, partition: PartitionOption = None, format: FormatOption = Format.TEXT, database_url: UrlOption = None) -> None:
     """The newest batch (of a partition) with its verdict, findings and failing rows."""
-    store = options.store_at(database_url)
+    store = options.reading_at(database_url)
     found = store.batches(asset=key, partition=partition, limit=1)
     if not found:
         _known_asset(store, key)

@@ -22,7 +22,7 @@ def time(moment: datetime | None) -> str | None:
 
 
 def of_breaker(breaker: Breaker, now: datetime) -> dict[str, object]:
-    """As of `now`: an override that has expired is gone. `routed` says whether consumers are routed away from the data."""
+    """As of `now`: an override that has expired is gone. `routed` says whether consumers fall back."""
     breaker = machine.current(breaker, now)
     return {
         "key": breaker.key,

@@ -38,7 +38,7 @@ def of_standing(found: Standing, partition: str | None) -> list[str]:
 # --- the state -------------------------------------------------------------------------------------------------------
 
 
-_ROUTED = {  # whether a stream feeds it, whether consumers are routed away from it
+_ROUTED = {  # whether a stream feeds it, whether its consumers fall back
     (False, True): f"it sets aside what arrives; consumers {reading(routed=True)}",
     (False, False): f"consumers {reading(routed=False)}",
     (True, True): "its stream holds or diverts what arrives, or stops, as it was told",

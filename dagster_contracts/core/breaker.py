@@ -243,7 +243,7 @@ def current(breaker: Breaker, now: datetime) -> Breaker:
 
 
 def enforced_open(breaker: Breaker, now: datetime) -> bool:
-    """Whether consumers are routed away: by the state, unless an override says otherwise."""
+    """Whether consumers fall back: by the state, unless an override says otherwise."""
     breaker = current(breaker, now)
     if breaker.override is not None:
         return breaker.override.kind is OverrideKind.FORCE_OPEN

@@ -268,7 +268,7 @@ def _why_not_fresh(snapshot: Snapshot, asset: str, requested: Partition) -> str:
 
 
 def _since(breaker: Breaker) -> datetime | None:
-    """When consumers began to be routed away: the trip, or the override that forces it."""
+    """When consumers began to fall back: the trip, or the override that forces it."""
     return breaker.opened_at or (breaker.override.set_at if breaker.override else None)
 
 

@@ -142,7 +142,7 @@ def standing(store: Store, terms: Terms, known: Sequence[Breaker]) -> list[Break
 
 
 def of_breakers(asset: str, breakers: Sequence[Breaker], now: datetime, target: Any) -> dg.AssetCheckEvaluation:
-    """The worst of an asset's breakers as its check: red while the consumers of any are routed away. Where there are several, all are
+    """The worst of an asset's breakers as its check: red while the consumers of any fall back. Where there are several, all are
     listed."""
     ordered = sorted(breakers, key=lambda each: (not enforced_open(each, now), _WORST_FIRST.index(each.state), each.key))
     worst = ordered[0]
@@ -150,7 +150,7 @@ def of_breakers(asset: str, breakers: Sequence[Breaker], now: datetime, target: 
     metadata = _told(worst, now)
     if len(ordered) > 1:
         away = sum(enforced_open(each, now) for each in ordered)
-        description = f"the consumers of {away} of {len(ordered)} breakers are routed away; the worst: {description}"
+        description = f"the consumers of {away} of {len(ordered)} breakers fall back; the worst: {description}"
         metadata |= {"breakers": len(ordered), "breakers_routed_away": away, "scopes": _table_of(ordered[:_LISTED], now)}
     return dg.AssetCheckEvaluation(
         asset_key=dg.AssetKey.from_user_string(asset),

@@ -90,6 +90,14 @@ def test_a_folder_that_is_not_there_is_a_mistake(run: Callable[..., Ran], tmp_pa
     assert not (tmp_path / "nodir").exists()
 
 
+@pytest.mark.parametrize("command", ["breaker show payments", "breaker history payments", "batch show payments", "relay --once"])
+def test_a_folder_that_is_not_there_is_a_mistake_for_who_looks_closer(run: Callable[..., Ran], tmp_path: Path, command: str):
+    ran = run(*command.split(), "--database-url", f"sqlite:///{tmp_path}/nodir/x.db")
+    assert (ran.code, ran.out) == (2, "")
+    assert f"there is no folder {tmp_path}/nodir for the SQLite store {tmp_path}/nodir/x.db" in ran.err
+    assert not (tmp_path / "nodir").exists()
+
+
 @pytest.mark.parametrize(("tripped", "says"), [(True, "waits for that delivery"), (False, "probe due")])
 def test_what_is_overdue_is_said(run: Callable[..., Ran], past: str, tripped: bool, says: str):
     store = SqlStore(past)

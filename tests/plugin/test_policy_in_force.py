@@ -65,7 +65,7 @@ def test_the_check_of_scoped_breakers_is_their_worst(tmp_path: Path) -> None:
         assert later.passed is False
         assert _scopes(later) == [("feed[vendor=acme]", "open", True), ("feed[vendor=best]", "closed", False)]
         assert later.metadata["state"].value == "open"
-        assert str(later.description).startswith("the consumers of 1 of 2 breakers are routed away; the worst: feed[vendor=acme] is open")
+        assert str(later.description).startswith("the consumers of 1 of 2 breakers fall back; the worst: feed[vendor=acme] is open")
 
 
 def test_the_check_without_a_run_is_their_worst_too(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def _latest(world: World) -> dg.AssetCheckEvaluation:
 
 
 def test_observe_only_before_the_first_batch(tmp_path: Path) -> None:
-    """A first batch that fails is published and recorded, nobody is routed away, and what would have happened is told."""
+    """A first batch that fails is published and recorded, nobody falls back, and what would have happened is told."""
     vendor = Vendor({day(1)})
     with _world(tmp_path, "fallback: halt", vendor, DAYS, a_consumer("reader")) as world:
         gate = _site(world).gate(world.instance)
