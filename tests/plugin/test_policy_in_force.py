@@ -93,6 +93,18 @@ def _latest(world: World) -> dg.AssetCheckEvaluation:
     return found
 
 
+# --- the status of a contract --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", ["active", "draft", "proposed"])
+def test_a_contract_of_a_file_is_enforced_whatever_its_status(tmp_path: Path, status: str) -> None:
+    text = contract_text().replace("status: active", f"status: {status}")
+    assert f"status: {status}" in text
+    with governed(tmp_path, lambda: dg.Definitions(assets=[a_feed(Vendor({day(1)}), partitions=DAYS)]), text) as world:
+        assert world.run(partition=day(1)).materialized("feed") is None
+        assert [breaker.state for breaker in world.ledger().breakers()] == [State.OPEN]
+
+
 # --- a first roll-out ----------------------------------------------------------------------------------------------
 
 
