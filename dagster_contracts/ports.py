@@ -28,7 +28,9 @@ T = TypeVar("T")
 class Clock(Protocol):
     """`now`, aware UTC. The store asks once per transaction; `None` means: use the database's own clock."""
 
-    def now(self) -> datetime | None: ...
+    def now(self) -> datetime | None:
+        """The time; None: the database's."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class FixedClock:
     at: datetime
 
     def now(self) -> datetime:
+        """`at`, until somebody sets it."""
         return self.at
 
 
@@ -82,11 +85,13 @@ REASONS = "contract_rules_broken"
 class MetricEngine(Protocol):
     """Measures; never compares with a threshold, never changes the caller's data, never raises for data it cannot measure."""
 
-    def measure(self, data: object, metrics: Sequence[Metric], related: Related = NO_OTHERS) -> Measurement | Unmeasured: ...
+    def measure(self, data: object, metrics: Sequence[Metric], related: Related = NO_OTHERS) -> Measurement | Unmeasured:
+        """Rows, columns and every metric. What cannot be measured is Unmeasured: a metric alone, or data that cannot be read as a whole."""
+        ...
 
-    def samples(
-        self, data: object, metrics: Sequence[Metric], limit: int = 20, related: Related = NO_OTHERS
-    ) -> Mapping[Metric, Sample]: ...
+    def samples(self, data: object, metrics: Sequence[Metric], limit: int = 20, related: Related = NO_OTHERS) -> Mapping[Metric, Sample]:
+        """Up to `limit` failing rows and most frequent failing values of each metric. A metric that yields none has no entry."""
+        ...
 
     def divide(self, data: object, rules: Mapping[str, Metric], related: Related = NO_OTHERS) -> Division | None:
         """Part the rows that break a rule (id -> metric) from those that break none; None where rows cannot be told apart."""
@@ -406,7 +411,9 @@ class EventSink(Protocol):
     """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """How its cursors are kept."""
+        ...
 
     def deliver(self, events: Sequence[Event]) -> None:
         """Tell the events of several breakers, those of one in the order given, within about half a minute. An event may come twice.

@@ -49,6 +49,7 @@ class ColumnShape:
 
     @property
     def values(self) -> int:
+        """Rows that are not null."""
         return self.rows - self.nulls
 
 

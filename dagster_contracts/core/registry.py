@@ -49,6 +49,7 @@ class Entry:
 
     @property
     def name(self) -> str:
+        """As `Registry.get` takes it: "orders@1.2.0"."""
         return f"{self.contract_id}@{self.version}"
 
 

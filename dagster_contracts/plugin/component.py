@@ -35,9 +35,9 @@ class ContractsComponent(dg.Component, dg.Resolvable):
     Put its `defs.yaml` at the top of what it shall govern. A consumer that is defined outside of its folder is not gated, so that is
     mostly the project's `defs` folder itself. There is one in a code location.
 
-    `contracts`: a folder or file of contracts, or several, relative to the folder of `defs.yaml`. `database_url`: where breakers are
-    kept, as in `BreakerResource`; without it, SQLite beside the Dagster instance. `cache_seconds`: see `BreakerResource`; default 0.
-    `environment`: see `with_contracts`.
+    `contracts`: a folder or file of contracts, or several, relative to the folder of `defs.yaml`; default `contracts`. `database_url`:
+    where breakers are kept, as in `BreakerResource`; without it, SQLite beside the Dagster instance. `cache_seconds`: see
+    `BreakerResource`; default 0. `environment`: see `with_contracts`.
 
     Raises ContractError where a contract is wrong, matches no or several assets, or an asset cannot be governed.
     """

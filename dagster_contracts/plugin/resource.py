@@ -72,6 +72,7 @@ class BreakerResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         yield "url", shown_url(self.url)
 
     def shows_a_password(self) -> bool:
+        """Whether `url` holds one as it stands, for all to see who may see Dagster's pages; an EnvVar does not."""
         return shows_a_password(self.url)
 
     def store(self, instance: dg.DagsterInstance, clock: Clock) -> Store:

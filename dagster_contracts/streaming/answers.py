@@ -53,6 +53,7 @@ class StreamVerdict:
 
     @property
     def batch_id(self) -> str:
+        """By which `batch show`, the ledger and events know the micro-batch."""
         return self.judgement.batch.id
 
     @property

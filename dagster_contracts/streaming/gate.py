@@ -183,7 +183,7 @@ class StreamGate:
         return made
 
     def when_open(self, asset: str) -> Action:
-        """hold, divert or halt."""
+        """What an open breaker means for the stream of an asset: hold, divert or halt. Raises UsageError where no contract governs it."""
         return Action(self._when_open) if self._when_open is not None else when_open(self.terms(asset).policy, self._consumer)
 
     def may_pass(self, asset: str, dimensions: Dimensions = _NONE) -> bool:
