@@ -41,6 +41,7 @@ def _chaos_fix(*arguments: str) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.soak
 def test_what_proposed_clauses_are_worth_is_measured_on_what_had_no_part_in_them() -> None:
     found = _chaos_fix("demo", "--splits", "1", "--victims", "1", "--clean", "10", "--learned", "8", "--kinds", "8")
     assert (found["name"], found["machine"]["cores"] > 0) == ("chaos_fix", True)

@@ -32,7 +32,7 @@ from tests.schemas import SCHEMAS, assert_described
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs").rglob("*.md"))]
-SLOW = {ROOT / f"docs/guides/{name}.md" for name in ("behaviour", "dbt", "dg", "sql-and-great-expectations")}  # run with `-m soak`
+SLOW = {ROOT / f"docs/guides/{name}.md" for name in ("behaviour", "chaos", "dbt", "dg", "sql-and-great-expectations")}  # run with `-m soak`
 RUN_BY_CI = 2  # the first blocks of the README (tests/test_packaging.py)
 ALL = [*PAGES, *(ROOT / name for name in ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"))]
 

@@ -103,6 +103,7 @@ def test_what_is_missed_is_published_and_replaced(tmp_path: Path) -> None:
         assert row["read"].count("fresh, the faulty batch") == 3
 
 
+@pytest.mark.soak
 def test_a_policy_that_waits_for_several_batches_and_several_probes_is_waited_for(tmp_path: Path) -> None:
     policy = "tripOn: [], failures: 2, window: {batches: 3}, halfOpen: {probes: 2}"
     with drilled_world(tmp_path, contract_text(policy=policy)) as world:
@@ -294,7 +295,7 @@ def picked_value() -> Any:
     return pl.lit("UNKNOWN")
 
 
-@pytest.mark.parametrize("database", ["sqlite", "postgres"])
+@pytest.mark.parametrize("database", [pytest.param("sqlite", marks=pytest.mark.soak), "postgres"])
 def test_a_drill_touches_nothing_of_production(tmp_path: Path, database: str, request: pytest.FixtureRequest) -> None:
     url = f"sqlite:///{tmp_path}/production.db" if database == "sqlite" else request.getfixturevalue("postgres_url")
     if database == "postgres":

@@ -69,5 +69,5 @@ def test_groups_that_lock_in_opposite_order_are_both_recorded(postgres_url: str)
 
 def _waits(store: SqlStore) -> bool:
     with store._database.reading() as connection:
-        held_up = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+        held_up = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
         return bool(connection.execute(text(held_up)).scalar_one())
