@@ -23,8 +23,7 @@ ONE, TWO = Partition("events[0] 0-999"), Partition("events[0] 1000-1999")
 def test_groups_that_lock_in_opposite_order_are_both_recorded(postgres_url: str) -> None:
     upgrade(postgres_url)
     watching = SqlStore(postgres_url)
-    with watching._database.writing() as connection:
-        connection.execute(text(f"ALTER DATABASE {connection.engine.url.database} SET deadlock_timeout = '50ms'"))
+    _look_for_deadlocks(watching, after="50ms")
     watching.save(Change(breaker("feed")))
     entered, waiting = threading.Event(), threading.Event()
     asked: list[str] = []
@@ -51,13 +50,14 @@ def test_groups_that_lock_in_opposite_order_are_both_recorded(postgres_url: str)
     with ThreadPoolExecutor(2) as threads:
         owner = threads.submit(record, "owner", ONE, held)
         assert entered.wait(30)
+        _look_for_deadlocks(watching, after="60s")  # so that the owner finds it, and not whoever is first
         zombie = threads.submit(record, "zombie", TWO, lambda: None)
         while not _waits(watching) and not zombie.done():
             pass
         waiting.set()
         owner.result(60)
         zombie.result(60)
-    assert len(asked) == 3, "one of the two was told of the deadlock, and decided anew"
+    assert len(asked) == 3, "the owner was told of the deadlock, and decided anew"
     assert sorted(event.message for event in watching.events("feed")) == ["owner", "zombie"]
     assert [event.sequence for event in watching.events("feed")] == [1, 2]
     assert {each.id for each in watching.batches(asset="feed")} == {
@@ -65,6 +65,12 @@ def test_groups_that_lock_in_opposite_order_are_both_recorded(postgres_url: str)
     }
     (found,) = watching.breakers(["feed"])
     assert found.generation == 2
+
+
+def _look_for_deadlocks(store: SqlStore, *, after: str) -> None:
+    """In connections that are opened from now on."""
+    with store._database.writing() as connection:
+        connection.execute(text(f"ALTER DATABASE {connection.engine.url.database} SET deadlock_timeout = '{after}'"))
 
 
 def _waits(store: SqlStore) -> bool:
