@@ -5,23 +5,23 @@ Nothing of it is recorded anywhere but in the store that is given, which is thro
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+import sys
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from dagster_contracts import recovery, stored
 from dagster_contracts.calibration.observed import key_of
 from dagster_contracts.chaos.batch import Batch
+from dagster_contracts.chaos.consequences import OTHERS
 from dagster_contracts.core.breaker import Refused, State, Transition, asset_of
 from dagster_contracts.core.ledger import Batch as Row
 from dagster_contracts.core.ledger import RouteKind, Status, StepKey
-from dagster_contracts.core.verdict import Outcome
+from dagster_contracts.core.metrics import Metric
+from dagster_contracts.core.verdict import ACCEPTED, Measurement, Outcome, Sample, Unmeasured
 from dagster_contracts.gate import Gate
 from dagster_contracts.judgement import Delivery, Terms
-from dagster_contracts.ports import FixedClock
-
-OTHERS = "all others"
-_MOST_PROBES = 1000  # between two deliveries
+from dagster_contracts.ports import NO_OTHERS, Division, FixedClock, MetricEngine, Related, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +86,40 @@ class Replay:
 
 
 @dataclass
+class _Once:
+    """An engine that measures a frame once, however often it is probed: it does not change, and neither does what it is measured for."""
+
+    engine: MetricEngine
+    measured: dict[tuple[int, Sequence[Metric]], tuple[object, Measurement | Unmeasured]] = field(default_factory=dict)
+    sampled: dict[tuple[int, Sequence[Metric]], Mapping[Metric, Sample]] = field(default_factory=dict)
+
+    def measure(self, data: object, metrics: Sequence[Metric], related: Related = NO_OTHERS) -> Measurement | Unmeasured:
+        key = (id(data), tuple(metrics))
+        if key not in self.measured:
+            self.measured[key] = data, self.engine.measure(data, metrics, related)  # with the data, whose id is nobody else's then
+        return self.measured[key][1]
+
+    def samples(self, data: object, metrics: Sequence[Metric], limit: int = 20, related: Related = NO_OTHERS) -> Mapping[Metric, Sample]:
+        key = (id(data), tuple(metrics))
+        if key not in self.sampled:
+            self.sampled[key] = self.engine.samples(data, metrics, limit, related)
+        return self.sampled[key]
+
+    def divide(self, data: object, rules: Mapping[str, Metric], related: Related = NO_OTHERS) -> Division | None:
+        return self.engine.divide(data, rules, related)
+
+
+@dataclass
 class _Player:
-    """The gate, and what adapters do around it. `beside` is what was set aside, by batch id."""
+    """The gate, and what adapters do around it. `delivered` is what came, and `beside` what was set aside of it, by batch id."""
 
     gate: Gate
     terms: Terms
     clock: FixedClock
+    delivered: dict[str, Replayed] = field(default_factory=dict)
     beside: dict[str, object] = field(default_factory=dict)
 
-    def deliver(self, batch: Batch, run: str) -> Replayed:
+    def deliver(self, batch: Batch, run: str) -> None:
         self.clock.at = max(self.clock.at, batch.arrived_at)
         delivery = Delivery(batch.partition, run, run, data_version=run)
         judged = self.gate.judge(self.terms, delivery, batch.frame)
@@ -106,7 +131,9 @@ class _Player:
         row = self.gate.store.batch(judged.batch.id) or judged.batch
         broken = tuple(finding.rule for finding in judged.verdict.findings if finding.outcome is Outcome.FAIL)
         reads = tuple(self._reads(batch, run))
-        return Replayed(key_of(batch), self.clock.at, judged.verdict.outcome, row.status, judged.breaker.state, broken, reads)
+        self.delivered[row.id] = Replayed(
+            key_of(batch), self.clock.at, judged.verdict.outcome, row.status, judged.breaker.state, broken, reads
+        )
 
     def _reads(self, batch: Batch, run: str) -> Iterator[Read]:
         for consumer in (*self.terms.policy.consumers, OTHERS):
@@ -116,65 +143,66 @@ class _Player:
             yield Read(consumer, found.kind, served)
 
     def wait_until(self, at: datetime) -> None:
-        """Probes run as soon as they are due, as the sensor would start them; what they close is released."""
-        for number in range(_MOST_PROBES):
+        """Probes run as soon as they are due, and what may be released is, as the sensors would do it."""
+        while True:
+            self._release()
+            while self._probe():
+                self._release()
             waiting = [each.retry_at for each in self.gate.store.breakers() if each.state is not State.CLOSED and each.retry_at is not None]
-            ready = [moment for moment in waiting if moment <= at]
-            if not ready:
+            later = [moment for moment in waiting if self.clock.at < moment <= at]
+            if not later:
                 break
-            self.clock.at = max(self.clock.at, min(ready))
-            if not self._probe(number):
-                break
+            self.clock.at = min(later)
         self.clock.at = max(self.clock.at, at)
 
-    def _probe(self, number: int) -> bool:
-        """Whether anything was probed."""
-        done = False
+    def _probe(self) -> bool:
+        """Whether one passed, so that another may be due at this moment. Each is of another batch, or ends by itself."""
+        passed = False
         for due in recovery.due_probes(self.gate, {self.terms.asset: self.terms}):
-            probe = self.gate.claim(self.terms, due.breaker.key, holder=f"probe {number}")
-            if isinstance(probe, Refused):
-                continue
-            self.gate.settle(self.terms, probe, self.beside[probe.batch.id])
-            done = True
-        for release in recovery.due_releases(self.gate):
-            self._publish(release.batch)
-        return done
+            probe = self.gate.claim(self.terms, due.breaker.key, holder=due.run_key)
+            if not isinstance(probe, Refused):
+                passed |= self.gate.settle(self.terms, probe, self.beside[probe.batch.id]).verdict.outcome in ACCEPTED
+        return passed
+
+    def _release(self) -> None:
+        for due in recovery.due_releases(self.gate):
+            self._publish(due.batch)
 
     def _publish(self, row: Row) -> None:
         self.gate.published(stored.publishing(self.gate, row, f"release {row.id}").batch, None)
 
 
-def replay(gate: Gate, clock: FixedClock, terms: Terms, batches: Sequence[Batch]) -> Replay:
-    """Deliver `batches` in their order to a gate whose empty store goes by `clock`."""
+def replay(store: Store, clock: FixedClock, engine: MetricEngine, terms: Terms, batches: Sequence[Batch]) -> Replay:
+    """Deliver `batches` in their order to the gate of an empty store that goes by `clock`. Each is measured once."""
+    gate = Gate(store, _Once(engine))
     player = _Player(gate, terms, clock)
     clock.at = batches[0].arrived_at
-    found: list[Replayed] = []
     for number, batch in enumerate(batches, 1):
         player.wait_until(batch.arrived_at)
-        found.append(player.deliver(batch, f"run {number}"))
+        player.deliver(batch, f"run {number}")
+    player.wait_until(clock.at)
     contract = terms.attached.contract
-    return Replay(contract.id, contract.version, tuple(found), tuple(_trips(gate, found)), clock.at)
+    return Replay(contract.id, contract.version, tuple(player.delivered.values()), tuple(_trips(store, player.delivered)), clock.at)
 
 
-def _trips(gate: Gate, replayed: Sequence[Replayed]) -> Iterator[Trip]:
-    for breaker in gate.store.breakers():
+def _trips(store: Store, delivered: Mapping[str, Replayed]) -> Iterator[Trip]:
+    for breaker in store.breakers():
         opened: Transition | None = None
         failed = 0
-        told = list(reversed(gate.store.transitions(breaker.key, limit=10 * _MOST_PROBES)))
-        for each in told:
+        for each in reversed(store.transitions(breaker.key, limit=sys.maxsize)):
             if each.from_state is State.CLOSED and each.to_state is State.OPEN:
                 opened, failed = each, 0
             elif each.from_state is State.HALF_OPEN and each.to_state is State.OPEN:
                 failed += 1
             elif opened is not None and each.to_state is State.CLOSED and each.from_state is not State.CLOSED:
-                yield _trip(opened, each.at, failed, replayed)
+                yield _trip(opened, each.at, failed, delivered)
                 opened = None
         if opened is not None:
-            yield _trip(opened, None, failed, replayed)
+            yield _trip(opened, None, failed, delivered)
 
 
-def _trip(opened: Transition, closed_at: datetime | None, failed: int, replayed: Sequence[Replayed]) -> Trip:
-    by = next((each for each in reversed(replayed) if each.arrived_at == opened.at and each.outcome is Outcome.FAIL), None)
+def _trip(opened: Transition, closed_at: datetime | None, failed: int, delivered: Mapping[str, Replayed]) -> Trip:
+    by = delivered.get(opened.batch_id or "")
     return Trip(
         opened.key,
         by.partition if by is not None else None,

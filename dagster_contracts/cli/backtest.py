@@ -80,15 +80,14 @@ def backtest(
 
 def _replayed(case: Case) -> Replay:
     from dagster_contracts.calibration.replay import replay
-    from dagster_contracts.gate import Gate
     from dagster_contracts.judgement import Terms
     from dagster_contracts.ports import FixedClock
     from dagster_contracts.store.memory import MemoryStore
 
     contract, obj = case.contract(case.text)
     clock = FixedClock(case.batches[0].arrived_at)
-    gate = Gate(MemoryStore(clock=clock), case.engine)
-    return replay(gate, clock, Terms.of(Attached(obj.name, contract, obj)), case.batches)
+    terms = Terms.of(Attached(obj.name, contract, obj))
+    return replay(MemoryStore(clock=clock), clock, case.engine, terms, case.batches)
 
 
 # --- as text -------------------------------------------------------------------------------------------------------
