@@ -80,8 +80,7 @@ def with_contracts(
     specs += [dg.AssetSpec(item.key) for item in assets if isinstance(item, dg.SourceAsset)]
     loaded = _loaded(contracts)
     _refuse_long_waivers(loaded, clock or StoreClock())
-    if drill is not None:
-        offer.check(drill, loaded, sinks, sensors_given)
+    offer.check(drill, loaded, sinks, sensors_given)
     attached = attach(loaded, [spec.key.to_user_string() for spec in specs])
     terms_fit(attached, specs)
     made_here = [spec for item in private.iterate_assets(assets) if item.is_executable for spec in item.specs]
@@ -104,16 +103,16 @@ def with_contracts(
     made: list[dg.Definitions] = []
     governed = private.rebuilt_definitions(
         defs,
-        assets=[*wrapped, *(offer.assets(site) if drill is not None else ())],
+        assets=[*wrapped, *offer.assets(site, drill)],
         resources={**_routed({"io_manager": private.DEFAULT_IO_MANAGER, **(defs.resources or {})}, site), RESOURCE: site},
         sensors=[*sensors_given, *sensors.all_sensors(site, wrapped, sinks)],
-        schedules=[*schedules, *pruning.schedules(site), *(offer.schedules(site, drill) if drill is not None else ())],
+        schedules=[*schedules, *pruning.schedules(site), *offer.schedules(site, drill)],
         jobs=[
             *(defs.jobs or []),
             *operating.jobs(site, lambda: made[0]),
             *pruning.jobs(site),
             *reviews.jobs(site),
-            *(offer.jobs(site, drill, lambda: made[0]) if drill is not None else ()),
+            *offer.jobs(site, drill, lambda: made[0]),
         ],
     )
     made.append(governed)
@@ -244,7 +243,7 @@ def _governed(assets: dg.AssetsDefinition, site: Site, wrapping: Wrapping) -> dg
     if not wrapping.reaches(assets):
         return assets
     specs = [with_freshness(catalog.described(spec, site.terms), site.terms) for spec in assets.specs]
-    rebuilt = private.rebuilt_assets(assets, wrapping.node(assets), wrapping.checks(assets), specs)
+    rebuilt = private.rebuilt_assets(assets, wrapping.node(assets), wrapping.checks_of(assets), specs)
     return rebuilt if not assets.resource_defs else _with_routed_resources(rebuilt, site)
 
 
@@ -303,7 +302,7 @@ class Wrapping:
         specs = checks.specs(terms, key, assets.specs_by_key[key].partitions_def)
         return self._specs.setdefault(terms.asset, {spec.get_python_identifier(): spec for spec in specs})
 
-    def checks(self, assets: dg.AssetsDefinition) -> dict[str, dg.AssetCheckSpec]:
+    def checks_of(self, assets: dg.AssetsDefinition) -> dict[str, dg.AssetCheckSpec]:
         """The checks that contracts put on these assets, by the name of the output that reports each."""
         return {name: spec for key in assets.keys for name, spec in self._specs.get(key.to_user_string(), {}).items()}
 

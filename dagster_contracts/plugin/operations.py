@@ -20,6 +20,7 @@ from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.errors import MeasurementError, UsageError, did_you_mean
 from dagster_contracts.core.ledger import IN_PLACE, UNPARTITIONED, Batch, Output, Partition, Status
 from dagster_contracts.core.verdict import Outcome, Verdict
+from dagster_contracts.gate import Gate
 from dagster_contracts.judgement import Delivery, Judgement, Terms
 from dagster_contracts.plugin import private
 from dagster_contracts.plugin.frames import as_polars
@@ -182,18 +183,27 @@ def good_batches(defs: dg.Definitions, instance: dg.DagsterInstance, asset: str,
 
     Those that do not stand any more as they were written are left out. Raises UsageError where one cannot be read.
     """
-    gate = site_of(defs).gate(instance)
-    known = [batch for batch in gate.store.batches(asset=asset, statuses=(Status.PUBLISHED,)) if batch.last_good and gate.is_intact(batch)]
-    known.sort(key=lambda batch: (batch.partition.end or batch.arrived_at, batch.sequence))
-    chosen = [batch for batch in known if batch.breaker_key == known[-1].breaker_key][-last:]
     found: list[tuple[Batch, Any]] = []
     with _storage(defs, instance, asset) as read:
-        for batch in chosen:
+        for batch in _newest_good(site_of(defs).gate(instance), asset, last):
             try:
                 found.append((batch, read(dg.AssetKey.from_user_string(asset), batch.partition.key)))
             except Exception as error:  # whatever a user's IO manager raises
                 raise UsageError(f"{asset} [{batch.partition}] could not be read: {type(error).__name__}: {error}") from error
     return found
+
+
+def _newest_good(gate: Gate, asset: str, last: int) -> list[Batch]:
+    """Oldest first. Whether a batch is intact is asked of the storage, so no more are asked about than are needed."""
+    known = [batch for batch in gate.store.batches(asset=asset, statuses=(Status.PUBLISHED,)) if batch.last_good]
+    known.sort(key=lambda batch: (batch.partition.end or batch.arrived_at, batch.sequence), reverse=True)
+    chosen: list[Batch] = []
+    for batch in known:
+        if len(chosen) == last:
+            break
+        if all(batch.breaker_key == other.breaker_key for other in chosen[:1]) and gate.is_intact(batch):
+            chosen.append(batch)
+    return chosen[::-1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,11 @@ import dagster as dg
 
 from dagster_contracts.core.alerts import Alert
 from dagster_contracts.core.errors import DeliveryFailed
-from dagster_contracts.plugin.drill.telling import CHANNEL
 from dagster_contracts.plugin.site import RESOURCE, Site
 from dagster_contracts.relay import Outage, Relay
 from dagster_contracts.sinks.slack import SlackAlerts
 
+CHANNEL = "contracts/slack_channel"  # metadata of sensors that tell Slack
 _ADDRESS = "https://slack.com/api/"
 
 

@@ -97,10 +97,10 @@ def _alive(dialect: Dialect) -> Any:
     each, asset, here = _pairs(dialect)
     judged = f"(SELECT 1 FROM contracts_batches AS c WHERE c.asset = {asset} AND c.place = {here} ORDER BY c.status LIMIT 1) IS NOT NULL"
     named = ", ".join(f"b.{name}" for name in _BATCH)
-    own_ = f"b.asset = {asset} AND b.place = {here}"
-    alive = f"LEFT JOIN contracts_batches AS b ON {own_} AND b.status IN ({_words(ALIVE)})"
+    of_the_place = f"b.asset = {asset} AND b.place = {here}"
+    alive = f"LEFT JOIN contracts_batches AS b ON {of_the_place} AND b.status IN ({_words(ALIVE)})"
     if dialect.name != "sqlite":
-        newest = _newest(f"SELECT * FROM contracts_batches AS b WHERE {own_}", "b.status", ALIVE, "b.sequence DESC")
+        newest = _newest(f"SELECT * FROM contracts_batches AS b WHERE {of_the_place}", "b.status", ALIVE, "b.sequence DESC")
         alive = f"LEFT JOIN LATERAL ({newest}) AS b ON true"
     sql = f"SELECT {asset}, {here}, {judged}, {named} FROM {each} {alive}"
     own: list[Column[Any]] = [Column("asset", tables.Key), Column("place", tables.Key), Column("judged", Boolean())]

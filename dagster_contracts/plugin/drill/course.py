@@ -79,7 +79,7 @@ def drilled(subject: Subject, orders: Orders, tell: Tell) -> Drilled:
     for cell, injected in chosen(campaign, subject, orders):
         with sandbox(subject, orders.directory, orders.now) as box:
             found = exercised(box, cell, injected)
-        tell(f"{subject.asset}: {found.fault} in {found.column or 'the batch'}: {found.result}; {found.problem or 'recovered'}")
+        tell(f"{subject.asset}: {found.damage}: {found.result}; {found.problem or 'recovered'}")
         exercises.append(found)
     return Drilled(terms, last.partition, last.rows, orders.seed, campaign, score(campaign), tuple(exercises))
 

@@ -61,6 +61,15 @@ class Exercise:
     problem: str = ""
 
     @property
+    def damage(self) -> str:
+        return f"{self.fault} in {self.column or 'the batch'}"
+
+    @property
+    def what_went_wrong(self) -> str:
+        """Of one that did not end as the policy says."""
+        return f"{self.damage}: {self.problem or 'a consumer read what its policy forbids'}"
+
+    @property
     def caught(self) -> bool:
         return self.result.caught
 

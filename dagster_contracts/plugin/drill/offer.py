@@ -20,6 +20,7 @@ from dagster_contracts.plugin.drill.subjects import governed as named
 from dagster_contracts.plugin.drill.subjects import subject_of
 from dagster_contracts.plugin.drill.telling import Told
 from dagster_contracts.plugin.site import Site
+from dagster_contracts.plugin.slack import token
 
 if TYPE_CHECKING:
     from dagster_contracts.chaos.fault import Fault
@@ -64,23 +65,25 @@ class DrillConfig(dg.Config):
     seed: int | None = Field(default=None, description="Draws those faults, and the rows that are damaged. Without it: one for each day.")
 
 
-def check(drill: Drill, contracts: Sequence[Contract], sinks: Sequence[object], sensors: Sequence[Any]) -> None:
+def check(drill: Drill | None, contracts: Sequence[Contract], sinks: Sequence[object], sensors: Sequence[Any]) -> None:
     """Raises ContractError where the drill would speak where alerts do."""
-    if drill.channel is not None:
+    if drill is not None and drill.channel is not None:
         telling.refuse_production(drill.channel, telling.channels(contracts, sinks, sensors))
 
 
-def assets(site: Site) -> list[dg.AssetSpec]:
+def assets(site: Site, drill: Drill | None) -> list[dg.AssetSpec]:
     """One for each contracted asset. No job makes it; drills report to it."""
+    if drill is None:
+        return []
     return [
         dg.AssetSpec(drill_asset(asset), group_name=GROUP, description=f"What drills found out about the contract of {asset}: the trend.")
         for asset in sorted(site.terms)
     ]
 
 
-def schedules(site: Site, drill: Drill) -> list[dg.ScheduleDefinition]:
+def schedules(site: Site, drill: Drill | None) -> list[dg.ScheduleDefinition]:
     """One, stopped until somebody starts it; none where nothing is governed."""
-    if not site.terms:
+    if drill is None or not site.terms:
         return []
     stopped = dg.DefaultScheduleStatus.STOPPED
     told = "Off until it is started here."
@@ -91,9 +94,9 @@ def schedules(site: Site, drill: Drill) -> list[dg.ScheduleDefinition]:
     ]
 
 
-def jobs(site: Site, drill: Drill, governed: Governed) -> list[dg.JobDefinition]:
+def jobs(site: Site, drill: Drill | None, governed: Governed) -> list[dg.JobDefinition]:
     """None where nothing is governed."""
-    return [_job(site, drill, governed)] if site.terms else []
+    return [_job(site, drill, governed)] if drill is not None and site.terms else []
 
 
 def _job(site: Site, drill: Drill, governed: Governed) -> dg.JobDefinition:
@@ -146,7 +149,6 @@ def _drilled(context: dg.OpExecutionContext, defs: dg.Definitions, asset: str, d
 def _tell_slack(context: dg.OpExecutionContext, drill: Drill, told: Sequence[Told]) -> None:
     if drill.channel is None or drill.slack_token is None:
         return
-    from dagster_contracts.plugin.slack import token
     from dagster_contracts.sinks.slack.web import Web
 
     given = drill.slack_token
@@ -161,9 +163,5 @@ _TIMEOUT = 8  # seconds
 
 
 def _what_went_wrong(wrong: Sequence[Drilled]) -> str:
-    lines = [
-        f"{found.asset}: {each.fault} in {each.column or 'the batch'}: {each.problem or 'a consumer read what its policy forbids'}"
-        for found in wrong
-        for each in found.went_wrong
-    ]
+    lines = [f"{found.asset}: {each.what_went_wrong}" for found in wrong for each in found.went_wrong]
     return f"{len(lines)} exercises did not end as the policy says: " + "; ".join(lines[:10])

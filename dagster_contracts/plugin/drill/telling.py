@@ -10,10 +10,10 @@ from dagster_contracts.core.contract import Contract
 from dagster_contracts.core.errors import ContractError
 from dagster_contracts.plugin.drill.course import Drilled
 from dagster_contracts.plugin.drill.report import missing_clauses, next_step, sentence
+from dagster_contracts.plugin.slack import CHANNEL
 from dagster_contracts.sinks.slack import SlackAlerts
 from dagster_contracts.sinks.slack import text as slack
 
-CHANNEL = "contracts/slack_channel"  # metadata of sensors that tell Slack
 _LISTED = 8  # clauses of one asset
 
 
@@ -48,7 +48,7 @@ def _lines(told: Told) -> Iterable[str]:
     if told.found is None:
         return
     for each in told.found.went_wrong:
-        yield f"went wrong: {each.fault} in {each.column or 'the batch'}: {each.problem or 'a consumer read what its policy forbids'}"
+        yield f"went wrong: {each.what_went_wrong}"
     missing = list(missing_clauses(told.found))
     for row in missing[:_LISTED]:
         yield f"missing: {row['clause']} of {row['column']}, for {row['faults']}"
