@@ -289,11 +289,11 @@ class Gate:
     def _adopted(self, terms: Terms, key: str, snapshot: Snapshot) -> Step:
         if snapshot.breaker is None:
             return self._first(terms, key, snapshot.now)
-        return machine.adopt(snapshot.breaker, terms.version, terms.policy, snapshot.now)
+        return machine.adopt(snapshot.breaker, terms.version, terms.policy, snapshot.now, content=terms.content)
 
     def _first(self, terms: Terms, key: str, now: datetime) -> Step:
         """A new breaker. One of many of its asset begins with what a person has said of the asset as a whole."""
-        breaker = Breaker(key, terms.policy, terms.version)
+        breaker = Breaker(key, terms.policy, terms.version, contents=(terms.content,) if terms.content else ())
         whole = next(iter(self.store.breakers([terms.asset])), None) if key != terms.asset else None
         word = machine.current(whole, now).override if whole is not None else None
         if word is None:
@@ -436,7 +436,7 @@ class Gate:
         def decide(snapshot: Snapshot) -> tuple[Change, Probe | Refused]:
             if snapshot.breaker is None:
                 return Change(), Refused(f"{key} has never judged anything")
-            adopted = machine.adopt(snapshot.breaker, terms.version, terms.policy, snapshot.now)
+            adopted = machine.adopt(snapshot.breaker, terms.version, terms.policy, snapshot.now, content=terms.content)
             if _is_overtaken(terms, adopted.breaker):
                 newer = adopted.breaker.contract_version
                 return Change(), Refused(f"{key} is open under contract {newer}, and this process has {terms.version}: it proves nothing")

@@ -48,6 +48,11 @@ class Terms:
     def version(self) -> str:
         return self.attached.contract.version
 
+    @property
+    def content(self) -> str:
+        """The hash of the contract's text; empty where it was never text."""
+        return self.attached.contract.content_hash
+
     def breaker_key(self, partition: Partition) -> str:
         """The asset's key; with `scope`, one breaker per value of that partition dimension."""
         for name, value in partition.dimensions:

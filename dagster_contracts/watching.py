@@ -78,7 +78,7 @@ def _record(gate: Gate, terms: Terms, key: str, rule: Rule, check: Cadence | Due
         found = missed(snapshot.now)
         if snapshot.breaker is None or found is None:
             return Change(), None
-        adopted = machine.adopt(snapshot.breaker, terms.version, terms.policy, snapshot.now)
+        adopted = machine.adopt(snapshot.breaker, terms.version, terms.policy, snapshot.now, content=terms.content)
         step = machine.miss(adopted.breaker, found[0], snapshot.now)
         if isinstance(step, Refused):
             return Change(), None

@@ -137,6 +137,7 @@ def _fields(breaker: Breaker, now: datetime) -> Iterator[tuple[str, object]]:
     yield "probes passed", f"{len(breaker.passed)} of {breaker.policy.probes}" if breaker.passed else None
     yield "window", f"{sum(entry.failed for entry in breaker.window)} failed of {len(breaker.window)}"
     yield "contract", f"version {breaker.contract_version}"
+    yield "edited", machine.edited(breaker)
     yield "generation", breaker.generation
     yield "policy", "; ".join(f"{name} {short(value)}" for name, value in forms.of_policy(breaker.policy).items() if short(value))
 

@@ -11,7 +11,7 @@ import typer
 
 from dagster_contracts.cli import options
 from dagster_contracts.cli.options import EnvironmentOption, FormatOption, RelatedOption, UrlOption
-from dagster_contracts.cli.outside import notes, refused_rules
+from dagster_contracts.cli.outside import edits, notes, refused_rules
 from dagster_contracts.cli.printing import Format, print_json, print_text, say, styled
 from dagster_contracts.cli.report import print_verdict
 from dagster_contracts.cli.revisions import contract_at
@@ -29,11 +29,16 @@ def lint(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Contract files, or folders of them.", show_default=False)],
     strict: Annotated[bool, typer.Option("--strict", help="Exit code 1 for warnings too.")] = False,
     format: FormatOption = Format.TEXT,
+    database_url: Annotated[
+        str | None,
+        typer.Option("--database-url", metavar="URL", help="Compare with what breakers there were judged under.", show_default=False),
+    ] = None,
 ) -> None:
     """Check contracts, and tell which rules are executed.
 
     All problems of all files are told at once, as file:line: path: message. Exit code 1 if there are any. Warnings are told of what the
-    standard allows and is likely a slip: a name that nothing has, a query that would be refused.
+    standard allows and is likely a slip: a name that nothing has, a query that would be refused; with --database-url, a contract that
+    was edited without a new version.
     """
     from dagster_contracts.store.files import survey_contracts
 
@@ -44,6 +49,8 @@ def lint(
     assets = [found.asset or found.name for contract in contracts for found in contract.objects]
     warnings = [slip for contract in contracts for slip in (*slips(contract), *consumer_slips(contract, assets))]
     warnings += [*governed_twice(contracts, certain=False), *refused_rules(contracts)]
+    if database_url is not None:
+        warnings += edits(contracts, options.reading_at(database_url).breakers())
     if format is Format.JSON:
         linted = [_linted(contract, today) for contract in contracts]
         print_json({"contracts": linted, "problems": [*map(_problem, problems)], "warnings": [*map(_problem, warnings)]})

@@ -37,6 +37,7 @@ def of_breaker(breaker: Breaker, now: datetime) -> dict[str, object]:
         "override": _override(breaker.override),
         "overdue": [{"rule": each.rule, "since": time(each.since), "due": time(each.due)} for each in breaker.overdue],
         "contract_version": breaker.contract_version,
+        "contract_contents": list(breaker.contents),
         "generation": breaker.generation,
     }
 

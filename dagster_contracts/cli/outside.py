@@ -1,11 +1,13 @@
-"""What `lint` tells of rules that another engine runs: SQL that would be refused, expectations that nobody knows. Neither is run."""
+"""What `lint` tells of rules that another engine runs: SQL that would be refused, expectations that nobody knows. Neither is run.
+And of contracts that breakers know otherwise."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import date
 
+from dagster_contracts.core.breaker import Breaker, asset_of
 from dagster_contracts.core.compile import compile_plan
 from dagster_contracts.core.contract import Contract, SchemaObject
 from dagster_contracts.core.errors import Problem, did_you_mean
@@ -24,6 +26,21 @@ def refused_rules(contracts: Sequence[Contract]) -> list[Problem]:
         for obj in contract.objects
         for problem in (*_refused_queries(contract, obj), *_misspelt_columns(contract, obj), *_refused_expectations(contract, obj))
     ]
+
+
+def edits(contracts: Sequence[Contract], breakers: Sequence[Breaker]) -> Iterator[Problem]:
+    """Contracts whose version breakers know with another content, one of each."""
+    for contract in contracts:
+        same = (breaker for breaker in breakers if breaker.contract_version == contract.version and breaker.contents)
+        other = (breaker for breaker in same if breaker.contents[0] != contract.content_hash)
+        if (breaker := next((each for each in other if _governs(contract, asset_of(each.key))), None)) is not None:
+            known = f"the {contract.version} that {breaker.key} was judged under"
+            yield Problem("version", f"this is not {known}: it was edited; give it a new version", source=contract.source)
+
+
+def _governs(contract: Contract, asset: str) -> bool:
+    last = asset.rpartition("/")[2]
+    return any(found.asset == asset if found.asset else found.name == last for found in contract.objects)
 
 
 def notes(contract: Contract, today: date) -> list[str]:

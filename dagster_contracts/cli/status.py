@@ -79,6 +79,8 @@ def _rows(found: _Status) -> Iterator[tuple[object, ...]]:
     breakers = {breaker.key: breaker for breaker in found.breakers}
     for breaker in found.breakers:
         yield _breaker_row(machine.current(breaker, now), now)
+        if (told := machine.edited(breaker)) is not None:
+            yield ("contract", breaker.key, "edited", None, None, *told.rsplit(": ", 1))
     unconfirmed = [batch for batch in found.batches if is_micro_batch(batch) and batch.status is Status.PUBLISHING]
     for batch in found.batches:
         if batch not in unconfirmed:

@@ -119,6 +119,7 @@ class Breaker:
     passed: tuple[str, ...] = ()  # of those, the ones that passed since the last failure
     override: Override | None = None
     overdue: tuple[Overdue, ...] = ()  # by rule; until the next delivery arrives
+    contents: tuple[str, ...] = ()  # hashes of what the contract's version was seen to say: more than one where it was edited
     event_sequence: int = 0
     version: int = 0
 
@@ -487,16 +488,17 @@ def reset(breaker: Breaker, *, actor: str, reason: str, now: datetime) -> Step:
     return _after(before, _shut(replace(before.breaker, override=None), f"reset: {reason}", now, actor))
 
 
-def adopt(breaker: Breaker, contract_version: str, policy: BreakerPolicy, now: datetime) -> Step:
+def adopt(breaker: Breaker, contract_version: str, policy: BreakerPolicy, now: datetime, *, content: str = "") -> Step:
     """Bring the policy in force up to date. A new contract version keeps the state, empties the window and makes a probe due now.
 
     An earlier version than the one that opened it changes nothing while it is open: it is what still runs while the later one is rolled
-    out. Going back to it for good takes a `reset`.
+    out. Going back to it for good takes a `reset`. `content` is the contract's hash: the same version with another content is no new
+    version, and is remembered to be told of (`edited`).
     """
     before = _lapse(breaker, now)
     breaker = before.breaker
     if breaker.contract_version == contract_version:
-        return _after(before, Step(replace(breaker, policy=policy)))
+        return _after(before, Step(replace(breaker, policy=policy, contents=_seen(breaker.contents, content))))
     if breaker.state is not State.CLOSED and is_older(contract_version, breaker.contract_version):
         return before
     updated = replace(
@@ -509,9 +511,28 @@ def adopt(breaker: Breaker, contract_version: str, policy: BreakerPolicy, now: d
         passed=(),
         failed_rules=frozenset(),
         overdue=_told(breaker),
+        contents=_seen((), content),
         retry_at=None if breaker.state is State.CLOSED else now,
     )
     return _after(before, _note(updated, f"contract version {breaker.contract_version or 'none'} -> {contract_version}", now, None))
+
+
+def edited(breaker: Breaker, content: str | None = None) -> str | None:
+    """What to tell of a contract that was edited without a new version; None where it was not, or this `content` of it is no edit."""
+    if len(breaker.contents) < 2 or content == breaker.contents[0] or content not in (None, *breaker.contents):
+        return None
+    return (
+        f"contract {breaker.contract_version} was edited without a new version: {breaker.key} was judged under {len(breaker.contents)} "
+        "contents of it. Nothing is probed for an edit, and no verdict says which content it is of: give the contract a new version"
+    )
+
+
+_EDITS = 10
+
+
+def _seen(contents: tuple[str, ...], content: str) -> tuple[str, ...]:
+    """The first is what the version stood for."""
+    return contents if not content or content in contents else (*contents[: _EDITS - 1], content)
 
 
 def is_older(version: str, than: str) -> bool:

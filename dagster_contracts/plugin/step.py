@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import dagster as dg
 
 from dagster_contracts import stored
-from dagster_contracts.core.breaker import Refused, asset_of
+from dagster_contracts.core.breaker import Refused, asset_of, edited
 from dagster_contracts.core.contract import Confidence, least
 from dagster_contracts.core.errors import Halted, StoreUnavailable
 from dagster_contracts.core.inert import shown
@@ -64,6 +64,7 @@ class GatedStep:
         self.refusal: dg.Failure | None = None  # raised once the others of this step have been made
         self.made: dict[tuple[str, str], Callable[[], object]] = {}  # (contract, object): what rules of later outputs of this step read
         self.within = Within(site, self.consumers)
+        self.edits: set[str] = set()  # assets of whose edited contract the log tells
         self.kept_back: set[str] = set()  # outputs that were made and may not be passed on
         self.output_names = {key.to_user_string(): name for key, name in private.own_outputs(self.step, assets).items()}
 
@@ -430,7 +431,15 @@ class GatedStep:
             in_place=in_place,
         )
         made = {name: source for (contract, name), source in self.made.items() if contract == terms.attached.contract.id}
-        return self.gate.judge(terms, delivery, value, made=made, divisible=divisible)
+        judgement = self.gate.judge(terms, delivery, value, made=made, divisible=divisible)
+        self._tell_of_edit(terms, judgement)
+        return judgement
+
+    def _tell_of_edit(self, terms: Terms, judgement: Judgement) -> None:
+        """Once a step: the partitions of a range have one contract."""
+        if terms.asset not in self.edits and (told := edited(judgement.breaker, terms.content)) is not None:
+            self.edits.add(terms.asset)
+            self.context.log.warning(told)
 
     def _is_read_beside(self, terms: Terms) -> bool:
         """Whether a rule of another asset of this step reads this one."""
@@ -496,6 +505,7 @@ class GatedStep:
         if isinstance(judgement, Refused):
             self.context.log.warning(f"{key} was not probed: {shown(judgement.reason)}")
             return None
+        self._tell_of_edit(terms, judgement)
         told = f"probe of {shown(judgement.batch.id)}: {judgement.verdict.outcome}; {key} is {judgement.breaker.state}"
         self.context.log.info(told)
         return judgement

@@ -99,6 +99,7 @@ breakers = Table(
     Column("lease", Document),
     Column("override", Document),
     Column("overdue", Document, nullable=False, server_default=text("'[]'")),
+    Column("contents", Document, nullable=False, server_default=text("'[]'")),
     Column("policy", Document, nullable=False),
     Index("contracts_breakers_due", "state", "retry_at"),
 )

@@ -7,16 +7,20 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from dagster_contracts import recovery
 from dagster_contracts.core.breaker import Overdue, OverrideKind
+from dagster_contracts.core.contract import attach
 from dagster_contracts.core.snapshot import Change
 from dagster_contracts.engines.local import LocalEngine
 from dagster_contracts.gate import Gate
+from dagster_contracts.judgement import Delivery, Terms
 from dagster_contracts.ports import FixedClock
+from dagster_contracts.store.files import load_contracts
 from dagster_contracts.store.sql import SqlStore
-from tests.cli.conftest import FIRST, Ran
+from tests.cli.conftest import FIRST, Ran, day
 
 
 @pytest.mark.usefixtures("past")
@@ -52,6 +56,25 @@ def test_json_has_the_same_by_kind(run: Callable[..., Ran]):
     assert degraded["fraud"]["inputs"][0]["route"] == "halted"
     assert degraded["fraud"]["seconds"] > 0
     assert [review["asset"] for review in found["reviews"]] == ["underwriting"]
+
+
+def test_a_contract_that_was_edited_without_a_new_version_is_told(run: Callable[..., Ran], past: str, contract: Path):
+    """In the table and in JSON once it was judged under, by `lint` before."""
+    assert "edited" not in run("status").out
+    assert "edited" not in run("lint", contract, "--database-url", past).out
+    contract.write_text(contract.read_text().replace("LOW_RISK]", "LOW_RISK, '17']"))
+    ran = run("lint", contract, "--database-url", past, "--strict")
+    assert ran.code == 1
+    assert "warning" in ran.out
+    assert "version: this is not the 1.2.0 that vendor/feed was judged under: it was edited; give it a new version" in ran.out
+    terms = Terms.of(attach(load_contracts(contract), ["vendor/feed"])["vendor/feed"])
+    store = SqlStore(past, clock=FixedClock(FIRST + timedelta(days=3)))
+    delivery = Delivery(day(4), "run-4", "run-4")
+    Gate(store, LocalEngine()).judge(terms, delivery, pl.DataFrame({"customer_id": [1, 2], "risk_indicator": ["17", "LOW_RISK"]}))
+    (line,) = [line for line in run("status").out.splitlines() if line.startswith("contract")]
+    assert "edited" in line
+    assert len(run("status", "--format", "json").json["breakers"][0]["contract_contents"]) == 2
+    assert "was edited without a new version" in run("breaker", "show", "vendor/feed").out
 
 
 def test_an_override_stands_in_the_table_with_who_and_why(run: Callable[..., Ran], past: str):

@@ -565,6 +565,25 @@ def test_the_same_contract_version_changes_the_policy_only() -> None:
     assert machine.adopt(opened(), "1.0.0", other, T0) == Step(replace(opened(), policy=other))
 
 
+def test_an_edit_without_a_new_version_is_told_and_makes_nothing_due() -> None:
+    breaker = machine.adopt(opened(), "1.0.0", POLICY, T0, content="a").breaker
+    assert machine.edited(breaker) is None
+    step = machine.adopt(breaker, "1.0.0", POLICY, T0, content="b")
+    assert step == Step(replace(breaker, contents=("a", "b")))
+    assert "1.0.0 was edited without a new version" in str(machine.edited(step.breaker))
+    assert machine.edited(step.breaker, "b") is not None
+    assert machine.edited(step.breaker, "a") is None, "who still has what the version stood for has edited nothing"
+    assert machine.adopt(step.breaker, "1.0.0", POLICY, T0, content="a") == Step(step.breaker), "two deployments that take turns"
+    assert machine.edited(machine.adopt(step.breaker, "1.1.0", POLICY, T0, content="b").breaker) is None
+
+
+def test_of_many_edits_the_first_and_some_are_remembered() -> None:
+    breaker = opened()
+    for number in range(20):
+        breaker = machine.adopt(breaker, "1.0.0", POLICY, T0, content=str(number)).breaker
+    assert (breaker.contents[0], breaker.contents[-1], len(breaker.contents)) == ("0", "19", 10)
+
+
 # --- what a verdict means to the machine ---------------------------------------------------------------------------
 
 

@@ -216,3 +216,19 @@ def test_healing_one_asset(tmp_path: Path) -> None:
             operations.heal(world.defs, world.instance, "readr", ignore)
         assert [row.asset for row in operations.heal(world.defs, world.instance, "reader", ignore)] == ["reader"]
         assert [output.asset for output in world.ledger().outputs(statuses=("degraded",))] == ["other"]
+
+
+# --- edits ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_contract_that_is_edited_without_a_new_version_is_told_in_the_log_of_the_step(tmp_path: Path) -> None:
+    def warned(text: str, number: int) -> list[str]:
+        with governed(tmp_path, lambda: dg.Definitions(assets=[a_feed(Vendor())]), text) as world:
+            ran = world.run("feed", partition=day(number))
+            logged = world.instance.all_logs(ran.run_id)
+        return [entry.user_message for entry in logged if "edited without a new version" in entry.user_message]
+
+    assert warned(contract_text(), 1) == []
+    edited = contract_text().replace("[HIGH, LOW]", "[HIGH, LOW, NONE]")
+    assert [told.partition(":")[0] for told in warned(edited, 2)] == ["contract 1.0.0 was edited without a new version"]
+    assert warned(edited.replace("1.0.0", "1.1.0"), 3) == []

@@ -30,7 +30,9 @@ def fill(url: str) -> None:
     """Some rows in every table."""
     store = SqlStore(url)
     for number in range(1, 4):
-        changed, events = numbered(breaker(f"feed{number}", overdue=(Overdue("sla", T0, T0 + DAY),), incident=number), "one", 'two "\x00"')
+        changed, events = numbered(
+            breaker(f"feed{number}", overdue=(Overdue("sla", T0, T0 + DAY),), incident=number, contents=("a",)), "one", 'two "\x00"'
+        )
         made = batch(f"b{number}", day(number))
         store.save(
             Change(

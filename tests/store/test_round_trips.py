@@ -97,6 +97,7 @@ breakers = st.builds(
     override=perhaps(st.builds(Override, st.sampled_from(OverrideKind), prose, prose, instants, perhaps(instants))),
     overdue=tuples(st.builds(Overdue, prose, instants, instants, st.booleans())),
     event_sequence=counts,
+    contents=tuples(keys),
 )
 transitions = st.builds(
     Transition,

@@ -91,7 +91,7 @@ def test_breakers_of_the_first_tables_are_kept(url: str, monkeypatch: pytest.Mon
     upgrade(url)
     monkeypatch.undo()
     row = to_row(tables.breakers, breaker("kept", version=1))
-    del row["overdue"], row["incident"]
+    del row["overdue"], row["incident"], row["contents"]
     names = ", ".join(f'"{name}"' for name in row)
     values = list(row.values())
     with engine.begin() as connection:
@@ -151,7 +151,7 @@ def fill(engine: Engine, **delivered: str) -> None:
     with engine.begin() as connection:
         for key, marks in delivered.items():
             row = to_row(tables.breakers, breaker(key, event_sequence=len(marks), version=1))
-            del row["incident"]
+            del row["incident"], row["contents"]
             named = {f'"{name}"': f":{name}" for name in row}
             values = {name: json.dumps(value) if isinstance(tables.breakers.c[name].type, JSON) else value for name, value in row.items()}
             connection.execute(text(f"INSERT INTO contracts_breakers ({', '.join(named)}) VALUES ({', '.join(named.values())})"), values)

@@ -1,4 +1,4 @@
-"""Versions of contracts are registered, with who consumes what; indexes hold no more than is asked for through them."""
+"""Versions of contracts are registered, with who consumes what; breakers know of edits; indexes hold what is asked through them."""
 
 from __future__ import annotations
 
@@ -48,6 +48,7 @@ def upgrade() -> None:
         sa.Column("author", KEY, nullable=False),
         sa.Column("registered_at", INSTANT, nullable=False),
     )
+    op.add_column("contracts_breakers", sa.Column("contents", sa.JSON(), nullable=False, server_default=sa.text("'[]'")))
     op.add_column("contracts_outputs", sa.Column("asked", sa.JSON(none_as_null=True)))
     _index(partly=True)
 
@@ -55,6 +56,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     _index(partly=False)
     op.drop_column("contracts_outputs", "asked")
+    op.drop_column("contracts_breakers", "contents")
     op.drop_table("contracts_assets")
     op.drop_index("contracts_uses_of_consumer", "contracts_uses")
     op.drop_table("contracts_uses")
