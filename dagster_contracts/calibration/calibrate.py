@@ -18,6 +18,7 @@ from dagster_contracts.calibration.choosing import Choice, Labels, Step, chosen,
 from dagster_contracts.calibration.dials import Dial, dials_of, unit_of
 from dagster_contracts.calibration.incidents import Incident
 from dagster_contracts.calibration.observed import History, key_of, measured, points, verdicts
+from dagster_contracts.calibration.scoring import told_of
 from dagster_contracts.calibration.spread import TRIED, Usual, holds_later, strange, usual_of
 from dagster_contracts.chaos.bounds import LEAST, Range, written
 from dagster_contracts.chaos.clauses import Candidate, described, object_at
@@ -262,8 +263,6 @@ def _refused(known: Sequence[Known], labels: Labels, shifted: Mapping[str, int])
 
 
 def _missed(known: Sequence[Known], labels: Labels) -> tuple[str, ...]:
-    caught = {
-        incident.label for at, incidents in labels.incidents.items() for incident in incidents if known[at].verdict.outcome is Outcome.FAIL
-    }
-    every = dict.fromkeys(incident.label for incidents in labels.incidents.values() for incident in incidents)
-    return tuple(label for label in every if label not in caught)
+    refused = {key_of(each.batch): tuple(sorted(each.verdict.failed_rules)) for each in known if each.verdict.outcome is Outcome.FAIL}
+    every = dict.fromkeys(incident for incidents in labels.incidents.values() for incident in incidents)
+    return tuple(incident.label for incident in every if not told_of(incident, refused).caught)

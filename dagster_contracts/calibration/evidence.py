@@ -9,6 +9,7 @@ from dagster_contracts.calibration.calibrate import Calibration
 from dagster_contracts.calibration.choosing import Choice, Step
 from dagster_contracts.calibration.spread import Usual
 from dagster_contracts.chaos.bounds import written
+from dagster_contracts.core.wording import counted
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _LISTED = 5
@@ -64,8 +65,8 @@ def summary(found: Calibration) -> Iterator[str]:
     """The sentences above the evidence."""
     changed = {step: sum(choice.step is step for choice in found.choices) for step in Step}
     yield (
-        f"{found.clean} clean batches, {found.labelled} labelled ones; budget {found.budget:g} false trips in 100 clean batches, "
-        f"that is {found.allowed} here"
+        f"{counted(found.clean, 'clean batch', 'es')}, {found.labelled} labelled; "
+        f"budget {found.budget:g} in 100 clean batches refused, that is {found.allowed} here"
     )
     yield ", ".join(f"{changed[step]} {step.value}" for step in Step)
     yield f"clean batches refused: {len(found.before)} before, {len(found.after)} now"
@@ -75,7 +76,7 @@ def summary(found: Calibration) -> Iterator[str]:
     for key, rules in found.suspects.items():
         yield f"{key} looks like an incident ({', '.join(rules[:_LISTED])}): nothing was learned from it, it is within the budget"
     for label in found.missed:
-        yield f"incident {label} is caught by no rule"
+        yield f"incident {label} is caught by no rule, or not by the one that it names"
 
 
 def to_json(found: Calibration, diff: str) -> Mapping[str, object]:

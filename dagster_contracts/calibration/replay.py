@@ -6,13 +6,13 @@ Nothing of it is recorded anywhere but in the store that is given, which is thro
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from dagster_contracts import recovery, stored
 from dagster_contracts.calibration.observed import key_of
-from dagster_contracts.chaos.batch import Batch
+from dagster_contracts.chaos.batch import Arrival, Batch
 from dagster_contracts.chaos.consequences import OTHERS
 from dagster_contracts.core.breaker import Refused, State, Transition, asset_of
 from dagster_contracts.core.ledger import Batch as Row
@@ -42,8 +42,9 @@ class Replayed:
     outcome: Outcome
     status: Status
     state: State
-    rules: tuple[str, ...]  # that it broke
+    rules: tuple[str, ...]  # that refuse it
     reads: tuple[Read, ...]
+    arrival: Arrival = Arrival.KNOWN  # what its time was taken from
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +75,6 @@ class Replay:
 
     def refused(self) -> list[Replayed]:
         return [each for each in self.batches if each.outcome is Outcome.FAIL]
-
-    def false_trips(self, bad: Collection[str]) -> list[Trip]:
-        """Trips by batches that are not known to be bad."""
-        return [trip for trip in self.trips if trip.partition not in bad]
-
-    def false_trip_rate(self, bad: Collection[str]) -> float | None:
-        """False trips in 100 clean batches; None where every batch was bad."""
-        clean = sum(each.partition not in bad for each in self.batches)
-        return 100 * len(self.false_trips(bad)) / clean if clean else None
 
 
 @dataclass
@@ -132,7 +124,7 @@ class _Player:
         broken = tuple(finding.rule for finding in judged.verdict.findings if finding.outcome is Outcome.FAIL)
         reads = tuple(self._reads(batch, run))
         self.delivered[row.id] = Replayed(
-            key_of(batch), self.clock.at, judged.verdict.outcome, row.status, judged.breaker.state, broken, reads
+            key_of(batch), self.clock.at, judged.verdict.outcome, row.status, judged.breaker.state, broken, reads, batch.arrival
         )
 
     def _reads(self, batch: Batch, run: str) -> Iterator[Read]:

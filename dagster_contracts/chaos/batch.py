@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
@@ -13,6 +14,15 @@ import polars as pl
 
 from dagster_contracts.chaos.shape import Shape, shape_of
 from dagster_contracts.core.ledger import UNPARTITIONED, Partition
+
+
+class Arrival(StrEnum):
+    """What says when a batch arrived. All but the first are assumptions."""
+
+    KNOWN = "known"  # whoever gave the batch
+    DATA = "data"  # its newest value of what is to be fresh
+    NAME = "name"  # the end of the day or month in its name
+    ORDER = "order"  # nothing: a day after the batch before it
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +38,7 @@ class Batch:
     """One delivery: the rows, when it arrived (aware UTC) and of which partition it is.
 
     `name` is for people (a file's name); `previous` the delivery before it. With `written`, those bytes are delivered, not `frame`.
+    `arrival` is what `arrived_at` was taken from.
     """
 
     frame: pl.DataFrame
@@ -36,6 +47,7 @@ class Batch:
     name: str = ""
     previous: Batch | None = field(default=None, repr=False)
     written: Written | None = field(default=None, repr=False)
+    arrival: Arrival = Arrival.KNOWN
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 
 import polars as pl
 
-from dagster_contracts.chaos.batch import Batch
+from dagster_contracts.chaos.batch import Arrival, Batch
 from dagster_contracts.core.ledger import UNPARTITIONED, Partition
 from dagster_contracts.core.plan import Fresh, Plan
 from dagster_contracts.core.verdict import Instant, Unmeasured
@@ -32,13 +32,22 @@ def deliveries(plan: Plan, engine: MetricEngine, frames: Iterable[tuple[str, pl.
     for name, frame in frames:
         before = found[-1] if found else None
         place = partition_in(name)
-        found.append(Batch(frame, arrival(plan, engine, frame, place, before), place, name, before))
+        told, by = _arrived(plan, engine, frame, place, before)
+        found.append(Batch(frame, told, place, name, before, arrival=by))
     return found
 
 
 def arrival(plan: Plan, engine: MetricEngine, frame: pl.DataFrame, place: Partition, before: Batch | None) -> datetime:
     """When a batch is taken to have arrived of which nobody knows it any more."""
-    return _newest(plan, engine, frame) or place.end or (before.arrived_at + _DAY if before else _FIRST)
+    return _arrived(plan, engine, frame, place, before)[0]
+
+
+def _arrived(plan: Plan, engine: MetricEngine, frame: pl.DataFrame, place: Partition, before: Batch | None) -> tuple[datetime, Arrival]:
+    if (newest := _newest(plan, engine, frame)) is not None:
+        return newest, Arrival.DATA
+    if place.end is not None:
+        return place.end, Arrival.NAME
+    return (before.arrived_at + _DAY if before else _FIRST), Arrival.ORDER
 
 
 def partition_in(name: str) -> Partition:

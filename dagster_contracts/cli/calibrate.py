@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dagster_contracts.cli.chaos_fix import named, text_of, with_profiles_of
+from dagster_contracts.cli.chaos_fix import named
+from dagster_contracts.cli.history import case_of, incidents_of
 from dagster_contracts.cli.printing import print_json, print_table, print_text, say
 from dagster_contracts.core.errors import UsageError
-from dagster_contracts.validating import object_of
+from dagster_contracts.core.wording import counted
 
 if TYPE_CHECKING:
     from dagster_contracts.calibration.calibrate import Calibration
-    from dagster_contracts.calibration.incidents import Incident
     from dagster_contracts.chaos.remedy import Case
 
 
@@ -73,7 +72,7 @@ def calibrate(
     from dagster_contracts.calibration.evidence import diff_of, to_json, to_markdown
 
     case = case_of(contract, object_name, history)
-    found = calibrated(case, budget=budget, incidents=incidents_of(incidents, case), propose=propose)
+    found = calibrated(case, budget=budget, incidents=incidents_of(incidents, [case]), propose=propose)
     diff = diff_of(case.text, found, contract.name)
     if fix or fix_to is not None:
         _write(found, case, contract, fix_to)
@@ -83,41 +82,6 @@ def calibrate(
         typer.echo(to_markdown(found, diff), nl=False)
     else:
         _print(found, diff)
-
-
-def case_of(contract: Path, object_name: str | None, history: list[str]) -> Case:
-    from dagster_contracts.chaos.deliveries import deliveries
-    from dagster_contracts.chaos.remedy import Case
-    from dagster_contracts.cli.tables import tables
-    from dagster_contracts.engines.local import default_engine
-
-    if not contract.is_file():
-        raise UsageError(f"{contract} is no file; name the file of the contract, whose text is to be changed")
-    text, engine = text_of(contract), default_engine()
-    found = with_profiles_of(text, contract)
-    case = Case(
-        text, object_of(found, object_name).name, (), engine, reading=lambda new: with_profiles_of(new, contract), arrivals_known=False
-    )
-    plan = case.plan([])
-    if plan.files:
-        raise UsageError(f"{contract}: the contract is about files as such (`physicalType: files`), and thresholds are learned from tables")
-    batches = deliveries(plan, engine, tables(history))
-    if not batches:
-        raise UsageError(f"{', '.join(history)}: no data file there; expected Parquet, CSV or JSON lines")
-    return replace(case, batches=batches)
-
-
-def incidents_of(file: Path | None, case: Case) -> tuple[Incident, ...]:
-    from dagster_contracts.calibration.incidents import incidents_in
-    from dagster_contracts.calibration.observed import key_of
-
-    if file is None:
-        return ()
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file} cannot be read: {error}") from error
-    return incidents_in(text, [key_of(batch) for batch in case.batches], source=str(file), rules=[rule.id for rule in case.plan([]).rules])
 
 
 def _write(found: Calibration, case: Case, contract: Path, to: Path | None) -> None:
@@ -148,7 +112,7 @@ def _print(found: Calibration, diff: str) -> None:
     rows = ((c.rule, c.step.value, c.old, now(c) if c.step is not Step.KEPT else "", seen(c.seen), told(c)) for c in (*changed, *kept))
     print_table(("rule", "", "was", "is", "seen", "why"), rows)
     if found.fixed:
-        print_text(f"{len(found.fixed)} rules have no threshold and stay as they are")
+        print_text(f"{counted(len(found.fixed), 'rule')} without a threshold: nothing of them is changed")
     print_text("")
     if not diff:
         print_text("Nothing changes.")

@@ -10,6 +10,7 @@ from dagster_contracts.chaos.faults.nulls import OF_ROWS
 from dagster_contracts.chaos.score import MissingClause, Score, Share
 from dagster_contracts.cli.printing import print_table, print_text, styled
 from dagster_contracts.core.ledger import RouteKind
+from dagster_contracts.core.wording import counted
 
 _BAR = 20  # characters of a full one
 _GOOD, _FAIR = 90, 60  # percent
@@ -17,7 +18,7 @@ _LISTED = 25  # rows of one table; --format json has all
 
 
 def print_campaign(campaign: Campaign, score: Score | None) -> None:
-    head = f"{campaign.contract_id} {campaign.contract_version}, {campaign.object_name}: {_counted(campaign.clean, 'clean batch', 'es')}"
+    head = f"{campaign.contract_id} {campaign.contract_version}, {campaign.object_name}: {counted(campaign.clean, 'clean batch', 'es')}"
     print_text(f"{head}; faults in {campaign.batch} ({campaign.rows:,} rows), seed {campaign.seed}")
     print_text("")
     if score is None:
@@ -32,15 +33,11 @@ def print_campaign(campaign: Campaign, score: Score | None) -> None:
     _print_skipped(campaign)
 
 
-def _counted(number: int, what: str, plural: str = "s") -> str:
-    return f"{number:,} {what}{'' if number == 1 else plural}"
-
-
 # --- clean batches -------------------------------------------------------------------------------------------------
 
 
 def _print_refusals(campaign: Campaign) -> None:
-    told = f"Not scored: the contract refuses {len(campaign.refusals)} of {_counted(campaign.clean, 'clean batch', 'es')}."
+    told = f"Not scored: the contract refuses {len(campaign.refusals)} of {counted(campaign.clean, 'clean batch', 'es')}."
     print_text(styled(told, "bold red"), " A contract that refuses good data would catch every fault.")
     print_text("")
     rows = ((alarm.batch, each.rule, each.outcome, each.observed, each.expected) for alarm in campaign.refusals for each in alarm.findings)
@@ -170,7 +167,7 @@ def _print_thresholds(campaign: Campaign) -> None:
         if (more := len(rest) - _LISTED) > 0:
             print_text(f"{more} more with --format json")
     if one_row:
-        print_text(f"{_counted(len(one_row), 'fault')} {'is' if len(one_row) == 1 else 'are'} noticed in a single row.")
+        print_text(f"{counted(len(one_row), 'fault')} {'is' if len(one_row) == 1 else 'are'} noticed in a single row.")
     print_text("")
 
 

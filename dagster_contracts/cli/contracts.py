@@ -21,6 +21,7 @@ from dagster_contracts.core.errors import Problem
 from dagster_contracts.core.slips import consumer_slips, governed_twice, slips
 from dagster_contracts.core.verdict import Outcome, verdict_to_json
 from dagster_contracts.core.waiving import long_waivers
+from dagster_contracts.core.wording import counted
 from dagster_contracts.ports import NO_OTHERS, Related
 from dagster_contracts.validating import object_of, validate
 
@@ -147,7 +148,7 @@ def _print_linted(contracts: Sequence[Contract], problems: Sequence[Problem], wa
         for found in contract.objects:
             plan = compile_plan(contract, found)
             left = f", {len(plan.not_executed)} not executed:" if plan.not_executed else ""
-            print_text(f"  {found.name}: {_count(len(plan.rules), 'rule')} executed{left}")
+            print_text(f"  {found.name}: {counted(len(plan.rules), 'rule')} executed{left}")
             for item in plan.not_executed:
                 print_text(f"    {item.rule}: {item.reason}")
         for note in notes(contract, today):
@@ -156,9 +157,5 @@ def _print_linted(contracts: Sequence[Contract], problems: Sequence[Problem], wa
         print_text(styled(f"warning: {warning}", "yellow"))
     for problem in problems:
         print_text(styled(problem, "red"))
-    told = f", {_count(len(warnings), 'warning')}" if warnings else ""
-    print_text(f"{_count(len(contracts), 'valid contract')}, {_count(len(problems), 'problem')}{told}")
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
+    told = f", {counted(len(warnings), 'warning')}" if warnings else ""
+    print_text(f"{counted(len(contracts), 'valid contract')}, {counted(len(problems), 'problem')}{told}")

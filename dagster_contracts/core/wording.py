@@ -270,6 +270,11 @@ def duration(span: timedelta) -> str:
     return " ".join(parts[:2]) or "0 s"
 
 
+def counted(number: int, what: str, plural: str = "s") -> str:
+    """ "1 batch", "2,000 batches": `plural` is what several have more."""
+    return f"{number:,} {what}{'' if number == 1 else plural}"
+
+
 def rfc3339(moment: datetime) -> str:
     aware = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     return aware.isoformat().replace("+00:00", "Z")

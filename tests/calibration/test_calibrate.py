@@ -182,6 +182,13 @@ def test_rules_that_a_contract_lacks_are_proposed_and_catch_what_they_are_for():
     assert "closedSchema" in found.text
 
 
+def test_an_incident_that_another_rule_happens_to_notice_is_missed():
+    history = case([100 + day % 7 for day in range(20)] + [9])
+    found = calibrate(history, incidents=[incident(20)], propose=False)
+    assert (choice(found, "rows").step, found.missed) == (Step.TIGHTENED, ())
+    assert calibrate(history, incidents=[incident(20, "amount.nullValues")], propose=False).missed == ("2026-01-25",)
+
+
 @given(st.lists(st.integers(0, 1000), min_size=LEAST, max_size=40))
 def test_bounds_hold_on_what_they_were_learned_from(values: list[int]):
     points = [Point(at, float(value), 1000, at % 7) for at, value in enumerate(values)]

@@ -13,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dagster_contracts import recovery
+from dagster_contracts.calibration.incidents import Incident
 from dagster_contracts.calibration.replay import OTHERS, Replay, replay
+from dagster_contracts.calibration.scoring import scored
 from dagster_contracts.chaos.batch import Batch
 from dagster_contracts.core.breaker import State
 from dagster_contracts.core.contract import Attached
@@ -54,7 +56,7 @@ def days(*rows: int) -> list[Batch]:
 @given(st.lists(st.integers(100, 110), min_size=1, max_size=12))
 def test_clean_batches_trip_nothing(rows: list[int]) -> None:
     found, _ = played(days(*rows))
-    assert (found.trips, found.refused(), found.false_trip_rate(())) == ((), [], 0.0)
+    assert (found.trips, found.refused(), scored(found).false_trip_rate) == ((), [], 0.0)
     assert {read.kind for each in found.batches for read in each.reads} == {RouteKind.FRESH}
 
 
@@ -67,8 +69,8 @@ def test_a_bad_day_opens_is_probed_and_closes_with_the_next_delivery() -> None:
     assert [each.state for each in found.batches] == [State.CLOSED, State.CLOSED, State.OPEN, State.CLOSED, State.CLOSED]
     reads = {read.consumer: (read.kind, read.served) for read in bad.reads}
     assert reads == {"billing": (RouteKind.HALTED, None), OTHERS: (RouteKind.LAST_GOOD, found.batches[1].partition)}
-    assert found.false_trip_rate({bad.partition}) == 0.0
-    assert found.false_trip_rate(()) == 20.0
+    assert scored(found, [Incident(bad.partition, (bad.partition,))]).false_trip_rate == 0.0
+    assert scored(found).false_trip_rate == 20.0
 
 
 def test_what_never_gets_better_is_open_at_the_end() -> None:

@@ -33,9 +33,58 @@ def test_trips_and_reads_are_told(run: Callable[..., Ran], feed: Path):
     labelled = run(*asked, "--incidents", feed / "labels.yaml").out
     assert "labelled incidents caught: 0 of 1; false trips: 1, 25.0 in 100 clean batches" in labelled
     assert "not caught: 2026-01-08 (late)" in labelled
+    assert "clean batches refused: 1 of 4\n    2026-01-07: rows" in labelled
     printed = run(*asked, "--format", "json").json
     assert_described("backtest", printed)
     assert [each["partition"] for each in printed["replays"][0]["trips"]] == ["2026-01-07"]
+    assert printed["replays"][0]["clean_refused"] == [{"partition": "2026-01-07", "rules": ["rows"]}]
+
+
+def test_an_incident_that_names_a_rule_is_caught_by_that_rule_alone(run: Callable[..., Ran], feed: Path):
+    asked = ("backtest", feed / "feed.odcs.yaml", "--history", feed / "data", "--incidents", feed / "labels.yaml")
+    (feed / "labels.yaml").write_text("- {partition: 2026-01-07, rule: rows}\n- {partition: 2026-01-07, rule: amount.nullValues}\n")
+    told = run(*asked).out
+    assert "labelled incidents caught: 1 of 2" in told
+    assert "caught: 2026-01-07, by rows" in told
+    assert "not caught: 2026-01-07, for which its rule amount.nullValues is to refuse it; refused, by rows" in told
+    assert "clean batches refused: 0 of 4" in told
+    incidents = run(*asked, "--format", "json").json["replays"][0]["incidents"]
+    assert [(each["caught"], each["caught_by"], each["refused_by_others"]) for each in incidents] == [
+        (True, ["rows"], []),
+        (False, [], ["rows"]),
+    ]
+
+
+def test_what_the_times_of_arrival_were_taken_from_is_said(run: Callable[..., Ran], feed: Path):
+    asked = ("backtest", feed / "feed.odcs.yaml", "--history", feed / "data")
+    assert "when batches came is assumed: 5 at the end of the day or month in its name" in run(*asked).out
+    (feed / "data" / "2026-01-09.csv").rename(feed / "data" / "last.csv")
+    assert "assumed: 4 at the end of the day or month in its name; 1 a day after the one before it" in run(*asked).out
+    batches = run(*asked, "--format", "json").json["replays"][0]["batches"]
+    assert [each["arrival"] for each in batches] == ["name"] * 4 + ["order"]
+
+
+CUSTOMERS = """  - name: customers
+    properties: [{name: id, logicalType: string}, {name: country, logicalType: string}]
+"""
+
+
+def test_what_is_no_batch_of_the_contract_is_an_error(run: Callable[..., Ran], feed: Path):
+    file, strange = feed / "feed.odcs.yaml", feed / "data" / "2026-01-10.csv"
+    asked = ("backtest", file, "--history", feed / "data", "--object", "feed")
+    file.write_text(GOVERNED.replace("customProperties:", f"{CUSTOMERS}customProperties:"))
+    strange.write_text("id,country\n1,de\n")
+    done = run(*asked)
+    assert done.code == 2
+    assert "2026-01-10.csv is no batch of feed: it has none of the 1 columns of feed (amount), but id, country" in done.err
+    assert "and looks like customers" in done.err
+    (feed / "labels.yaml").write_text("- {partition: 2026-01-10, what: another file}\n")
+    assert "1 of 1" in run(*asked, "--incidents", feed / "labels.yaml").out
+    wider = "".join(f"      - {{name: c{number}, logicalType: string}}\n" for number in range(3))
+    file.write_text(GOVERNED.replace("      - name: amount", f"{wider}      - name: amount"))
+    strange.unlink()
+    done = run(*asked)
+    assert (done.code, "5 of 5 batches lack most columns of feed (c0, c1, c2, amount)" in done.err) == (2, True), done.err
 
 
 def test_two_versions_are_compared(run: Callable[..., Ran], feed: Path):
