@@ -108,7 +108,7 @@ class Bench:
         self.servers = f"{broker.host}:{broker.port}"
         self.source = "orders"
         self.cluster.list_topics(self.source, timeout=10)
-        for number in range(self.events):
+        for number in range(self.events + 2 * TOGETHER * SIZE):  # nobody comes to the end, and waits there
             event = {
                 "order_id": f"o{number}",
                 "customer": f"c{number % 997}",

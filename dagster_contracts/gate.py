@@ -60,7 +60,7 @@ from dagster_contracts.judgement import (
     told_already,
     unrecorded,
 )
-from dagster_contracts.measuring import Taken, take
+from dagster_contracts.measuring import Scale, Taken, take
 from dagster_contracts.ports import NO_OTHERS, Asked, MetricEngine, Related, Store
 
 T = TypeVar("T")
@@ -125,7 +125,7 @@ class Gate:
 
         def decide(snapshot: Snapshot) -> tuple[Change, Judgement]:
             unless(snapshot)
-            return self._decided(terms, delivery, version, taken, snapshot)
+            return self._decided(terms, delivery, version, taken, snapshot, Scale())
 
         try:
             taken = self.remembering(taken, terms, key, delivery.partition, name)
@@ -135,7 +135,9 @@ class Gate:
                 raise
             return judgement
 
-    def _decided(self, terms: Terms, delivery: Delivery, version: str, taken: Taken, snapshot: Snapshot) -> tuple[Change, Judgement]:
+    def _decided(
+        self, terms: Terms, delivery: Delivery, version: str, taken: Taken, snapshot: Snapshot, scale: Scale
+    ) -> tuple[Change, Judgement]:
         """What becomes of a delivery that was measured, and of its breaker. `version` is its data version."""
         name = batch_id(terms.asset, delivery.partition, delivery.root_run_id, version)
         key = terms.breaker_key(delivery.partition)
@@ -145,15 +147,8 @@ class Gate:
         released = known.released if known is not None and delivery.data_version is not None else None
         arrived = known.arrived_at if known else snapshot.now
         arrivals = self.arrivals(terms, key, delivery.partition, known)
-        verdict = taken.verdict(delivery.partition, as_of=arrived, head=head, arrivals=arrivals)
-        division, undivided = None, taken.undivided
-        if taken.divided is not None and verdict.outcome is Outcome.FAIL:
-            whole = verdict
-            verdict = taken.divided.verdict(whole, delivery.partition, as_of=arrived, head=head, arrivals=arrivals)
-            division, undivided = (taken.divided.division, "") if verdict is not whole else (None, "what is left of it fails too")
-        verdict = with_findings(verdict, delivery.findings)
-        if division is not None and verdict.outcome is Outcome.FAIL:
-            division, undivided = None, "more is wrong than the rows that fail"
+        worth = scale.worth(taken, delivery.partition, as_of=arrived, head=head, arrivals=arrivals, findings=delivery.findings)
+        verdict, division = worth.verdict, worth.division
         adopted = self._adopted(terms, key, snapshot)
         judged = Judged.of(
             name,
@@ -184,7 +179,7 @@ class Gate:
         parts = part_of(terms, delivery, measured, row, known, step.breaker, snapshot.now)
         change = replace(change, profiles=references.kept(terms.plan, measured, row), parts=parts)
         assert change.breaker is not None
-        return change, Judgement(verdict, row, change.breaker, division, undivided)
+        return change, Judgement(verdict, row, change.breaker, division, worth.undivided)
 
     @telemetry.observed(
         "judge", lambda gate, terms, *_, **__: terms.asset, lambda done: [telemetry.of_verdict(of.batch) for of in done][-1]
@@ -210,9 +205,9 @@ class Gate:
 
         def decide(snapshot: Snapshot) -> tuple[Change, list[Judgement]]:
             unless(snapshot)
-            change, judgements = Change(), list[Judgement]()
+            change, judgements, scale = Change(), list[Judgement](), Scale()
             for delivery, taken in weighed:
-                one, judgement = self._decided(terms, delivery, str(delivery.data_version), taken, snapshot)
+                one, judgement = self._decided(terms, delivery, str(delivery.data_version), taken, snapshot, scale)
                 change, snapshot = change.followed_by(one), replace(snapshot, breaker=one.breaker, batch=None)
                 judgements.append(judgement)
                 if judgement.batch.status is Status.HELD or machine.enforced_open(judgement.breaker, snapshot.now):

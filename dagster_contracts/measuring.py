@@ -11,11 +11,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from dagster_contracts.core.contract import BreakerPolicy
-from dagster_contracts.core.judge import digest, failing, judge, refusing_rows
+from dagster_contracts.core.judge import digest, failing, judge, refusing_rows, with_findings
 from dagster_contracts.core.ledger import Partition
 from dagster_contracts.core.metrics import Metric, ProfileOf
 from dagster_contracts.core.plan import Plan, Reference
-from dagster_contracts.core.verdict import Arrival, Measurement, Outcome, Past, Remembered, Sample, Unmeasured, Verdict
+from dagster_contracts.core.verdict import Arrival, Count, Finding, Measurement, Outcome, Past, Remembered, Sample, Unmeasured, Verdict
 from dagster_contracts.core.wording import percent
 from dagster_contracts.ports import NO_OTHERS, Division, FileSet, MetricEngine, Related
 
@@ -50,6 +50,69 @@ class Taken:
         """What the whole delivery is worth, arriving at `as_of`. See core.judge."""
         past = Past(self.references, arrivals, partition.end)
         return judge(self.plan, self.measurement, self.samples, as_of=as_of, head=head, past=past)
+
+    def worth(
+        self,
+        partition: Partition,
+        *,
+        as_of: datetime,
+        head: bool,
+        arrivals: tuple[Arrival, ...] = (),
+        findings: tuple[Finding, ...] = (),
+    ) -> Worth:
+        """What becomes of it: as a whole, or without the rows that fail. `findings` are what its bearer found out already."""
+        verdict = self.verdict(partition, as_of=as_of, head=head, arrivals=arrivals)
+        division, undivided = None, self.undivided
+        if self.divided is not None and verdict.outcome is Outcome.FAIL:
+            whole = verdict
+            verdict = self.divided.verdict(whole, partition, as_of=as_of, head=head, arrivals=arrivals)
+            division, undivided = (self.divided.division, "") if verdict is not whole else (None, "what is left of it fails too")
+        verdict = with_findings(verdict, findings)
+        if division is not None and verdict.outcome is Outcome.FAIL:
+            division, undivided = None, "more is wrong than the rows that fail"
+        return Worth(verdict, division, undivided)
+
+    @property
+    def counts_alone(self) -> bool:
+        """Whether nothing but counts were measured, and nothing was found that shows rows: two such that are equal say the same."""
+        found = self.measurement
+        plain = self.divided is None and not self.samples and not self.references
+        return plain and isinstance(found, Measurement) and all(type(value) is Count for value in found.values.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Worth:
+    """The verdict on a delivery, and how it is divided where failing rows are set aside; else why they are not, where they might be."""
+
+    verdict: Verdict
+    division: Division | None
+    undivided: str
+
+
+@dataclass(slots=True)
+class Scale:
+    """Weighs deliveries one after another. Micro-batches that are good measure alike: the verdict on one that is as the one before, and
+    arrives with it, is not made (and written down) anew."""
+
+    _asked: tuple[object, ...] = ()
+    _found: Worth | None = None
+
+    def worth(
+        self,
+        taken: Taken,
+        partition: Partition,
+        *,
+        as_of: datetime,
+        head: bool,
+        arrivals: tuple[Arrival, ...] = (),
+        findings: tuple[Finding, ...] = (),
+    ) -> Worth:
+        """As `Taken.worth`."""
+        asked = (taken, partition.end, as_of, head, arrivals, findings) if taken.counts_alone else ()
+        if self._found is None or not asked or asked != self._asked:
+            self._asked = asked
+            self._found = taken.worth(partition, as_of=as_of, head=head, arrivals=arrivals, findings=findings)
+        return self._found
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from sqlalchemy import JSON, Table
 
 from dagster_contracts.core.contract import BreakerPolicy
 from dagster_contracts.core.ledger import Partition
+from dagster_contracts.core.verdict import Verdict
 
 T = TypeVar("T")
 Row = dict[str, Any]
@@ -64,7 +65,8 @@ def _columns(table: Table, kind: Any) -> tuple[list[str], Callable[[Any], tuple[
 
 
 def document(value: object) -> str:
-    """As JSON text. That of policies is kept: they are long, change rarely, and are written with every batch."""
+    """As JSON text. That of policies is kept: they are long, change rarely, and are written with every batch; so is that of the latest
+    verdict, which micro-batches that are judged together often share."""
     kind = type(value)
     if kind is str:
         return _quoted(value)
@@ -72,19 +74,26 @@ def document(value: object) -> str:
         return "[]"
     if kind is Partition:
         return _of_partition(value)
-    if not isinstance(value, BreakerPolicy):
-        return json.dumps(to_json(value))
-    kept = _policies.get(id(value))
+    if isinstance(value, BreakerPolicy):
+        return _kept(value, _policies, _POLICIES)
+    if isinstance(value, Verdict):
+        return _kept(value, _verdicts, 1)
+    return json.dumps(to_json(value))
+
+
+def _kept(value: T, among: dict[int, tuple[T, str]], most: int) -> str:
+    kept = among.get(id(value))
     if kept is None or kept[0] is not value:
-        if len(_policies) >= _KEPT:
-            _policies.clear()
-        kept = _policies[id(value)] = (value, json.dumps(to_json(value)))
+        if len(among) >= most:
+            among.clear()
+        kept = among[id(value)] = (value, json.dumps(to_json(value)))
     return kept[1]
 
 
 _quoted: Callable[[Any], str] = json.encoder.encode_basestring_ascii
-_KEPT = 1024
+_POLICIES = 1024
 _policies: dict[int, tuple[BreakerPolicy, str]] = {}
+_verdicts: dict[int, tuple[Verdict, str]] = {}
 
 
 def from_row(kind: type[T], row: Mapping[Any, Any], **known: object) -> T:

@@ -11,8 +11,10 @@ order of a partition is kept: its messages go to one partition of the target, an
 
 from __future__ import annotations
 
+import gc
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -79,8 +81,8 @@ class KafkaStream:
         self._rest: list[Any] = []  # polled, and not with a cutter yet
         self._together = _TOGETHER
         self._waiting = False
-        self._sent: list[tuple[MicroBatch, StreamVerdict | None]] = []  # and not committed
-        self._unconfirmed: list[StreamVerdict] = []
+        self._sent: list[_Sent] = []  # and not committed
+        self._unconfirmed: list[str] = []  # names of micro-batches that went on
         self._ledger = Watch(self.gate, asset)
         self._silent: set[int] = set()  # partitions of which nothing has come, and the ledger knows what went on
         if partitions is None:
@@ -135,13 +137,13 @@ class KafkaStream:
             return
         self.sender.flush()
         sent, self._sent = self._sent, []
-        ends = {batch.source: batch.next_offset for batch, _ in sent}
+        ends = {each.source: each.next_offset for each in sent}
         try:
             offsets = [TopicPartition(source.topic, source.partition, offset) for source, offset in ends.items()]
             self.consumer.commit(offsets=offsets, asynchronous=False)
         except KafkaException as error:
             logger.warning("offsets were not committed, their messages may come again: %s", error)
-        self._unconfirmed += [verdict for _, verdict in sent if verdict is not None]
+        self._unconfirmed += [each.name for each in sent if each.forwarded]
 
     def close(self) -> None:
         """Leaves the group. What is not committed is delivered again."""
@@ -163,7 +165,8 @@ class KafkaStream:
         self._rest += came
         whole, more = len(self._rest), self.size * (_TOGETHER - 1)
         if whole == self.size:
-            came = self.consumer.consume(more, timeout=0)
+            with _uncollected():
+                came = self.consumer.consume(more, timeout=0)
             self._rest += came
             whole = len(self._rest) // self.size * self.size
         self._collect(self._rest[:whole])
@@ -172,14 +175,15 @@ class KafkaStream:
 
     def _collect(self, messages: Sequence[Any]) -> None:
         """To the cutters of their partitions."""
-        from confluent_kafka import KafkaError, KafkaException
+        from confluent_kafka import KafkaError, KafkaException, Message
 
-        if errors := [error for message in messages if (error := message.error()) is not None]:
+        if errors := [error for error in map(Message.error, messages) if error is not None]:
             for error in errors:
                 if error.fatal() or error.code() not in (KafkaError._PARTITION_EOF, KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT):
                     raise KafkaException(error)
             messages = [message for message in messages if message.error() is None]
-        for partition, found in groupby(messages, key=lambda message: message.partition()):
+        its_partition: Any = Message.partition
+        for partition, found in groupby(messages, key=its_partition):
             if partition not in self._cutters:
                 self._cutters[partition] = Cutter(Source(self.topics.source, partition), self.size)
             self._cutters[partition].waiting.extend(found)
@@ -229,7 +233,7 @@ class KafkaStream:
         if not group[0].values:  # tombstones alone: nothing to judge
             self.commit()
             self.sender.forward(group[0].batch.messages)
-            self._sent.append((group[0].batch, None))
+            self._sent.append(_Sent.of(group[0].batch, forwarded=False))
             return
         found = [decoded(rows.values, self._columns, self._decode) for rows in group]
         frames = [MicroFrame(rows.batch.name, each.frame, (self._decodable(each),)) for rows, each in zip(group, found, strict=True)]
@@ -285,7 +289,7 @@ class KafkaStream:
             self.sender.forward_but(verdict, batch.messages, rows.aside(found, verdict))
         else:
             self.sender.set_aside(verdict, batch.messages, rows.undecodable(found))
-        self._sent.append((batch, verdict))
+        self._sent.append(_Sent.of(batch, forwarded=verdict.action is Action.FORWARD))
 
     # --- holding ---------------------------------------------------------------------------------------------------
 
@@ -322,7 +326,7 @@ class KafkaStream:
         if len(self._unconfirmed) < (1 if everything else _CONFIRMED_TOGETHER):
             return
         try:
-            self.gate.confirm(*self._unconfirmed)
+            self.gate.confirm_names(self.asset, self._unconfirmed)
         except StoreUnavailable as error:
             logger.warning("the ledger is told later of %d micro-batches that went on: %s", len(self._unconfirmed), error)
             return
@@ -344,6 +348,32 @@ class KafkaStream:
             logger.warning("what went on of partitions without news is told later: %s", error)
 
 
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """What is remembered of a micro-batch until its offset is committed: not its messages."""
+
+    source: Source
+    name: str
+    next_offset: int
+    forwarded: bool
+
+    @classmethod
+    def of(cls, batch: MicroBatch, *, forwarded: bool) -> _Sent:
+        return cls(batch.source, batch.name, batch.next_offset, forwarded)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Thousands of messages are made at once, and none is garbage: looking through them for cycles takes longer than reading them."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 # --- rows and messages ---------------------------------------------------------------------------------------------
 
 
@@ -358,7 +388,9 @@ class _Rows:
 
     @classmethod
     def of(cls, cutter: Cutter, batch: MicroBatch) -> _Rows:
-        values = [message.value() for message in batch.messages]
+        from confluent_kafka import Message
+
+        values: list[Any] = list(map(Message.value, batch.messages))
         if None not in values:
             return cls(cutter, batch, range(len(values)), values)
         places = [place for place, value in enumerate(values) if value is not None]

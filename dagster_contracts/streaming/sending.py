@@ -61,8 +61,8 @@ class Sender:
                 self._produce(topic, message, headers)
                 continue
             at = message.timestamp()[1]
-            try:  # what is done for each message of a stream: nothing is looked up that need not be
-                produce(topic, message.value(), message.key(), partition, timestamp=at if at > 0 else 0)
+            try:  # what is done for each message of a stream: nothing is looked up that need not be, and names cost a third of the call
+                produce(topic, message.value(), message.key(), partition, None, None, at if at > 0 else 0)
             except BufferError:
                 self._produce(topic, message, None)
         self.sent.forwarded += len(messages)

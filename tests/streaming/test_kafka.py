@@ -27,7 +27,7 @@ class Lab:
 
     def open(self, **more: Any) -> Any:
         gate = StreamGate(contract(self.policy), self.store, when_open=more.pop("when_open", "hold"))
-        return stream(gate, self.cluster.servers, self.topics, partitions=(0, 1), wait=0.2, **more)
+        return stream(gate, self.cluster.servers, self.topics, partitions=(0, 1), **more)
 
     def until(self, **counts: int) -> None:
         sent = self.stream.sender.sent

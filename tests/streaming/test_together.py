@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dagster_contracts.core.breaker import State
-from dagster_contracts.core.contract import BreakerPolicy, Fallback, ServiceLevel, Window
+from dagster_contracts.core.contract import BreakerPolicy, Clause, Fallback, ServiceLevel, Severity, Window
 from dagster_contracts.core.errors import StoreUnavailable
 from dagster_contracts.core.ledger import Status
 from dagster_contracts.core.snapshot import Change, Snapshot
+from dagster_contracts.core.verdict import Finding, Outcome
 from dagster_contracts.store.memory import MemoryStore
 from dagster_contracts.store.sql import SqlStore
 from dagster_contracts.streaming import Action, StreamVerdict, kafka
@@ -25,6 +26,7 @@ from tests.streaming.lab import Cluster, contract, headers, values
 from tests.streaming.test_gate import BAD, MINUTE, START, World, frame
 from tests.streaming.test_kafka import Lab, order
 
+KINDS = (frame(), BAD, frame(6), frame().drop("customer"), frame().with_columns(more=1))
 TOLERANT = BreakerPolicy(trip_on=frozenset(), failures=3, window=Window(batches=4))
 
 
@@ -40,15 +42,27 @@ def told(world: World) -> object:
     return world.store.batches(), breaker, world.store.events(), world.store.transitions("orders"), parts
 
 
-@given(st.lists(st.booleans(), min_size=1, max_size=6), st.sampled_from([BreakerPolicy(), TOLERANT]), st.sampled_from([None, "PT5M"]))
-def test_they_are_what_they_would_be_one_by_one(good: list[bool], policy: BreakerPolicy, window: str | None):
-    frames = [frame() if each else BAD for each in good]
+@given(
+    st.lists(st.sampled_from(KINDS), min_size=1, max_size=6), st.sampled_from([BreakerPolicy(), TOLERANT]), st.sampled_from([None, "PT5M"])
+)
+def test_they_are_what_they_would_be_one_by_one(frames: list[pl.DataFrame], policy: BreakerPolicy, window: str | None):
     one, several = (World(terms=contract(policy), window=window) for _ in range(2))
     verdicts = together(several, frames)
     alone = [one.judge(str(place + 1), each) for place, each in enumerate(frames[: len(verdicts)])]
     assert [each.action for each in verdicts] == [each.action for each in alone]
     assert told(several) == told(one)
     assert len(verdicts) == len(frames) or several.breaker.state is State.OPEN
+
+
+def test_the_verdict_on_those_that_measure_alike_is_made_once():
+    found = Finding("decodable", Clause.SCHEMA, None, Severity.WARNING, Outcome.WARN, "1 of 6", "0", 1)
+    given = [frame(), frame(), frame(6), frame(6), frame(6)]
+    names = [MicroFrame(str(place), each, (found,) if place == 4 else ()) for place, each in enumerate(given)]
+    several = World().gate.judge_new(names, asset="orders", unless=lambda snapshot: None)
+    one, same, larger, as_large, warned = (each.judgement.verdict for each in several)
+    assert (one is same, larger is as_large) == (True, True)
+    assert [each.rows for each in (one, larger, warned)] == [5, 6, 6]
+    assert [each.outcome for each in (larger, warned)] == [Outcome.PASS, Outcome.WARN]
 
 
 def test_one_transaction_holds_them_all(tmp_path: Path):
@@ -140,7 +154,7 @@ def test_a_breaker_that_opens_in_the_middle_of_what_one_poll_brought(cluster: Cl
 @pytest.mark.parametrize("most", [1, 8])
 def test_another_consumer_that_has_judged_among_them_is_seen(cluster: Cluster, monkeypatch: pytest.MonkeyPatch, most: int):
     monkeypatch.setattr(kafka, "_TOGETHER", most)
-    lab = Lab(cluster, size=2)
+    lab = Lab(cluster, size=2, wait=10.0)  # however slow the machine is, two at a time
     cluster.send(lab.topics.source, [order(n) for n in range(8)])
     judge, names = lab.stream.gate.judge_new, []
 
@@ -155,6 +169,20 @@ def test_another_consumer_that_has_judged_among_them_is_seen(cluster: Cluster, m
     lab.until(forwarded=8)
     spans = sorted(str(row.partition).rpartition("/")[2] for row in lab.store.batches())
     assert [(int(span[:15]), int(span[16:])) for span in spans] == [(0, 1), (2, 2), (3, 5), (6, 7)]
+    lab.stream.close()
+
+
+def test_reading_leaves_the_collector_as_it_was(cluster: Cluster):
+    lab = Lab(cluster, size=2)
+    cluster.send(lab.topics.source, [order(n) for n in range(6)])
+    gc.disable()
+    try:
+        lab.until(forwarded=2)
+        kept = gc.isenabled()
+    finally:
+        gc.enable()
+    lab.until(forwarded=6)
+    assert (kept, gc.isenabled()) == (False, True)
     lab.stream.close()
 
 
