@@ -1,9 +1,11 @@
 """Faults that do something else than compute."""
 
+import asyncio
 import os
 import sqlite3
 import subprocess
 import sys
+import threading
 import urllib.request
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -12,7 +14,9 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import psycopg
 import pytest
+from psycopg import connect as connect_as_imported_long_ago
 
 from dagster_contracts.chaos.batch import Batch, Injected
 from dagster_contracts.chaos.confined import confined
@@ -50,8 +54,10 @@ def inject(given: Fault, batch: Batch = BATCH, column: str | None = None) -> Inj
         lambda place: sqlite3.connect(place / "old"),
         lambda place: subprocess.run([sys.executable, "-c", ""], check=True),
         lambda place: urllib.request.urlopen("http://127.0.0.1:9/"),
+        lambda place: connect_as_imported_long_ago("postgresql://127.0.0.1:9/production"),
+        lambda place: asyncio.run(psycopg.AsyncConnection.connect("postgresql://127.0.0.1:9/production")),
     ],
-    ids=["write", "append", "open", "delete", "rename", "mkdir", "sqlite", "process", "http"],
+    ids=["write", "append", "open", "delete", "rename", "mkdir", "sqlite", "process", "http", "postgres", "postgres_async"],
 )
 def test_a_fault_reaches_nothing(tmp_path: Path, attempt: Callable[[Path], Any]) -> None:
     (tmp_path / "old").write_text("as it was")
@@ -66,7 +72,23 @@ def test_nothing_is_refused_afterwards_nor_to_faults_that_only_read(tmp_path: Pa
     assert injected.batch is not None
     assert injected.batch.frame["a"].to_list() == [0, 0, 0]
     (tmp_path / "new").write_text("x")
-    assert "PGOPTIONS" not in os.environ
+
+
+def test_meanwhile_other_threads_connect_and_write_as_ever(postgres_url: str) -> None:
+    wrote: list[object] = []
+
+    def elsewhere() -> None:
+        with psycopg.connect(postgres_url.replace("+psycopg", "")) as connected:
+            connected.execute("CREATE TABLE written (a int)")
+            wrote.append(connected.execute("INSERT INTO written VALUES (1) RETURNING a").fetchone())
+
+    def attempt() -> None:
+        thread = threading.Thread(target=elsewhere)
+        thread.start()
+        thread.join()
+
+    inject(*confined([of(attempt)]))
+    assert wrote == [(1,)]
 
 
 def test_the_built_in_faults_only_compute() -> None:
