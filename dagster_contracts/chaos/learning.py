@@ -19,6 +19,7 @@ from dagster_contracts.chaos.faults.schema import instants
 from dagster_contracts.chaos.figures import CODES, Names, Open, Unit, ours
 from dagster_contracts.chaos.shape import Reads
 
+_BEYOND = 1e6  # times the highest of clean batches
 _TYPES = {
     Reads.FLAG: "boolean",
     Reads.DATE: "date",
@@ -159,16 +160,21 @@ def _range(column: str, seen: Sequence[Seen], prop: Mapping[str, Any], kind: str
 
 
 def _lowest(lows: Sequence[float]) -> float | None:
-    """What is never negative has that for its bound."""
+    """What is never negative has that for its bound; of what is negative always, the lowest varies as the highest of others does."""
     if len(lows) >= LEAST and min(lows) >= 0:
         return 0.0
-    found = usual(lows)
-    return None if found is None else found.low
+    if max(lows) < 0:
+        found = _highest([-low for low in lows])
+        return None if found is None else -found
+    usually = usual(lows)
+    return None if usually is None else usually.low
 
 
 def _highest(highs: Sequence[float], spread: float = 0.0) -> float | None:
-    found = usual(highs, spread=spread, positive=min(highs) > 0)
-    return None if found is None else found.high
+    """None, too, where so little is known that the bound would be beyond all that could be wrong."""
+    positive = min(highs) > 0
+    found = usual(highs, spread=spread, positive=positive)
+    return None if found is None or (positive and found.high > _BEYOND * max(highs)) else found.high
 
 
 # --- from batch to batch -------------------------------------------------------------------------------------------

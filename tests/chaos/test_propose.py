@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
@@ -16,13 +16,14 @@ import yaml
 from dagster_contracts.chaos.batch import Batch
 from dagster_contracts.chaos.bounds import ALPHA, LEAST, Range, outward, steady, student, usual
 from dagster_contracts.chaos.campaign import Campaign
-from dagster_contracts.chaos.clauses import Candidate, Quality
+from dagster_contracts.chaos.clauses import Candidate, Key, Quality
 from dagster_contracts.chaos.evidence import evidence_of, fits, joined, letters_of, pattern_of
 from dagster_contracts.chaos.fault import Fault
 from dagster_contracts.chaos.faults import FAULTS
 from dagster_contracts.chaos.figures import Names, Open, Unit, relations
 from dagster_contracts.chaos.history import judged
 from dagster_contracts.chaos.infer import infer
+from dagster_contracts.chaos.learning import promises
 from dagster_contracts.chaos.propose import covering, propose, verified
 from dagster_contracts.chaos.remedy import Case, Remedy
 from dagster_contracts.chaos.run import run
@@ -247,6 +248,33 @@ def test_figures_below_0_have_bounds(unit: Unit) -> None:
     assert operator == "mustBeBetween"
     assert isinstance(bounds, list)
     assert bounds[0] < min(values) <= max(values) < bounds[1]
+
+
+def _bounds_of(lots: Callable[[np.random.Generator], pl.Series], count: int) -> dict[str, float]:
+    """What is promised of the lowest and the highest of `count` batches."""
+    frames = [pl.DataFrame({"a": lots(np.random.default_rng(number))}) for number in range(count)]
+    evidence = evidence_of([Batch(frame, FIRST + timedelta(days=number)) for number, frame in enumerate(frames)])
+    found = [clause.addition for clause in promises(evidence, "a", {"name": "a"}, Names(set()))]
+    return {key.name: float(str(key.value)) for key in found if isinstance(key, Key) and key.option}
+
+
+def test_the_lowest_of_debts_is_bounded_as_the_highest_of_balances_is() -> None:
+    """Both stray by magnitudes from batch to batch, which says as much of the ones as of the others."""
+
+    def balances(lots: np.random.Generator) -> pl.Series:
+        return pl.Series(np.round(lots.lognormal(8, 1.2, 300), 2))
+
+    highest = _bounds_of(balances, 20)["maximum"]
+    assert _bounds_of(lambda lots: -balances(lots), 20)["minimum"] == pytest.approx(-highest, rel=0.01)
+    assert highest > max(balances(np.random.default_rng(number)).max() for number in range(2_000))  # type: ignore[type-var]
+
+
+def test_a_bound_beyond_all_that_could_be_wrong_is_not_written() -> None:
+    def stray(lots: np.random.Generator) -> pl.Series:
+        return pl.Series(np.round(lots.lognormal(8, 0.1, 50) * 10 ** lots.uniform(0, 2), 2))
+
+    assert "maximum" not in _bounds_of(stray, 6)
+    assert _bounds_of(stray, 40)["maximum"] > 1e6
 
 
 def test_a_share_that_can_be_anything_is_no_rule() -> None:
