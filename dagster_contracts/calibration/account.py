@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dagster_contracts.calibration.incidents import Incident
 from dagster_contracts.calibration.replay import Replay, Replayed, Trip
 from dagster_contracts.calibration.scoring import Score, Told, scored
+from dagster_contracts.calibration.series import Bounds
 from dagster_contracts.core.durations import format_duration
 from dagster_contracts.core.wording import rfc3339
 
@@ -20,6 +21,7 @@ def replay_to_json(found: Replay, incidents: Sequence[Incident]) -> Mapping[str,
         "clean": score.clean,
         "clean_refused": [{"partition": each.partition, "rules": list(each.rules)} for each in score.refused],
         "false_trips_in_100": score.false_trip_rate if incidents else None,
+        "bounds": [_bounds(each) for each in found.bounds],
         "trips": [_trip(trip, found, score) for trip in found.trips],
         "batches": [_batch(each) for each in found.batches],
     }
@@ -32,6 +34,18 @@ def _incident(told: Told) -> Mapping[str, object]:
         "caught": told.caught,
         "caught_by": list(told.by),
         "refused_by_others": list(told.others),
+    }
+
+
+def _bounds(each: Bounds) -> Mapping[str, object]:
+    return {
+        "rule": each.rule,
+        "column": each.column,
+        "unit": each.unit or None,
+        "low": each.low,
+        "high": each.high,
+        "inside": each.inside,
+        "expected": each.expected,
     }
 
 
@@ -57,5 +71,6 @@ def _batch(each: Replayed) -> Mapping[str, object]:
         "status": str(each.status),
         "state": str(each.state),
         "rules": list(each.rules),
+        "values": dict(each.values),
         "reads": [{"consumer": read.consumer, "kind": str(read.kind), "served": read.served} for read in each.reads],
     }

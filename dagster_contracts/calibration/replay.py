@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from dagster_contracts import recovery, stored
 from dagster_contracts.calibration.observed import key_of
+from dagster_contracts.calibration.series import Bounds, bounds_of, values_of
 from dagster_contracts.chaos.batch import Arrival, Batch
 from dagster_contracts.chaos.consequences import OTHERS
 from dagster_contracts.core.breaker import Refused, State, Transition, asset_of
@@ -45,6 +46,7 @@ class Replayed:
     rules: tuple[str, ...]  # that refuse it
     reads: tuple[Read, ...]
     arrival: Arrival = Arrival.KNOWN  # what its time was taken from
+    values: Mapping[str, float] = field(default_factory=dict)  # what each rule compared with its threshold, where it has one
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,7 @@ class Replay:
     batches: tuple[Replayed, ...]
     trips: tuple[Trip, ...]
     end: datetime
+    bounds: tuple[Bounds, ...] = ()  # of the rules with a threshold
 
     def refused(self) -> list[Replayed]:
         return [each for each in self.batches if each.outcome is Outcome.FAIL]
@@ -124,7 +127,15 @@ class _Player:
         broken = tuple(finding.rule for finding in judged.verdict.findings if finding.outcome is Outcome.FAIL)
         reads = tuple(self._reads(batch, run))
         self.delivered[row.id] = Replayed(
-            key_of(batch), self.clock.at, judged.verdict.outcome, row.status, judged.breaker.state, broken, reads, batch.arrival
+            key_of(batch),
+            self.clock.at,
+            judged.verdict.outcome,
+            row.status,
+            judged.breaker.state,
+            broken,
+            reads,
+            batch.arrival,
+            values_of(judged.verdict.findings),
         )
 
     def _reads(self, batch: Batch, run: str) -> Iterator[Read]:
@@ -174,7 +185,8 @@ def replay(store: Store, clock: FixedClock, engine: MetricEngine, terms: Terms, 
         player.deliver(batch, f"run {number}")
     player.wait_until(clock.at)
     contract = terms.attached.contract
-    return Replay(contract.id, contract.version, tuple(player.delivered.values()), tuple(_trips(store, player.delivered)), clock.at)
+    trips = tuple(_trips(store, player.delivered))
+    return Replay(contract.id, contract.version, tuple(player.delivered.values()), trips, clock.at, bounds_of(terms.plan))
 
 
 def _trips(store: Store, delivered: Mapping[str, Replayed]) -> Iterator[Trip]:

@@ -29,14 +29,18 @@ _READ = {
 def page(campaign: Campaign, remedy: Remedy | None = None, after: Campaign | None = None) -> str:
     """The whole document. `remedy` are the clauses that are missing, `after` the same campaign with them. Where clean batches are refused
     there is no score, and the page says why."""
-    title = f"Chaos report: {campaign.contract_id} {campaign.contract_version}"
-    style = (files("dagster_contracts.chaos") / "report.css").read_text(encoding="utf-8")
     body = "".join(_refused(campaign) if campaign.refusals else _scored(campaign, remedy, after))
+    return document(f"Chaos report: {campaign.contract_id} {campaign.contract_version}", f"{_about(campaign)}{body}")
+
+
+def document(title: str, body: str, more_style: str = "") -> str:
+    """A page that loads nothing; `body` is HTML, `title` is words."""
+    style = (files("dagster_contracts.chaos") / "report.css").read_text(encoding="utf-8")
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{_NOTHING_LOADED}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{text(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<h1>{text(title)}</h1>\n{_about(campaign)}{body}</body>\n</html>\n"
+        f"<title>{text(title)}</title>\n<style>\n{style}{more_style}</style>\n</head>\n<body>\n<h1>{text(title)}</h1>\n{body}</body>\n</html>\n"
     )
 
 

@@ -16,7 +16,7 @@ from dagster_contracts.cli.chaos_fix import Fixed, fixed, print_fixed, written
 from dagster_contracts.cli.options import EnvironmentOption, RelatedOption, UrlOption
 from dagster_contracts.cli.printing import print_json, print_text, say
 from dagster_contracts.cli.revisions import contract_at
-from dagster_contracts.cli.writing import write_file
+from dagster_contracts.cli.writing import print_page
 from dagster_contracts.core.compile import compile_plan
 from dagster_contracts.core.errors import MeasurementError, UsageError
 from dagster_contracts.validating import object_of
@@ -286,9 +286,4 @@ def _print_page(report: Report, output: Path | None) -> None:
 
     remedy = report.fixed.remedy if report.fixed is not None else None
     after = report.fixed.after if report.fixed is not None and report.fixed.remedy.proposals else None
-    text = page(report.campaign, remedy, after)
-    if output is None:
-        typer.echo(text, nl=False)
-        return
-    write_file(output, text)
-    say(f"wrote {output}")
+    print_page(page(report.campaign, remedy, after), output)

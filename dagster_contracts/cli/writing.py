@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import typer
+
+from dagster_contracts.cli.printing import say
 from dagster_contracts.core.errors import UsageError
+
+
+def print_page(text: str, output: Path | None) -> None:
+    """An HTML page, to a file or to stdout."""
+    if output is None:
+        typer.echo(text, nl=False)
+        return
+    write_file(output, text)
+    say(f"wrote {output}")
 
 
 def write_file(path: Path, text: str, option: str = "--output") -> None:

@@ -210,13 +210,15 @@ def _within(rule: Rule, metric: Metric, threshold: Threshold, batch: MeasuredBat
     if threshold.percent and rows == 0:
         return _not_executed(rule, "a percentage of 0 rows says nothing")
     count = measured.value
-    held = meets(threshold, Fraction(100 * count, rows) if threshold.percent else count)
+    value = Fraction(100 * count, rows) if threshold.percent else count
+    held = meets(threshold, value)
     sample = None if held else batch.samples.get(metric)
     return finding(
         rule,
         held,
         observed_count(metric, count, rows, sample, masked=batch.hides(metric)),
         failing_rows=None if isinstance(metric, RowCount) else count,
+        value=value,
         sample=sample.rows if sample else (),
         masked=batch.masked,
     )
@@ -226,7 +228,9 @@ def _figure(rule: Rule, threshold: Threshold, measured: Figure, *, hidden: bool)
     if measured.value is None:
         return _not_executed(rule, "there is no value to take it of")
     held = math.isfinite(measured.value) and meets(threshold, _exact(measured.value))
-    return finding(rule, held, f"{'held' if held else 'not held'} ({MASKED})" if hidden else figure(measured.value))
+    if hidden:
+        return finding(rule, held, f"{'held' if held else 'not held'} ({MASKED})")
+    return finding(rule, held, figure(measured.value), value=measured.value)
 
 
 def _fresh(rule: Rule, check: Fresh, batch: MeasuredBatch) -> Finding | NotExecuted:
@@ -239,10 +243,12 @@ def _fresh(rule: Rule, check: Fresh, batch: MeasuredBatch) -> Finding | NotExecu
     if newest is None:  # data that cannot show that it is fresh is not
         sample = batch.samples.get(check.metric)
         return finding(rule, False, "no value that is a time" + (f"; they look like {sample.reading}" if sample and sample.reading else ""))
-    held = batch.as_of - newest <= check.maximum_age
+    age = batch.as_of - newest
+    held = age <= check.maximum_age
     hint = age_reading(newest, batch.as_of, check.maximum_age)
-    told = f"{'new enough' if held else 'too old'} ({MASKED})" if batch.hides(check.metric) else observed_age(newest, batch.as_of)
-    return finding(rule, held, f"{told}; {hint}" if hint else told)
+    hidden = batch.hides(check.metric)
+    told = f"{'new enough' if held else 'too old'} ({MASKED})" if hidden else observed_age(newest, batch.as_of)
+    return finding(rule, held, f"{told}; {hint}" if hint else told, value=None if hidden else age.total_seconds())
 
 
 def _retained(rule: Rule, metric: Oldest, maximum_age: timedelta, batch: MeasuredBatch) -> Finding | NotExecuted:
@@ -251,9 +257,11 @@ def _retained(rule: Rule, metric: Oldest, maximum_age: timedelta, batch: Measure
         return _unlike(rule, measured, "an instant", batch)
     if measured.value is None:
         return _not_executed(rule, "no value that is a time")
-    held = batch.as_of - measured.value <= maximum_age
-    hidden = f"{'young enough' if held else 'too old'} ({MASKED})"
-    return finding(rule, held, hidden if batch.hides(metric) else observed_age(measured.value, batch.as_of, which="oldest"))
+    age = batch.as_of - measured.value
+    held = age <= maximum_age
+    if batch.hides(metric):
+        return finding(rule, held, f"{'young enough' if held else 'too old'} ({MASKED})")
+    return finding(rule, held, observed_age(measured.value, batch.as_of, which="oldest"), value=age.total_seconds())
 
 
 def _drifted(rule: Rule, check: Drifted, batch: MeasuredBatch) -> Finding | NotExecuted:
@@ -264,7 +272,7 @@ def _drifted(rule: Rule, check: Drifted, batch: MeasuredBatch) -> Finding | NotE
         return inconclusive(rule, told, batch.masked)
     held = math.isfinite(told.value) and meets(check.threshold, Fraction(str(told.value)))
     hidden = batch.hides(check.metric)
-    return finding(rule, held, f"{figure(float(told.value))} ({MASKED})" if hidden else told.observed)
+    return finding(rule, held, f"{figure(float(told.value))} ({MASKED})" if hidden else told.observed, value=told.value)
 
 
 def _expected_of_gx(rule: Rule, metric: Expectation, batch: MeasuredBatch) -> Finding | NotExecuted:
@@ -337,12 +345,14 @@ def finding(
     observed: str,
     *,
     failing_rows: int | None = None,
+    value: float | Fraction | None = None,
     sample: tuple[Mapping[str, object], ...] = (),
     masked: frozenset[str] = frozenset(),
 ) -> Finding:
     outcome = Outcome.PASS if held else Outcome.FAIL if rule.severity.refuses else Outcome.WARN
     rows = tuple(masked_row(row, masked) for row in sample)
-    return Finding(rule.id, rule.clause, rule.column, rule.severity, outcome, observed, expected(rule), failing_rows, rows)
+    told = float(value) if value is not None and math.isfinite(value) else None
+    return Finding(rule.id, rule.clause, rule.column, rule.severity, outcome, observed, expected(rule), failing_rows, rows, value=told)
 
 
 def inconclusive(rule: Rule, why: Unmeasured, masked: frozenset[str]) -> Finding:

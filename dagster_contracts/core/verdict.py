@@ -171,7 +171,11 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One executed rule and what came of it. `observed` and `expected` are for people; classified values never stand in them."""
+    """One executed rule and what came of it. `observed` and `expected` are for people; classified values never stand in them.
+
+    `value` is what the threshold was compared with: rows, percent of the rows, a figure, a distance, an age in seconds. None of a rule
+    without a threshold, of what is not finite, and where it would be a classified value.
+    """
 
     rule: str
     clause: Clause
@@ -183,6 +187,7 @@ class Finding:
     failing_rows: int | None = None
     sample: tuple[Mapping[str, object], ...] = ()  # failing rows as JSON values, classified columns masked
     waived: Waiver | None = None  # why a broken rule is a warning
+    value: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +239,7 @@ def verdict_to_json(verdict: Verdict) -> dict[str, Any]:
                 "observed": finding.observed,
                 "expected": finding.expected,
                 "failing_rows": finding.failing_rows,
+                "value": finding.value,
                 "sample": [dict(row) for row in finding.sample],
                 "waived": waiver_to_json(finding.waived),
             }
@@ -271,6 +277,7 @@ def verdict_from_json(document: Mapping[str, Any]) -> Verdict:
             observed=entry["observed"],
             expected=entry["expected"],
             failing_rows=entry["failing_rows"],
+            value=entry.get("value"),  # verdicts of earlier releases have none
             sample=tuple(entry["sample"]),
             waived=_waiver(entry["rule"], entry.get("waived")),  # verdicts of before there were waivers have none
         )

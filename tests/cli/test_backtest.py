@@ -112,3 +112,13 @@ def test_what_is_wrong_is_said(run: Callable[..., Ran], feed: Path, monkeypatch:
     (feed / "bad.yaml").write_text("- {partition: 2031-01-01}\n")
     done = run("backtest", *given)
     assert (done.code, said in done.err) == (2, True), done.err
+
+
+def test_a_page_and_pictures_are_written(run: Callable[..., Ran], feed: Path):
+    asked = ("backtest", feed / "feed.odcs.yaml", feed / "wide.odcs.yaml", "--history", feed / "data")
+    done = run(*asked, "--format", "html", "--output", feed / "out" / "page.html", "--plots", feed / "plots")
+    assert (done.code, done.out) == (0, ""), done.err
+    assert (feed / "out" / "page.html").read_text().startswith("<!doctype html>")
+    assert sorted(path.parent.name for path in (feed / "plots").rglob("*-rows.svg")) == ["1.0.0", "1.1.0"]
+    refused = run(*asked, "--output", feed / "page.html")
+    assert (refused.code, "--output is for --format html" in refused.err) == (2, True)

@@ -547,6 +547,7 @@ def test_json_has_the_promised_form() -> None:
                 "observed": "1 of 1,000 rows (0.1%) outside: 37 (1)",
                 "expected": "one of HIGH_RISK, LOW_RISK",
                 "failing_rows": 1,
+                "value": 1.0,
                 "sample": [{"risk": 37}],
                 "waived": None,
             }
@@ -575,6 +576,7 @@ verdicts = st.builds(
             observed=st.text(),
             expected=st.text(),
             failing_rows=st.none() | st.integers(0),
+            value=st.none() | st.floats(allow_nan=False, allow_infinity=False),
             sample=st.lists(st.dictionaries(st.text(), json_values), max_size=2).map(tuple),
         ),
         max_size=3,
@@ -601,3 +603,36 @@ def test_an_integer_is_judged_exactly() -> None:
     check = Within(metric, Threshold(Operator.MUST_BE, 2**53))
     found = the_finding(check, batch({metric: Figure(2**53 + 1)}, rows=1, columns=("n",)))
     assert (found.outcome, found.observed) == (Outcome.FAIL, "9,007,199,254,740,993")
+
+
+MEAN = Statistic("risk", Kind.MEAN)
+
+
+@pytest.mark.parametrize(
+    ("check", "measured", "masked", "value"),
+    [
+        (Within(RISK), Count(3), (), 3.0),
+        (Within(RISK, Threshold(Operator.LESS_OR_EQUAL, 1, percent=True)), Count(3), ("risk",), 0.3),
+        (Within(RowCount(), Threshold(Operator.GREATER_THAN, 1)), Count(0), (), 1000.0),
+        (Within(MEAN, Threshold(Operator.LESS_THAN, 5)), Figure(2.5), (), 2.5),
+        (Within(MEAN, Threshold(Operator.LESS_THAN, 5)), Figure(2.5), ("risk",), None),
+        (Within(MEAN, Threshold(Operator.LESS_THAN, 5)), Figure(float("inf")), (), None),
+    ],
+)
+def test_a_finding_keeps_what_the_threshold_was_compared_with(
+    check: Within, measured: Measured, masked: tuple[str, ...], value: float | None
+) -> None:
+    found = the_finding(check, batch({check.metric: measured}), masked=frozenset(masked))
+    assert found.value == value
+
+
+@pytest.mark.parametrize(("masked", "value"), [((), 7200.0), (("t",), None)])
+def test_an_age_is_kept_in_seconds_and_one_of_classified_times_is_not(masked: tuple[str, ...], value: float | None) -> None:
+    newest = Instant(NOW - timedelta(hours=2))
+    assert the_finding(Fresh(Newest("t"), timedelta(days=1)), batch({Newest("t"): newest}), masked=frozenset(masked)).value == value
+
+
+def test_a_verdict_of_before_values_were_kept_is_read() -> None:
+    document = verdict_to_json(verdict_of(plan_of(rule(Within(RISK))), batch({RISK: Count(1)})))
+    del document["findings"][0]["value"]
+    assert verdict_from_json(document).findings[0].value is None

@@ -1,0 +1,210 @@
+"""The figure of a rule over the batches as SVG: its bounds, where it broke, when the breaker was open, and the labelled incidents. Pure.
+
+Batches stand equally far apart, in the order of their arrival. A bound that is so far from the figures that they would be a flat line is
+told at the edge and not drawn.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from itertools import groupby
+
+from dagster_contracts.calibration.replay import Replay, Trip
+from dagster_contracts.calibration.series import Bounds
+from dagster_contracts.chaos.bounds import written
+from dagster_contracts.core.inert import cut, plain
+
+WIDTH, HEIGHT = 360, 176
+_LEFT, _RIGHT, _TOP, _BOTTOM = 48, 352, 18, 146
+_HEAD = 30  # above a chart that is a file of its own
+_NEAR = 1.5  # spans of the figures within which a bound is drawn
+_DOTTED = 60  # batches of which each has a dot
+_LONG = 14  # characters of a batch's name below the axis
+_TICKS = 4
+_TIMES = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """Where figures stand: from `low` at the bottom to `high` at the top. `size` and `word` are the unit that they are told in."""
+
+    low: float
+    high: float
+    size: float
+    word: str
+
+    def y(self, value: float) -> float:
+        return _BOTTOM - (value - self.low) / (self.high - self.low) * (_BOTTOM - _TOP)
+
+    def told(self, value: float) -> str:
+        return f"{written(value / self.size)}{self.word}"
+
+    def has(self, value: float) -> bool:
+        return self.low <= value <= self.high
+
+    def ticks(self) -> list[float]:
+        span = (self.high - self.low) / self.size
+        power = 10.0 ** math.floor(math.log10(span / _TICKS))
+        step = next(part * power for part in (1, 2, 5, 10, 20) if span / (part * power) <= _TICKS) * self.size
+        first = math.ceil(self.low / step)
+        return [at * step for at in range(first, math.floor(self.high / step) + 1)]
+
+
+def chart(bounds: Bounds, found: Replay, bad: Collection[str]) -> str:
+    """An <svg>, styled by `style`; `bad` are the partitions with a label. Needs a batch that has the figure."""
+    values = [each.values.get(bounds.rule) for each in found.batches]
+    scale = _scale([value for value in values if value is not None], bounds)
+    return "".join(
+        [
+            f'<svg class="chart" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" '
+            f'role="img" aria-label="{_text(_summary(bounds, found, scale))}">',
+            f'<rect class="paper" width="{WIDTH}" height="{HEIGHT}"/>',
+            *_behind(found, bad),
+            *_axes(found, scale),
+            *_bounds(bounds, scale),
+            *_line(bounds, found, values, scale),
+            *_trips(bounds, found),
+            "</svg>",
+        ]
+    )
+
+
+def alone(bounds: Bounds, found: Replay, bad: Collection[str]) -> str:
+    """A chart as a file of its own, with what it is of."""
+    drawn = chart(bounds, found, bad)
+    title = f"{found.contract} {found.version}: {bounds.rule}"
+    size = f'viewBox="0 {-_HEAD} {WIDTH} {HEIGHT + _HEAD}" width="{2 * WIDTH}" height="{2 * (HEIGHT + _HEAD)}"'
+    return (
+        f'<?xml version="1.0" encoding="UTF-8"?>\n<svg class="chart" xmlns="http://www.w3.org/2000/svg" {size}><style>{style()}</style>'
+        f'<rect class="paper" y="{-_HEAD}" width="{WIDTH}" height="{_HEAD}"/>'
+        f'<text class="title" x="8" y="{-_HEAD + 15}">{_text(cut(title, 60))}</text>'
+        f'<text x="8" y="{-_HEAD + 27}">{_text(cut(caption(bounds), 80))}</text>{drawn}</svg>\n'
+    )
+
+
+def caption(bounds: Bounds) -> str:
+    """What the rule asks for, and what is drawn."""
+    return f"{bounds.expected}; drawn: {bounds.figure}" if bounds.figure else bounds.expected
+
+
+def style() -> str:
+    return (files("dagster_contracts.calibration") / "chart.css").read_text(encoding="utf-8")
+
+
+def _text(words: object) -> str:
+    return html.escape(plain(cut(str(words), 300)))
+
+
+def _summary(bounds: Bounds, found: Replay, scale: _Scale) -> str:
+    seen = [each.values[bounds.rule] for each in found.batches if bounds.rule in each.values]
+    broken = sum(bounds.rule in each.rules for each in found.batches)
+    return f"{bounds.rule}: {scale.told(min(seen))} to {scale.told(max(seen))}; expected {bounds.expected}; refuses {broken} of {len(seen)}"
+
+
+# --- where things stand --------------------------------------------------------------------------------------------
+
+
+def _scale(values: Sequence[float], bounds: Bounds) -> _Scale:
+    low, high = min(values), max(values)
+    span = high - low or abs(high) or 1.0
+    limits = [limit for limit in (bounds.low, bounds.high) if limit is not None and low - _NEAR * span <= limit <= high + _NEAR * span]
+    low, high = min([low, *limits]), max([high, *limits])
+    room = 0.08 * (high - low) or 0.1 * (abs(high) or 1.0)
+    least = low - room if low < 0 or low > room else 0.0  # what is never negative is not drawn as if it could be
+    size, word = _unit(max(abs(low), abs(high)), bounds.unit)
+    return _Scale(least, high + room, size, word)
+
+
+def _unit(most: float, unit: str) -> tuple[float, str]:
+    if unit == "seconds":
+        return next(((size, f" {word}") for size, word in _TIMES if most >= 2 * size), (1, " s"))
+    return 1, "%" if unit == "percent" else ""
+
+
+def _x(at: int, of: int) -> float:
+    inner = 5
+    return (_LEFT + _RIGHT) / 2 if of == 1 else _LEFT + inner + at * (_RIGHT - _LEFT - 2 * inner) / (of - 1)
+
+
+# --- what is drawn -------------------------------------------------------------------------------------------------
+
+
+def _behind(found: Replay, bad: Collection[str]) -> Iterator[str]:
+    of = len(found.batches)
+    half = max(1.5, (_RIGHT - _LEFT - 10) / max(1, of - 1) / 2)
+    for at, each in enumerate(found.batches):
+        if each.partition in bad:
+            left, right = max(_LEFT, _x(at, of) - half), min(_RIGHT, _x(at, of) + half)
+            title = f"<title>{_text(each.partition)}: a labelled incident</title>"
+            yield f'<rect class="incident" x="{left:.1f}" y="{_TOP}" width="{right - left:.1f}" height="{_BOTTOM - _TOP}">{title}</rect>'
+    for trip in found.trips:
+        left, right = _x(_opened(trip, found), of), _closed(trip, found)
+        yield f'<rect class="open" x="{left:.1f}" y="{_TOP}" width="{max(1.0, right - left):.1f}" height="{_BOTTOM - _TOP}"/>'
+
+
+def _opened(trip: Trip, found: Replay) -> int:
+    """The place of the batch that opened; where none did, of the last one that had come."""
+    came = [at for at, each in enumerate(found.batches) if each.arrived_at <= trip.opened_at]
+    return max((at for at in came if found.batches[at].partition == trip.partition), default=came[-1] if came else 0)
+
+
+def _closed(trip: Trip, found: Replay) -> float:
+    after = (at for at, each in enumerate(found.batches) if trip.closed_at is not None and each.arrived_at >= trip.closed_at)
+    at = next(after, None)
+    return _RIGHT if at is None else _x(at, len(found.batches))
+
+
+def _axes(found: Replay, scale: _Scale) -> Iterator[str]:
+    for tick in scale.ticks():
+        y = scale.y(tick)
+        yield f'<line class="axis" x1="{_LEFT}" y1="{y:.1f}" x2="{_RIGHT}" y2="{y:.1f}"/>'
+        yield f'<text x="{_LEFT - 4}" y="{y + 3:.1f}" text-anchor="end">{_text(scale.told(tick))}</text>'
+    of = len(found.batches)
+    ends = {0: "start", of // 2: "middle", of - 1: "end"} if of > 2 else {0: "start", of - 1: "end"}
+    for at, anchor in ends.items():
+        name = found.batches[at].partition
+        told = name if len(name) <= _LONG else f"{name[: _LONG - 1]}…"
+        x = {"start": _LEFT, "middle": _x(at, of), "end": _RIGHT}[anchor]
+        yield f'<text x="{x:.1f}" y="{_BOTTOM + 14}" text-anchor="{anchor}">{_text(told)}</text>'
+
+
+def _bounds(bounds: Bounds, scale: _Scale) -> Iterator[str]:
+    for limit, upper in ((bounds.low, False), (bounds.high, True)):
+        if limit is None or (upper and bounds.high == bounds.low):
+            continue
+        told = _text(scale.told(limit))
+        if scale.has(limit):
+            y = scale.y(limit)
+            below = y < _TOP + 10 or (not upper and y < _BOTTOM - 10)
+            yield f'<line class="bound" x1="{_LEFT}" y1="{y:.1f}" x2="{_RIGHT}" y2="{y:.1f}"/>'
+            yield f'<text class="limit" x="{_RIGHT - 3}" y="{y + 9 if below else y - 3:.1f}" text-anchor="end">{told}</text>'
+        else:
+            above = limit > scale.high
+            y = _TOP + 8 if above else _BOTTOM - 3
+            yield f'<text class="limit" x="{_RIGHT - 3}" y="{y}" text-anchor="end">{"↑" if above else "↓"} {told}</text>'
+
+
+def _line(bounds: Bounds, found: Replay, values: Sequence[float | None], scale: _Scale) -> Iterator[str]:
+    of = len(values)
+    for known, part in groupby(enumerate(values), key=lambda each: each[1] is not None):
+        if known:
+            places = " ".join(f"{_x(at, of):.1f},{scale.y(value):.1f}" for at, value in part if value is not None)
+            yield f'<polyline class="value" points="{places}"/>'
+    for at, value in enumerate(values):
+        broken = bounds.rule in found.batches[at].rules
+        if value is not None and (broken or of <= _DOTTED):
+            title = f"<title>{_text(found.batches[at].partition)}: {_text(scale.told(value))}{' (refused)' if broken else ''}</title>"
+            name, size = ("bad", 3.2) if broken else ("dot", 1.9)
+            yield f'<circle class="{name}" cx="{_x(at, of):.1f}" cy="{scale.y(value):.1f}" r="{size}">{title}</circle>'
+
+
+def _trips(bounds: Bounds, found: Replay) -> Iterator[str]:
+    for trip in found.trips:
+        x = _x(_opened(trip, found), len(found.batches))
+        name = "trip" if bounds.rule in trip.rules else "trip other"
+        title = f"<title>the breaker opens: {_text(trip.partition or trip.cause)}, {_text(', '.join(trip.rules))}</title>"
+        yield f'<path class="{name}" d="M{x - 4:.1f},{_TOP - 9} h8 l-4,7 z">{title}</path>'

@@ -1,0 +1,101 @@
+"""Figures over the batches, drawn: what is marked and where it stands, and that strangers' words do nothing."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dagster_contracts.calibration.charts import alone, chart
+from dagster_contracts.calibration.incidents import Incident
+from dagster_contracts.calibration.page import page
+from dagster_contracts.calibration.replay import Replay
+from dagster_contracts.calibration.series import Bounds
+from tests.calibration.test_replay import GOVERNED, days, played
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+@pytest.fixture(scope="module")
+def found() -> Replay:
+    return played(days(100, 100, 9, 100, 60, 100))[0]
+
+
+def bounds(found: Replay, rule: str) -> Bounds:
+    return next(each for each in found.bounds if each.rule == rule)
+
+
+def marks(drawn: str, name: str) -> list[ElementTree.Element]:
+    return [each for each in ElementTree.fromstring(drawn).iter() if each.get("class") == name]
+
+
+def test_the_figures_that_rules_compare_are_kept_with_their_bounds(found: Replay) -> None:
+    assert [each.values["rows"] for each in found.batches] == [100, 100, 9, 100, 60, 100]
+    rows, top = bounds(found, "rows"), bounds(found, "amount.maximum")
+    assert (rows.low, rows.high, rows.inside, rows.unit) == (50, 1_000_000, True, "rows")
+    assert (top.low, top.high, top.figure) == (0, 0, "rows that break it")
+    assert bounds(found, "amount.nullValues").unit == "percent"
+
+
+def test_what_broke_what_opened_and_what_was_labelled_is_marked(found: Replay) -> None:
+    drawn = chart(bounds(found, "rows"), found, {"2026-01-09"})
+    (broken,) = marks(drawn, "bad")
+    assert broken.findtext(f"{SVG}title") == "2026-01-07: 9 (refused)"
+    assert len(marks(drawn, "dot")) == 5
+    (trip,) = marks(drawn, "trip")
+    assert "2026-01-07" in str(trip.findtext(f"{SVG}title"))
+    (opened,) = marks(drawn, "open")
+    (labelled,) = marks(drawn, "incident")
+    assert float(opened.attrib["x"]) == float(broken.attrib["cx"]) < float(labelled.attrib["x"])
+    other = chart(bounds(found, "amount.nullValues"), found, ())
+    assert (len(marks(other, "trip")), len(marks(other, "trip other")), marks(other, "incident")) == (0, 1, [])
+
+
+def test_a_near_bound_is_drawn_where_it_stands_and_a_far_one_is_told(found: Replay) -> None:
+    drawn = chart(bounds(found, "rows"), found, ())
+    (line,) = marks(drawn, "bound")
+    dots = {str(dot.findtext(f"{SVG}title")): float(dot.attrib["cy"]) for dot in marks(drawn, "dot")}
+    assert dots["2026-01-09: 60"] < float(line.attrib["y1"]) < float(marks(drawn, "bad")[0].attrib["cy"])
+    assert [each.text for each in marks(drawn, "limit")] == ["50", "↑ 1e+06"]
+
+
+@given(st.lists(st.none() | st.floats(-1e12, 1e12), min_size=1, max_size=6), st.none() | st.floats(-1e12, 1e12))
+def test_every_figure_stands_within_the_picture(found: Replay, values: Sequence[float | None], limit: float | None) -> None:
+    if all(value is None for value in values):
+        return
+    told = [{} if value is None else {"rows": value} for value in values]
+    batches = [replace(each, values=each_told) for each, each_told in zip(found.batches, told, strict=False)]
+    replay = Replay("feed", "1.0.0", tuple(batches), (), found.end)
+    drawn = chart(Bounds("rows", None, "rows", limit, None, True, "x"), replay, ())
+    root = ElementTree.fromstring(drawn)
+    places = [float(part) for each in root.iter(f"{SVG}polyline") for part in re.split("[ ,]", each.attrib["points"])]
+    places += [float(each.attrib[name]) for each in root.iter(f"{SVG}line") for name in ("x1", "x2", "y1", "y2")]
+    assert all(math.isfinite(place) and 0 <= place <= 360 for place in places)
+    assert len(list(root.iter(f"{SVG}circle"))) == sum(value is not None for value in values)
+
+
+def test_a_page_loads_nothing_and_strangers_words_stay_words() -> None:
+    hostile = GOVERNED.replace("{name: rows,", "{name: '<script>alert(1)</script>', description: x,")
+    found, _ = played(days(100, 9, 100), hostile)
+    incident = Incident("2026-01-06", ("2026-01-06",), "<img src=x onerror=y>")
+    told = page([found, found], [incident])
+    assert "<script" not in told
+    assert "<img" not in told
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in told
+    assert set(re.findall(r"https?://[^\"' ]+", told)) == {"http://www.w3.org/2000/svg"}
+    assert "default-src 'none'" in told
+    assert "Every batch is judged alike." in told
+    for bounds in found.bounds:
+        ElementTree.fromstring(alone(bounds, found, {"2026-01-06"}))
+
+
+def test_what_never_moved_is_told_in_a_table_and_not_drawn(found: Replay) -> None:
+    told = page([found], [])
+    assert re.findall("<figcaption><b>(.*?)</b>", told) == ["rows"]
+    assert "<td>amount.maximum</td><td>0 rows</td>" in told
