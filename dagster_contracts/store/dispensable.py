@@ -28,13 +28,14 @@ def _looked_back_at(batch: Batch, later: Sequence[Batch], good: Collection[str])
         replaced = batch.outcome not in ACCEPTED or any(each.outcome in ACCEPTED for each in kin)
         if len(kin) < KEPT_ARRIVALS or not replaced:
             return True
-    reference = batch.partition.end is None and batch.id in good
-    return reference and sum(each.id in good for each in here) < KEPT_REFERENCES
+    references = [each for each in here if each.partition.end is None and each.id in good]
+    return batch.partition.end is None and batch.id in good and len(references) < KEPT_REFERENCES
 
 
 def _alike(one: Batch, other: Batch) -> bool:
+    """Head batches of one kind: `ports.Ledger.arrivals` counts them together."""
     if other.partition.end is None:
-        return one.partition.key == other.partition.key
+        return one.partition.end is None and one.partition.key == other.partition.key
     return one.partition.end is not None and one.partition.dimensions == other.partition.dimensions
 
 

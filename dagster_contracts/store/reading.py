@@ -339,9 +339,11 @@ def outputs(connection: Connection, statuses: Sequence[str], asset: str | None, 
 
 def reviews(connection: Connection, statuses: Sequence[str], asset: str | None, limit: int) -> list[Review]:
     columns = tables.reviews.columns
-    query = select(tables.reviews).order_by(columns.number.desc()).limit(limit)
+    query = select(tables.reviews).limit(limit)
     if asset is not None:
-        query = query.where(columns.asset == asset)
+        query = query.where(alone(columns.asset, asset)).order_by(columns.asset.desc(), columns.number.desc())
+    else:
+        query = query.order_by(columns.number.desc())
     if statuses:
         query = query.where(columns.status.in_([str(status) for status in statuses]))
     return [from_row(Review, row) for row in connection.execute(query).mappings()]

@@ -1,12 +1,12 @@
 """What may go, and how it goes: 1,000 rows of one kind in a transaction of their own, so that nobody waits for long.
 
-Each transaction repeats the whole condition: what has changed since it was looked for stays. Cut off between two of them, the next run
+Each transaction repeats the condition: what has changed since it was looked for stays. Cut off between two of them, the next run
 goes on where this one ended. Several at once do no harm: whatever makes a row dispensable is itself not dispensable.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -16,20 +16,20 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
-    FromClause,
-    Integer,
+    Select,
     String,
     Table,
     and_,
+    case,
     cast,
     delete,
     exists,
     func,
     literal,
-    literal_column,
     null,
     or_,
     select,
+    tuple_,
     update,
 )
 
@@ -40,6 +40,7 @@ from dagster_contracts.store import reading, tables
 from dagster_contracts.store.succession import CURRENT, KEPT_ARRIVALS, KEPT_REFERENCES, WAITING, named_by
 
 ROWS = 1000  # of one transaction
+LOOK = 100_000  # batches that are counted, and found, at once
 Transaction = Callable[[], AbstractContextManager[Connection]]
 Condition = Callable[[datetime], ColumnElement[bool]]
 
@@ -95,69 +96,107 @@ def _end(connection: Connection, kind: _Kind, *these: ColumnElement[bool]) -> Se
 def _batches(reading_: Transaction, writing: Transaction, before: datetime, dry_run: bool) -> Iterator[int]:
     """Batches go with their profiles, and not while a breaker names them in its window or among its probes.
 
-    The breakers are read once: what a breaker names later has arrived later, and is too young to go.
+    What is later than a batch decides whether it may go: that is counted for whole assets at once, and not anew for each batch. A batch
+    that has been judged again since it was looked at stays; what else has come since only takes its place. The breakers are read once:
+    what a breaker names later has arrived later, and is too young to go.
     """
     with reading_() as connection:
         named = {name for breaker in reading.breakers(connection, None) for name in named_by(breaker)}
-    last = 0
+        sizes = connection.execute(_sizes(before)).all()
+    for first, last in _ranges((row.asset, row.batches) for row in sizes):
+        for ids in _looks(reading_, before, first, last):
+            unnamed = [name for name in ids if name not in named]
+            if dry_run:
+                yield len(unnamed)
+            else:
+                yield from _deleted(writing, before, unnamed)
+
+
+def _ranges(sizes: Iterable[tuple[str, int]]) -> Iterator[tuple[str, str]]:
+    """The first and last of neighbouring assets, which are looked at together: about `LOOK` batches of them, however many one has."""
+    first, last, total = "", "", 0
+    for asset, batches in sizes:
+        if total and total + batches > LOOK:
+            yield first, last
+            total = 0
+        first, last, total = (first if total else asset), asset, total + batches
+    if total:
+        yield first, last
+
+
+def _looks(reading_: Transaction, before: datetime, first: str, last: str) -> Iterator[list[str]]:
+    """The ids of batches that may go, `LOOK` at a time."""
+    after = (first, 0)
     while True:
-        with (reading_ if dry_run else writing)() as connection:
-            further = and_(_b.sequence > last, _b.sequence > literal_column("0", Integer))  # the second names the index of arrivals
-            chosen = select(_b.id, _b.sequence).where(_over_batches(before), further).order_by(_b.sequence).limit(ROWS)
-            found = connection.execute(chosen).all()
-            ids = [row.id for row in found if row.id not in named]
-            if not dry_run and ids:
-                gone = delete(tables.batches).where(_b.id.in_(ids), _over_batches(before)).returning(_b.id)
-                ids = list(connection.execute(gone).scalars())
-                connection.execute(delete(tables.profiles).where(tables.profiles.c.batch_id.in_(ids)))
-            yield len(ids)
-        if len(found) < ROWS:
+        with reading_() as connection:
+            found = connection.execute(_over_batches(before, first, last, after)).all()
+        yield [row.id for row in found]
+        if len(found) < LOOK:
             return
-        last = found[-1].sequence
+        after = (found[-1].asset, found[-1].sequence)
+
+
+def _deleted(writing: Transaction, before: datetime, ids: Sequence[str]) -> Iterator[int]:
+    """The counts of each transaction."""
+    for start in range(0, len(ids), ROWS):
+        with writing() as connection:
+            gone = delete(tables.batches).where(_b.id.in_(ids[start : start + ROWS]), _discarded(_b, before)).returning(_b.id)
+            deleted = list(connection.execute(gone).scalars())
+            connection.execute(delete(tables.profiles).where(tables.profiles.c.batch_id.in_(deleted)))
+        yield len(deleted)
 
 
 # --- what is over ----------------------------------------------------------------------------------------------------
 
 
-def _over_batches(before: datetime) -> ColumnElement[bool]:
+def _discarded(columns: Any, before: datetime) -> ColumnElement[bool]:
+    return and_(columns.status == Status.DISCARDED.value, columns.updated_at < before)
+
+
+def _sizes(before: datetime) -> Select[Any]:
+    """How many batches an asset has, in order, where any of them was discarded long ago."""
+    old = func.count(case((_discarded(_b, before), 1)))
+    return select(_b.asset, func.count().label("batches")).group_by(_b.asset).having(old > 0).order_by(_b.asset)
+
+
+def _over_batches(before: datetime, first: str, last: str, after: tuple[str, int]) -> Select[Any]:
     """Discarded long ago, and nothing looks back at it: not its place, no batch that waits, no rule about deliveries or profiles."""
-    later, waiting = tables.batches.alias("later"), tables.batches.alias("waiting")
-    in_place = exists().where(later.c.asset == _b.asset, later.c.place == _b.place, later.c.sequence > _b.sequence)
-    awaited = exists().where(
-        waiting.c.breaker_key == _b.breaker_key,
-        waiting.c.status.in_([status.value for status in WAITING]),
-        waiting.c.sequence > _b.sequence,
-    )
-    return and_(_b.status == Status.DISCARDED.value, _b.updated_at < before, in_place, ~awaited, _no_arrival(), _no_reference())
+    c = _counted(first, last).subquery("counted").columns
+    waiting = tables.batches.alias("waiting").columns
+    in_wait = waiting.status.in_([status.value for status in WAITING])
+    awaiting = select(waiting.breaker_key, func.max(waiting.sequence).label("last")).where(in_wait).group_by(waiting.breaker_key)
+    waits = awaiting.subquery("waits").columns
+    no_arrival = or_(~c.head, and_(c.nth_arrival > KEPT_ARRIVALS, or_(~c.accepted, c.nth_accepted > 1)))
+    no_reference = or_(~c.good, c.nth_good > KEPT_REFERENCES)
+    over = (_discarded(c, before), c.nth_here > 1, no_arrival, no_reference, func.coalesce(waits.last, 0) < c.sequence)
+    found = select(c.id, c.asset, c.sequence).outerjoin_from(c.id.table, waits.last.table, waits.breaker_key == c.breaker_key)
+    return found.where(*over, tuple_(c.asset, c.sequence) > after).order_by(c.asset, c.sequence).limit(LOOK)
 
 
-def _no_arrival() -> ColumnElement[bool]:
-    """Not among the newest head batches of its kind, nor the newest of those that passed."""
-    accepted = [outcome.value for outcome in ACCEPTED]
-    newer, passed = tables.batches.alias("newer"), tables.batches.alias("passed")
-    nth = select(newer.c.sequence).where(_kin(newer)).order_by(newer.c.sequence).limit(1).offset(KEPT_ARRIVALS - 1).scalar_subquery()
-    replaced = or_(_b.outcome.not_in(accepted), exists().where(_kin(passed), passed.c.outcome.in_(accepted)))
-    return or_(~_b.head, and_(nth.is_not(None), replaced))
+def _counted(first: str, last: str) -> Select[Any]:
+    """Each batch of these assets, and which it is of its place and of its kind, from the newest on.
 
+    `nth_here` of all in its place, `nth_good` of those whose profiles later ones are compared with; `nth_arrival` of the head batches
+    that `ports.Ledger.arrivals` counts with it, `nth_accepted` of those that passed.
+    """
+    timed, profile = _b.ends_at.is_not(None), tables.profiles.c
+    accepted = _b.outcome.in_([outcome.value for outcome in ACCEPTED])
+    good = and_(~timed, exists().where(profile.batch_id == _b.id, profile.good))
+    kind = [_b.asset, _b.breaker_key, _b.head, timed, case((timed, _b.dimensions), else_=_b.place)]
 
-def _kin(newer: FromClause) -> ColumnElement[bool]:
-    """Later head batches that `ports.Ledger.arrivals` counts with this one."""
-    timed = and_(_b.ends_at.is_not(None), newer.c.ends_at.is_not(None), newer.c.dimensions == _b.dimensions)
-    same = or_(timed, and_(_b.ends_at.is_(None), newer.c.place == _b.place))
-    return and_(newer.c.asset == _b.asset, newer.c.breaker_key == _b.breaker_key, newer.c.head, newer.c.sequence > _b.sequence, same)
+    def nth(partition: Sequence[ColumnElement[Any]], of: ColumnElement[bool] | None = None) -> ColumnElement[int]:
+        counted = func.count() if of is None else func.count(case((of, 1)))
+        return counted.over(partition_by=partition, order_by=_b.sequence.desc(), rows=(None, 0))
 
-
-def _no_reference() -> ColumnElement[bool]:
-    """Not among the newest good batches of a place without time, whose profiles later ones are compared with."""
-    newer = tables.batches.alias("newer_good")
-
-    def good(batch_id: ColumnElement[str]) -> ColumnElement[bool]:
-        profile = tables.profiles.alias()
-        return exists().where(profile.c.batch_id == batch_id, profile.c.good)
-
-    here = and_(newer.c.asset == _b.asset, newer.c.place == _b.place, newer.c.sequence > _b.sequence, good(newer.c.id))
-    nth = select(newer.c.sequence).where(here).order_by(newer.c.sequence).limit(1).offset(KEPT_REFERENCES - 1).scalar_subquery()
-    return or_(_b.ends_at.is_not(None), ~good(_b.id), nth.is_not(None))
+    return select(
+        *(_b.id, _b.asset, _b.sequence, _b.breaker_key, _b.status, _b.updated_at, _b.head),
+        accepted.label("accepted"),
+        good.label("good"),
+        nth([_b.asset, _b.place]).label("nth_here"),
+        nth([_b.asset, _b.place], good).label("nth_good"),
+        nth(kind).label("nth_arrival"),
+        nth(kind, accepted).label("nth_accepted"),
+    ).where(_b.asset >= first, _b.asset <= last)
 
 
 def _over_verdicts(before: datetime) -> ColumnElement[bool]:

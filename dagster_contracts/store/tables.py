@@ -236,6 +236,7 @@ reviews = Table(
     Column("decided_at", Instant),
     UniqueConstraint("id", name="contracts_reviews_id"),
     Index("contracts_reviews_of_status", "status", "number"),
+    Index("contracts_reviews_of_asset", "asset", "number"),
 )
 
 events = Table(

@@ -7,13 +7,14 @@ everything in its order of arrival, until it has met enough of one asset, looks 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import Connection, text
 
 from dagster_contracts.core.deliveries import Quiet
-from dagster_contracts.core.ledger import FALLEN, UNPARTITIONED, Status, StepKey
+from dagster_contracts.core.ledger import FALLEN, UNPARTITIONED, ReviewStatus, Status, StepKey
 from dagster_contracts.core.metrics import ProfileOf
 from dagster_contracts.core.plan import GoodPartition, LastGood
 from dagster_contracts.core.profile import NumericProfile
@@ -24,7 +25,7 @@ from dagster_contracts.store import tables
 from dagster_contracts.store.sql import SqlStore
 from dagster_contracts.store.succession import WAITING
 from dagster_contracts.store.upgrade import upgrade
-from tests.store.values import T0, batch, breaker, numbered, output, route, transition
+from tests.store.values import T0, batch, breaker, numbered, output, review, route, transition
 
 HOT, RARE = 12_000, 200
 BOUND = 40  # rows read for one that is rare; of it there is one of each kind
@@ -35,6 +36,7 @@ _COPIED: Mapping[str, Mapping[str, str]] = {
     "batches": {"id": "'b' || n", "asset": "name", "breaker_key": "name", "sequence": "n"},
     "decisions": {"run_id": "'run' || n", "consumer": "'of ' || name", "upstream": "name", "number": "n"},
     "outputs": {"id": "'o' || n", "asset": "'of ' || name", "number": "n", "status": "'ok'"},
+    "reviews": {"id": "'o' || n", "asset": "'of ' || name", "number": "n"},
     "profiles": {"batch_id": "'b' || n"},
     "events": {"key": "name", "sequence": "n", "number": "n"},
 }
@@ -60,6 +62,8 @@ QUESTIONS: Mapping[str, Callable[[SqlStore], object]] = {
     "an output": lambda store: store.output(f"of {ASSET}", None),
     "outputs": lambda store: store.outputs(asset=f"of {ASSET}", limit=10),
     "outputs that are fallen": lambda store: store.outputs(asset=f"of {ASSET}", statuses=FALLEN, limit=10),
+    "reviews": lambda store: store.reviews(asset=f"of {ASSET}", limit=10),
+    "reviews that are open": lambda store: store.reviews(asset=f"of {ASSET}", statuses=(ReviewStatus.PENDING,), limit=10),
     "how it stands": lambda store: store.standing(ASSET),
     "how its consumer stands": lambda store: store.standing(f"of {ASSET}"),
     "what was given": lambda store: store.given(f"of {ASSET}", T0 + timedelta(days=400)),
@@ -77,7 +81,16 @@ def address(postgres_url: str) -> str:
     of = batch("b", asset="hot0", breaker_key="hot0")
     kept = KeptProfile("b", ProfileOf("x"), NumericProfile((1.0,), (1,)))
     store.save(Change(batches=(of,), profiles=(kept,)))
-    store.save(Change(made, (transition("hot0"),), (of,), events=events, outputs=(output("o", asset="of hot0"),)))
+    store.save(
+        Change(
+            made,
+            (transition("hot0"),),
+            (of,),
+            events=events,
+            outputs=(output("o", asset="of hot0"),),
+            reviews=(replace(review("o"), asset="of hot0"),),
+        )
+    )
     store.decide(StepKey("run", "step"), "of hot0", route("hot0"))
     with store._database.writing() as connection:
         _copies(connection, f"SELECT n, 'hot' || n % 11 AS name FROM generate_series({RARE + 2}, {HOT}) AS n")

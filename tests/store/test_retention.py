@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from random import Random
 from tempfile import TemporaryDirectory
 
 import pytest
@@ -22,7 +23,7 @@ from dagster_contracts.core.retention import Pruned, Retention
 from dagster_contracts.core.snapshot import Change
 from dagster_contracts.core.verdict import Outcome, Verdict
 from dagster_contracts.ports import FixedClock, Store
-from dagster_contracts.store import retention
+from dagster_contracts.store import dispensable, retention
 from dagster_contracts.store.memory import MemoryStore
 from dagster_contracts.store.sql import SqlStore
 from dagster_contracts.store.tables import cursors, profiles, threads
@@ -388,3 +389,38 @@ def test_no_answer_that_matters_changes(kind: str) -> None:
                 assert left(same) == left(store)
 
     unchanged()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_what_goes_is_what_the_plain_definition_says(url: str, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    """Counted for many batches at once, over several looks and transactions, as if each were looked at by itself."""
+    draw = Random(seed)
+    monkeypatch.setattr(retention, "ROWS", 7)
+    monkeypatch.setattr(retention, "LOOK", draw.choice([5, 20, 60, 1000]))
+    for module in ("retention", "dispensable"):
+        monkeypatch.setattr(f"dagster_contracts.store.{module}.KEPT_REFERENCES", 2)
+        monkeypatch.setattr(f"dagster_contracts.store.{module}.KEPT_ARRIVALS", 3)
+    store = SqlStore(url, clock=FixedClock(NOW))
+    made = [_any_batch(draw, number) for number in range(200)]
+    kept = [KeptProfile(each.id, AMOUNT, NumericProfile((1.0,), (1,))) for each in made if draw.random() < 0.5]
+    window = tuple(Counted(each.id, T0, True) for each in draw.sample(made, 5))
+    store.save(Change(breaker(window=window), batches=tuple(made), profiles=tuple(kept)))
+    before, known = _profiled(store), store.batches(limit=1000)
+    over = dispensable.batches(known, {name for name, good in before if good}, store.breakers(), NOW - 30 * DAY)
+    assert store.prune(OLD, dry_run=True).batches == store.prune(OLD).batches == len(over) > 2 * retention.ROWS
+    assert set(left(store)) == {each.id for each in known} - over
+    assert _profiled(store) == {(name, good) for name, good in before if name not in over}
+
+
+def _any_batch(draw: Random, number: int) -> Batch:
+    asset, status = draw.choice(["feed", "gauge", "meter"]), draw.choices(list(Status), [1, 1, 1, 20, 10])[0]
+    at, outcome = NOW - draw.randint(20, 400) * DAY, draw.choice(list(Outcome))
+    place = draw.choice([day(1), day(2), day(1, country="DE"), UNPARTITIONED, Partition("static")])
+    key = draw.choice([asset, f"{asset}[country=DE]"])
+    head = draw.random() < 0.7
+    return batch(f"b{number}", place, status, outcome=outcome, asset=asset, breaker_key=key, head=head, arrived_at=at, updated_at=at)
+
+
+def _profiled(store: SqlStore) -> set[tuple[str, bool]]:
+    with store._database.reading() as connection:
+        return {(row.batch_id, row.good) for row in connection.execute(select(profiles))}

@@ -49,6 +49,7 @@ def upgrade() -> None:
         sa.Column("registered_at", INSTANT, nullable=False),
     )
     op.add_column("contracts_breakers", sa.Column("contents", sa.JSON(), nullable=False, server_default=sa.text("'[]'")))
+    op.create_index("contracts_reviews_of_asset", "contracts_reviews", ["asset", "number"])
     op.add_column("contracts_outputs", sa.Column("asked", sa.JSON(none_as_null=True)))
     _index(partly=True)
 
@@ -57,6 +58,7 @@ def downgrade() -> None:
     _index(partly=False)
     op.drop_column("contracts_outputs", "asked")
     op.drop_column("contracts_breakers", "contents")
+    op.drop_index("contracts_reviews_of_asset", "contracts_reviews")
     op.drop_table("contracts_assets")
     op.drop_index("contracts_uses_of_consumer", "contracts_uses")
     op.drop_table("contracts_uses")
