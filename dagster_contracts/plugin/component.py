@@ -12,6 +12,7 @@ from dagster.components.component_scaffolding import scaffold_component
 from dagster_contracts.core.errors import ContractError
 from dagster_contracts.plugin import private
 from dagster_contracts.plugin.definitions import with_contracts
+from dagster_contracts.plugin.registry import RegistryResource
 from dagster_contracts.plugin.resource import BreakerResource
 
 FOLDER = "contracts"
@@ -27,6 +28,15 @@ class ContractsScaffolder(dg.Scaffolder):
         folder.mkdir(exist_ok=True)
 
 
+@dataclass
+class RegistryAttributes(dg.Resolvable):
+    """`registry:` of a ContractsComponent, as in `RegistryResource`: `url` is the database of the registry; without it, that of the
+    breakers."""
+
+    url: str | None = field(default="", repr=False)
+    ttl_seconds: float = 60.0
+
+
 @dg.scaffold_with(ContractsScaffolder)
 @dataclass
 class ContractsComponent(dg.Component, dg.Resolvable):
@@ -37,7 +47,8 @@ class ContractsComponent(dg.Component, dg.Resolvable):
 
     `contracts`: a folder or file of contracts, or several, relative to the folder of `defs.yaml`; default `contracts`. `database_url`:
     where breakers are kept, as in `BreakerResource`; without it, SQLite beside the Dagster instance. `cache_seconds`: see
-    `BreakerResource`; default 0. `environment`: see `with_contracts`.
+    `BreakerResource`; default 0. `environment`: see `with_contracts`. `registry`: what is judged is judged by the version that is in force
+    in a registry then, as with a `RegistryResource`; `contracts` is then one folder or file, with which definitions are loaded.
 
     Raises ContractError where a contract is wrong, matches no or several assets, or an asset cannot be governed.
     """
@@ -46,6 +57,7 @@ class ContractsComponent(dg.Component, dg.Resolvable):
     database_url: str | None = field(default="", repr=False)
     cache_seconds: float = 0.0
     environment: str | None = None
+    registry: RegistryAttributes | None = None
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """What lies beneath its folder, governed."""
@@ -56,14 +68,27 @@ class ContractsComponent(dg.Component, dg.Resolvable):
                 f"{Path(context.path) / 'defs.yaml'}: contracts names {missing}, which is not there; paths are relative to the folder of "
                 "defs.yaml"
             )
-        if self.database_url is None:
-            raise ContractError(
-                f"{Path(context.path) / 'defs.yaml'}: database_url is given, and comes to nothing; set the environment variable that it "
-                "names, or leave the line out: then breakers are kept in SQLite beside the Dagster instance"
-            )
+        where = Path(context.path) / "defs.yaml"
+        url = _given("database_url", self.database_url, "then breakers are kept in SQLite beside the Dagster instance", where)
         return with_contracts(
             private.definitions_beneath(context),
-            contracts=paths,
-            breakers=BreakerResource(url=self.database_url, cache_seconds=self.cache_seconds),
+            contracts=paths if self.registry is None else _registered(self.registry, paths, where),
+            breakers=BreakerResource(url=url, cache_seconds=self.cache_seconds),
             environment=self.environment,
         )
+
+
+def _registered(registry: RegistryAttributes, paths: Sequence[Path], where: Path) -> RegistryResource:
+    if len(paths) != 1:
+        raise ContractError(f"{where}: contracts names {len(paths)} places; beside a registry it is one folder or file")
+    url = _given("registry.url", registry.url, "then the registry is in the database of the breakers", where)
+    return RegistryResource(contracts=str(paths[0]), url=url, ttl_seconds=registry.ttl_seconds)
+
+
+def _given(attribute: str, url: str | None, otherwise: str, where: Path) -> str:
+    if url is None:
+        raise ContractError(
+            f"{where}: {attribute} is given, and comes to nothing; set the environment variable that it names, or leave the line out: "
+            f"{otherwise}"
+        )
+    return url

@@ -16,8 +16,9 @@ from dagster_contracts.core.errors import ContractError, did_you_mean
 from dagster_contracts.core.ledger import Partition, Status
 from dagster_contracts.core.metrics import reads_object
 from dagster_contracts.gate import Gate
+from dagster_contracts.governing import TermsInForce
 from dagster_contracts.judgement import Terms
-from dagster_contracts.plugin.registry import RegistryResource, TermsInForce
+from dagster_contracts.plugin.registry import RegistryResource
 from dagster_contracts.plugin.resource import BreakerResource
 from dagster_contracts.plugin.storage import VersionAt, is_intact
 from dagster_contracts.ports import Clock, Store

@@ -7,7 +7,7 @@ KafkaStream    a consumer loop around it: offsets are committed after the verdic
 
 gate      the contracts, the store, the windows (merging)    answers   from a verdict to an action
 cutting   which messages are one micro-batch                 judged    what was judged already, by whomever
-decoding  messages -> a frame (numbered)                     sending   where messages go; letters: what a dead letter says
+decoding  values -> a frame (numbered); rows: of messages    sending   where messages go; letters: what a dead letter says
 """
 
 from __future__ import annotations

@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dagster_contracts.core.breaker import enforced_open, probe_due
 from dagster_contracts.core.contract import Contract, attach
@@ -19,10 +21,15 @@ from dagster_contracts.core.snapshot import Snapshot
 from dagster_contracts.core.verdict import Finding, Unmeasured
 from dagster_contracts.core.windows import STREAM, WINDOW, Part, split, window_ending
 from dagster_contracts.gate import Gate
+from dagster_contracts.governing import TermsInForce
 from dagster_contracts.judgement import Delivery, Judgement, Terms
 from dagster_contracts.ports import MetricEngine, Store
+from dagster_contracts.store.in_force import DEFAULT_SECONDS, InForce
 from dagster_contracts.streaming.answers import Action, StreamVerdict, answer, when_open
 from dagster_contracts.streaming.merging import MergingEngine
+
+if TYPE_CHECKING:
+    from dagster_contracts.registry import Registry
 
 logger = logging.getLogger("dagster_contracts.streaming")
 _ANSWERS = (Action.HOLD, Action.DIVERT, Action.HALT)
@@ -53,6 +60,10 @@ class StreamGate:
 
     `environment` is which of the contracts' `environments` this is.
 
+    `registry` is a url or a Registry: what is judged is judged by the version that is in force there then, asked once in `ttl_seconds` for
+    each contract; while the registry is out of reach by the last known, and by `contracts` where none was ever in force. Without it,
+    `contracts` count. Nothing is asked before the first micro-batch.
+
     Raises ContractError where a contract is wrong or matches no asset, StoreError where the url is malformed, UsageError or ValueError for
     other arguments.
     """
@@ -68,6 +79,8 @@ class StreamGate:
         consumer: str | None = None,
         engine: MetricEngine | None = None,
         environment: str | None = None,
+        registry: Registry | str | None = None,
+        ttl_seconds: float = DEFAULT_SECONDS,
     ):
         loaded = _loaded(contracts)
         known = list(assets) if assets is not None else [obj.asset or obj.name for contract in loaded for obj in contract.objects]
@@ -81,19 +94,34 @@ class StreamGate:
         self._consumer = consumer
         self._gate = Gate(self.store, engine or _default_engine())
         self._windows = Gate(self.store, MergingEngine())
-        self._terms: dict[str, Terms] = {key: Terms.of(each, environment) for key, each in attach(loaded, known).items()}
-        self._of_windows: dict[str, Terms] = {}
-        if self.window is not None:
-            for asset, terms in list(self._terms.items()):
-                early, late = split(terms.plan, self.window)
-                self._terms[asset], self._of_windows[asset] = replace(terms, plan=early), replace(terms, plan=late)
+        self._terms = {key: Terms.of(each, environment) for key, each in attach(loaded, known).items()}
+        self._in_force = None if registry is None else _in_force(registry, ttl_seconds, self._terms, environment)
+        self._parted: dict[str, _Parted] = {}
+        self._told: dict[str, str] = {}
 
     def terms(self, asset: str) -> Terms:
-        """What the contract says of each micro-batch of an asset. Raises UsageError where none governs it."""
-        if (found := self._terms.get(asset)) is None:
+        """What the contract says of each micro-batch of an asset: now, where there is a registry.
+
+        Raises UsageError where none governs it, StoreError for what is wrong with the registry and trying again does not mend.
+        """
+        return self._parts(asset).early
+
+    def _parts(self, asset: str) -> _Parted:
+        if (whole := self._terms.get(asset)) is None:
             near = did_you_mean(asset, self._terms)
             raise UsageError(f'no contract governs "{asset}"{near or ";"} governed are: {", ".join(sorted(self._terms))}')
+        if self._in_force is not None:
+            whole = self._in_force.of([asset], partial(self._tell, asset))[asset]
+        found = self._parted.get(asset)
+        if found is None or found.whole is not whole:
+            found = self._parted[asset] = _Parted.of(whole, self.window)
         return found
+
+    def _tell(self, asset: str, why: str) -> None:
+        """Once, and not with each micro-batch."""
+        if self._told.get(asset) != why:
+            self._told[asset] = why
+            logger.warning("%s", why)
 
     # --- micro-batches ---------------------------------------------------------------------------------------------
 
@@ -130,14 +158,16 @@ class StreamGate:
         judgement = self._gate.judge(terms, delivery, frame, divisible=divisible, unless=unless)
         return answer(judgement, frame, self.when_open(asset), terms.plan.elsewhere)
 
-    def judge_new(self, given: Sequence[MicroFrame], *, asset: str, unless: Callable[[Snapshot], None]) -> list[StreamVerdict]:
+    def judge_new(
+        self, given: Sequence[MicroFrame], *, asset: str, unless: Callable[[Snapshot], None], terms: Terms | None = None
+    ) -> list[StreamVerdict]:
         """Judge micro-batches in their order, and record their verdicts in one transaction: for a caller that knows, and makes `unless`
-        raise where it is not so, that none but the first was ever judged.
+        raise where it is not so, that none but the first was ever judged. `terms` are those that the frames were made for.
 
         It ends with the one after which the breaker is open, or that is held: what comes after it is not judged yet, and has no verdict.
         At least one has. Everything else is as in `judge`.
         """
-        terms = self.terms(asset)
+        terms = terms or self.terms(asset)
         if terms.plan.promised:
             given = given[:1]  # its rules ask when the one before came, which the ledger tells once it is recorded
         if self.window is not None:
@@ -205,8 +235,7 @@ class StreamGate:
         """
         if self.window is None:
             return []
-        self.terms(asset)
-        terms = self._of_windows[asset]
+        terms = self._parts(asset).late
         fixed = tuple(sorted(dimensions.items()))
         key = terms.breaker_key(Partition(dimensions=fixed))
         due = [ends_at for ends_at, _ in groupby(self.store.parts(key, self.store.now()), key=lambda part: part.ends_at)]
@@ -254,6 +283,22 @@ class StreamGate:
             self._windows.update(judgement.batch, lambda row, now: replace(row, status=Status.DISCARDED, note=note, updated_at=now))
 
 
+@dataclass(frozen=True, slots=True)
+class _Parted:
+    """What a contract says of each micro-batch, and of a time window. Without windows, all of it is judged of each micro-batch."""
+
+    whole: Terms
+    early: Terms
+    late: Terms
+
+    @classmethod
+    def of(cls, whole: Terms, window: timedelta | None) -> _Parted:
+        if window is None:
+            return cls(whole, whole, whole)
+        early, late = split(whole.plan, window)
+        return cls(whole, replace(whole, plan=early), replace(whole, plan=late))
+
+
 class _OneMore(Exception):
     """Something of a window changed while it was being judged."""
 
@@ -264,6 +309,13 @@ def _loaded(contracts: str | Path | Contract | Sequence[str | Path | Contract]) 
     given = [contracts] if isinstance(contracts, str | Path | Contract) else list(contracts)
     paths = [item for item in given if not isinstance(item, Contract)]
     return [item for item in given if isinstance(item, Contract)] + (load_contracts(*paths) if paths else [])
+
+
+def _in_force(registry: Registry | str, seconds: float, loaded: Mapping[str, Terms], environment: str | None) -> TermsInForce:
+    from dagster_contracts.registry import Registry
+
+    asked = Registry(registry) if isinstance(registry, str) else registry
+    return TermsInForce(InForce(asked.contracts, seconds), loaded, environment)
 
 
 def _opened(store: str | Store) -> Store:

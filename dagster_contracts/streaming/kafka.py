@@ -19,18 +19,16 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from dagster_contracts.core.contract import Clause, Severity
 from dagster_contracts.core.errors import StoreUnavailable, UsageError
 from dagster_contracts.core.plan import Present
-from dagster_contracts.core.verdict import Finding, Outcome
-from dagster_contracts.ports import REASONS
 from dagster_contracts.streaming.answers import Action, StreamVerdict
 from dagster_contracts.streaming.cutting import Cutter, MicroBatch, Source
 from dagster_contracts.streaming.decoding import Decoded, DecodeOne, decoded
 from dagster_contracts.streaming.gate import MicroFrame, StreamGate
 from dagster_contracts.streaming.judged import Recut, Watch
-from dagster_contracts.streaming.numbered import NumberedEngine, places
-from dagster_contracts.streaming.sending import UNDECODABLE, Sender, Sent, Topics
+from dagster_contracts.streaming.numbered import NumberedEngine
+from dagster_contracts.streaming.rows import Rows, decodable
+from dagster_contracts.streaming.sending import Sender, Sent, Topics
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer
@@ -71,12 +69,11 @@ class KafkaStream:
             raise UsageError(f"{', '.join(wrong)} may not be set: offsets are committed after the verdict")
         if size < 1:
             raise UsageError(f"size is {size}, expected at least 1 message")
+        gate.terms(asset)  # it is governed
         self.gate, self.asset, self.topics, self.size, self.wait = gate.with_engine(NumberedEngine), asset, topics, size, wait
         self.consumer = _consumer(config)
         self.sender = Sender(topics, config, producer_config or {})
         self._decode = decode
-        checks = (rule.check for rule in gate.terms(asset).plan.rules)
-        self._columns = tuple(check.column for check in checks if isinstance(check, Present))
         self._cutters: dict[int, Cutter] = {}  # by partition
         self._rest: list[Any] = []  # polled, and not with a cutter yet
         self._together = _TOGETHER
@@ -188,12 +185,12 @@ class KafkaStream:
                 self._cutters[partition] = Cutter(Source(self.topics.source, partition), self.size)
             self._cutters[partition].waiting.extend(found)
 
-    def _cut(self) -> list[_Rows]:
+    def _cut(self) -> list[Rows]:
         """The next micro-batches to be judged in one transaction; alone what may have been judged before, or has nothing to judge."""
-        group: list[_Rows] = []
+        group: list[Rows] = []
         for cutter in list(self._cutters.values()):
             while len(group) < self._together and self._is_known(cutter) and (batch := cutter.cut(self._position(cutter))) is not None:
-                rows = _Rows.of(cutter, batch)
+                rows = Rows.of(cutter, batch)
                 if (batch.known or not rows.values) and group:
                     cutter.give_back(batch)
                     return group
@@ -228,19 +225,20 @@ class KafkaStream:
 
     # --- micro-batches ---------------------------------------------------------------------------------------------
 
-    def _handle(self, group: Sequence[_Rows]) -> None:
+    def _handle(self, group: Sequence[Rows]) -> None:
         """Judge them, and send one after the other. Those that are not done with wait, as they were or to be cut again."""
         if not group[0].values:  # tombstones alone: nothing to judge
             self.commit()
             self.sender.forward(group[0].batch.messages)
             self._sent.append(_Sent.of(group[0].batch, forwarded=False))
             return
-        found = [decoded(rows.values, self._columns, self._decode) for rows in group]
-        frames = [MicroFrame(rows.batch.name, each.frame, (self._decodable(each),)) for rows, each in zip(group, found, strict=True)]
+        terms = self.gate.terms(self.asset)
+        columns = [rule.check.column for rule in terms.plan.rules if isinstance(rule.check, Present)]
+        found = [decoded(rows.values, columns, self._decode) for rows in group]
+        frames = [MicroFrame(rows.batch.name, each.frame, (decodable(each, terms),)) for rows, each in zip(group, found, strict=True)]
+        unless = self._ledger.watch([(rows.cutter, rows.batch) for rows in group])
         try:
-            verdicts = self.gate.judge_new(
-                frames, asset=self.asset, unless=self._ledger.watch([(rows.cutter, rows.batch) for rows in group])
-            )
+            verdicts = self.gate.judge_new(frames, asset=self.asset, unless=unless, terms=terms)
         except Recut:
             self.commit()  # what the ledger knows of it is looked at anew, and says that what lies before has gone on
             self._give_back(group)
@@ -260,22 +258,11 @@ class KafkaStream:
         for rows, verdict, each in zip(group, verdicts, found, strict=False):
             self._send(rows, verdict, each)
 
-    def _give_back(self, group: Sequence[_Rows]) -> None:
+    def _give_back(self, group: Sequence[Rows]) -> None:
         for rows in reversed(group):
             rows.cutter.give_back(rows.batch)
 
-    def _decodable(self, found: Decoded) -> Finding:
-        """A message that is no row is a critical breach of the schema; it is set aside alone where the contract lets failing rows be."""
-        broken, total = len(found.broken), len(found.rows) + len(found.broken)
-        share = self.gate.terms(self.asset).policy.maximum_failing_share
-        alone = share is not None and broken <= share * total
-        outcome = Outcome.PASS if not broken else Outcome.WARN if alone else Outcome.FAIL
-        plan = self.gate.terms(self.asset).plan
-        example = f": {next(iter(found.broken.values()))[:200]}" if broken and not plan.masked else ""  # an error may quote a value
-        observed = f"{broken:,} of {total:,} messages cannot be decoded{example}"
-        return Finding(UNDECODABLE, Clause.SCHEMA, None, Severity.CRITICAL, outcome, observed, "0 messages", broken)
-
-    def _send(self, rows: _Rows, verdict: StreamVerdict, found: Decoded) -> None:
+    def _send(self, rows: Rows, verdict: StreamVerdict, found: Decoded) -> None:
         batch = rows.batch
         if verdict.action is Action.HALT:
             rows.cutter.give_back(batch)
@@ -374,37 +361,7 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-# --- rows and messages ---------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Rows:
-    """A micro-batch, and which of its messages have a value: `places[n]` is where the message of `values[n]` stands."""
-
-    cutter: Cutter
-    batch: MicroBatch
-    places: Sequence[int]
-    values: Sequence[bytes]
-
-    @classmethod
-    def of(cls, cutter: Cutter, batch: MicroBatch) -> _Rows:
-        from confluent_kafka import Message
-
-        values: list[Any] = list(map(Message.value, batch.messages))
-        if None not in values:
-            return cls(cutter, batch, range(len(values)), values)
-        places = [place for place, value in enumerate(values) if value is not None]
-        return cls(cutter, batch, places, [values[place] for place in places])
-
-    def undecodable(self, found: Decoded) -> set[int]:
-        return {self.places[row] for row in found.broken}
-
-    def aside(self, found: Decoded, verdict: StreamVerdict) -> dict[int, tuple[str, str]]:
-        """Place -> (reason, rules) of the messages that do not go on with the others."""
-        aside = dict.fromkeys(self.undecodable(found), ("undecodable", UNDECODABLE))
-        for row, broken in places(verdict.set_aside, REASONS):
-            aside[self.places[found.rows[row]]] = ("row", broken)
-        return aside
+# --- clients -------------------------------------------------------------------------------------------------------
 
 
 def _stored(topic: str, partitions: Sequence[int]) -> list[Any]:

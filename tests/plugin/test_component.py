@@ -13,9 +13,11 @@ import pytest
 from dagster.components.core.package_entry import discover_package_objects
 from dagster.components.scaffold.scaffold import ScaffoldRequest
 
-from dagster_contracts import ContractsComponent
+from dagster_contracts import ContractsComponent, Registry
 from dagster_contracts.core.errors import Halted
-from dagster_contracts.plugin.component import ContractsScaffolder
+from dagster_contracts.core.verdict import Outcome
+from dagster_contracts.plugin.component import ContractsScaffolder, RegistryAttributes
+from dagster_contracts.store.sql import SqlStore
 from tests.plugin.lab import QUIET, Ran, contract_files, contract_text, dagster_home
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -106,10 +108,21 @@ def test_the_same_definitions_are_there(project: Path) -> None:
     [
         (GOVERNED.replace("promises", "promisses"), "promisses, which is not there; paths are relative to the folder of defs.yaml"),
         (GOVERNED + '  database_url: "{{ env.NO_SUCH_DATABASE }}"\n', "database_url is given, and comes to nothing"),
+        (GOVERNED + '  registry: {url: "{{ env.NO_SUCH_DATABASE }}"}\n', "registry.url is given, and comes to nothing"),
+        (GOVERNED.replace("promises", "[promises, .]") + "  registry: {}\n", "contracts names 2 places; beside a registry it is one"),
+        (GOVERNED + "  registry: {ttl: 5}\n", "ttl"),
         (GOVERNED + "  fallback: halt\n", "fallback"),
         (GOVERNED + "---\n" + GOVERNED, "different resources with same key"),
     ],
-    ids=["contracts elsewhere", "variable not set", "unknown attribute", "twice"],
+    ids=[
+        "contracts elsewhere",
+        "variable not set",
+        "registry's not set",
+        "two places",
+        "unknown of registry",
+        "unknown attribute",
+        "twice",
+    ],
 )
 def test_what_is_wrong_is_said(project: Path, yaml: str, told: str) -> None:
     with pytest.raises(Exception) as raised:  # noqa: PT011  # Dagster wraps it in errors of its own
@@ -121,7 +134,21 @@ def test_the_url_comes_from_the_environment_and_is_not_shown(project: Path, tmp_
     monkeypatch.setenv("A_DATABASE", f"sqlite:///{tmp_path}/breakers.db")
     _ran(_loaded(project, GOVERNED + '  database_url: "{{ env.A_DATABASE }}"\n'), tmp_path / "home")
     assert (tmp_path / "breakers.db").is_file()
-    assert "secret" not in repr(ContractsComponent(database_url="postgresql+psycopg://me:secret@db/contracts"))
+    url = "postgresql+psycopg://me:secret@db/contracts"
+    assert "secret" not in repr(ContractsComponent(database_url=url, registry=RegistryAttributes(url)))
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["a database of its own", "that of the breakers"])
+def test_what_is_in_force_in_the_registry_judges(project: Path, tmp_path: Path, own: bool) -> None:
+    """The files that are loaded find a duplicate; the version that was published since allows it."""
+    database = f"sqlite:///{tmp_path}/{'registry' if own else 'breakers'}.db"
+    text = contract_text(version="2.0.0").replace("    unique: true\n", "")
+    Registry(database).publish(contract_files(tmp_path / "published", text), author="ann")
+    registry = f"{{url: '{database}', ttl_seconds: 0}}" if own else "{}"
+    ran = _ran(_loaded(project, f"{GOVERNED}  database_url: sqlite:///{tmp_path}/breakers.db\n  registry: {registry}\n"), tmp_path / "home")
+    assert ran.success
+    (batch,) = SqlStore(f"sqlite:///{tmp_path}/breakers.db").batches()
+    assert (batch.contract_version, batch.outcome) == ("2.0.0", Outcome.PASS)
 
 
 def test_dg_finds_it() -> None:
