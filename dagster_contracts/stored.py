@@ -3,7 +3,7 @@ off. The command line and release runs ask for these."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -122,6 +122,21 @@ def publishing(gate: Gate, batch: Batch, run_id: str) -> Judgement:
         return change, Judgement(row.verdict, written, change.breaker)
 
     return gate.transact(batch.breaker_key, batch.asset, batch.partition, batch.id, decide)
+
+
+def unwritten(gate: Gate, batch: Batch, before: Sequence[Batch]) -> None:
+    """A batch that was to be published is not, though nothing is wrong with it: nothing was written. Where it is one of `before`, which
+    were published when it came, it stands in the live place still."""
+    known = next((each for each in before if each.id == batch.id), None)
+
+    def settled(row: Batch, now: datetime) -> Batch:
+        if row.status is not Status.PUBLISHING:
+            return row
+        if known is not None:
+            return replace(known, updated_at=now)
+        return replace(row, status=Status.DISCARDED, note="never written: the rest of its run was refused", updated_at=now)
+
+    gate.update(batch, settled)
 
 
 def settle_publishing(gate: Gate, terms: Terms, batch: Batch, data: object | None) -> Batch:

@@ -15,7 +15,6 @@ import json
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,24 +27,23 @@ from tests.coverage.matrix import ROWS, Ground, Turn, play  # noqa: E402
 
 PAGE = ROOT / "docs/reference/coverage.md"
 THREE = ("plain", "`multi_asset`, all of it", "`graph_asset`, nested")
+ALL = (*launches.IN_PROCESS, *launches.SERVED, *launches.APART)
+APART = {each.__name__ for each in launches.APART}
 Found = dict[str, dict[str, str]]  # launch -> row -> "" or what was wrong
 
 
-@contextmanager
-def ways(names: list[str]) -> Iterator[tuple[Ground, list[tuple[str, Any]]]]:
-    with tempfile.TemporaryDirectory(prefix="coverage-", ignore_cleanup_errors=True) as folder, launches.ground(Path(folder)) as ground:
-        own = [(each.__name__, each) for each in launches.IN_PROCESS if each.__name__ in names]
-        asked = [each for each in launches.SERVED if each.__name__ in names]
-        if not asked:
-            yield ground, own
-            return
+def ways(ground: Ground, names: list[str]) -> Iterator[tuple[str, Any]]:
+    """Name and launch; one daemon at a time."""
+    yield from ((each.__name__, each) for each in launches.IN_PROCESS if each.__name__ in names)
+    if asked := [each for each in launches.SERVED if each.__name__ in names]:
         with launches.served(ground) as made:
-            yield ground, own + [(each.__name__, each(made)) for each in asked]
+            yield from ((each.__name__, each(made)) for each in asked)
+    yield from ((each.__name__, each) for each in launches.APART if each.__name__ in names)
 
 
 def of_three(asset: str) -> bool:
     wanted = {name for row in THREE for names in ROWS[row] for name in names}
-    return asset.removeprefix("stale_").removeprefix("full_") in wanted
+    return asset in wanted or asset.partition("_")[2] in wanted
 
 
 def missing(found: dict[str, str], *, three: bool) -> list[str]:
@@ -57,19 +55,21 @@ def missing(found: dict[str, str], *, three: bool) -> list[str]:
 def run(names: list[str], file: Path, *, three: bool, again: bool) -> None:
     """Each family of each way is written down when it is done: what is stopped goes on there."""
     found: Found = json.loads(file.read_text()) if file.exists() else {}
-    todo = {name: missing({} if again else found.get(name, {}), three=three) for name in names}
-    wanted: Callable[[str], bool] = of_three if three else lambda asset: True
-    with ways([name for name in names if todo[name]]) as (ground, chosen):
-        for number, (name, launch) in enumerate(chosen):
+    few = {name for name in names if three or name in APART}
+    todo = {name: missing({} if again else found.get(name, {}), three=name in few) for name in names}
+    everything: Callable[[str], bool] = lambda asset: True  # noqa: E731
+    with tempfile.TemporaryDirectory(prefix="coverage-", ignore_cleanup_errors=True) as folder, launches.ground(Path(folder)) as ground:
+        for number, (name, launch) in enumerate(ways(ground, [name for name in names if todo[name]])):
             for family in todo[name]:
-                seen = play(ground, launch, Turn(number), [family], wanted)
+                wanted = of_three if name in few else everything
+                seen = play(ground, launch, Turn(number), [family], wanted, launches.readers_of(name))
                 print(name, family, {row: flaw for row, flaw in seen.items() if flaw} or f"{len(seen)} kinds as expected", flush=True)
                 found.setdefault(name, {}).update(seen)
                 file.write_text(json.dumps(found, indent=1))
 
 
 def page(found: Found) -> str:
-    known = {each.__name__: str(each.__doc__).strip().replace("\n", " ") for each in (*launches.IN_PROCESS, *launches.SERVED)}
+    known = {each.__name__: str(each.__doc__).strip().replace("\n", " ") for each in ALL}
     ran = [name for name in known if name in found]
     head = [f"| kind of asset | {' | '.join(str(number) for number in range(1, len(ran) + 1))} |", f"|---|{'---|' * len(ran)}"]
     rows = [f"| {row} | {' | '.join(_cell(found[name].get(row)) for name in ran)} |" for row in ROWS]
@@ -104,7 +104,7 @@ resolved before `with_contracts`, a contract on an asset that Dagster does not m
 
 
 def main() -> None:
-    names = [each.__name__ for each in (*launches.IN_PROCESS, *launches.SERVED)]
+    names = [each.__name__ for each in ALL]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="what was found, as JSON")
     parser.add_argument("--launches", nargs="*", choices=names, default=names)

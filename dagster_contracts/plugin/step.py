@@ -332,6 +332,7 @@ class GatedStep:
         event = metadata.with_value(event, readable) if one_shot else event
         seen = private.version_in_place(self.step, event.output_name)  # before the verdict: what others write later is not overwritten
         values = event.value if len(places) > 1 and isinstance(event.value, dict) else {place.key: event.value for place in places}
+        before = self._published(terms.asset, places) if len(places) > 1 else []
         judgements = [self._judge(terms, place, values.get(place.key), event, routes, divisible=len(places) == 1) for place in places]
         event = self._without_refused_rows(event, judgements[0])
         if len(places) == 1 and judgements[0].publish and self._is_read_beside(terms):
@@ -342,14 +343,8 @@ class GatedStep:
         refused = [judgement for judgement in judgements if not judgement.publish]
         self.within.refused(refused)
         if refused and len(places) > 1:
-            for judgement in judgements:
-                if judgement.publish:
-                    stored.settle_publishing(self.gate, terms, judgement.batch, None)
-            raise dg.Failure(
-                f"{len(refused)} of {len(places)} partitions of {terms.asset} were refused, first {refused[0].batch.partition}; nothing of "
-                "this range run was published. Run the partitions one by one.",
-                allow_retries=False,
-            )
+            yield from self._refuse_range(terms, event.output_name, judgements, before)
+            return
         if refused:
             yield from self._refuse(terms, event, refused[0])
         else:
@@ -358,6 +353,38 @@ class GatedStep:
                 event, judgements[0], {BATCH: batches, STATUS: "published", **({} if seen is None else {REPLACES: seen})}
             )
         yield from checks.evaluations(self.context, self.gate.store, terms, judgements)
+
+    def _refuse_range(self, terms: Terms, output_name: str, judgements: Sequence[Judgement], before: Sequence[Batch]) -> Iterator[Any]:
+        """Nothing of the range is published: an IO manager takes all of its partitions or none."""
+        refused = [judgement for judgement in judgements if not judgement.publish]
+        for judgement in judgements:
+            if judgement.publish:
+                stored.unwritten(self.gate, judgement.batch, before)
+        unknown = all(judgement.batch.outcome is Outcome.INCONCLUSIVE for judgement in refused)  # reading it again may help
+        if not unknown:
+            self.no_run_retries()
+        failure = dg.Failure(
+            f"{len(refused)} of {len(judgements)} partitions of {terms.asset} were refused, first {refused[0].batch.partition}; nothing of "
+            "this range run was published. Run the partitions one by one.",
+            allow_retries=unknown,
+        )
+        alone = unknown or len(self.consumers) == 1
+        yield from checks.evaluations(self.context, self.gate.store, terms, refused, close=not alone)
+        if alone:
+            raise failure
+        self.refusal = self.refusal or failure  # raised once the others of this step have been judged
+        self.kept_back.add(output_name)
+
+    def _published(self, asset: str, places: Sequence[Partition]) -> list[Batch]:
+        """What stands in the live place of these partitions, as far as the ledger can be asked."""
+        try:
+            return [
+                batch
+                for place in places
+                for batch in self.gate.store.batches(asset=asset, partition=place.key, statuses=(Status.PUBLISHED,), limit=1)
+            ]
+        except StoreUnavailable:  # then nothing is recorded of these batches either
+            return []
 
     def _judged_in_place(self, terms: Terms, key: dg.AssetKey, event: Any, routes: Sequence[Route]) -> Iterator[Any]:
         """Audit what the asset has written itself, each partition. What is refused stays where it is, and nobody is routed to it."""

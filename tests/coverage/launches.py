@@ -8,6 +8,8 @@ import socket
 import subprocess
 import sys
 import threading
+import time
+import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -19,15 +21,16 @@ import dagster as dg
 
 from dagster_contracts.plugin import private
 from dagster_contracts.store.sql import SqlStore
-from tests.coverage import location
-from tests.coverage.location import ASKED, CONTRACTS, PARTITIONS, contracts, definitions
-from tests.coverage.matrix import Ground
+from tests.coverage import location, three
+from tests.coverage.location import ASKED, BAD, CONTRACTS, DAYS, PARTITIONS, UNREACHABLE, contracts, definitions
+from tests.coverage.matrix import ALL_IN_ONE, DAY_KEYS, Ground, Readers
 from tests.plugin.lab import QUIET, contract_files
 
 ROOT = Path(__file__).parents[2]
-FILE = str(Path(location.__file__))
+FILE, THREE = str(Path(location.__file__)), str(Path(three.__file__))
 BIN = Path(sys.executable).parent
 DONE = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+UNDER_WAY = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.NOT_STARTED]
 INSTANCE = """\
 telemetry: {enabled: false}
 run_retries: {enabled: true, max_retries: 2}
@@ -129,8 +132,11 @@ class Served:
     def ask(self, query: str, **variables: Any) -> Any:
         body = json.dumps({"query": query, "variables": variables}).encode()
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}/graphql", body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=120) as answer:
-            told = json.load(answer)
+        try:
+            with urllib.request.urlopen(request, timeout=120) as answer:
+                told = json.load(answer)
+        except urllib.error.HTTPError as error:
+            raise AssertionError(f"{error}: {error.read()[-2000:].decode()}") from None
         assert not told.get("errors"), told
         return told["data"]
 
@@ -145,34 +151,38 @@ class Served:
         raise AssertionError(f"it did not happen within {seconds} s: {logs}")
 
     def ended(self, **tags: str) -> None:
-        """Wait for the runs of these tags: at least one, and all of them over."""
+        """Wait for the runs of these tags: at least one, all of them over, and none of them to be retried."""
 
         def over() -> bool:
             runs = self.at.instance.get_runs(dg.RunsFilter(tags=tags))
-            return bool(runs) and all(run.status in DONE for run in runs)
+            return bool(runs) and all(run.status in DONE and not _awaits_retry(run) for run in runs)
 
         self.until(over)
+
+
+def _awaits_retry(run: dg.DagsterRun) -> bool:
+    return run.tags.get("dagster/will_retry") == "true" and "dagster/auto_retry_run_id" not in run.tags
 
 
 REPOSITORY = {"repositoryLocationName": "location.py", "repositoryName": "__repository__"}
 
 
 @contextmanager
-def served(at: Ground, *, webserver: bool = True) -> Iterator[Served]:
-    """Start both, wait until they answer, and stop them."""
+def served(at: Ground, file: str = FILE, *, webserver: bool = True, **variables: str) -> Iterator[Served]:
+    """Start both over the location of a file, wait until they answer, and stop them."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    commands = {"daemon": [sys.executable, "-m", "dagster._daemon", "run", "-f", FILE, "-d", str(ROOT)]}
+    commands = {"daemon": [sys.executable, "-m", "dagster._daemon", "run", "-f", file, "-d", str(ROOT)]}
     if webserver:
         commands["webserver"] = [
-            sys.executable, "-m", "dagster_webserver", "-f", FILE, "-d", str(ROOT), "-p", str(port), "-h", "127.0.0.1"
+            sys.executable, "-m", "dagster_webserver", "-f", file, "-d", str(ROOT), "-p", str(port), "-h", "127.0.0.1"
         ]  # fmt: skip
     with ExitStack() as stack:
         started: dict[str, subprocess.Popen[bytes]] = {}
         for name, command in commands.items():
             log = stack.enter_context(open(at.folder / f"{name}.log", "w"))
-            started[name] = subprocess.Popen(command, env=environment(at), cwd=ROOT, stdout=log, stderr=log)
+            started[name] = subprocess.Popen(command, env={**environment(at), **variables}, cwd=ROOT, stdout=log, stderr=log)
             stack.callback(_stop, started[name])
         made = Served(at, port, started)
         if webserver:
@@ -191,12 +201,19 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 def _answers(made: Served) -> bool:
     try:
-        told = made.ask("{ workspaceOrError { ... on Workspace { locationEntries { loadStatus locationOrLoadError { __typename } } } } }")
+        told = made.ask(LOCATIONS)
     except OSError:
         return False
-    return all(entry["loadStatus"] == "LOADED" for entry in told["workspaceOrError"]["locationEntries"])
+    entries = told["workspaceOrError"]["locationEntries"]
+    failed = [each["locationOrLoadError"] for each in entries if (each["locationOrLoadError"] or {}).get("message")]
+    assert not failed, failed
+    return all(entry["loadStatus"] == "LOADED" for entry in entries)
 
 
+LOCATIONS = """
+{ workspaceOrError { ... on Workspace { locationEntries {
+  loadStatus locationOrLoadError { __typename ... on PythonError { message } }
+} } } }"""
 LAUNCH = """
 mutation($given: ExecutionParams!) { launchPipelineExecution(executionParams: $given) {
   __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } ... on InvalidSubsetError { message }
@@ -240,12 +257,31 @@ def by_mutation(made: Served) -> Any:
     """the mutation behind the UI's "Materialize" (run retries are on)"""
 
     def launch(at: Ground, family: str, assets: Sequence[str], partition: str | None) -> None:
-        name = uuid.uuid4().hex
-        tags = [{"key": "coverage", "value": name}, *([{"key": "dagster/partition", "value": partition}] if partition else [])]
-        selector = {**REPOSITORY, "pipelineName": "__ASSET_JOB", "assetSelection": _paths(assets), "assetCheckSelection": None}
-        told = made.ask(LAUNCH, given={"selector": selector, "executionMetadata": {"tags": tags}, "runConfigData": {}})
-        assert told["launchPipelineExecution"]["__typename"] == "LaunchRunSuccess", told
-        made.ended(coverage=name)
+        made.ended(coverage=started(made, assets, partition))
+
+    return launch
+
+
+def started(made: Served, assets: Sequence[str], partition: str | None) -> str:
+    """Start a run; its tag `coverage`."""
+    name = uuid.uuid4().hex
+    tags = [{"key": "coverage", "value": name}, *([{"key": "dagster/partition", "value": partition}] if partition else [])]
+    selector = {**REPOSITORY, "pipelineName": "__ASSET_JOB", "assetSelection": _paths(assets), "assetCheckSelection": None}
+    told = made.ask(LAUNCH, given={"selector": selector, "executionMetadata": {"tags": tags}, "runConfigData": {}})
+    assert told["launchPipelineExecution"]["__typename"] == "LaunchRunSuccess", told
+    return name
+
+
+def by_run_retries(made: Served) -> Any:
+    """the mutation, where the vendor does not answer the first run and the daemon retries it"""
+
+    def launch(at: Ground, family: str, assets: Sequence[str], partition: str | None) -> None:
+        at.folder.joinpath(UNREACHABLE).touch()
+        tags = {"coverage": started(made, assets, partition)}
+        made.until(lambda: any(run.status in DONE for run in at.instance.get_runs(dg.RunsFilter(tags=tags))))
+        at.folder.joinpath(UNREACHABLE).unlink()
+        made.ended(**tags)
+        assert len(at.instance.get_runs(dg.RunsFilter(tags=tags))) > 1, "no run was retried"
 
     return launch
 
@@ -295,7 +331,60 @@ def _asked(made: Served, by: str) -> Any:
     return launch
 
 
+# --- the daemon alone, and ranges: each launch has processes of its own, over three.py -----------------------------------
+
+
+def _of_three(at: Ground) -> dict[str, str]:
+    """The large location, which is imported too, is not built then."""
+    return {"COVERAGE_FOLDER": "", "COVERAGE_OF_THREE": str(at.folder)}
+
+
+def by_range(at: Ground, family: str, assets: Sequence[str], partition: str | None) -> None:
+    """a backfill of two days of assets with `BackfillPolicy.single_run()`, which is one run"""
+    assert partition is not None
+    place = DAY_KEYS.index(partition)
+    chosen = [name for name in assets if name in three.NAMES or name.startswith(("stale_", "full_"))]
+    with served(at, THREE, **_of_three(at)) as made:
+        told = made.ask(BACKFILL, given={"assetSelection": _paths(chosen), "partitionNames": DAY_KEYS[max(0, place - 1) : place + 1]})
+        name = told["launchPartitionBackfill"].get("backfillId")
+        assert name, told
+        made.until(lambda: _backfill_is_over(at, name))
+        made.ended(**{"dagster/backfill": name})
+    runs = at.instance.get_runs(dg.RunsFilter(tags={"dagster/backfill": name}))
+    assert len(runs) == 1, f"{len(runs)} runs instead of one"
+
+
+def by_conditions(at: Ground, family: str, assets: Sequence[str], partition: str | None) -> None:
+    """`eager()`, `on_cron()` and `eager() & all_deps_blocking_checks_passed()`, in the daemon, after a job of the feeds"""
+    assert partition is not None
+    bad = partition in (at.folder / BAD).read_text().split("\n")
+    awaited = [f"{word}_{name}" for name in three.NAMES for word in three.CONDITIONS if not bad or three.ACCEPTS[word] == "stale"]
+    end = DAYS.get_next_partition_key(partition) or "2026-03-02"
+    began = time.time()
+
+    def ticks() -> int:
+        known = [each for each in at.instance.all_instigator_state() if each.name == three.SENSOR]
+        return sum(len(at.instance.get_ticks(each.instigator_origin_id, each.selector_id, after=began)) for each in known)
+
+    with served(at, THREE, webserver=False, **_of_three(at), COVERAGE_END=end, COVERAGE_AUTOMATED="1") as made:
+        made.until(lambda: ticks() > 1)  # conditions begin with their first evaluation
+        made.until(lambda: 5 < time.time() % 120 < 30)  # what comes after the minute of the cron is seen before the next one
+        job(at, family, [name for name in assets if name in three.NAMES], partition)
+        made.until(lambda: all(at.store.output(name, partition) for name in awaited), 480)
+        seen = ticks()
+        made.until(lambda: ticks() > seen + 2 and not at.instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY)))
+
+
 # --- all of them -----------------------------------------------------------------------------------------------------
 
 IN_PROCESS = (materialize, job, processes, asset_materialize, dg_launch)
-SERVED = (by_mutation, by_sensor, by_schedule, by_backfill, by_reexecution)
+SERVED = (by_mutation, by_sensor, by_schedule, by_backfill, by_reexecution, by_run_retries)
+APART = (by_range, by_conditions)  # of three kinds
+READERS = {
+    "by_range": Readers({"stale": "not run", "full": "not run"}, forms=False),
+    "by_conditions": Readers({"stale": "stale", "cron": "stale", "full": "not run", "checked": "not run"}, forms=False),
+}
+
+
+def readers_of(name: str) -> Readers:
+    return READERS.get(name, ALL_IN_ONE)

@@ -26,17 +26,23 @@ DAYS = dg.DailyPartitionsDefinition(FIRST.isoformat(), end_date="2026-03-02")  #
 STATIC = dg.StaticPartitionsDefinition([f"s{number}" for number in range(60)])
 DYNAMIC = dg.DynamicPartitionsDefinition(name="files")
 BY_VENDOR = dg.MultiPartitionsDefinition({"day": DAYS, "vendor": dg.StaticPartitionsDefinition(["acme", "best"])})
-CONTRACTS, BAD, ASKED, LIVE = "contracts", "bad", "asked.json", "live"
+CONTRACTS, BAD, ASKED, LIVE, UNREACHABLE = "contracts", "bad", "asked.json", "live", "unreachable"
 PARTITIONS: Mapping[str, dg.PartitionsDefinition | None] = {
     "daily": DAYS, "static": STATIC, "dynamic": DYNAMIC, "multi": BY_VENDOR, "none": None,
 }  # fmt: skip
 
 
 class FileVendor(Vendor):
-    """Delivers as the file `bad` says, to whichever process asks."""
+    """Delivers as the file `bad` says, to whichever process asks; nothing while there is a file `unreachable`."""
 
     def __init__(self, folder: Path):
         self.file = folder / BAD
+        self.cut_off = folder / UNREACHABLE
+
+    def frame(self, key: str) -> pd.DataFrame:
+        if self.cut_off.exists():
+            raise ConnectionError("the vendor does not answer")
+        return super().frame(key)
 
     @property
     def bad(self) -> set[str]:  # type: ignore[override]
@@ -175,31 +181,22 @@ FEEDS: Mapping[str, str] = {  # contracted asset -> family
 
 
 def consumers(names: Sequence[str]) -> list[dg.AssetsDefinition]:
-    def reader(of: str, accepts: str, **options: Any) -> dg.AssetsDefinition:
+    def reader(of: str, accepts: str) -> dg.AssetsDefinition:
         given = dg.AssetIn(of, input_manager_key="written" if of == "f_written" else None)
 
         @dg.asset(
-            name=options.pop("name", f"{accepts}_{of}"),
+            name=f"{accepts}_{of}",
             partitions_def=PARTITIONS[FEEDS[of]],
             ins={"given": given},
             metadata={"contracts/accepts": accepts},
-            **{"automation_condition": dg.AutomationCondition.eager(), **options},
+            automation_condition=dg.AutomationCondition.eager(),
         )
         def each(given: pd.DataFrame) -> str:
             return str(given["read"].iloc[0])
 
         return each
 
-    checked = dg.AutomationCondition.eager() & dg.AutomationCondition.all_deps_blocking_checks_passed()
-    every_day = dg.AutomationCondition.on_cron("0 4 * * *")
-    return [
-        *(reader(of, accepts) for of in names for accepts in ("stale", "full")),
-        *(reader(of, "stale", name=f"cron_{of}", automation_condition=every_day) for of in names if of in AUTOMATED),
-        *(reader(of, "full", name=f"checked_{of}", automation_condition=checked) for of in names if of in AUTOMATED),
-    ]
-
-
-AUTOMATED = ("feed", "f_left", "f_graph")  # with consumers of the other conditions too
+    return [reader(of, accepts) for of in names for accepts in ("stale", "full")]
 
 
 def mapped() -> list[dg.AssetsDefinition]:
@@ -329,6 +326,6 @@ def job_of(folder: str, url: str, name: str) -> dg.JobDefinition:
     return definitions(Path(folder), url).resolve_job_def(name)
 
 
-if "COVERAGE_FOLDER" in os.environ:
+if os.environ.get("COVERAGE_FOLDER"):
     _folder = Path(os.environ["COVERAGE_FOLDER"])
     defs = definitions(_folder, f"sqlite:///{_folder}/contracts.db")

@@ -75,8 +75,25 @@ DAY_KEYS = location.DAYS.get_partition_keys()
 Launch = Callable[[Ground, str, Sequence[str], str | None], None]  # (ground, family, assets, partition)
 
 
+@dataclass(frozen=True)
+class Readers:
+    """What a refused batch leaves the consumers of a contracted asset, by the first part of their names, where it is not what a run of all
+    leaves them; `forms`: those of `feed` in every form are looked at too."""
+
+    left: Mapping[str, str]
+    forms: bool = True
+
+
+ALL_IN_ONE = Readers({"stale": "stale", "full": "halted"})
+
+
 def play(
-    ground: Ground, launch: Launch, turn: Turn, families: Iterable[str] = PARTITIONS, wanted: Callable[[str], bool] = lambda asset: True
+    ground: Ground,
+    launch: Launch,
+    turn: Turn,
+    families: Iterable[str] = PARTITIONS,
+    wanted: Callable[[str], bool] = lambda asset: True,
+    readers: Readers = ALL_IN_ONE,
 ) -> dict[str, str]:
     """Good batches, then bad ones, of every row in these families. Row -> "" where all was as it must be, else what was not.
 
@@ -90,24 +107,27 @@ def play(
         ground.deliver(*((turn.key(family, True) or "f_none") for family in chosen) if bad else ())
         for family in chosen:
             launch(ground, family, list(filter(wanted, of_family(family))), turn.key(family, bad))
-        for row, flaws in judged(ground, turn, chosen, wanted, bad=bad).items():
+        for row, flaws in judged(ground, turn, chosen, wanted, readers, bad=bad).items():
             wrong.setdefault(row, []).extend(flaws)
     ground.deliver()
     return {row: "; ".join(flaws) for row, flaws in wrong.items()}
 
 
-def judged(ground: Ground, turn: Turn, families: Sequence[str], wanted: Callable[[str], bool], *, bad: bool) -> dict[str, list[str]]:
+def judged(
+    ground: Ground, turn: Turn, families: Sequence[str], wanted: Callable[[str], bool], readers: Readers, *, bad: bool
+) -> dict[str, list[str]]:
     """By row, everything that is not as it must be after good batches, or after bad ones."""
     found: dict[str, list[str]] = {}
-    for row, (feeds, readers) in ROWS.items():
+    for row, (feeds, forms) in ROWS.items():
         family = FEEDS[feeds[0]]
         if family not in families or not all(map(wanted, feeds)):
             continue
         key = turn.key(family, bad)
         flaws = [flaw for feed in feeds for flaw in _of_feed(ground, feed, family, key, bad=bad)]
-        outputs = {name: after for feed in feeds for name, after in _consumers(feed, family).items()} | {
-            n: ROWS_OF_READERS[n] for n in readers
-        }
+        if bad and (good := turn.key(family, False)) is not None:
+            flaws += [flaw for feed in feeds for flaw in _of_feed(ground, feed, family, good, bad=False)]
+        outputs = {name: after for feed in feeds for name, after in _consumers(feed, family, readers.left).items()}
+        outputs |= {name: ROWS_OF_READERS[name] for name in forms if readers.forms}
         for name, after in outputs.items():
             flaws += _of_output(ground, name, key, after if bad else "ok") if wanted(name) else ()
         found[row] = flaws
@@ -123,9 +143,10 @@ def _of_feed(ground: Ground, feed: str, family: str, key: str | None, *, bad: bo
         yield f"{feed} [{key}] counts as {'materialized' if bad else 'missing'}"
 
 
-def _consumers(feed: str, family: str) -> dict[str, str]:
+def _consumers(feed: str, family: str, left: Mapping[str, str]) -> dict[str, str]:
     """What a refused batch leaves them. A static or dynamic key has no earlier batch of its own to fall back to."""
-    return {f"stale_{feed}": "halted" if family in ("static", "dynamic") else "stale", f"full_{feed}": "halted"}
+    none = family in ("static", "dynamic")
+    return {f"{first}_{feed}": "halted" if none and word == "stale" else word for first, word in left.items()}
 
 
 def _of_output(ground: Ground, asset: str, key: str | None, wanted: str) -> Iterator[str]:

@@ -9,7 +9,10 @@ import dagster as dg
 import pandas as pd
 import pytest
 
+from dagster_contracts import recovery
 from dagster_contracts.core.ledger import Status
+from dagster_contracts.engines.local import default_engine
+from dagster_contracts.gate import Gate
 from tests.plugin.lab import DAYS, Vendor, World, a_consumer, a_feed, contract_text, day, governed, value_of
 
 # name -> the checks of its own that it reports
@@ -196,15 +199,22 @@ def ranged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[World, Ve
     def feed(context: dg.AssetExecutionContext) -> dict[str, pd.DataFrame]:
         return {key: vendor.frame(key) for key in context.partition_keys}
 
+    @dg.multi_asset(
+        outs={"left": dg.AssetOut(), "right": dg.AssetOut()}, partitions_def=DAYS, backfill_policy=dg.BackfillPolicy.single_run()
+    )
+    def both(context: dg.AssetExecutionContext) -> tuple[dict[str, pd.DataFrame], dict[str, pd.DataFrame]]:
+        frames = {key: vendor.frame(key) for key in context.partition_keys}
+        return frames, {key: vendor.frame("good") for key in frames}
+
     place = tmp_path_factory.mktemp("range")
-    definitions = dg.Definitions(assets=[feed, a_consumer("after")], resources={"io_manager": ByPartition(place)})
-    with governed(place, lambda: definitions) as world:
+    definitions = dg.Definitions(assets=[feed, both, a_consumer("after")], resources={"io_manager": ByPartition(place)})
+    with governed(place, lambda: definitions, contract_text(), contract_text("left"), contract_text("right")) as world:
         yield world, vendor
 
 
-def _range(world: World, first: int, last: int) -> Any:
+def _range(world: World, first: int, last: int, *assets: str) -> Any:
     tags = {"dagster/asset_partition_range_start": day(first), "dagster/asset_partition_range_end": day(last)}
-    return world.run("feed", tags=tags)
+    return world.run(*(assets or ("feed",)), tags=tags)
 
 
 def test_a_range_is_judged_and_published_by_partition(ranged: tuple[World, Vendor]) -> None:
@@ -221,16 +231,43 @@ def test_a_range_is_judged_and_published_by_partition(ranged: tuple[World, Vendo
     assert consumer.materialized("after").tags["contracts/confidence"] == "full"  # type: ignore[union-attr]
 
 
+def test_a_refused_range_leaves_what_was_published_before(ranged: tuple[World, Vendor]) -> None:
+    """The same data again of days that stand in the live place: nothing was written over them."""
+    world, vendor = ranged
+    vendor.bad.add(day(4))
+    assert "1 of 3 partitions of feed were refused" in _range(world, 2, 4).failures["feed"]
+    for number in (2, 3):
+        (batch,) = world.ledger().batches(asset="feed", partition=day(number))
+        assert batch.status is Status.PUBLISHED, batch.note
+    consumer = world.run("after", partition=day(3))
+    assert consumer.materialized("after").tags["contracts/confidence"] == "full"  # type: ignore[union-attr]
+    vendor.bad.discard(day(4))
+    recovery.reset(Gate(world.ledger(), default_engine()), "feed", actor="ana", reason="the next test")
+
+
 def test_a_range_with_a_bad_partition_publishes_nothing(ranged: tuple[World, Vendor]) -> None:
     world, vendor = ranged
     vendor.bad.add(day(5))
     ran = _range(world, 4, 6)
     assert "2 of 3 partitions of feed were refused, first 2026-01-05" in ran.failures["feed"]
+    assert world.instance.get_run_by_id(ran.run_id).tags["dagster/max_retries"] == "0"  # type: ignore[union-attr]
     assert ran.materialized("feed") is None
     left = {str(batch.partition): batch.status for batch in world.ledger().batches(asset="feed") if batch.run_id == ran.run_id}
     assert Status.PUBLISHED not in left.values()
     assert Status.PUBLISHING not in left.values(), "nothing waits for a writer that never comes"
     assert (left[day(5)], left[day(6)]) == (Status.QUARANTINED, Status.HELD)
+
+
+def test_a_refused_range_of_one_output_spares_the_other(ranged: tuple[World, Vendor]) -> None:
+    world, vendor = ranged
+    vendor.bad.add(day(2))
+    ran = _range(world, 1, 2, "left", "right")
+    assert "1 of 2 partitions of left were refused" in ran.failures["both"]
+    assert ran.materialized("left") is None
+    assert [item.partition for item in ran.evaluations("left") if not item.passed and item.check_name == "contract_semantics"] == [day(2)]
+    published = world.ledger().batches(asset="right", statuses=(Status.PUBLISHED,))
+    assert sorted(str(batch.partition) for batch in published) == [day(1), day(2)]
+    vendor.bad.discard(day(2))
 
 
 def test_what_else_an_op_makes_is_published_though_one_output_is_refused(tmp_path: Path) -> None:
