@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import takewhile
@@ -61,7 +61,7 @@ from dagster_contracts.judgement import (
     unrecorded,
 )
 from dagster_contracts.measuring import Scale, Taken, take
-from dagster_contracts.ports import NO_OTHERS, Asked, MetricEngine, Related, Store
+from dagster_contracts.ports import NO_OTHERS, Asked, MetricEngine, Related, Sampler, Store, not_sampled
 
 T = TypeVar("T")
 
@@ -88,13 +88,18 @@ class Gate:
         engine: MetricEngine,
         is_intact: Callable[[Batch], bool] = lambda batch: True,
         related: Callable[[Terms, Partition], Related] = lambda terms, partition: NO_OTHERS,
+        sources: Container[str] = (),
+        sampled: Sampler = not_sampled,
     ):
         """`is_intact` says whether a published batch still stands in the live place as it was written there; `related` what there is to
-        read of the other objects of a contract, beside a batch of one partition."""
+        read of the other objects of a contract, beside a batch of one partition. `sources` are the assets that nobody here makes: what
+        stands there may be another batch whenever it is looked at. `sampled` takes some rows of such data."""
         self.store = store
         self.engine = engine
         self.is_intact = is_intact
         self.related = related
+        self.sources = sources
+        self.sampled = sampled
 
     # --- judge -----------------------------------------------------------------------------------------------------
 
@@ -118,14 +123,25 @@ class Gate:
         Raises StoreUnavailable where the verdict cannot be recorded, unless the policy admits a batch of this outcome: then the
         judgement says `publishing`, and its batch is in no ledger.
         """
-        taken = self.measured(terms, delivery.partition, data, made=made, divide=divisible)
+        return self.recorded(terms, delivery, self.measured(terms, delivery.partition, data, made=made, divide=divisible), unless=unless)
+
+    def recorded(
+        self,
+        terms: Terms,
+        delivery: Delivery,
+        taken: Taken,
+        *,
+        unless: Callable[[Snapshot], None] = lambda snapshot: None,
+        under: Probe | None = None,
+    ) -> Judgement:
+        """As `judge`, of what was measured already. `under`: a probe has found it where it looked, and is settled by it."""
         version = delivery.data_version or taken.digest[:16]
         name = batch_id(terms.asset, delivery.partition, delivery.root_run_id, version)
         key = terms.breaker_key(delivery.partition)
 
         def decide(snapshot: Snapshot) -> tuple[Change, Judgement]:
             unless(snapshot)
-            return self._decided(terms, delivery, version, taken, snapshot, Scale())
+            return self._decided(terms, delivery, version, taken, snapshot, Scale(), under)
 
         try:
             taken = self.remembering(taken, terms, key, delivery.partition, name)
@@ -136,13 +152,13 @@ class Gate:
             return judgement
 
     def _decided(
-        self, terms: Terms, delivery: Delivery, version: str, taken: Taken, snapshot: Snapshot, scale: Scale
+        self, terms: Terms, delivery: Delivery, version: str, taken: Taken, snapshot: Snapshot, scale: Scale, under: Probe | None = None
     ) -> tuple[Change, Judgement]:
         """What becomes of a delivery that was measured, and of its breaker. `version` is its data version."""
         name = batch_id(terms.asset, delivery.partition, delivery.root_run_id, version)
         key = terms.breaker_key(delivery.partition)
         head = snapshot.is_head(delivery.partition)
-        known = snapshot.batch
+        known = None if _came_back(snapshot.batch, delivery) else snapshot.batch
         # Equal counts are not equal data: a release speaks of what was staged, unless the user's own version says it is that again.
         released = known.released if known is not None and delivery.data_version is not None else None
         arrived = known.arrived_at if known else snapshot.now
@@ -160,7 +176,7 @@ class Gate:
             delivers=known is None and head and is_new(delivery.partition.end, arrivals),
             probes=not (terms.plan.elsewhere & adopted.breaker.failed_rules or _is_overtaken(terms, adopted.breaker)),
         )
-        arrival = machine.arrive(adopted.breaker, judged, snapshot.now)
+        arrival = machine.arrive(adopted.breaker, judged, snapshot.now, lease_id=under.lease_id if under is not None else None)
         batch = replace(
             batch_of(terms, delivery, version, verdict, arrival.status, snapshot.now),
             arrived_at=arrived,
@@ -179,7 +195,8 @@ class Gate:
         parts = part_of(terms, delivery, measured, row, known, step.breaker, snapshot.now)
         change = replace(change, profiles=references.kept(terms.plan, measured, row), parts=parts)
         assert change.breaker is not None
-        return change, Judgement(verdict, row, change.breaker, division, worth.undivided)
+        probed = None if under is None else _probed(under, adopted.breaker, judged, snapshot.now)
+        return change, Judgement(verdict, row, change.breaker, division, worth.undivided, probed)
 
     @telemetry.observed(
         "judge", lambda gate, terms, *_, **__: terms.asset, lambda done: [telemetry.of_verdict(of.batch) for of in done][-1]
@@ -439,7 +456,14 @@ class Gate:
             if candidate is None:
                 return Change(), Refused(f"{key} has no stored batch that was not probed yet; deliver a new one")
             lease_id = uuid.uuid4().hex
-            claimed = machine.claim(adopted.breaker, lease_id=lease_id, holder=holder, batch_id=candidate.id, now=snapshot.now)
+            claimed = machine.claim(
+                adopted.breaker,
+                lease_id=lease_id,
+                holder=holder,
+                batch_id=candidate.id,
+                now=snapshot.now,
+                again=terms.asset in self.sources,
+            )
             if isinstance(claimed, Refused):
                 return Change(), claimed
             step = Step(claimed.breaker, adopted.transitions + claimed.transitions)
@@ -456,8 +480,12 @@ class Gate:
         A late result changes the batch only; one that could not be measured leaves the batch as it was; neither touches a batch that
         has been published or discarded in between.
         """
+        return self.settled(terms, probe, self.measured(terms, probe.batch.partition, data))
+
+    def settled(self, terms: Terms, probe: Probe, taken: Taken) -> Judgement:
+        """As `settle`, of what was measured already."""
         batch = probe.batch
-        taken = self.remembering(self.measured(terms, batch.partition, data), terms, batch.breaker_key, batch.partition, batch.id)
+        taken = self.remembering(taken, terms, batch.breaker_key, batch.partition, batch.id)
 
         def decide(snapshot: Snapshot) -> tuple[Change, Judgement]:
             assert snapshot.breaker is not None
@@ -471,14 +499,14 @@ class Gate:
             drafts = (events.of_inconclusive_probe(batch),) if inconclusive else ()
             change = change_of(Step(snapshot.breaker) if isinstance(settled, Refused) else settled, snapshot.now, drafts, row)
             assert change.breaker is not None
-            profiles = references.kept(terms.plan, taken.measurement, row)
+            profiles = references.kept(taken.plan, taken.measurement, row)
             result = ProbeResult.of(verdict.outcome, late=isinstance(settled, Refused), inconclusive=inconclusive)
             return replace(change, profiles=profiles), Judgement(verdict, row, change.breaker, probe=result)
 
         return self.transact(batch.breaker_key, terms.asset, batch.partition, batch.id, decide)
 
     def probe_candidate(self, breaker: Breaker) -> Batch | None:
-        """The newest stored batch of this breaker that no probe has judged in this incident."""
+        """The newest stored batch of this breaker that no probe has judged in this incident; of a source, the newest."""
         found = self.probe_candidates([breaker]).get(breaker.key)
         return None if found is None else self.store.batch(found.id)
 
@@ -486,7 +514,7 @@ class Gate:
         """The same for several, by key; without their verdicts."""
         if not breakers:
             return {}
-        probed = [name for breaker in breakers for name in breaker.probed]
+        probed = [name for breaker in breakers if asset_of(breaker.key) not in self.sources for name in breaker.probed]
         return {batch.breaker_key: batch for batch in self.store.candidates([breaker.key for breaker in breakers], probed)}
 
     # --- finish ----------------------------------------------------------------------------------------------------
@@ -588,6 +616,16 @@ def _admitted(terms: Terms, delivery: Delivery, version: str, taken: Taken) -> J
     """The judgement of a batch that no store can record; None where the policy does not admit it."""
     verdict = with_findings(taken.verdict(delivery.partition, as_of=EPOCH, head=False), delivery.findings)
     return unrecorded(terms, delivery, version, verdict) if admitted(terms.policy, verdict.outcome) else None
+
+
+def _came_back(known: Batch | None, delivery: Delivery) -> bool:
+    """Whether what stands in the live place has stood there before, and something else in between: that is a new delivery."""
+    return delivery.in_place and known is not None and known.status is Status.DISCARDED
+
+
+def _probed(under: Probe, breaker: Breaker, judged: Judged, now: datetime) -> ProbeResult:
+    held = machine.lease_is_live(breaker, now) and breaker.lease is not None and breaker.lease.id == under.lease_id
+    return ProbeResult.of(judged.outcome, late=not held, inconclusive=machine.inconclusive(breaker, judged))
 
 
 def _is_overtaken(terms: Terms, breaker: Breaker) -> bool:

@@ -15,6 +15,7 @@ from dagster_contracts.core.judge import digest, failing, judge, refusing_rows, 
 from dagster_contracts.core.ledger import Partition
 from dagster_contracts.core.metrics import Metric, ProfileOf
 from dagster_contracts.core.plan import Plan, Reference
+from dagster_contracts.core.sampling import OfSample
 from dagster_contracts.core.verdict import Arrival, Count, Finding, Measurement, Outcome, Past, Remembered, Sample, Unmeasured, Verdict
 from dagster_contracts.core.wording import percent
 from dagster_contracts.ports import NO_OTHERS, Division, FileSet, MetricEngine, Related
@@ -32,6 +33,7 @@ class Taken:
     references: References = field(default_factory=dict)
     divided: Divided | None = None
     undivided: str = ""  # why rows that fail are not set aside, where the contract lets them be
+    of: OfSample | None = None  # what it is a sample of
 
     @property
     def digest(self) -> str:
@@ -49,7 +51,8 @@ class Taken:
     def verdict(self, partition: Partition, *, as_of: datetime, head: bool, arrivals: tuple[Arrival, ...] = ()) -> Verdict:
         """What the whole delivery is worth, arriving at `as_of`. See core.judge."""
         past = Past(self.references, arrivals, partition.end)
-        return judge(self.plan, self.measurement, self.samples, as_of=as_of, head=head, past=past)
+        found = judge(self.plan, self.measurement, self.samples, as_of=as_of, head=head, past=past)
+        return found if self.of is None else self.of.told(found)
 
     def worth(
         self,

@@ -82,6 +82,22 @@ class Division:
 REASONS = "contract_rules_broken"
 
 
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """Some rows of data, chosen at random: `rows` of `total`."""
+
+    data: object
+    rows: int
+    total: int
+
+
+Sampler = Callable[[object, int, int], Sampled | None]  # data, rows at most, seed; None where it has no more rows, or cannot be sampled
+
+
+def not_sampled(data: object, rows: int, seed: int) -> None:
+    """The sampler that takes none: data is judged as a whole."""
+
+
 class MetricEngine(Protocol):
     """Measures; never compares with a threshold, never changes the caller's data, never raises for data it cannot measure."""
 

@@ -99,7 +99,7 @@ mappings (`tests/plugin/test_partitions.py`, `tests/test_windowed.py`); range ru
 `on_cron()` and `all_deps_blocking_checks_passed()` (`tests/plugin/test_automation.py`); another code location; [dbt](../guides/dbt.md).
 
 What cannot be gated is refused when definitions are loaded: an asset that writes itself and that nobody says how to read, a job that was
-resolved before `with_contracts`, a contract on an asset that Dagster does not make (external, observable source).
+resolved before `with_contracts`, a contract on an external asset or observable source that nobody says how to read.
 """
 
 

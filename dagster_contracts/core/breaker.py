@@ -289,8 +289,11 @@ class Arrival:
     counted: bool  # it entered the window, or was judged as a probe
 
 
-def arrive(breaker: Breaker, judged: Judged, now: datetime) -> Arrival:
-    """Decide on a judged batch that has just been delivered: publish, hold or quarantine, and what it does to the breaker."""
+def arrive(breaker: Breaker, judged: Judged, now: datetime, *, lease_id: str | None = None) -> Arrival:
+    """Decide on a judged batch that has just been delivered: publish, hold or quarantine, and what it does to the breaker.
+
+    `lease_id`: it is what the probe of that lease has found where it looked, and settles it.
+    """
     lapsed = _lapse(breaker, now)
     if judged.delivers and lapsed.breaker.overdue:
         lapsed = replace(lapsed, breaker=replace(lapsed.breaker, overdue=()))
@@ -300,7 +303,7 @@ def arrive(breaker: Breaker, judged: Judged, now: datetime) -> Arrival:
         return Arrival(lapsed, Status.PUBLISHING, False)
     if kind in (OverrideKind.FORCE_OPEN, OverrideKind.FORCE_CLOSED):
         return Arrival(lapsed, _status(breaker, judged, closed=kind is OverrideKind.FORCE_CLOSED), False)
-    step, counted = _move(breaker, judged, now)
+    step, counted = _move(breaker, judged, now) if lease_id is None else _found(breaker, lease_id, judged, now)
     status = _status(step.breaker, judged, closed=step.breaker.state is State.CLOSED)
     return Arrival(_after(lapsed, step), Status.PUBLISHING if kind is OverrideKind.OBSERVE_ONLY else status, counted)
 
@@ -327,6 +330,19 @@ def _move(breaker: Breaker, judged: Judged, now: datetime) -> tuple[Step, bool]:
     settled = settle(claimed.breaker, lease_id, judged, now)
     assert isinstance(settled, Step)
     return _after(claimed, settled), not inconclusive(breaker, judged)
+
+
+def _found(breaker: Breaker, lease_id: str, judged: Judged, now: datetime) -> tuple[Step, bool]:
+    """A place that is looked at anew may hold another batch than the one that the lease was claimed for. One that has passed already
+    proves nothing by standing there still."""
+    lease = breaker.lease
+    if lease is None or lease.id != lease_id or not lease_is_live(breaker, now):
+        return Step(breaker), False
+    if judged.batch_id in breaker.passed and judged.outcome is not Outcome.FAIL:
+        return Step(replace(breaker, lease=None, retry_at=now + breaker.policy.lease)), False
+    settled = settle(replace(breaker, lease=replace(lease, batch_id=judged.batch_id)), lease_id, judged, now)
+    assert isinstance(settled, Step)
+    return settled, not inconclusive(breaker, judged)
 
 
 def _count(breaker: Breaker, judged: Judged, now: datetime) -> Step:
@@ -415,12 +431,13 @@ class Refused:
     retry_at: datetime | None = None
 
 
-def claim(breaker: Breaker, *, lease_id: str, holder: str, batch_id: str, now: datetime) -> Step | Refused:
-    """Take the one probe lease, entering half-open. Refused while closed, cooling down, leased, or overridden."""
+def claim(breaker: Breaker, *, lease_id: str, holder: str, batch_id: str, now: datetime, again: bool = False) -> Step | Refused:
+    """Take the one probe lease, entering half-open. Refused while closed, cooling down, leased, or overridden; and for a batch that was
+    probed in this incident, unless `again`: its place is looked at anew, and may hold another by now."""
     lapsed = _lapse(breaker, now)
     breaker = lapsed.breaker
     reason = _refusal(breaker, now)
-    if reason is None and batch_id in breaker.probed:
+    if reason is None and batch_id in breaker.probed and not again:
         reason = f"{place_of(batch_id)} has been probed already; deliver a new one"
     if reason is not None:
         return Refused(reason, next_probe_at(breaker, now))

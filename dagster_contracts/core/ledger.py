@@ -46,6 +46,7 @@ class Status(StrEnum):
 
 
 IN_PLACE = "in place"  # for a fingerprint: what was refused stands in the live place, where no gated consumer reads it
+OBSERVED = ""  # for a root run: nobody here has delivered it, it was found where it stands
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +62,9 @@ class Release:
 class Batch:
     """One delivery of one partition, and what became of it.
 
-    `id` names it: asset, partition (root run where unpartitioned), data version. The same delivery judged again is the same
-    batch. `staged` is the fingerprint under which a refused batch lies beside the live data, IN_PLACE where its asset has written it to
-    the live place itself, None where nothing is stored of it.
+    `id` names it: asset, partition (root run where unpartitioned), data version. The same delivery judged again is the same batch, and
+    so is what is found unchanged where it stands. `staged` is the fingerprint under which a refused batch lies beside the live data,
+    IN_PLACE where it stands in the live place itself, None where nothing is stored of it.
     """
 
     id: str
@@ -101,7 +102,8 @@ class Batch:
 
 def batch_id(asset: str, partition: Partition, root_run_id: str, data_version: str) -> str:
     """The name of a delivery. `data_version` is the user's, else the digest of the measurement."""
-    place = partition.key if partition.key is not None else f"run:{root_run_id}"
+    unpartitioned = f"run:{root_run_id}" if root_run_id != OBSERVED else "as observed"
+    place = partition.key if partition.key is not None else unpartitioned
     return f"{asset}|{place}|{data_version}"
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import dagster as dg
 
@@ -15,7 +15,7 @@ from dagster_contracts.core.contract import Contract, attach
 from dagster_contracts.core.errors import ContractError, ContractInvalid, did_you_mean
 from dagster_contracts.core.waiving import long_waivers
 from dagster_contracts.judgement import Terms
-from dagster_contracts.plugin import catalog, checks, operating, private, pruning, reviews, sensors
+from dagster_contracts.plugin import catalog, checks, operating, private, pruning, reviews, sensors, sources
 from dagster_contracts.plugin.deliveries import with_freshness
 from dagster_contracts.plugin.drill import Drill, offer
 from dagster_contracts.plugin.fitting import terms_fit
@@ -26,6 +26,7 @@ from dagster_contracts.plugin.resolving import silent_readers
 from dagster_contracts.plugin.resource import BreakerResource
 from dagster_contracts.plugin.routing import GATED, routing_around
 from dagster_contracts.plugin.site import RESOLVES, RESOURCE, LiveReader, Site
+from dagster_contracts.plugin.sources import ObservingStep
 from dagster_contracts.plugin.step import GatedStep
 from dagster_contracts.ports import Clock, EventSink, StoreClock, StoreSink
 from dagster_contracts.relay import distinct
@@ -58,8 +59,9 @@ def with_contracts(
     With a RegistryResource, definitions are loaded with the files that it names, and what is judged while they run is judged by the
     version that is in force in the registry then.
 
-    `readers` says how to read what an asset writes by itself (asset key -> a function of the partition key): it is judged right after it
-    was written. `contracts_relay` tells the log of everything that happens to breakers and batches, and `sinks` too, such as
+    `readers` says how to read what an asset writes by itself, or what is not made here (asset key -> a function of the partition key): it
+    is judged where it stands. For what is not made here there are also the job `contracts_observe` and a schedule of it, stopped too.
+    `contracts_relay` tells the log of everything that happens to breakers and batches, and `sinks` too, such as
     `dagster_contracts.sinks.kafka.KafkaEvents`.
 
     `environment` is which of the contracts' `environments` this is; without it, that of the variable CONTRACTS_ENVIRONMENT.
@@ -83,6 +85,8 @@ def with_contracts(
     offer.check(drill, loaded, sinks, sensors_given)
     attached = attach(loaded, [spec.key.to_user_string() for spec in specs])
     terms_fit(attached, specs)
+    assets = [private.observable(item) if _is_source(item) and item.key.to_user_string() in attached else item for item in assets]
+    known = _known(readers or {}, specs)
     made_here = [spec for item in private.iterate_assets(assets) if item.is_executable for spec in item.specs]
     site = Site.of(
         defs,
@@ -90,23 +94,26 @@ def with_contracts(
         attached,
         breakers or BreakerResource(),
         clock or StoreClock(),
-        _known(readers or {}, specs),
+        known,
         environment or os.environ.get(ENVIRONMENT),
         contracts if isinstance(contracts, RegistryResource) else None,
+        sources.sources_of(assets, attached, known),
     )
-    _refuse_what_is_not_made_here(assets, attached)
     _refuse_resolved_jobs(defs, site)
     _refuse_what_cannot_be_read(assets, site)
     _tell_of_silent_readers(assets, site)
     wrapping = Wrapping(site, private.iterate_assets(assets))
-    wrapped = [_governed(item, site, wrapping) if isinstance(item, dg.AssetsDefinition) else item for item in assets]
+    wrapped = [_governed(item, site, wrapping) for item in assets]
+    observed = {key for item in private.iterate_assets(assets) if item.is_executable for key in item.keys}
+    external = sorted({dg.AssetKey.from_user_string(asset) for asset in site.sources} - observed)
+    wrapped += [sources.external_checks(site, key) for key in external]
     made: list[dg.Definitions] = []
     governed = private.rebuilt_definitions(
         defs,
         assets=[*wrapped, *offer.assets(site, drill)],
         resources={**_routed({"io_manager": private.DEFAULT_IO_MANAGER, **(defs.resources or {})}, site), RESOURCE: site},
         sensors=[*sensors_given, *sensors.all_sensors(site, wrapped, sinks)],
-        schedules=[*schedules, *pruning.schedules(site), *offer.schedules(site, drill)],
+        schedules=[*schedules, *operating.schedules(site), *pruning.schedules(site), *offer.schedules(site, drill)],
         jobs=[
             *(defs.jobs or []),
             *operating.jobs(site, lambda: made[0]),
@@ -147,25 +154,13 @@ def _refuse_what_cannot_be_read(assets: Sequence[object], site: Site) -> None:
     """What an asset writes by itself is judged after it was written, if anybody says how to read it."""
     for item in private.iterate_assets(assets):
         silent = [asset for asset in writes_itself(item) if asset in site.terms and not is_readable(item, asset, site)]
-        if item.is_executable and silent:
+        if item.is_materializable and silent:
             raise ContractError(
                 f'asset "{silent[0]}" has a contract and writes its data itself: nothing passes through the gate, so it can only be judged '
                 f"after it was written, and nobody says how to read it. Return the data; or name a reader: "
                 f'with_contracts(..., readers={{"{silent[0]}": lambda partition: ...}}); or give it the io_manager_key of an IO manager '
                 "that reads it."
             )
-
-
-def _refuse_what_is_not_made_here(assets: Sequence[object], attached: Iterable[str]) -> None:
-    """A contract on an asset that Dagster does not make would judge nothing, and its consumers would be served unjudged."""
-    made = {key.to_user_string() for item in private.iterate_assets(assets) if item.is_materializable for key in item.keys}
-    if elsewhere := sorted(asset for asset in attached if asset not in made):
-        raise ContractError(
-            f'asset "{elsewhere[0]}" has a contract, and is not made here (it is external, or an observable source): nothing that '
-            "this code location runs would be judged. Put the contract on the first asset that Dagster makes of it (dagsterAsset). "
-            f'Where another code location or a stream judges "{elsewhere[0]}", leave its contract out here: consumers follow its breaker '
-            "in the store."
-        )
 
 
 def _tell_of_silent_readers(assets: Sequence[object], site: Site) -> None:
@@ -239,10 +234,22 @@ def _routing(definition: dg.IOManagerDefinition | dg.InputManagerDefinition, sit
     )
 
 
-def _governed(assets: dg.AssetsDefinition, site: Site, wrapping: Wrapping) -> dg.AssetsDefinition:
+def _is_source(item: object) -> TypeGuard[dg.SourceAsset]:
+    return isinstance(item, dg.SourceAsset)
+
+
+def _governed(assets: Any, site: Site, wrapping: Wrapping) -> Any:
+    if isinstance(assets, dg.AssetSpec):
+        return catalog.described(assets, site.terms)
+    if not isinstance(assets, dg.AssetsDefinition):
+        return assets
+    if not assets.is_executable and any(key.to_user_string() in site.sources for key in assets.keys):
+        return assets.map_asset_specs(lambda spec: catalog.described(spec, site.terms))
     if not wrapping.reaches(assets):
         return assets
-    specs = [with_freshness(catalog.described(spec, site.terms), site.terms) for spec in assets.specs]
+    specs = [catalog.described(spec, site.terms) for spec in assets.specs]
+    if assets.is_materializable:  # of what is only observed Dagster's policies see nothing come
+        specs = [with_freshness(spec, site.terms) for spec in specs]
     rebuilt = private.rebuilt_assets(assets, wrapping.node(assets), wrapping.checks_of(assets), specs)
     return rebuilt if not assets.resource_defs else _with_routed_resources(rebuilt, site)
 
@@ -316,6 +323,9 @@ class Wrapping:
         site = self.site
 
         def compute(context: Any, inputs: Mapping[str, Any]) -> Iterator[Any]:
+            if private.is_observing(context):
+                yield from ObservingStep(site, context).run(context, lambda collecting: body(collecting, inputs))
+                return
             step = GatedStep(site, context)
             yield from step.run(lambda given: private.drive(body(context, given), step.step), op, inputs, declared)
 

@@ -11,7 +11,7 @@ import dagster as dg
 from dagster_contracts.core.breaker import enforced_open, failures
 from dagster_contracts.core.contract import least
 from dagster_contracts.core.inert import LINE, shown
-from dagster_contracts.core.ledger import Route, RouteKind, Status
+from dagster_contracts.core.ledger import IN_PLACE, Route, RouteKind, Status
 from dagster_contracts.core.route import is_left_out, misaligned
 from dagster_contracts.core.verdict import Finding, Outcome, Verdict
 from dagster_contracts.judgement import Judgement, Terms
@@ -122,13 +122,15 @@ def refusal(terms: Terms, judgement: Judgement) -> str:
     batch, breaker = judgement.batch, judgement.breaker
     place = f"{batch.asset} [{batch.partition}]"
     failed = failures(judgement.verdict)
+    found = batch.staged == IN_PLACE
     told = "; ".join(failed[:3]) + (f"; and {len(failed) - 3} more" if len(failed) > 3 else "")
     state = f"The breaker {breaker.key} is {breaker.state}" + (
         f" until a probe passes, next after {breaker.retry_at:%Y-%m-%d %H:%MZ}" if breaker.retry_at else ""
     )
     if batch.status is Status.QUARANTINED:
         whole = f" Rows were not set aside: {judgement.undivided}." if judgement.undivided else ""
-        return f"{place} was refused and quarantined: {told} (contract {terms.version}). Nothing of it was published.{whole} {state}."
+        where = "It stands where it was found; no gated consumer is given it as fresh." if found else "Nothing of it was published."
+        return f"{place} was refused and quarantined: {told} (contract {terms.version}). {where}{whole} {state}."
     if batch.outcome is Outcome.INCONCLUSIVE:
         why = next(
             (f"{f.rule}: {f.observed}" for f in judgement.verdict.findings if f.outcome is Outcome.INCONCLUSIVE), "nothing was measured"
@@ -190,7 +192,11 @@ def _table_of_routes(routes: Sequence[Route]) -> dg.TableMetadataValue:
 
 
 def _location(judgement: Judgement) -> str:
-    return "live" if judgement.publish else f"set aside: {judgement.batch.status}, batch {judgement.batch.id}"
+    if judgement.publish or judgement.batch.status is Status.PUBLISHED:
+        return "live"
+    if judgement.batch.staged == IN_PLACE:
+        return f"where it was found: {judgement.batch.status}, batch {judgement.batch.id}; no gated consumer is given it as fresh"
+    return f"set aside: {judgement.batch.status}, batch {judgement.batch.id}"
 
 
 def _extended(event: OutputT, metadata: Mapping[str, Any], tags: Mapping[str, str]) -> OutputT:

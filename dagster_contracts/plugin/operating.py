@@ -1,4 +1,5 @@
-"""Jobs that a person starts in Dagster's launchpad: contracts_probe, contracts_release and contracts_heal.
+"""Jobs that a person starts in Dagster's launchpad: contracts_probe, contracts_release and contracts_heal; and contracts_observe, for what
+is not made here, with a schedule that is stopped until somebody starts it.
 
 They do in their own run what the sensors ask for by themselves, and what the command line does: a run of an asset that becomes due is
 executed by the job's process. With contracts_review and contracts_prune they are all the jobs that `with_contracts` adds.
@@ -16,8 +17,10 @@ from dagster_contracts import recovery
 from dagster_contracts.core.errors import DagsterContractsError
 from dagster_contracts.plugin import operations
 from dagster_contracts.plugin.site import Site
+from dagster_contracts.plugin.sources import OBSERVE
 
 PROBE, RELEASE, HEAL = "contracts_probe", "contracts_release", "contracts_heal"
+HOURLY = "0 * * * *"
 Governed = Callable[[], dg.Definitions]  # what `with_contracts` has made, once it has
 
 ACTOR = Field(description="Who decides: a name that others will read later. Dagster does not always know it.")
@@ -48,9 +51,34 @@ class HealConfig(dg.Config):
     asset: str | None = Field(default=None, description="Key of one asset. Without it: everything of this code location that is due.")
 
 
+class ObserveConfig(dg.Config):
+    """Which sources to look at."""
+
+    asset: str | None = Field(
+        default=None, description="Key of one source. Without it: every external asset and observable source with a contract."
+    )
+    partition: str | None = Field(default=None, description="Key of one of its partitions. Without it: the newest that is over.")
+
+
 def jobs(site: Site, governed: Governed) -> list[dg.JobDefinition]:
     """None where nothing is governed."""
-    return [_probe_job(governed), _release_job(site, governed), _heal_job(governed)] if site.terms else []
+    if not site.terms:
+        return []
+    return [_probe_job(governed), _release_job(site, governed), _heal_job(governed), *([_observe_job(governed)] if site.sources else [])]
+
+
+def schedules(site: Site) -> list[dg.ScheduleDefinition]:
+    """One, of the job by its name; none where nothing is governed that is not made here."""
+    if not site.sources:
+        return []
+    hourly = dg.ScheduleDefinition(
+        name=f"{OBSERVE}_hourly",
+        job_name=OBSERVE,
+        cron_schedule=HOURLY,
+        default_status=dg.DefaultScheduleStatus.STOPPED,
+        description="Off until it is started here.",
+    )
+    return [hourly]
 
 
 def _probe_job(governed: Governed) -> dg.JobDefinition:
@@ -112,6 +140,27 @@ def _heal_job(governed: Governed) -> dg.JobDefinition:
         heal()
 
     return contracts_heal
+
+
+def _observe_job(governed: Governed) -> dg.JobDefinition:
+    @dg.op(name="observe_sources", description="Judges what stands in assets that are not made here, each in a run of its own.")
+    def observe(context: dg.OpExecutionContext, config: ObserveConfig) -> None:
+        with _readable_errors():
+            rows = operations.observe(governed(), context.instance, config.asset, config.partition)
+        for row in rows:
+            context.log.info(f"{row.asset}: {row.result} (run {row.run})")
+        if failed := [f"{row.asset} (run {row.run})" for row in rows if row.result == "failed"]:
+            raise dg.Failure(f"{len(failed)} of {len(rows)} sources could not be looked at: {', '.join(failed[:10])}")
+
+    @dg.job(
+        name=OBSERVE,
+        description="Judges the external assets and observable sources that have a contract, as they stand now.",
+        tags={"contracts/job": "observe"},
+    )
+    def contracts_observe() -> None:
+        observe()
+
+    return contracts_observe
 
 
 @contextmanager

@@ -23,11 +23,13 @@ from dagster_contracts.core.verdict import Outcome, Verdict
 from dagster_contracts.gate import Gate
 from dagster_contracts.judgement import Delivery, Judgement, Terms
 from dagster_contracts.plugin import private
+from dagster_contracts.plugin.checks import is_ours
 from dagster_contracts.plugin.frames import as_polars
 from dagster_contracts.plugin.metadata import CONFIDENCE
 from dagster_contracts.plugin.partitions import partition_of
 from dagster_contracts.plugin.routing import RELEASE, RoutingIOManager, staging_key
 from dagster_contracts.plugin.site import RESOURCE, Site
+from dagster_contracts.plugin.sources import released
 
 _FALLBACK = (Confidence.STALE, Confidence.LOW)
 
@@ -108,8 +110,8 @@ def _storage(defs: dg.Definitions, instance: dg.DagsterInstance, asset: str) -> 
     """A reader of an asset's storage: (key, partition) -> value, through the user's own IO manager."""
     key = dg.AssetKey.from_user_string(asset)
     site = (defs.resources or {}).get(RESOURCE)
-    if isinstance(site, Site) and (reader := site.live_readers.get(asset)) is not None:
-        yield lambda place, partition: reader(partition)
+    if isinstance(site, Site) and (asset in site.live_readers or asset in site.sources):
+        yield lambda place, partition: site.standing(key, instance, partition)
         return
     assets = _assets_def(defs, asset)
     name = assets.get_io_manager_key_for_asset_key(key)
@@ -414,9 +416,55 @@ def _healed(defs: dg.Definitions, instance: dg.DagsterInstance, gate: Any, outpu
     return HealedRow(output.asset, str(output.partition), str(output.status), str(ran.run_id), result if ran.success else "failed")
 
 
+OUTSIDE_RUNS = "none"  # for a run id: nothing had to be written
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedRow:
+    """A source that was looked at in a run of its own, and what was found: the outcome of what stands there now, or that it failed."""
+
+    asset: str
+    run: str
+    result: str
+
+
+def observe(defs: dg.Definitions, instance: dg.DagsterInstance, asset: str | None, partition: str | None) -> list[ObservedRow]:
+    """Judge what stands in the governed assets that are not made here (`asset` None: in all of them), each in a run in this process.
+
+    `partition` None: an observable source observes itself; of other time windows the newest that is over is looked at, else all partitions.
+    Raises UsageError where no such asset is governed here.
+    """
+    site = site_of(defs)
+    if asset is not None and asset not in site.sources:
+        known = sorted(site.sources)
+        listed = ", ".join(known[:10]) or "none"
+        raise UsageError(f'"{asset}" is no source with a contract here{did_you_mean(asset, known) or ";"} sources: {listed}')
+    if asset is None and partition is not None:
+        raise UsageError("a partition is that of one asset: name the asset too")
+    return [_looked_at(defs, instance, site, each, partition) for each in ([asset] if asset is not None else sorted(site.sources))]
+
+
+def _looked_at(defs: dg.Definitions, instance: dg.DagsterInstance, site: Site, asset: str, partition: str | None) -> ObservedRow:
+    key = dg.AssetKey.from_user_string(asset)
+    observes = [item for item in private.iterate_assets(defs.assets) if key in item.keys and item.is_observable]
+    checked = {check for item in private.iterate_assets(defs.assets) for check in item.check_keys if check.asset_key == key}
+    if observes and partition is None:
+        job = private.job_of(defs, set(observes[0].keys) if not observes[0].can_subset else {key})
+    else:
+        job = private.job_of(defs, set(), {check for check in checked if is_ours(check, site.terms)})
+    tags = {} if partition is None else {private.PARTITION: partition}
+    ran = job.execute_in_process(instance=instance, tags=tags, raise_on_error=False)
+    newest = next(iter(site.gate(instance).store.batches(asset=asset, partition=partition, limit=1)), None)
+    found = "nothing is there" if newest is None else f"[{newest.partition}] {newest.outcome}, {newest.status}"
+    return ObservedRow(asset, str(ran.run_id), found if ran.success else "failed")
+
+
 def run_release(defs: dg.Definitions, instance: dg.DagsterInstance, batch: Batch) -> str:
     """Publish a released batch in a run of its own, in this process. Returns the run id; raises UsageError where the run failed."""
     key = dg.AssetKey.from_user_string(batch.asset)
+    if batch.asset in (site := site_of(defs)).sources:
+        released(site.gate(instance), batch, OUTSIDE_RUNS)
+        return OUTSIDE_RUNS
     job = private.job_of(defs, {key})
     result = job.execute_in_process(instance=instance, partition_key=batch.partition.key, tags={RELEASE: batch.id}, raise_on_error=False)
     if not result.success:

@@ -17,11 +17,14 @@ from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
+from dagster._core.definitions.assets.definition.asset_spec import SYSTEM_METADATA_KEY_IO_MANAGER_KEY
+from dagster._core.definitions.data_version import DATA_VERSION_TAG
 from dagster._core.definitions.decorators.op_decorator import DecoratedOpFunction
+from dagster._core.definitions.external_asset import create_external_asset_from_source_asset
 from dagster._core.definitions.job_definition import default_job_io_manager
 from dagster._core.definitions.partitions.context import partition_loading_context
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
-from dagster._core.definitions.utils import NoValueSentinel
+from dagster._core.definitions.utils import DEFAULT_IO_MANAGER_KEY, NoValueSentinel
 from dagster._core.execution.build_resources import get_mapped_resource_config
 from dagster._core.execution.context.system import StepExecutionContext
 from dagster._core.execution.plan.compute_generator import create_op_compute_wrapper
@@ -39,6 +42,8 @@ from dagster_contracts.core.errors import ContractError
 
 NO_MATERIALIZATION = SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION  # on an Output: stored, but no materialization is logged
 DEFAULT_IO_MANAGER = default_job_io_manager  # what Dagster takes where there is none: files, or what its environment variables name
+
+PARTITION = "dagster/partition"  # run tag
 
 Compute = Callable[[Any, Mapping[str, Any]], Iterator[Any]]
 WrapOp = Callable[[dg.OpDefinition], dg.OpDefinition]
@@ -199,6 +204,22 @@ def without_own_assets(
     return other, assets
 
 
+def observable(source: dg.SourceAsset) -> dg.AssetsDefinition:
+    """A source asset as the AssetsDefinition that Dagster takes it for: one that is observed, or one that nobody runs."""
+    return create_external_asset_from_source_asset(source)
+
+
+def chosen_io_manager(assets: Iterable[object], key: dg.AssetKey) -> str | None:
+    """The io_manager_key that was given to an asset which is not made here; None where it has Dagster's default."""
+    found: str | None = None
+    for item in assets:
+        if isinstance(item, dg.AssetSpec) and item.key == key:
+            found = item.metadata.get(SYSTEM_METADATA_KEY_IO_MANAGER_KEY)
+        elif isinstance(item, dg.AssetsDefinition) and key in item.keys:
+            found = item.get_io_manager_key_for_asset_key(key)
+    return None if found == DEFAULT_IO_MANAGER_KEY else found
+
+
 def node_of(assets: dg.AssetsDefinition) -> Any:
     return assets.node_def
 
@@ -305,6 +326,40 @@ def op_context(context: Any) -> Any:
 def step_context(context: Any) -> StepExecutionContext:
     step: StepExecutionContext = op_context(context)._step_execution_context
     return step
+
+
+def is_observing(context: Any) -> bool:
+    """Whether a step observes sources, and makes nothing."""
+    assets = assets_of_step(step_context(context))
+    return assets is not None and assets.is_observable
+
+
+def collecting(context: Any, collect: Callable[[dg.AssetObservation], None]) -> Any:
+    """The context of a body whose observations go to `collect`: what is logged is in Dagster's event log at once, and stays as it is."""
+    other = copy.copy(context)
+
+    def log_event(event: Any) -> None:
+        if isinstance(event, dg.AssetObservation):
+            collect(event)
+        else:
+            context.log_event(event)
+
+    other.log_event = log_event
+    return other
+
+
+def observed_version(observation: dg.AssetObservation) -> str | None:
+    return (observation.tags or {}).get(DATA_VERSION_TAG)
+
+
+def with_observed_metadata(observation: dg.AssetObservation, told: Mapping[str, Any]) -> dg.AssetObservation:
+    return dg.AssetObservation(
+        asset_key=observation.asset_key,
+        description=observation.description,
+        metadata={**observation.metadata, **told},
+        partition=observation.partition,
+        tags=observation.tags,
+    )
 
 
 def loading_step(context: dg.InputContext) -> StepExecutionContext | None:

@@ -19,7 +19,7 @@ from typing import Any
 import dagster as dg
 
 from dagster_contracts import recovery
-from dagster_contracts.core.breaker import asset_of
+from dagster_contracts.core.ledger import Batch
 from dagster_contracts.plugin import private
 from dagster_contracts.plugin.automated import ROUTE, route_requests
 from dagster_contracts.plugin.deliveries import deliveries_sensor
@@ -41,12 +41,13 @@ def all_sensors(site: Site, assets: Sequence[object], sinks: Sequence[EventSink 
         return []
     keys = [key for item in assets if isinstance(item, dg.AssetsDefinition) and item.is_executable for key in item.keys]
     concerned = [key for key in keys if site.concerns(key.to_user_string())]
-    governed = [key for key in concerned if key.to_user_string() in site.terms]
+    governed = {key for key in concerned if key.to_user_string() in site.terms}
+    governed |= {dg.AssetKey.from_user_string(asset) for asset in site.sources}
     check_keys = [
         check for item in assets if isinstance(item, dg.AssetsDefinition) for check in item.check_keys if check.asset_key in governed
     ]
     with_it = private.made_together(assets)
-    sensors = [_probe(site, check_keys), _heal(site, concerned, with_it), relay_sensor(site, sinks)]
+    sensors = [_probe(site, check_keys), _heal(site, sorted({*concerned, *governed}), check_keys, with_it), relay_sensor(site, sinks)]
     automated = [
         key for item in private.iterate_assets(assets) for key in item.keys if key in concerned and private.is_automated(item, key)
     ]
@@ -58,6 +59,7 @@ def all_sensors(site: Site, assets: Sequence[object], sinks: Sequence[EventSink 
         for key in item.keys
         if key in governed and site.terms[key.to_user_string()].plan.promised
     }
+    partitions |= {asset: of for asset, of in site.sources.items() if site.terms[asset].plan.promised}
     return [*sensors, deliveries_sensor(site, partitions)] if partitions else sensors
 
 
@@ -79,15 +81,22 @@ def _probe(site: Site, check_keys: Sequence[dg.AssetCheckKey]) -> dg.SensorDefin
 
 
 def _probe_request(probe: recovery.DueProbe, check_keys: Sequence[dg.AssetCheckKey]) -> dg.RunRequest:
-    asset = asset_of(probe.breaker.key)
-    tags = {PROBED: probe.breaker.key}
-    if probe.batch.partition.key is not None:
-        tags["dagster/partition"] = probe.batch.partition.key
-    wanted = [key for key in check_keys if key.asset_key.to_user_string() == asset]
-    return dg.RunRequest(run_key=probe.run_key, asset_selection=[], asset_check_keys=wanted, tags=tags)
+    return _of_checks(probe.run_key, probe.batch, check_keys, {PROBED: probe.breaker.key})
 
 
-def _heal(site: Site, keys: Sequence[dg.AssetKey], with_it: Mapping[dg.AssetKey, Sequence[dg.AssetKey]]) -> dg.SensorDefinition:
+def _of_checks(run_key: str, batch: Batch, check_keys: Sequence[dg.AssetCheckKey], tags: Mapping[str, str]) -> dg.RunRequest:
+    """A run that selects only the checks of a batch's asset."""
+    place = {} if batch.partition.key is None else {private.PARTITION: batch.partition.key}
+    wanted = [key for key in check_keys if key.asset_key.to_user_string() == batch.asset]
+    return dg.RunRequest(run_key=run_key, asset_selection=[], asset_check_keys=wanted, tags={**tags, **place})
+
+
+def _heal(
+    site: Site,
+    keys: Sequence[dg.AssetKey],
+    check_keys: Sequence[dg.AssetCheckKey],
+    with_it: Mapping[dg.AssetKey, Sequence[dg.AssetKey]],
+) -> dg.SensorDefinition:
     @dg.sensor(
         name=HEAL,
         description="Publishes held batches once their breaker is closed, then makes degraded and halted outputs anew.",
@@ -96,7 +105,7 @@ def _heal(site: Site, keys: Sequence[dg.AssetKey], with_it: Mapping[dg.AssetKey,
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
     def contracts_heal(context: dg.SensorEvaluationContext) -> Any:
-        due = heal_requests(site, context.instance, [key.to_user_string() for key in keys], with_it)
+        due = heal_requests(site, context.instance, [key.to_user_string() for key in keys], with_it, check_keys)
         requests = list(islice(_not_asked_yet(context.instance, due), PER_TICK))
         return requests or dg.SkipReason("nothing is held that may be published, nothing is degraded that can be made anew")
 
@@ -135,12 +144,16 @@ def heal_requests(
     instance: dg.DagsterInstance,
     assets: Sequence[str],
     with_it: Mapping[dg.AssetKey, Sequence[dg.AssetKey]] = MappingProxyType({}),
+    check_keys: Sequence[dg.AssetCheckKey] = (),
 ) -> Iterator[dg.RunRequest]:
     """Releases first; then outputs whose inputs are all fresh, unless the policy says `heal: ask`. `with_it`: what Dagster makes only
-    together with an asset."""
+    together with an asset; `check_keys`: by which what is not made here is released."""
     gate = site.gate(instance)
     for release in recovery.due_releases(gate, assets):
         batch = release.batch
+        if batch.asset in site.sources:
+            yield _of_checks(release.run_key, batch, check_keys, {RELEASE: batch.id})
+            continue
         yield dg.RunRequest(
             run_key=release.run_key,
             asset_selection=[dg.AssetKey.from_user_string(batch.asset)],

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import dagster as dg
@@ -40,7 +41,8 @@ class Site:
     stated: Mapping[str, Confidence]  # what consumers say in their metadata
     breakers: BreakerResource
     clock: Clock
-    live_readers: Mapping[str, LiveReader]  # of assets that write themselves
+    live_readers: Mapping[str, LiveReader]  # of assets that write themselves, or that nobody here makes
+    sources: Mapping[str, dg.PartitionsDefinition | None]  # the governed assets that nobody here makes
     resolves: frozenset[str]  # the consumers that ask in their body for what they read by themselves
     registry: RegistryResource | None  # where contracts in force are asked for; None: those that were loaded count
     environment: str | None
@@ -59,6 +61,7 @@ class Site:
         live_readers: Mapping[str, LiveReader],
         environment: str | None = None,
         registry: RegistryResource | None = None,
+        sources: Mapping[str, dg.PartitionsDefinition | None] = MappingProxyType({}),
     ) -> Site:
         stated = {spec.key.to_user_string(): _stated(spec) for spec in assets if ACCEPTS in spec.metadata}
         return cls(
@@ -68,6 +71,7 @@ class Site:
             breakers=breakers,
             clock=clock,
             live_readers=live_readers,
+            sources=sources,
             resolves=frozenset(spec.key.to_user_string() for spec in assets if _resolves(spec)),
             registry=registry,
             environment=environment,
@@ -94,12 +98,17 @@ class Site:
     def gate(self, instance: dg.DagsterInstance, version_at: VersionAt | None = None) -> Gate:
         """`version_at` tells what stands at an address of the storage that is about to be read."""
         from dagster_contracts.engines.local import default_engine
+        from dagster_contracts.engines.sampling import sampled
 
         key = _named(instance)
         if key not in self._stores:
             self._stores[key] = self.breakers.store(instance, self.clock)
         intact = partial(is_intact, version_at=version_at)
-        return Gate(self._stores[key], default_engine(), intact, lambda terms, place: self._related(key, instance, terms, place))
+
+        def related(terms: Terms, place: Partition) -> dict[str, Callable[[], object]]:
+            return self._related(key, instance, terms, place)
+
+        return Gate(self._stores[key], default_engine(), intact, related, self.sources.keys(), sampled)
 
     def _related(self, store: str, instance: dg.DagsterInstance, terms: Terms, place: Partition) -> dict[str, Callable[[], object]]:
         """The objects of the contract that its rules read: what is published of them; of the same partition, where they have any."""
@@ -112,10 +121,11 @@ class Site:
             published = partial(self._stores[store].batches, asset=asset, statuses=(Status.PUBLISHED,), limit=1)
             whole = any(batch.partition.key is None for batch in published())
             if whole or (place.key is not None and published(partition=place.key)):
-                found[name] = partial(self._standing, dg.AssetKey.from_user_string(asset), instance, None if whole else place.key)
+                found[name] = partial(self.standing, dg.AssetKey.from_user_string(asset), instance, None if whole else place.key)
         return found
 
-    def _standing(self, key: dg.AssetKey, instance: dg.DagsterInstance, partition: str | None) -> object:
+    def standing(self, key: dg.AssetKey, instance: dg.DagsterInstance, partition: str | None) -> object:
+        """What stands in the live place of an asset, read by the project's own reader, else by its IO manager."""
         if (reader := self.live_readers.get(key.to_user_string())) is not None:
             return reader(partition)
         return self.given.load_asset_value(key, instance=instance, partition_key=partition)

@@ -199,23 +199,6 @@ def test_an_asset_that_nobody_can_read_is_refused_at_load(tmp_path: Path) -> Non
         with_contracts(dg.Definitions(assets=[feed]), contracts=contracts, readers={"fead": lambda partition: None})
 
 
-@pytest.mark.parametrize("kind", ["external", "observable", "observable_multi", "source"])
-def test_a_contract_on_what_dagster_does_not_make_is_refused_at_load(tmp_path: Path, kind: str) -> None:
-    @dg.observable_source_asset(name="feed")
-    def observable() -> dg.DataVersion:
-        return dg.DataVersion("1")
-
-    @dg.multi_observable_source_asset(specs=[dg.AssetSpec("feed")])
-    def observable_multi() -> Iterator[dg.ObserveResult]:  # type: ignore[type-arg]
-        yield dg.ObserveResult(asset_key="feed")
-
-    source = dg.SourceAsset("feed")
-    assets = {"external": dg.AssetSpec("feed"), "observable": observable, "observable_multi": observable_multi, "source": source}
-    contracts = contract_files(tmp_path / "contracts", contract_text())
-    with pytest.raises(ContractError, match='asset "feed" has a contract, and is not made here'):
-        with_contracts(dg.Definitions(assets=[assets[kind]]), contracts=contracts)
-
-
 def test_one_of_several_that_is_refused_fails_the_run_once_the_others_are_made(tmp_path: Path) -> None:
     vendor = Vendor()
     folder = tmp_path / "disk"

@@ -369,3 +369,44 @@ class Elsewhere(RunLauncher, ConfigurableClass):
 
     def terminate(self, run_id: str) -> bool:
         return False
+
+
+def test_an_observation_is_taken_before_dagster_logs_it(instance: dg.DagsterInstance) -> None:
+    """What `context.log_event` is given, of a source's own function; and its version, in a tag."""
+
+    @dg.observable_source_asset(partitions_def=DAYS)
+    def source(context: Any) -> dg.DataVersionsByPartition:
+        context.log_event(dg.ExpectationResult(success=True, label="mine"))
+        return dg.DataVersionsByPartition({day(1): "v1"})
+
+    taken: list[dg.AssetObservation] = []
+    observed = private.observable(source)
+    body = private.inner_compute(observed.op)
+
+    def compute(context: Any, inputs: Any) -> Iterator[Any]:
+        assert private.is_observing(context)
+        yield from body(private.collecting(context, taken.append), inputs)
+        for each in taken:
+            context.log_event(private.with_observed_metadata(each, {"ours": "too"}))
+
+    other = private.rebuilt_op(observed.op, compute, ins={}, outs=observed.op.outs, tags={})
+    ran = _run(instance, private.rebuilt_assets(observed, other, {}))
+    assert ran.success
+    assert [(each.partition, private.observed_version(each)) for each in taken] == [(day(1), "v1")]
+    (record,) = instance.fetch_observations(dg.AssetKey("source"), limit=10).records
+    assert record.asset_observation is not None
+    assert record.asset_observation.metadata["ours"].value == "too"
+    assert private.observed_version(record.asset_observation) == "v1"
+    assert [event for event in ran.all_events if event.event_type_value == "STEP_EXPECTATION_RESULT"]
+
+
+def test_the_io_manager_that_was_chosen_for_what_is_not_made_here() -> None:
+    given: list[Any] = [
+        dg.AssetSpec("spec").with_io_manager_key("mine"),
+        dg.AssetSpec("bare"),
+        private.observable(dg.SourceAsset("source", io_manager_key="mine")),
+        private.observable(dg.SourceAsset("plain")),
+    ]
+    found = {name: private.chosen_io_manager(given, dg.AssetKey(name)) for name in ("spec", "bare", "source", "plain")}
+    assert found == {"spec": "mine", "bare": None, "source": "mine", "plain": None}
+    assert not given[2].is_executable

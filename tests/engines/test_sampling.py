@@ -1,0 +1,77 @@
+"""Some rows of every kind of data, by a seed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import ibis
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from dagster_contracts.engines.sampling import sampled
+from dagster_contracts.ports import Sampled
+
+ROWS = pl.DataFrame({"number": range(1000), "text": [f"t{number}" for number in range(1000)]})
+
+
+def _pandas(folder: Path) -> Any:
+    return ROWS.to_pandas()
+
+
+def _polars(folder: Path) -> Any:
+    return ROWS
+
+
+def _arrow(folder: Path) -> Any:
+    return ROWS.to_arrow()
+
+
+def _scan(folder: Path) -> Any:
+    ROWS.write_parquet(folder / "rows.parquet")
+    return pl.scan_parquet(folder / "rows.parquet")
+
+
+def _path(folder: Path) -> Any:
+    ROWS.write_csv(folder / "rows.csv")
+    return folder / "rows.csv"
+
+
+KINDS = [_pandas, _polars, _arrow, _scan, _path]
+
+
+def numbers(found: Sampled | None) -> list[int]:
+    assert found is not None
+    data: Any = found.data
+    return [int(each) for each in (data["number"].to_pylist() if isinstance(data, pa.Table) else data["number"].to_list())]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_same_seed_takes_the_same_rows(kind: Any, tmp_path: Path) -> None:
+    data = kind(tmp_path)
+    found = sampled(data, 50, 7)
+    assert found is not None
+    assert (found.rows, found.total) == (50, 1000)
+    assert numbers(found) == numbers(sampled(data, 50, 7)) == numbers(sampled(ROWS, 50, 7))
+    assert numbers(found) != numbers(sampled(data, 50, 8))
+    assert isinstance(found.data, pd.DataFrame if kind is _pandas else pa.Table if kind is _arrow else pl.DataFrame)
+    assert sampled(data, 1000, 7) is None, "it has no more"
+
+
+def test_a_table_of_a_database_is_sampled_there() -> None:
+    database = ibis.duckdb.connect()
+    database.raw_sql("CREATE TABLE feed AS SELECT range AS number FROM range(1000)")
+    table = database.table("feed")
+    found = sampled(table, 100, 7)
+    assert found is not None
+    assert found.total == 1000
+    assert 0 < found.rows == len(numbers(found)) < 300
+    assert sampled(table, 1000, 7) is None
+
+
+def test_what_cannot_be_sampled_is_judged_as_a_whole(tmp_path: Path) -> None:
+    assert sampled(tmp_path / "absent.csv", 10, 1) is None
+    assert sampled({"not": "a frame"}, 10, 1) is None
+    assert sampled(pa.RecordBatchReader.from_batches(ROWS.to_arrow().schema, []), 10, 1) is None
