@@ -11,5 +11,8 @@ calibrate  all of it: the new version of the contract, and what it refuses of hi
 evidence   what people are told of it: JSON, Markdown, a diff
 
 replay     history delivered once more to the real gate: what a contract would have done
-scoring    what that is worth beside the incidents; `account` is its JSON
+recorded   the same of what the ledger recorded: judged anew as far as figures are known
+scoring    what that is worth beside the incidents
+series     what each rule compared, and with which bounds
+telling    a replay in sentences; `account` is its JSON, `page` its page, `charts` the figures on it
 """

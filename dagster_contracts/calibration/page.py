@@ -11,7 +11,7 @@ from dagster_contracts.calibration.incidents import Incident
 from dagster_contracts.calibration.replay import Replay
 from dagster_contracts.calibration.scoring import scored
 from dagster_contracts.calibration.series import Bounds
-from dagster_contracts.calibration.telling import KINDS, TRIPS, arrivals, differ, differences, headline, read_by, told_of, trip_row
+from dagster_contracts.calibration.telling import KINDS, TRIPS, arrivals, differ, differences, headline, read_by, told_of, trip_row, unknown
 from dagster_contracts.chaos.bounds import written
 from dagster_contracts.chaos.page import document, text
 
@@ -51,7 +51,7 @@ def _replay(found: Replay, incidents: Sequence[Incident]) -> Iterator[str]:
     bad = frozenset(key for incident in incidents for key in incident.partitions)
     assumed = arrivals(found.batches)
     yield f"<h2>{text(headline(found))}</h2>\n"
-    yield _list(line for line in (assumed, *told_of(score)) if line is not None)
+    yield _list(line for line in (assumed, *told_of(score), *unknown(found)) if line is not None)
     if found.trips:
         yield "<h3>When the breaker tripped</h3>\n" + _table(TRIPS, [trip_row(trip, found, score) for trip in found.trips], "trips")
     yield "<h3>What consumers would have read</h3>\n"

@@ -65,6 +65,26 @@ class Trip:
         return (self.closed_at or end) - self.opened_at
 
 
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """What could not be judged anew of so many recorded batches, and why. `rule` is empty where it is all rules."""
+
+    rule: str
+    reason: str
+    batches: int
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """A delivery as it is to be brought to the gate: `name` is what people call it, `at` when it arrives, `data` what is judged."""
+
+    name: str
+    at: datetime
+    delivery: Delivery
+    data: object
+    arrival: Arrival = Arrival.KNOWN
+
+
 @dataclass(frozen=True)
 class Replay:
     """A whole history under one contract, in the order of the deliveries."""
@@ -75,6 +95,7 @@ class Replay:
     trips: tuple[Trip, ...]
     end: datetime
     bounds: tuple[Bounds, ...] = ()  # of the rules with a threshold
+    unknown: tuple[Unknown, ...] = ()  # of batches that were recorded, and not measured
 
     def refused(self) -> list[Replayed]:
         return [each for each in self.batches if each.outcome is Outcome.FAIL]
@@ -114,35 +135,33 @@ class _Player:
     delivered: dict[str, Replayed] = field(default_factory=dict)
     beside: dict[str, object] = field(default_factory=dict)
 
-    def deliver(self, batch: Batch, run: str) -> None:
-        self.clock.at = max(self.clock.at, batch.arrived_at)
-        delivery = Delivery(batch.partition, run, run, data_version=run)
-        judged = self.gate.judge(self.terms, delivery, batch.frame)
+    def deliver(self, brought: Brought) -> None:
+        self.clock.at = max(self.clock.at, brought.at)
+        judged = self.gate.judge(self.terms, brought.delivery, brought.data)
         if judged.publish:
             self.gate.published(judged.batch, None)
         else:
-            self.beside[judged.batch.id] = batch.frame
-            self.gate.staged(judged.batch, run)
+            self.beside[judged.batch.id] = brought.data
+            self.gate.staged(judged.batch, brought.delivery.run_id)
         row = self.gate.store.batch(judged.batch.id) or judged.batch
         broken = tuple(finding.rule for finding in judged.verdict.findings if finding.outcome is Outcome.FAIL)
-        reads = tuple(self._reads(batch, run))
         self.delivered[row.id] = Replayed(
-            key_of(batch),
+            brought.name,
             self.clock.at,
             judged.verdict.outcome,
             row.status,
             judged.breaker.state,
             broken,
-            reads,
-            batch.arrival,
+            tuple(self._reads(brought.delivery)),
+            brought.arrival,
             values_of(judged.verdict.findings),
         )
 
-    def _reads(self, batch: Batch, run: str) -> Iterator[Read]:
+    def _reads(self, delivery: Delivery) -> Iterator[Read]:
         for consumer in (*self.terms.policy.consumers, OTHERS):
-            step = StepKey(run, consumer)
-            found = self.gate.considered(step, consumer, self.terms.asset, batch.partition, accepts=None, terms=self.terms).route
-            served = found.served.key if found.served is not None and found.served != batch.partition else None
+            step = StepKey(delivery.run_id, consumer)
+            found = self.gate.considered(step, consumer, self.terms.asset, delivery.partition, accepts=None, terms=self.terms).route
+            served = found.served.key if found.served is not None and found.served != delivery.partition else None
             yield Read(consumer, found.kind, served)
 
     def wait_until(self, at: datetime) -> None:
@@ -175,17 +194,29 @@ class _Player:
         self.gate.published(stored.publishing(self.gate, row, f"release {row.id}").batch, None)
 
 
-def replay(store: Store, clock: FixedClock, engine: MetricEngine, terms: Terms, batches: Sequence[Batch]) -> Replay:
-    """Deliver `batches` in their order to the gate of an empty store that goes by `clock`. Each is measured once."""
-    gate = Gate(store, _Once(engine))
+def replay(
+    store: Store, clock: FixedClock, engine: MetricEngine, terms: Terms, batches: Sequence[Batch], related: Related = NO_OTHERS
+) -> Replay:
+    """Deliver `batches` in their order to the gate of an empty store that goes by `clock`. Each is measured once; `related` are other
+    objects of the contract, the same for all."""
+    gate = Gate(store, _Once(engine), related=lambda terms, partition: related)
+    return play(gate, clock, terms, [_brought(batch, f"run {number}") for number, batch in enumerate(batches, 1)])
+
+
+def _brought(batch: Batch, run: str) -> Brought:
+    return Brought(key_of(batch), batch.arrived_at, Delivery(batch.partition, run, run, data_version=run), batch.frame, batch.arrival)
+
+
+def play(gate: Gate, clock: FixedClock, terms: Terms, deliveries: Sequence[Brought]) -> Replay:
+    """Bring deliveries to a gate in their order, and do in between what sensors would."""
     player = _Player(gate, terms, clock)
-    clock.at = batches[0].arrived_at
-    for number, batch in enumerate(batches, 1):
-        player.wait_until(batch.arrived_at)
-        player.deliver(batch, f"run {number}")
+    clock.at = deliveries[0].at
+    for brought in deliveries:
+        player.wait_until(brought.at)
+        player.deliver(brought)
     player.wait_until(clock.at)
     contract = terms.attached.contract
-    trips = tuple(_trips(store, player.delivered))
+    trips = tuple(_trips(gate.store, player.delivered))
     return Replay(contract.id, contract.version, tuple(player.delivered.values()), trips, clock.at, bounds_of(terms.plan))
 
 

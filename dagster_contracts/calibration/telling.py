@@ -40,6 +40,13 @@ def arrivals(batches: Sequence[Replayed]) -> str | None:
     return f"when batches came is assumed: {'; '.join(told)}" if told else None
 
 
+def unknown(found: Replay) -> Iterator[str]:
+    """What could not be judged anew of recorded batches."""
+    for each in found.unknown:
+        batches = counted(each.batches, "batch", "es")
+        yield f"not judged anew: {each.rule}, in {batches}: {each.reason}" if each.rule else f"not judged anew: {batches}: {each.reason}"
+
+
 def told_of(score: Score) -> Iterator[str]:
     """The sentences of a score: of incidents and false trips where there are labels, of clean batches always."""
     if score.incidents:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dagster_contracts.calibration.incidents import Incident
 from dagster_contracts.calibration.replay import Replay
 from dagster_contracts.calibration.scoring import Score, scored
-from dagster_contracts.calibration.telling import KINDS, TRIPS, arrivals, differ, differences, headline, read_by, told_of, trip_row
+from dagster_contracts.calibration.telling import KINDS, TRIPS, arrivals, differ, differences, headline, read_by, told_of, trip_row, unknown
 from dagster_contracts.cli.printing import print_table, print_text
 
 
@@ -26,7 +26,7 @@ def _print(found: Replay, score: Score) -> None:
     print_text(headline(found))
     if (assumed := arrivals(found.batches)) is not None:
         print_text(f"  {assumed}")
-    for line in told_of(score):
+    for line in (*told_of(score), *unknown(found)):
         print_text(f"  {line}")
     if found.trips:
         print_table(TRIPS, [trip_row(trip, found, score) for trip in found.trips])

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dagster_contracts.cli.chaos_fix import named
-from dagster_contracts.cli.history import case_of, incidents_of
-from dagster_contracts.cli.printing import print_json, print_table, print_text, say
+from dagster_contracts.cli.history import case_of, frames_in, incidents_of
+from dagster_contracts.cli.options import ContractArgument, FixToOption, IncidentsOption, ObjectOption, RelatedOption, UrlOption
+from dagster_contracts.cli.printing import print_json, print_table, print_text
+from dagster_contracts.cli.revisions import source_at
+from dagster_contracts.cli.writing import write_version
 from dagster_contracts.core.errors import UsageError
 from dagster_contracts.core.wording import counted
 
 if TYPE_CHECKING:
     from dagster_contracts.calibration.calibrate import Calibration
-    from dagster_contracts.chaos.remedy import Case
 
 
 class Form(StrEnum):
@@ -26,7 +26,7 @@ class Form(StrEnum):
 
 
 def calibrate(
-    contract: Annotated[Path, typer.Argument(metavar="CONTRACT", help="The contract file.", show_default=False)],
+    contract: ContractArgument,
     history: Annotated[
         list[str],
         typer.Option(
@@ -37,28 +37,16 @@ def calibrate(
             show_default=False,
         ),
     ],
-    incidents: Annotated[
-        Path | None,
-        typer.Option(
-            "--incidents",
-            metavar="FILE",
-            help="The bad ones among them, YAML or JSON: a list of {partition, what, rule}; A..B is all from A to B.",
-            show_default=False,
-        ),
-    ] = None,
+    incidents: IncidentsOption = None,
     budget: Annotated[float, typer.Option("--budget", metavar="N", help="False trips in 100 clean batches.")] = 1.0,
     propose: Annotated[bool, typer.Option("--propose/--no-propose", help="Propose rules of behaviour that the contract lacks.")] = True,
-    object_name: Annotated[
-        str | None,
-        typer.Option("--object", metavar="NAME", help="The schema object, where the contract has several.", show_default=False),
-    ] = None,
+    object_name: ObjectOption = None,
     fix: Annotated[
         bool, typer.Option("--fix", "--write", help="Write the new version of the contract, to NAME-VERSION in this folder.")
     ] = False,
-    fix_to: Annotated[
-        Path | None,
-        typer.Option("--fix-to", metavar="FILE", help="As --fix, to this file; the contract itself may be it.", show_default=False),
-    ] = None,
+    fix_to: FixToOption = None,
+    related: RelatedOption = None,
+    database_url: UrlOption = None,
     form: Annotated[
         Form, typer.Option("--format", help="text for people; json has a version; markdown is for a pull request.")
     ] = Form.TEXT,
@@ -71,33 +59,20 @@ def calibrate(
     from dagster_contracts.calibration.calibrate import calibrate as calibrated
     from dagster_contracts.calibration.evidence import diff_of, to_json, to_markdown
 
-    case = case_of(contract, object_name, history)
+    source = source_at(contract, database_url)
+    case = case_of(source, object_name, frames_in(history), related or ())
     found = calibrated(case, budget=budget, incidents=incidents_of(incidents, [case]), propose=propose)
-    diff = diff_of(case.text, found, contract.name)
+    diff = diff_of(case.text, found, source.name)
     if fix or fix_to is not None:
-        _write(found, case, contract, fix_to)
+        if found.text == case.text:
+            raise UsageError(f"{contract}: history asks for no other threshold, so that there is nothing to write")
+        write_version(found.text, source.name, found.version, fix_to)
     if form is Form.JSON:
         print_json(to_json(found, diff))
     elif form is Form.MARKDOWN:
         typer.echo(to_markdown(found, diff), nl=False)
     else:
         _print(found, diff)
-
-
-def _write(found: Calibration, case: Case, contract: Path, to: Path | None) -> None:
-    """Raises UsageError where nothing changes, or no file can be written; without `to` also for a file that stands there already."""
-    if found.text == case.text:
-        raise UsageError(f"{contract}: history asks for no other threshold, so that there is nothing to write")
-    place = to or Path(named(contract, found.version))
-    if to is None and place.exists():
-        raise UsageError(f"{place} exists already; remove it, or name another file with --fix-to")
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with place.open("w", encoding="utf-8", newline="") as opened:
-            opened.write(found.text)
-    except OSError as error:
-        raise UsageError(f"{place} cannot be written: {error.strerror or error}; name another file with --fix-to") from error
-    say(f"wrote version {found.version} to {place}")
 
 
 def _print(found: Calibration, diff: str) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dagster_contracts.cli.chaos_fix import Fixed, fixed, print_fixed, written
-from dagster_contracts.cli.options import EnvironmentOption, RelatedOption, UrlOption
+from dagster_contracts.cli.options import ContractArgument, EnvironmentOption, FixToOption, ObjectOption, RelatedOption, UrlOption
 from dagster_contracts.cli.printing import print_json, print_text, say
 from dagster_contracts.cli.revisions import contract_at
 from dagster_contracts.cli.writing import print_page
@@ -41,7 +41,7 @@ class Form(StrEnum):
 
 
 def chaos(
-    contract: Annotated[str, typer.Argument(metavar="CONTRACT", help="The contract file, or ID@VERSION.", show_default=False)],
+    contract: ContractArgument,
     data: Annotated[
         list[str],
         typer.Option(
@@ -52,10 +52,7 @@ def chaos(
             show_default=False,
         ),
     ],
-    object_name: Annotated[
-        str | None,
-        typer.Option("--object", metavar="NAME", help="The schema object, where the contract has several.", show_default=False),
-    ] = None,
+    object_name: ObjectOption = None,
     faults: Annotated[
         list[Path] | None,
         typer.Option("--faults", metavar="FILE", help="A Python file with faults of your own, beside those built in.", show_default=False),
@@ -80,10 +77,7 @@ def chaos(
     fix: Annotated[
         bool, typer.Option("--fix", help="Write a new version of the contract with them, to NAME-VERSION in this folder.")
     ] = False,
-    fix_to: Annotated[
-        Path | None,
-        typer.Option("--fix-to", metavar="FILE", help="As --fix, to this file; the contract itself may be it.", show_default=False),
-    ] = None,
+    fix_to: FixToOption = None,
     related: RelatedOption = None,
     environment: EnvironmentOption = None,
     database_url: UrlOption = None,

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dagster_contracts.cli.printing import print_table, print_text, say, styled
+from dagster_contracts.cli.revisions import text_of, with_profiles_of
+from dagster_contracts.cli.writing import write_version
 from dagster_contracts.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
     from dagster_contracts.chaos.remedy import Remedy, Uncaught
     from dagster_contracts.chaos.run import Progress
     from dagster_contracts.chaos.score import Score
-    from dagster_contracts.core.contract import Contract
     from dagster_contracts.ports import MetricEngine, Related
 
 _LISTED = 25  # rows of one table; the other formats have all
@@ -72,18 +73,6 @@ def fixed(
     return Fixed(remedy, after)
 
 
-def with_profiles_of(text: str, file: Path) -> Contract:
-    from dagster_contracts.core.odcs import parse
-    from dagster_contracts.store.references import with_profiles
-
-    return with_profiles(parse(text, source=str(file)))[0]
-
-
-def text_of(file: Path) -> str:
-    with file.open(encoding="utf-8", newline="") as opened:
-        return opened.read()
-
-
 def written(found: Fixed, file: Path, to: Path | None) -> Fixed:
     """The new version in a file: `to`, which may be `file` itself; else NAME-VERSION in the folder that this runs in.
 
@@ -91,23 +80,8 @@ def written(found: Fixed, file: Path, to: Path | None) -> Fixed:
     """
     if not found.remedy.proposals:
         raise UsageError(f"{file}: clean batches keep to nothing that the contract does not say and that would catch what it missed")
-    place = to or Path(named(file, found.remedy.version))
-    if to is None and place.exists():
-        raise UsageError(f"{place} exists already; remove it, or name another file with --fix-to")
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with place.open("w", encoding="utf-8", newline="") as opened:
-            opened.write(found.remedy.text)
-    except OSError as error:
-        raise UsageError(f"{place} cannot be written: {error.strerror or error}; name another file with --fix-to") from error
-    say(f"wrote version {found.remedy.version} to {place}")
+    place = write_version(found.remedy.text, file.name, found.remedy.version, to)
     return replace(found, path=place)
-
-
-def named(file: Path, version: str) -> str:
-    """orders.odcs.yaml as orders-1.1.0.odcs.yaml."""
-    stem, *suffixes = file.name.split(".")
-    return f"{stem}-{version}{''.join(f'.{suffix}' for suffix in suffixes)}"
 
 
 # --- for people ----------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from dagster_contracts.cli import options
-from dagster_contracts.cli.options import EnvironmentOption, FormatOption, RelatedOption, UrlOption
+from dagster_contracts.cli.options import EnvironmentOption, FormatOption, ObjectOption, RelatedOption, UrlOption
 from dagster_contracts.cli.outside import edits, notes, refused_rules
 from dagster_contracts.cli.printing import Format, print_json, print_text, say, styled
 from dagster_contracts.cli.report import print_verdict
@@ -71,10 +71,7 @@ def judge_file(
             "--data", metavar="PLACE", help="A file, a folder, a glob or an s3:// address; may be given several times.", show_default=False
         ),
     ],
-    object_name: Annotated[
-        str | None,
-        typer.Option("--object", metavar="NAME", help="The schema object, where the contract has several.", show_default=False),
-    ] = None,
+    object_name: ObjectOption = None,
     as_of: Annotated[
         str | None,
         typer.Option("--as-of", metavar="TIME", help="When the data arrived (RFC 3339), to judge its age. [default: now]"),

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from dagster_contracts.cli.options import ContractArgument, ObjectOption
 from dagster_contracts.cli.printing import print_text, say
 from dagster_contracts.cli.revisions import contract_at
 from dagster_contracts.cli.writing import write_file
@@ -19,11 +20,6 @@ from dagster_contracts.core.queries import column_types
 from dagster_contracts.validating import object_of
 
 app = typer.Typer(help="A contract in the form of another tool.", no_args_is_help=True)
-
-ContractArgument = Annotated[str, typer.Argument(metavar="CONTRACT", help="The contract file, or ID@VERSION.", show_default=False)]
-ObjectOption = Annotated[
-    str | None, typer.Option("--object", metavar="NAME", help="The schema object, where the contract has several.", show_default=False)
-]
 
 
 @app.command("gx")

@@ -49,6 +49,23 @@ RelatedOption = Annotated[
         show_default=False,
     ),
 ]
+ContractArgument = Annotated[str, typer.Argument(metavar="CONTRACT", help="The contract file, or ID@VERSION.", show_default=False)]
+ObjectOption = Annotated[
+    str | None, typer.Option("--object", metavar="NAME", help="The schema object, where the contract has several.", show_default=False)
+]
+IncidentsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--incidents",
+        metavar="FILE",
+        help="The bad ones among them, YAML or JSON: a list of {partition, what, rule}; A..B is all from A to B.",
+        show_default=False,
+    ),
+]
+FixToOption = Annotated[
+    Path | None,
+    typer.Option("--fix-to", metavar="FILE", help="As --fix, to this file; the contract itself may be it.", show_default=False),
+]
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why; it is recorded.", show_default=False)]
 ActorOption = Annotated[str | None, typer.Option("--actor", help="Who; without it, the user's name.", show_default=False)]
 FileOption = Annotated[

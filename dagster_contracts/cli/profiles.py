@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from dagster_contracts.cli.options import ObjectOption
 from dagster_contracts.cli.printing import say
 from dagster_contracts.cli.revisions import contract_at
 from dagster_contracts.cli.writing import write_file
@@ -27,10 +28,7 @@ def profile(
     contract: Annotated[
         str, typer.Option("--contract", "-c", metavar="CONTRACT", help="The contract file, or ID@VERSION.", show_default=False)
     ],
-    object_name: Annotated[
-        str | None,
-        typer.Option("--object", metavar="NAME", help="The schema object, where the contract has several.", show_default=False),
-    ] = None,
+    object_name: ObjectOption = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to write it. [default: print it]", show_default=False)
     ] = None,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dagster_contracts.cli.options import only, registry_at
@@ -11,6 +13,15 @@ from dagster_contracts.core.errors import UsageError
 from dagster_contracts.registry import is_version
 
 _REGISTRY = "registry:"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The text of a contract, what its file is called, and how a changed text is read: with the profile files beside it."""
+
+    text: str
+    name: str
+    reading: Callable[[str], Contract]
 
 
 def contract_at(place: str, database_url: str | None = None, *, profiles: bool = False) -> Contract:
@@ -30,6 +41,42 @@ def contract_at(place: str, database_url: str | None = None, *, profiles: bool =
         if revision and colon and path:
             return parse(_text(revision, path), source=place)
     return only(load_contracts(place, profiles=profiles), Path(place))
+
+
+def source_at(place: str, database_url: str | None = None) -> Source:
+    """As `contract_at`, for who changes its text. Raises UsageError where there is nothing at `place`."""
+    from dagster_contracts.core.odcs import parse
+    from dagster_contracts.store.files import load_contracts
+
+    path = Path(place)
+    if path.is_dir():
+        path = Path(str(only(load_contracts(place, profiles=False), path).source))
+    if path.is_file():
+        return Source(text_of(path), path.name, lambda text: with_profiles_of(text, path))
+    if place.startswith(_REGISTRY) or is_version(place):
+        found = registry_at(database_url).get(place.removeprefix(_REGISTRY))
+
+        def reading(text: str) -> Contract:
+            contract = parse(text, source=found.contract.source)
+            return replace(contract, objects=tuple(replace(obj, profiles=found.profiles) for obj in contract.objects))
+
+        return Source(found.text, f"{found.entry.contract_id}.odcs.yaml", reading)
+    revision, colon, inner = place.partition(":")
+    if revision and colon and inner:
+        return Source(_text(revision, inner), Path(inner).name, lambda text: parse(text, source=place))
+    raise UsageError(f"{place} is no file; name the file of a contract, a registered version as ID@VERSION, or a git revision and its path")
+
+
+def text_of(file: Path) -> str:
+    with file.open(encoding="utf-8", newline="") as opened:
+        return opened.read()
+
+
+def with_profiles_of(text: str, file: Path) -> Contract:
+    from dagster_contracts.core.odcs import parse
+    from dagster_contracts.store.references import with_profiles
+
+    return with_profiles(parse(text, source=str(file)))[0]
 
 
 def _text(revision: str, path: str) -> str:

@@ -19,10 +19,28 @@ def print_page(text: str, output: Path | None) -> None:
     say(f"wrote {output}")
 
 
-def write_file(path: Path, text: str, option: str = "--output") -> None:
-    """Write a text file, with the folders that it lies in. Raises UsageError, which names the option for another place."""
+def write_file(path: Path, text: str, option: str = "--output", *, newline: str | None = None) -> None:
+    """Write a text file, with the folders that it lies in. `newline` is that of Path.write_text: "" keeps line ends as they are. Raises
+    UsageError, which names the option for another place."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        path.write_text(text, encoding="utf-8", newline=newline)
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror or error}; name another file with {option}") from error
+
+
+def write_version(text: str, name: str, version: str, to: Path | None) -> Path:
+    """Write the new version of a contract whose file is called `name`, and say where: to `to`, else to NAME-VERSION in the folder that this
+    runs in. Raises UsageError where it cannot be written; without `to` also for a file that stands there already."""
+    place = to or Path(named(name, version))
+    if to is None and place.exists():
+        raise UsageError(f"{place} exists already; remove it, or name another file with --fix-to")
+    write_file(place, text, "--fix-to", newline="")
+    say(f"wrote version {version} to {place}")
+    return place
+
+
+def named(name: str, version: str) -> str:
+    """orders.odcs.yaml as orders-1.1.0.odcs.yaml."""
+    stem, *suffixes = name.split(".")
+    return f"{stem}-{version}{''.join(f'.{suffix}' for suffix in suffixes)}"

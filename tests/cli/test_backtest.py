@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from dagster_contracts.ports import FixedClock
+from dagster_contracts.store.sql import SqlStore
 from tests.calibration.test_calibrate import case
-from tests.calibration.test_replay import GOVERNED
+from tests.calibration.test_replay import GOVERNED, played
 from tests.cli.conftest import Ran
 from tests.schemas import assert_described
 
@@ -105,6 +107,9 @@ def test_two_versions_are_compared(run: Callable[..., Ran], feed: Path):
         (["no.odcs.yaml", "--history", "data"], "no.odcs.yaml is no file"),
         (["feed.odcs.yaml", "--history", "data", "--incidents", "bad.yaml"], 'the history has no partition "2031-01-01"'),
         (["feed.odcs.yaml", "--history", "nowhere"], "nowhere"),
+        (["feed.odcs.yaml", "--history", "data", "--ledger"], "either --history PLACE, where they are stored, or --ledger"),
+        (["feed.odcs.yaml", "--ledger", "--related", "a=b"], "--related is for --history"),
+        (["feed.odcs.yaml", "--ledger", "--database-url", "sqlite:///empty.db"], "the ledger has no asset feed; it has none at all"),
     ],
 )
 def test_what_is_wrong_is_said(run: Callable[..., Ran], feed: Path, monkeypatch: pytest.MonkeyPatch, given: list[str], said: str):
@@ -122,3 +127,49 @@ def test_a_page_and_pictures_are_written(run: Callable[..., Ran], feed: Path):
     assert sorted(path.parent.name for path in (feed / "plots").rglob("*-rows.svg")) == ["1.0.0", "1.1.0"]
     refused = run(*asked, "--output", feed / "page.html")
     assert (refused.code, "--output is for --format html" in refused.err) == (2, True)
+
+
+@pytest.fixture
+def recorded(feed: Path) -> str:
+    """The url of a store in which the batches of `feed` are recorded."""
+    url = f"sqlite:///{feed}/store.db"
+    history = case([100, 100, 9, 100, 100]).batches
+    clock = FixedClock(history[0].arrived_at)
+    played(history, store=SqlStore(url, clock=clock), clock=clock)
+    return url
+
+
+def test_recorded_batches_are_judged_anew(run: Callable[..., Ran], feed: Path, recorded: str):
+    asked = ("backtest", feed / "feed.odcs.yaml", feed / "wide.odcs.yaml", "--ledger", "--database-url", recorded)
+    told = run(*asked)
+    assert told.code == 0, told.err
+    assert "feed 1.0.0: 5 batches, 1 refused; tripped once, open for 1 d" in told.out
+    assert "feed 1.1.0: 5 batches, 0 refused; tripped never" in told.out
+    assert "assumed" not in told.out
+    printed = run(*asked, "--format", "json").json
+    assert_described("backtest", printed)
+    assert [each["arrival"] for each in printed["replays"][0]["batches"]] == ["known"] * 5
+    assert printed["replays"][1]["batches"][2]["values"]["rows"] == 9
+    (feed / "labels.yaml").write_text("- {partition: 2026-01-07, rule: rows}\n")
+    assert "caught: 2026-01-07, by rows" in run(*asked, "--incidents", feed / "labels.yaml").out
+
+
+def test_rules_that_the_ledger_knows_nothing_of_are_told(run: Callable[..., Ran], feed: Path, recorded: str):
+    file = feed / "feed.odcs.yaml"
+    file.write_text(GOVERNED.replace("name: rows,", "name: size,"))
+    done = run("backtest", file, "--ledger", "--database-url", recorded)
+    assert "not judged anew: size, in 5 batches: it was not judged then" in done.out
+    assert "5 batches, 0 refused" in done.out
+
+
+def test_the_versions_that_judged_are_found_in_the_registry(run: Callable[..., Ran], feed: Path, recorded: str):
+    file, url = feed / "feed.odcs.yaml", ("--database-url", recorded)
+    odd, rule = feed / "odd.odcs.yaml", "metric: duplicateValues, mustBe: 0, arguments: {properties: [amount]}"
+    odd.write_text(GOVERNED.replace("metric: rowCount, mustBeBetween: [50, 1000000]", rule).replace("1.0.0", "2.0.0"))
+    assert "not judged anew: rows, in 5 batches: the version that judged it is not known" in run("backtest", odd, "--ledger", *url).out
+    assert run("registry", "add-consumer", "billing", *url).code == 0
+    assert run("publish", file, *url).code == 0
+    assert "not judged anew: rows, in 5 batches: it measures something else" in run("backtest", odd, "--ledger", *url).out
+    assert run("publish", feed / "wide.odcs.yaml", "--accept-incompatible", "agreed", *url).code == 0
+    both = run("backtest", "feed@1.0.0", "feed@1.1.0", "--history", feed / "data", *url)
+    assert (both.code, "1 batch is judged otherwise" in both.out) == (0, True), both.err

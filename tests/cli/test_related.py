@@ -75,6 +75,17 @@ def test_test_judges_the_relationship_too(run: Callable[..., Ran], shop: Path) -
     assert run(*asked, *both).code == 0
 
 
+def test_history_is_judged_beside_the_other_object(run: Callable[..., Ran], shop: Path) -> None:
+    half = ("--related", f"customers={shop / 'customers' / '0.csv'}")
+    asked = (shop / "shop.odcs.yaml", "--object", "orders", "--history", shop / "orders", "--format", "json")
+    for related, rules in (((), []), (half, ["customer.relationship"]), (("--related", f"customers={shop / 'customers'}"), [])):
+        done = run("backtest", *asked, *related)
+        assert [each["rules"] for each in done.json["replays"][0]["batches"]] == [rules] * len(DAYS), done.err
+    (shop / "shop.odcs.yaml").write_text(f"{SHOP}  quality: [{{name: size, type: library, metric: rowCount, mustBeGreaterThan: 1}}]\n")
+    calibrated = run("calibrate", *asked, "--no-propose", *half)
+    assert set(map(tuple, calibrated.json["before"].values())) == {("customer.relationship",)}, calibrated.err
+
+
 @pytest.mark.parametrize(
     ("given", "told"),
     [
