@@ -29,7 +29,7 @@ from dagster_contracts.core.amend import Edit, amended
 from dagster_contracts.core.contract import Operator
 from dagster_contracts.core.document import read
 from dagster_contracts.core.errors import UsageError
-from dagster_contracts.core.plan import Drifted, Within
+from dagster_contracts.core.plan import Drifted, Plan, Within
 from dagster_contracts.core.verdict import Outcome
 
 BUDGET = 1.0  # false trips in 100 clean batches
@@ -76,13 +76,11 @@ def allowance(budget: float, clean: int) -> int:
     return math.floor(budget * clean / 100 + 1e-9)
 
 
-def calibrate(
-    case: Case, *, budget: float = BUDGET, incidents: Sequence[Incident] = (), propose: bool = True, history: History | None = None
-) -> Calibration:
+def calibrate(case: Case, *, budget: float = BUDGET, incidents: Sequence[Incident] = (), propose: bool = True) -> Calibration:
     """`case.batches` are history in its order; `incidents` name the bad ones among them. `budget`: false trips in 100 clean batches.
 
-    `history` is what `observe` has measured of the same case, so that another budget need not measure again. Raises UsageError for fewer
-    than LEAST clean batches, for a contract of which nothing can be calibrated, and for a budget that is no share of 100.
+    Raises UsageError for fewer than LEAST clean batches, for a contract of which nothing can be calibrated, and for a budget that is no
+    share of 100.
     """
     if not 0 <= budget < 100:
         raise UsageError(f"a budget of {budget:g} false trips in 100 clean batches: expected 0 to less than 100")
@@ -93,21 +91,23 @@ def calibrate(
             f"{len(keys)} batches, {len(keys) - len(bad)} of them clean, are too few to learn thresholds from: "
             f"give at least {LEAST} clean ones; {TRIED} for tightening and for new rules, and {_enough(budget)} to tell the budget"
         )
-    wide = _opened(case) if propose else []
-    found = history or observe(case, wide)
-    dials, fixed = dials_of(read(case.text).value, case.object_name, case.plan([]))
-    trying = _dials_of(case, wide)
+    document, plan = read(case.text).value, case.plan([])
+    dials, fixed = dials_of(document, case.object_name, plan)
+    wide = lacking(object_at(document, case.object_name)[1], plan, case.batches) if propose else []
+    widened = case.plan([each.open() for each in wide]) if wide else plan
+    trying = _dials_of(widened, wide)
     if not dials and not trying:
         raise UsageError(
             f"{case.object_name}: no rule of the contract has a threshold, and none is proposed, so that nothing can be calibrated"
         )
+    found = _observed(case, widened, dials)
     labels = Labels(bad)
     seen = _suspects([*dials, *trying.values()], found, labels, allowance(budget, len(keys) - len(bad)))
     labels = replace(labels, suspects=frozenset(seen))
     choices = [chosen(dial, points(dial, found, labels.bad), labels, keys) for dial in dials]
     new = list(_proposals(wide, trying, found, labels, keys, budget)) if propose else []
     suspects = {keys[at]: rules for at, rules in seen.items()}
-    return _written(case, budget, dials, choices, new, fixed, found, labels, suspects, propose=propose)
+    return _written(case, plan, budget, dials, choices, new, fixed, found, labels, suspects, propose=propose)
 
 
 def _enough(budget: float) -> str:
@@ -126,23 +126,15 @@ def _labelled(incidents: Sequence[Incident], keys: Sequence[str]) -> dict[int, t
 # --- measured ------------------------------------------------------------------------------------------------------
 
 
-def _opened(case: Case) -> list[Opened]:
-    _, found = object_at(read(case.text).value, case.object_name)
-    return lacking(found, case.plan([]), case.batches)
-
-
-def observe(case: Case, wide: Sequence[Opened] | None = None) -> History:
+def _observed(case: Case, plan: Plan, dials: Sequence[Dial]) -> History:
     """Every batch measured once, for the rules of the contract and for those that could be proposed."""
-    wide = _opened(case) if wide is None else wide
-    dials, _ = dials_of(read(case.text).value, case.object_name, case.plan([]))
-    plan = case.plan([each.open() for each in wide])
     metrics = dict.fromkeys((*plan.metrics, *(dial.figure for dial in dials if dial.figure is not None)))
     return measured(plan, list(metrics), case.engine, case.batches, case.related)
 
 
-def _dials_of(case: Case, wide: Sequence[Opened]) -> dict[str, Dial]:
+def _dials_of(plan: Plan, wide: Sequence[Opened]) -> dict[str, Dial]:
     """Of the rules that could be proposed, by name; without those that are not executed."""
-    rules = {rule.id: rule for rule in case.plan([each.open() for each in wide]).rules} if wide else {}
+    rules = {rule.id: rule for rule in plan.rules}
     found: dict[str, Dial] = {}
     for each in wide:
         rule = rules.get(each.name)
@@ -214,6 +206,7 @@ def _columns(case: Case, history: History, labels: Labels) -> list[Candidate]:
 
 def _written(
     case: Case,
+    plan: Plan,
     budget: float,
     dials: Sequence[Dial],
     choices: Sequence[Choice],
@@ -234,7 +227,7 @@ def _written(
     text = moved.with_(added)
     text, version = versioned(case, text) if text != case.text else (text, case.contract(case.text)[0].version)
     every = (*choices, *(choice for choice, _ in new))
-    old, after = verdicts(case.plan([]), history, labels.bad), verdicts(replace(case, text=text).plan([]), history, labels.bad)
+    old, after = verdicts(plan, history, labels.bad), verdicts(replace(case, text=text).plan([]), history, labels.bad)
     shifted = {choice.rule: history.keys.index(choice.since) for choice in every if choice.since is not None}
     return Calibration(
         text=text,

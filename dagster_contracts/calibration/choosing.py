@@ -187,8 +187,8 @@ def _side(dial: Dial, wanted: Range, *, upper: bool) -> float:
 
 
 def written(dial: Dial) -> str:
-    return f"{dial.option or dial.operator.value} {_shown(dial.value)}"
+    return f"{dial.option or dial.operator.value} {operand(dial.value)}"
 
 
-def _shown(value: float | tuple[float, float]) -> str:
+def operand(value: float | tuple[float, float]) -> str:
     return f"[{value[0]:g}, {value[1]:g}]" if isinstance(value, tuple) else f"{value:g}"

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterator, Mapping
 
 from dagster_contracts.calibration.calibrate import Calibration
-from dagster_contracts.calibration.choosing import Choice, Step
+from dagster_contracts.calibration.choosing import Choice, Step, operand
 from dagster_contracts.calibration.spread import Usual
 from dagster_contracts.chaos.bounds import written
 from dagster_contracts.core.wording import counted
@@ -25,9 +25,7 @@ def diff_of(old: str, found: Calibration, name: str) -> str:
 
 
 def now(choice: Choice) -> str:
-    value = choice.value
-    shown = f"[{value[0]:g}, {value[1]:g}]" if isinstance(value, tuple) else f"{value:g}"
-    return f"{choice.operator.value} {shown}"
+    return f"{choice.operator.value} {operand(choice.value)}"
 
 
 def seen(usual: Usual | None) -> str:

@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dagster_contracts.cli.history import case_of, frames_in, incidents_among, incidents_of, recorded_of
-from dagster_contracts.cli.options import ContractArgument, EnvironmentOption, IncidentsOption, ObjectOption, RelatedOption, UrlOption
+from dagster_contracts.cli.options import (
+    ContractArgument,
+    EnvironmentOption,
+    IncidentsOption,
+    ObjectOption,
+    PageOption,
+    RelatedOption,
+    UrlOption,
+)
 from dagster_contracts.cli.printing import print_json, say
 from dagster_contracts.cli.revisions import Source, contract_at, source_at
 from dagster_contracts.cli.writing import print_page, write_file
@@ -55,10 +63,7 @@ def backtest(
     environment: EnvironmentOption = None,
     database_url: UrlOption = None,
     form: Annotated[Form, typer.Option("--format", help="text for people; json has a version; html is one page.")] = Form.TEXT,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Where to write the page of html. [default: print it]", show_default=False),
-    ] = None,
+    output: PageOption = None,
     plots: Annotated[
         Path | None,
         typer.Option(

@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dagster_contracts.cli.chaos_fix import Fixed, fixed, print_fixed, written
-from dagster_contracts.cli.options import ContractArgument, EnvironmentOption, FixToOption, ObjectOption, RelatedOption, UrlOption
+from dagster_contracts.cli.options import (
+    ContractArgument,
+    EnvironmentOption,
+    FixToOption,
+    ObjectOption,
+    PageOption,
+    RelatedOption,
+    UrlOption,
+)
 from dagster_contracts.cli.printing import print_json, print_text, say
 from dagster_contracts.cli.revisions import contract_at
 from dagster_contracts.cli.writing import print_page
@@ -82,10 +90,7 @@ def chaos(
     environment: EnvironmentOption = None,
     database_url: UrlOption = None,
     form: Annotated[Form, typer.Option("--format", help="text for people; json has a version; html is one page.")] = Form.TEXT,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Where to write the page of html. [default: print it]", show_default=False),
-    ] = None,
+    output: PageOption = None,
 ) -> None:
     """Inject faults into clean data, tell which of them the contract does not notice, and propose the clauses that would.
 

@@ -66,6 +66,10 @@ FixToOption = Annotated[
     Path | None,
     typer.Option("--fix-to", metavar="FILE", help="As --fix, to this file; the contract itself may be it.", show_default=False),
 ]
+PageOption = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="FILE", help="Where to write the page of html. [default: print it]", show_default=False),
+]
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why; it is recorded.", show_default=False)]
 ActorOption = Annotated[str | None, typer.Option("--actor", help="Who; without it, the user's name.", show_default=False)]
 FileOption = Annotated[
