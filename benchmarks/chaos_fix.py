@@ -1,7 +1,8 @@
 """What `chaos --fix` is worth on batches, faults, seeds and columns that it has not seen.
 
     python benchmarks/chaos_fix.py demo [--splits 4] [--clean 400]
-    python benchmarks/chaos_fix.py feeds FOLDER [--only NAME ...] [--write docs/benchmarks-chaos.md]
+    python benchmarks/chaos_fix.py feeds FOLDER [--only NAME ...]
+    python benchmarks/chaos_fix.py page RESULTS.json ... --write docs/benchmarks-chaos.md
 
 demo: the contract of the demo. Half of the kinds of faults and four of seven columns are seen, in one batch after 29 others; scored are the
 other kinds in the other columns, in later batches and with other seeds, before and after. Then `clean` later batches, none of which had a
@@ -9,7 +10,10 @@ part in anything: how many does a proposed rule complain of?
 
 feeds: every contract FOLDER/contracts/NAME.odcs.yaml with its feed FOLDER/data/NAME, a folder of CSV files, one a batch, in the order of
 their names. Rules that refuse more than a tenth of the batches are left out, and then the batches that are refused still. Rules are learned
-from the earlier two thirds, and the later third is held back: how many of its batches do they complain of? `--write` makes a page of it.
+from the earlier two thirds, and the later third is held back: how many of its batches do they complain of?
+
+page: of what `feeds` and `chaos.py --json` printed. An alarm that somebody looked at is told in chaos-notes.json, by feed and rule, as
+"real: ...", "follows: ..." or "false: ...".
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ import random
 import re
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
@@ -28,6 +32,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import report
 from machine import machine
 
 from dagster_contracts.chaos.batch import Batch
@@ -48,6 +53,7 @@ from dagster_contracts.plugin.demo.vendor import frame
 CONTRACT = Path(__file__).parents[1] / "contracts" / "credit_bureau.odcs.yaml"
 COLUMNS = 4
 ROOM = 5  # batches
+NOTES = Path(__file__).with_name("chaos-notes.json")
 
 
 def main() -> None:
@@ -62,15 +68,18 @@ def main() -> None:
     feeds = kinds.add_parser("feeds")
     feeds.add_argument("folder", type=Path)
     feeds.add_argument("--only", action="append", default=[], metavar="NAME")
-    feeds.add_argument("--write", type=Path, metavar="PAGE")
+    page = kinds.add_parser("page")
+    page.add_argument("results", nargs="+", type=Path, metavar="RESULTS.json")
+    page.add_argument("--write", type=Path, required=True, metavar="PAGE")
     given = parser.parse_args()
+    if given.kind == "page":
+        given.write.write_text(_page([json.loads(file.read_text(encoding="utf-8")) for file in given.results]), encoding="utf-8")
+        return
     if given.kind == "demo":
         results = [_split(number, given.victims, given.clean, given.learned, given.kinds) for number in range(1, given.splits + 1)]
     else:
         results = [_feed(name, contract, folder) for name, contract, folder in _found(given.folder, given.only)]
     print(json.dumps({"name": "chaos_fix", "machine": machine(), "results": results}, indent=2))
-    if given.kind == "feeds" and given.write is not None:
-        given.write.write_text(_page(results), encoding="utf-8")
 
 
 # --- the demo's contract -------------------------------------------------------------------------------------------
@@ -197,40 +206,106 @@ def _refusing(known: Sequence[Known]) -> list[str]:
     return sorted(rule for rule, count in found.items() if count > len(known) / 10)
 
 
-def _page(results: Sequence[dict[str, Any]]) -> str:
-    rows = [_row(each) for each in results]
-    tried = [each for each in results if each["held_back"]]
-    batches, alarms = (sum(count(each) for each in tried) for count in (lambda e: e["held_back"], lambda e: len(e["false_alarms"])))
-    total = f"In all: {alarms} of {batches} held-back batches."
-    return "\n".join([_HEAD, *rows, "", total, ""])
+# --- the page ------------------------------------------------------------------------------------------------------
 
 
-def _row(each: dict[str, Any]) -> str:
-    head = [each["feed"], str(each["batches"]), str(each["left_out"]), str(len(each["rules_left_out"]))]
-    if not each["held_back"]:
-        return f"| {' | '.join([*head, '', '', '', '', 'too few batches to learn from'])} |"
-    count = Counter(rule for alarm in each["false_alarms"] for rule in alarm["rules"])
-    first = {rule: observed for alarm in reversed(each["false_alarms"]) for rule, observed in alarm["rules"].items()}
-    told = [f"`{name}` ({count[name]}), first: {first[name]}" for name in count]
-    before, after = (f"{each[name]['percent']}%" for name in ("before", "after"))
-    alarms = f"{len(each['false_alarms'])} of {each['held_back']}"
-    return f"| {' | '.join([*head, before, after, str(each['rules']), alarms, '; '.join(told)])} |"
+def _page(printed: Sequence[Mapping[str, Any]]) -> str:
+    feeds = sorted((each for run in printed if run["name"] == "chaos_fix" for each in run["results"]), key=lambda each: each["feed"])
+    timed = [each for run in printed if run["name"] == "chaos" for each in run["results"]]
+    alarms = [alarm for feed in feeds for alarm in _alarms(feed)]
+    held_back, refused = (sum(count(each) for each in feeds) for count in (lambda e: e["held_back"], lambda e: len(_batches(e))))
+    parts = [
+        _HEAD.format(f"{refused} of {held_back} held-back batches are complained of{_looked_at(feeds)}"),
+        _table(
+            "feed | batches | left out | rules left out | score | after | new clauses | complained of", [_feed_row(each) for each in feeds]
+        ),
+        "## What was complained of",
+        _table("feed | rule | batches | first in | observed there | what it is", alarms) if alarms else "Nothing.",
+        _TIME.format(report.told(printed[0]["machine"])),
+        _table("what | ours | beside | ratio", [_timed(each) for each in timed]),
+    ]
+    return "\n\n".join(parts) + "\n"
 
 
+def _table(columns: str, rows: Sequence[Sequence[object]]) -> str:
+    lines = [" | ".join(str(cell).replace("|", "\\|") for cell in row) for row in rows]
+    return "\n".join(f"| {line} |" for line in (columns, " | ".join("---" for _ in columns.split(" | ")), *lines))
+
+
+def _batches(feed: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return feed["false_alarms"] if feed["held_back"] else []
+
+
+def _feed_row(feed: Mapping[str, Any]) -> list[object]:
+    head = [feed["feed"], feed["batches"], feed["left_out"], len(feed["rules_left_out"])]
+    if not feed["held_back"]:
+        return [*head, "", "", "", "too few batches to learn from"]
+    before, after = (f"{feed[name]['percent']}%" for name in ("before", "after"))
+    return [*head, before, after, feed["rules"], f"{len(_batches(feed))} of {feed['held_back']}"]
+
+
+def _notes(feed: Mapping[str, Any]) -> Mapping[str, str]:
+    found: dict[str, dict[str, str]] = json.loads(NOTES.read_text(encoding="utf-8"))
+    return found.get(feed["feed"], {})
+
+
+def _alarms(feed: Mapping[str, Any]) -> Iterator[list[object]]:
+    """One row for each rule that complains."""
+    for rule in dict.fromkeys(rule for alarm in _batches(feed) for rule in alarm["rules"]):
+        those = [alarm for alarm in _batches(feed) if rule in alarm["rules"]]
+        told = _notes(feed).get(rule, _UNKNOWN)
+        yield [feed["feed"], f"`{rule}`", len(those), those[0]["batch"], those[0]["rules"][rule], told]
+
+
+def _looked_at(feeds: Sequence[Mapping[str, Any]]) -> str:
+    kinds = Counter(_kind(feed, alarm) for feed in feeds for alarm in _batches(feed))
+    return "".join(f", {kinds[kind]} {told}" for kind, told in _KINDS.items() if kinds[kind])
+
+
+def _kind(feed: Mapping[str, Any], alarm: Mapping[str, Any]) -> str:
+    """Of a batch that several rules complain of, the one that speaks most against them."""
+    found = {_notes(feed).get(rule, _UNKNOWN).partition(":")[0] for rule in alarm["rules"]}
+    return next(kind for kind in _KINDS if kind in found)
+
+
+_UNKNOWN = "not looked at"
+_KINDS = {
+    "false": "of them falsely",
+    _UNKNOWN: "of them not looked at",
+    "real": "of them for errors that are really there",
+    "follows": "of them since the one before was refused",
+}
+
+
+def _timed(result: Mapping[str, Any]) -> list[object]:
+    ours, theirs, unit = result["ours"], result["theirs"], result["unit"]
+    beside = result["peer"]
+    if theirs is not None:
+        beside = f"{'the bound' if beside[:1].isdigit() else beside}: {report.figure(theirs, unit)}"
+    return [result["case"], report.figure(ours, unit), beside, "" if result["ratio"] is None else f"{result['ratio']:.3g}x"]
+
+
+_COLUMNS = "feed | batches | left out | rules left out | score | after | new clauses | complained of"
 _HEAD = """\
-# Chaos on real feeds
+# Chaos on real feeds, and how long it takes
 
 Public feeds, each under a contract that was written by hand: open data of transport, health and credit, in monthly or daily files. The
-score is the mutation score of the contract as it is, and then with what `chaos --fix` has learned from the earlier two thirds of the
-batches. The later third it has not seen: of how many of those do the proposed rules complain? They are taken for good data, so that an
-alarm counts as false though the feed may really have changed.
+score is the mutation score of the contract as it is, and then with what [`chaos --fix`](guides/chaos.md) has learned from the earlier two
+thirds of the batches. The later third it has not seen: of how many of those do the proposed rules complain?
 
-Written by [`python benchmarks/chaos_fix.py feeds FOLDER --write docs/benchmarks-chaos.md`](../benchmarks/chaos_fix.py), from a folder with
-`contracts/NAME.odcs.yaml` and `data/NAME/*.csv`. Rules that refuse more than a tenth of the batches are left out, and so are
-the batches that it refuses still.
+Rules of the contract that refuse more than a tenth of the batches are left out, and so are the batches that it refuses still. Written by
+[`benchmarks/chaos_fix.py`](../benchmarks/chaos_fix.py), from a folder with `contracts/NAME.odcs.yaml` and `data/NAME/*.csv`.
 
-| feed | batches | left out | rules left out | score | after | new clauses | alarms on held-back batches | by |
-|---|---|---|---|---|---|---|---|---|"""
+**{}.**"""
+
+_TIME = """\
+## How long it takes
+
+Written by [`python benchmarks/chaos.py --json`](../benchmarks/chaos.py). A cell is one fault in one column at one dose: injected, measured,
+judged, with what the breaker and the consumers make of it. What has not changed is not measured again; beside it, the same batch judged
+all anew. Peers judge the batch once by the same 30 rules, and inject nothing. Thresholds (bisection) and the drill are timed apart.
+
+{}"""
 
 
 def _files(folder: Path) -> Iterator[Batch]:

@@ -57,8 +57,8 @@ def case(rows: int, form: str, kind: str) -> str:
 
 def line(result: Result) -> str:
     ratio = "" if result.ratio is None else f"{result.ratio:6.2f}x"
-    theirs = "" if result.theirs is None else f"theirs {_figure(result.theirs, result.unit)}"
-    return f"{result.case:62} {result.peer:32} ours {_figure(result.ours, result.unit):>16}  {theirs:24} {ratio}"
+    theirs = "" if result.theirs is None else f"theirs {figure(result.theirs, result.unit)}"
+    return f"{result.case:62} {result.peer:32} ours {figure(result.ours, result.unit):>16}  {theirs:24} {ratio}"
 
 
 def as_json(found: Report) -> dict[str, Any]:
@@ -75,7 +75,8 @@ def as_json(found: Report) -> dict[str, Any]:
     }
 
 
-def _figure(value: float, unit: str) -> str:
+def figure(value: float, unit: str) -> str:
+    """In three digits; milliseconds below a second."""
     if unit.startswith("s") and value < 1:
         return f"{value * 1e3:.3g} m{unit}"
     return f"{value:.3g} {unit}"
@@ -89,7 +90,7 @@ def as_markdown(found: Report) -> str:
         "# Benchmarks",
         "Written by `python benchmarks/engines.py --markdown`; measured, not edited.",
         OF_THE_STORE if (Path(__file__).parents[1] / "docs" / "benchmarks-store.md").exists() else "",
-        _machine(found),
+        told(found.machine),
         _WHAT,
         "\n\n".join(_tables(found)),
         "## Where rules are not equal",
@@ -98,11 +99,11 @@ def as_markdown(found: Report) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _machine(found: Report) -> str:
-    ours = found.machine
-    told = f"{ours['processor']}, {ours['cores']} cores, {ours['memory_gb']} GB, {ours['system']}, Python {ours['python']}"
+def told(ours: Mapping[str, str | int]) -> str:
+    """The machine, and the versions of ours and of what it stands on."""
+    where = f"{ours['processor']}, {ours['cores']} cores, {ours['memory_gb']} GB, {ours['system']}, Python {ours['python']}"
     versions = ", ".join(f"{name} {ours[name]}" for name in ("dagster-contracts", "polars", "pandas", "pyarrow"))
-    return f"{told}; {versions}."
+    return f"{where}; {versions}."
 
 
 def _tables(found: Report) -> Iterable[str]:
@@ -114,18 +115,18 @@ def _tables(found: Report) -> Iterable[str]:
         yield "\n".join([f"## {title}", "", "| beside | ours | theirs | ratio | ratio of CPU time |", "|---|---|---|---|---|", *body])
     others = [each for each in found.results if each not in compared]
     if others:
-        body = [f"| {each.case} | {_figure(each.ours, each.unit)} | {_bound(each)} | {_ratio(each)} |" for each in others]
+        body = [f"| {each.case} | {figure(each.ours, each.unit)} | {_bound(each)} | {_ratio(each)} |" for each in others]
         yield "\n".join(["## Ours beside a bound", "", "| what | ours | bound | ratio |", "|---|---|---|---|", *body])
 
 
 def _row(peer: str, units: Mapping[str, Result]) -> str:
     wall, cpu = units["s"], units["s of CPU"]
-    theirs = "" if wall.theirs is None else _figure(wall.theirs, wall.unit)
-    return f"| {peer or '-'} | {_figure(wall.ours, wall.unit)} | {theirs} | {_ratio(wall)} | {_ratio(cpu)} |"
+    theirs = "" if wall.theirs is None else figure(wall.theirs, wall.unit)
+    return f"| {peer or '-'} | {figure(wall.ours, wall.unit)} | {theirs} | {_ratio(wall)} | {_ratio(cpu)} |"
 
 
 def _bound(result: Result) -> str:
-    return result.peer if result.peer[:1].isdigit() else f"{result.peer}: {_figure(result.theirs or 0, result.unit)}"
+    return result.peer if result.peer[:1].isdigit() else f"{result.peer}: {figure(result.theirs or 0, result.unit)}"
 
 
 def _ratio(result: Result) -> str:
