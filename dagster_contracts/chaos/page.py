@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.resources import files
 
 from dagster_contracts.chaos.campaign import Campaign, Cell
@@ -190,7 +190,7 @@ def _figure(fault: str, cells: Sequence[Cell], after: Campaign | None) -> str:
 
 def _consumers(cells: Sequence[Cell]) -> str:
     reads = [read for cell in cells for trial in cell.trials for read in trial.reads]
-    rows = ""
+    rows: list[Sequence[object]] = []
     for name in dict.fromkeys(read.consumer for read in reads):
         own = [read for read in reads if read.consumer == name]
         counts = dict.fromkeys(("fresh", "last good", "low confidence", "nothing"), 0)
@@ -200,10 +200,9 @@ def _consumers(cells: Sequence[Cell]) -> str:
         faulty = sum(read.faulty and read.kind is not RouteKind.LOW_CONFIDENCE for read in own)
         told = ", ".join(f"{_READ_WORDS[kind]} {count:,}" for kind, count in counts.items() if count)
         kept = "as its policy says" if not broken else f"{broken:,} not as its policy says"
-        rows += f"<tr><td>{text(name)}</td><td>{text(own[0].accepts.value)}</td><td>{told}</td><td>{faulty:,}</td><td>{kept}</td></tr>\n"
-    head = "<tr><th>consumer</th><th>accepts</th><th>reads</th><th>reads the fault unawares</th><th>policy</th></tr>"
+        rows.append((name, own[0].accepts.value, told, f"{faulty:,}", kept))
     intro = "<p>What each consumer would have read, of all faults tried.</p>\n"
-    table = f'<table class="plain stack"><thead>{head}</thead><tbody>\n{rows}</tbody></table>\n'
+    table = _table(("consumer", "accepts", "reads", "reads the fault unawares", "policy"), rows)
     return f"<h2>What consumers would have read</h2>\n{intro}{table}" if rows else ""
 
 
@@ -221,9 +220,7 @@ def _missing(remedy: Remedy) -> str:
         parts.append("<h3>And so that other faults fare no better</h3>\n<p>Promises that all clean batches keep.</p>\n")
         parts += map(_proposal, more)
     if remedy.uncaught:
-        head = "<tr><th>fault</th><th>column</th><th>doses</th><th>why</th></tr>"
-        rows = "".join(map(_uncaught, remedy.uncaught))
-        parts.append(f'<h2>What no clause catches</h2>\n<table class="plain stack"><thead>{head}</thead><tbody>\n{rows}</tbody></table>\n')
+        parts.append(f"<h2>What no clause catches</h2>\n{_table(_UNCAUGHT, map(_uncaught, remedy.uncaught))}")
     return "".join(parts)
 
 
@@ -243,33 +240,36 @@ def _proposal(proposal: Proposal) -> str:
     return f"<article><h3>{text(proposal.clause.name)}</h3>\n{line}<pre>{text(proposal.yaml, 10_000)}</pre></article>\n"
 
 
-def _uncaught(each: Uncaught) -> str:
-    doses = ", ".join(f"{dose:g}" for dose in each.doses)
-    cells = (_words(each.fault), each.column or _WHOLE, doses, each.reason)
-    return f"<tr>{''.join(f'<td>{text(cell)}</td>' for cell in cells)}</tr>\n"
+_UNCAUGHT = ("fault", "column", "doses", "why")
+
+
+def _uncaught(each: Uncaught) -> Sequence[object]:
+    return (_words(each.fault), each.column or _WHOLE, ", ".join(f"{dose:g}" for dose in each.doses), each.reason)
 
 
 # --- the rest ------------------------------------------------------------------------------------------------------
 
 
 def _alarms(campaign: Campaign) -> str:
-    rows = "".join(
-        f"<tr><td>{text(alarm.batch)}</td><td>{text(alarm.outcome.value)}</td><td>{text(finding.rule)}</td>"
-        f"<td>{text(finding.observed)}</td><td>{text(finding.expected)}</td></tr>\n"
-        for alarm in campaign.alarms
-        for finding in alarm.findings
-    )
-    head = "<tr><th>batch</th><th>outcome</th><th>rule</th><th>observed</th><th>expected</th></tr>"
-    return f'<table class="plain stack"><thead>{head}</thead><tbody>\n{rows}</tbody></table>\n'
+    found = ((alarm, finding) for alarm in campaign.alarms for finding in alarm.findings)
+    rows = [(alarm.batch, alarm.outcome.value, finding.rule, finding.observed, finding.expected) for alarm, finding in found]
+    return _table(("batch", "outcome", "rule", "observed", "expected"), rows)
 
 
 def _skipped(campaign: Campaign) -> str:
     if not campaign.skipped:
         return ""
-    rows = "".join(
-        f"<tr><td>{text(each.fault or 'every fault')}</td><td>{text(each.column or 'every column')}</td><td>{text(each.reason)}</td></tr>\n"
-        for each in campaign.skipped
-    )
-    head = "<tr><th>fault</th><th>column</th><th>why</th></tr>"
-    table = f'<table class="plain stack"><thead>{head}</thead><tbody>\n{rows}</tbody></table>'
-    return f"<details><summary>Not tried, and not counted ({len(campaign.skipped)})</summary>\n{table}\n</details>\n"
+    rows = [(each.fault or "every fault", each.column or "every column", each.reason) for each in campaign.skipped]
+    table = _table(("fault", "column", "why"), rows)
+    return f"<details><summary>Not tried, and not counted ({len(campaign.skipped)})</summary>\n{table}</details>\n"
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """On a phone the cells of a row stand one below the other, each with the name of its column."""
+    head = "".join(f"<th>{text(column)}</th>" for column in columns)
+    body = "".join(f"<tr>{''.join(map(_datum, columns, row))}</tr>\n" for row in rows)
+    return f'<table class="plain stack"><thead><tr>{head}</tr></thead><tbody>\n{body}</tbody></table>\n'
+
+
+def _datum(column: str, value: object) -> str:
+    return f'<td data-of="{text(column)}">{text(value)}</td>'
