@@ -81,7 +81,9 @@ def promises(evidence: Evidence, column: str, prop: Mapping[str, Any], names: Na
 
 def _completeness(column: str, seen: Sequence[Seen], prop: Mapping[str, Any], names: Names) -> Iterator[Candidate]:
     rows = sum(each.rows for each in seen)
-    if prop.get("required") or prop.get("primaryKey"):
+    if (
+        prop.get("required") or prop.get("primaryKey") or not any(each.shape.values for each in seen)
+    ):  # one that is filled some day is no worse
         return
     if steady(seen, lambda some: True if not any(each.shape.nulls for each in some) else None, lambda _, each: not each.shape.nulls):
         yield Candidate("required", column, Key("required", value=True), (f"{column}.required",), 1, f"none of {rows:,} values is null")

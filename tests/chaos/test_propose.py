@@ -277,6 +277,17 @@ def test_a_bound_beyond_all_that_could_be_wrong_is_not_written() -> None:
     assert _bounds_of(stray, 40)["maximum"] > 1e6
 
 
+def test_a_column_that_has_no_value_yet_may_be_filled_some_day() -> None:
+    def seen(share: float) -> list[str]:
+        rows = pl.int_range(5_000, eager=True)
+        frame = pl.DataFrame({"a": rows.zip_with(rows >= share * 5_000, pl.repeat(None, 5_000, dtype=pl.Int64, eager=True))})
+        evidence = evidence_of([Batch(frame, FIRST + timedelta(days=number)) for number in range(8)])
+        return [clause.family for clause in promises(evidence, "a", {"name": "a"}, Names(set()))]
+
+    assert "nulls" in seen(0.5)
+    assert "nulls" not in seen(1)
+
+
 def test_a_share_that_can_be_anything_is_no_rule() -> None:
     assert Open("f", "c", {"name": "c.f"}, Unit.PERCENT, 5).closed([5, 95, 20, 80, 50, 40] * 2, [100] * 12) is None
 
