@@ -21,6 +21,7 @@ from dagster_contracts.core.inert import cut, plain
 WIDTH, HEIGHT = 360, 176
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48, 352, 18, 146
 _HEAD = 30  # above a chart that is a file of its own
+_HUGE = 1e300
 _NEAR = 1.5  # spans of the figures within which a bound is drawn
 _DOTTED = 60  # batches of which each has a dot
 _LONG = 14  # characters of a batch's name below the axis
@@ -56,8 +57,8 @@ class _Scale:
 
 def chart(bounds: Bounds, found: Replay, bad: Collection[str]) -> str:
     """An <svg>, styled by `style`; `bad` are the partitions with a label. Needs a batch that has the figure."""
-    values = [each.values.get(bounds.rule) for each in found.batches]
-    scale = _scale([value for value in values if value is not None], bounds)
+    values = [_drawable(each.values.get(bounds.rule)) for each in found.batches]
+    scale = _scale([value for value in values if value is not None] or [0.0], bounds)
     return "".join(
         [
             f'<svg class="chart" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" '
@@ -71,6 +72,11 @@ def chart(bounds: Bounds, found: Replay, bad: Collection[str]) -> str:
             "</svg>",
         ]
     )
+
+
+def _drawable(value: float | None) -> float | None:
+    """Figures that no picture can hold beside others are left out of it."""
+    return value if value is not None and abs(value) < _HUGE else None
 
 
 def alone(bounds: Bounds, found: Replay, bad: Collection[str]) -> str:
@@ -113,7 +119,8 @@ def _scale(values: Sequence[float], bounds: Bounds) -> _Scale:
     span = high - low or abs(high) or 1.0
     limits = [limit for limit in (bounds.low, bounds.high) if limit is not None and low - _NEAR * span <= limit <= high + _NEAR * span]
     low, high = min([low, *limits]), max([high, *limits])
-    room = 0.08 * (high - low) or 0.1 * (abs(high) or 1.0)
+    room = 0.08 * (high - low) or 0.1 * abs(high)
+    room = room if low - room < high + room else 1.0
     least = low - room if low < 0 or low > room else 0.0  # what is never negative is not drawn as if it could be
     size, word = _unit(max(abs(low), abs(high)), bounds.unit)
     return _Scale(least, high + room, size, word)
