@@ -27,9 +27,11 @@ STATIC = dg.StaticPartitionsDefinition([f"s{number}" for number in range(60)])
 DYNAMIC = dg.DynamicPartitionsDefinition(name="files")
 BY_VENDOR = dg.MultiPartitionsDefinition({"day": DAYS, "vendor": dg.StaticPartitionsDefinition(["acme", "best"])})
 CONTRACTS, BAD, ASKED, LIVE, UNREACHABLE = "contracts", "bad", "asked.json", "live", "unreachable"
+OBSERVED = "observed"  # the file that says which partition of an observable source is there
 PARTITIONS: Mapping[str, dg.PartitionsDefinition | None] = {
-    "daily": DAYS, "static": STATIC, "dynamic": DYNAMIC, "multi": BY_VENDOR, "none": None,
+    "daily": DAYS, "static": STATIC, "dynamic": DYNAMIC, "multi": BY_VENDOR, "none": None, "sources": DAYS,
 }  # fmt: skip
+SOURCES = ("f_external", "f_observable")  # that are looked at before each launch, which makes their consumers alone
 
 
 class FileVendor(Vendor):
@@ -59,6 +61,18 @@ class Written(dg.ConfigurableIOManager):
 
     def load_input(self, context: dg.InputContext) -> pd.DataFrame:
         return read_written(Path(self.folder), context.asset_key.path[-1], context.asset_partition_key)
+
+
+class Delivered(dg.ConfigurableIOManager):
+    """Reads what the vendor delivers, where nobody here has fetched it."""
+
+    folder: str
+
+    def handle_output(self, context: dg.OutputContext, obj: object) -> None:
+        raise AssertionError("nothing is handed to it here")
+
+    def load_input(self, context: dg.InputContext) -> pd.DataFrame:
+        return FileVendor(Path(self.folder)).frame(context.asset_partition_key)
 
 
 def read_written(folder: Path, asset: str, partition: str | None) -> pd.DataFrame:
@@ -161,10 +175,15 @@ def feeds(vendor: Vendor, folder: Path) -> list[Any]:
 
         return each
 
-    families = [keyed(f"f_{name}", each) for name, each in PARTITIONS.items() if name != "daily"]
+    @dg.observable_source_asset(**daily)
+    def f_observable() -> dg.DataVersionsByPartition:
+        key = (folder / OBSERVED).read_text()
+        return dg.DataVersionsByPartition({key: "bad" if key in vendor.bad else "good"})
+
+    families = [keyed(f"f_{name}", each) for name, each in PARTITIONS.items() if name not in ("daily", "sources")]
     return [
         f_deps, f_result, f_written, f_configured, f_two, f_parts, f_graph, f_pairs, f_async, f_generated, made("f_made"), f_checked,
-        f_observed, f_of_observed, *families,
+        f_observed, f_of_observed, *families, dg.AssetSpec("f_external", **daily), f_observable,
     ]  # fmt: skip
 
 
@@ -176,13 +195,14 @@ FEEDS: Mapping[str, str] = {  # contracted asset -> family
         ],
         "daily",
     ),
-    **{f"f_{name}": name for name in PARTITIONS if name != "daily"},
+    **{f"f_{name}": name for name in PARTITIONS if name not in ("daily", "sources")},
+    **dict.fromkeys(SOURCES, "sources"),
 }  # fmt: skip
 
 
 def consumers(names: Sequence[str]) -> list[dg.AssetsDefinition]:
     def reader(of: str, accepts: str) -> dg.AssetsDefinition:
-        given = dg.AssetIn(of, input_manager_key="written" if of == "f_written" else None)
+        given = dg.AssetIn(of, input_manager_key="written" if of == "f_written" else "delivered" if of in SOURCES else None)
 
         @dg.asset(
             name=f"{accepts}_{of}",
@@ -257,7 +277,7 @@ def ungoverned(folder: Path) -> dg.Definitions:
     return dg.Definitions(
         assets=[*(given.assets or []), *own],
         asset_checks=given.asset_checks,
-        resources={**(given.resources or {}), "written": Written(folder=str(folder))},
+        resources={**(given.resources or {}), "written": Written(folder=str(folder)), "delivered": Delivered(folder=str(folder))},
         executor=dg.in_process_executor,
         sensors=[sensor for sensor, _ in both],
         schedules=[schedule for _, schedule in both],
@@ -278,7 +298,7 @@ def _aimed_at(assets: Sequence[Any], family: str) -> list[dg.AssetsDefinition]:
 
 def of_family(name: str) -> list[str]:
     """Every asset of these partitions that a launch is to make."""
-    own = [key for of, family in FEEDS.items() if family == name for key in (of, f"stale_{of}", f"full_{of}")]
+    own = [key for of, family in FEEDS.items() if family == name for key in (of, f"stale_{of}", f"full_{of}") if key not in SOURCES]
     return [*own, *ROWS_OF_READERS] if name == "daily" else own
 
 
@@ -306,7 +326,10 @@ def definitions(folder: Path, url: str, clock: Clock | None = None) -> dg.Defini
         ungoverned(folder),
         contracts=folder / CONTRACTS,
         breakers=BreakerResource(url=url),
-        readers={"f_written": lambda partition: read_written(folder, "f_written", partition)},
+        readers={
+            "f_written": lambda partition: read_written(folder, "f_written", partition),
+            **dict.fromkeys(SOURCES, lambda partition: FileVendor(folder).frame(str(partition))),
+        },
         clock=clock,
     )
 

@@ -12,9 +12,10 @@ from dagster_contracts import recovery
 from dagster_contracts.core.ledger import Output, OutputStatus, Status
 from dagster_contracts.engines.local import default_engine
 from dagster_contracts.gate import Gate
+from dagster_contracts.plugin import operations
 from dagster_contracts.ports import Store
 from tests.coverage import location
-from tests.coverage.location import BAD, FEEDS, PARTITIONS, ROWS_OF_READERS, of_family
+from tests.coverage.location import BAD, FEEDS, OBSERVED, PARTITIONS, ROWS_OF_READERS, SOURCES, of_family
 
 # row of the table -> the contracted assets of that kind, and the consumers of that kind
 ROWS: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
@@ -36,6 +37,8 @@ ROWS: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
     "dynamic partitions": (["f_dynamic"], []),
     "multi-dimensional partitions": (["f_multi"], []),
     "unpartitioned": (["f_none"], []),
+    "external asset, its consumers": (["f_external"], []),
+    "observable source, its consumers": (["f_observable"], []),
 }
 
 
@@ -53,6 +56,12 @@ class Ground:
         """What the vendor delivers badly from now on: partition keys, and names of unpartitioned assets."""
         (self.folder / BAD).write_text("\n".join(bad))
 
+    def look(self, partition: str) -> None:
+        """Judge what stands in the sources, as the job contracts_observe does."""
+        (self.folder / OBSERVED).write_text(partition)
+        for asset, named in zip(SOURCES, (partition, None), strict=True):
+            operations.observe(self.defs, self.instance, asset, named)
+
     def forgive(self) -> None:
         """Close every breaker, as a person would."""
         for breaker in self.store.breakers():
@@ -68,7 +77,7 @@ class Turn:
     def key(self, family: str, bad: bool) -> str | None:
         place = 2 * self.number + bad
         day = DAY_KEYS[place]
-        return {"daily": day, "static": f"s{place}", "dynamic": f"d{place}", "multi": f"{day}|acme", "none": None}[family]
+        return {"daily": day, "static": f"s{place}", "dynamic": f"d{place}", "multi": f"{day}|acme", "none": None, "sources": day}[family]
 
 
 DAY_KEYS = location.DAYS.get_partition_keys()
@@ -106,7 +115,10 @@ def play(
     for bad in (False, True):
         ground.deliver(*((turn.key(family, True) or "f_none") for family in chosen) if bad else ())
         for family in chosen:
-            launch(ground, family, list(filter(wanted, of_family(family))), turn.key(family, bad))
+            if family == "sources":
+                ground.look(str(turn.key(family, bad)))
+            if assets := list(filter(wanted, of_family(family))):
+                launch(ground, family, assets, turn.key(family, bad))
         for row, flaws in judged(ground, turn, chosen, wanted, readers, bad=bad).items():
             wrong.setdefault(row, []).extend(flaws)
     ground.deliver()
@@ -139,7 +151,7 @@ def _of_feed(ground: Ground, feed: str, family: str, key: str | None, *, bad: bo
     wanted = Status.QUARANTINED if bad else Status.PUBLISHED
     if not batches or batches[0].status is not wanted:
         yield f"{feed} [{key}] is {batches[0].status if batches else 'not judged'}, expected {wanted}"
-    if key is not None and (key in ground.instance.get_materialized_partitions(dg.AssetKey(feed))) is bad:
+    if key is not None and feed not in SOURCES and (key in ground.instance.get_materialized_partitions(dg.AssetKey(feed))) is bad:
         yield f"{feed} [{key}] counts as {'materialized' if bad else 'missing'}"
 
 
