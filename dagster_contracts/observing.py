@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from dagster_contracts import telemetry
 from dagster_contracts.core.ledger import OBSERVED, Batch, Partition, Status, batch_id
 from dagster_contracts.core.sampling import OfSample
 from dagster_contracts.core.verdict import Outcome
@@ -31,9 +32,15 @@ def observe(gate: Gate, terms: Terms, place: Partition, *, run_id: str, version:
     delivery = _named(terms, delivery, taken, newest)
     if newest is not None and newest.status is Status.DISCARDED and (known := _judged_already(gate, terms, delivery, newest)) is not None:
         return known
+    return _judged(gate, terms, delivery, taken)
+
+
+@telemetry.observed("judge", lambda gate, terms, *_: terms.asset, lambda done: telemetry.of_verdict(done.batch))
+def _judged(gate: Gate, terms: Terms, delivery: Delivery, taken: Taken) -> Judgement:
     return _written(gate, gate.recorded(terms, delivery, taken))
 
 
+@telemetry.observed("probe", lambda gate, terms, *_: terms.asset, lambda done: telemetry.of_probe(done.batch, str(done.probe)))
 def settle(gate: Gate, terms: Terms, probe: Probe, data: object) -> Judgement:
     """Settle a probe with what stands in the place of its batch now.
 

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 import dagster as dg
 
@@ -85,7 +85,7 @@ def with_contracts(
     offer.check(drill, loaded, sinks, sensors_given)
     attached = attach(loaded, [spec.key.to_user_string() for spec in specs])
     terms_fit(attached, specs)
-    assets = [private.observable(item) if _is_source(item) and item.key.to_user_string() in attached else item for item in assets]
+    assets = [sources.as_definition(item, attached) for item in assets]
     known = _known(readers or {}, specs)
     made_here = [spec for item in private.iterate_assets(assets) if item.is_executable for spec in item.specs]
     site = Site.of(
@@ -234,13 +234,7 @@ def _routing(definition: dg.IOManagerDefinition | dg.InputManagerDefinition, sit
     )
 
 
-def _is_source(item: object) -> TypeGuard[dg.SourceAsset]:
-    return isinstance(item, dg.SourceAsset)
-
-
 def _governed(assets: Any, site: Site, wrapping: Wrapping) -> Any:
-    if isinstance(assets, dg.AssetSpec):
-        return catalog.described(assets, site.terms)
     if not isinstance(assets, dg.AssetsDefinition):
         return assets
     if not assets.is_executable and any(key.to_user_string() in site.sources for key in assets.keys):

@@ -258,13 +258,15 @@ def summary_of(verdict: Verdict) -> str:
 
 def _stored_partitions(defs: dg.Definitions, instance: dg.DagsterInstance, asset: str, wanted: str | None) -> list[Partition]:
     key = dg.AssetKey.from_user_string(asset)
-    definition = _assets_def(defs, asset).specs_by_key[key].partitions_def
+    assets = _assets_def(defs, asset)
+    definition = assets.specs_by_key[key].partitions_def
     if definition is None:
         if wanted is not None:
             raise UsageError(f"--partitions {wanted}: {asset} is not partitioned")
         return [UNPARTITIONED]
-    stored = instance.get_materialized_partitions(key)
-    ordered = [each for each in definition.get_partition_keys(dynamic_partitions_store=instance) if each in stored]
+    known = definition.get_partition_keys(dynamic_partitions_store=instance)
+    stored = instance.get_materialized_partitions(key) if assets.is_materializable else set(known)  # of what others make all may be there
+    ordered = [each for each in known if each in stored]
     return [partition_of(each, definition) for each in _within(ordered, wanted, asset)]
 
 

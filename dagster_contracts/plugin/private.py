@@ -17,7 +17,6 @@ from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
-from dagster._core.definitions.assets.definition.asset_spec import SYSTEM_METADATA_KEY_IO_MANAGER_KEY
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
 from dagster._core.definitions.decorators.op_decorator import DecoratedOpFunction
 from dagster._core.definitions.external_asset import create_external_asset_from_source_asset
@@ -209,14 +208,9 @@ def observable(source: dg.SourceAsset) -> dg.AssetsDefinition:
     return create_external_asset_from_source_asset(source)
 
 
-def chosen_io_manager(assets: Iterable[object], key: dg.AssetKey) -> str | None:
-    """The io_manager_key that was given to an asset which is not made here; None where it has Dagster's default."""
-    found: str | None = None
-    for item in assets:
-        if isinstance(item, dg.AssetSpec) and item.key == key:
-            found = item.metadata.get(SYSTEM_METADATA_KEY_IO_MANAGER_KEY)
-        elif isinstance(item, dg.AssetsDefinition) and key in item.keys:
-            found = item.get_io_manager_key_for_asset_key(key)
+def chosen_io_manager(assets: dg.AssetsDefinition, key: dg.AssetKey) -> str | None:
+    """The io_manager_key that was given to an asset; None where it has Dagster's default."""
+    found = assets.get_io_manager_key_for_asset_key(key)
     return None if found == DEFAULT_IO_MANAGER_KEY else found
 
 

@@ -9,7 +9,7 @@ fails stays where it is, and consumers are routed.
 No postponed annotations here: Dagster reads the annotation of a context as it stands.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -33,28 +33,31 @@ Sources = dict[str, dg.PartitionsDefinition | None]  # asset -> its partitions
 # --- at load -------------------------------------------------------------------------------------------------------
 
 
-def sources_of(assets: Sequence[object], attached: Iterable[str], readers: Mapping[str, LiveReader]) -> Sources:
+def as_definition(item: object, attached: Container[str]) -> object:
+    """A contracted asset that is not made here, in the form that Dagster takes it for; everything else as it is."""
+    if not isinstance(item, dg.SourceAsset | dg.AssetSpec) or item.key.to_user_string() not in attached:
+        return item
+    return private.observable(item) if isinstance(item, dg.SourceAsset) else dg.AssetsDefinition(specs=[item])
+
+
+def sources_of(assets: Sequence[object], attached: Container[str], readers: Mapping[str, LiveReader]) -> Sources:
     """The contracted assets that nobody here makes. Raises ContractError for one that nobody says how to read."""
-    made = {key.to_user_string() for item in private.iterate_assets(assets) if item.is_materializable for key in item.keys}
-    specs = {spec.key.to_user_string(): spec for spec in _unmade(assets)}
     found: Sources = {}
-    for asset in sorted(set(attached) - made):
-        if asset not in readers and private.chosen_io_manager(assets, specs[asset].key) is None:
-            raise ContractError(
-                f'asset "{asset}" has a contract, and is not made here (it is external, or an observable source): it can only be judged '
-                f"where it stands, and nobody says how to read it. Name a reader: with_contracts(..., readers={{"
-                f'"{asset}": lambda partition: ...}}); or give it the io_manager_key of an IO manager that reads it; or put the contract '
-                f"on the first asset that Dagster makes of it (dagsterAsset). Where another code location or a stream judges "
-                f'"{asset}", leave its contract out here: consumers follow its breaker in the store.'
-            )
-        found[asset] = specs[asset].partitions_def
+    for item in private.iterate_assets(assets):
+        for spec in () if item.is_materializable else item.specs:
+            if (asset := spec.key.to_user_string()) in attached:
+                if asset not in readers and private.chosen_io_manager(item, spec.key) is None:
+                    raise ContractError(_NOBODY_READS.format(asset))
+                found[asset] = spec.partitions_def
     return found
 
 
-def _unmade(assets: Sequence[object]) -> Iterator[dg.AssetSpec]:
-    yield from (item for item in assets if isinstance(item, dg.AssetSpec))
-    for item in private.iterate_assets(assets):
-        yield from () if item.is_materializable else item.specs
+_NOBODY_READS = (
+    'asset "{0}" has a contract, and is not made here (it is external, or an observable source): it can only be judged where it stands, '
+    'and nobody says how to read it. Name a reader: with_contracts(..., readers={{"{0}": lambda partition: ...}}); or give it the '
+    "io_manager_key of an IO manager that reads it; or put the contract on the first asset that Dagster makes of it (dagsterAsset). Where "
+    'another code location or a stream judges "{0}", leave its contract out here: consumers follow its breaker in the store.'
+)
 
 
 def external_checks(site: Site, key: dg.AssetKey) -> dg.AssetChecksDefinition:

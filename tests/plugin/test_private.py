@@ -401,12 +401,12 @@ def test_an_observation_is_taken_before_dagster_logs_it(instance: dg.DagsterInst
 
 
 def test_the_io_manager_that_was_chosen_for_what_is_not_made_here() -> None:
-    given: list[Any] = [
-        dg.AssetSpec("spec").with_io_manager_key("mine"),
-        dg.AssetSpec("bare"),
-        private.observable(dg.SourceAsset("source", io_manager_key="mine")),
-        private.observable(dg.SourceAsset("plain")),
-    ]
-    found = {name: private.chosen_io_manager(given, dg.AssetKey(name)) for name in ("spec", "bare", "source", "plain")}
+    given = {
+        "spec": dg.AssetsDefinition(specs=[dg.AssetSpec("spec").with_io_manager_key("mine")]),
+        "bare": dg.AssetsDefinition(specs=[dg.AssetSpec("bare")]),
+        "source": private.observable(dg.SourceAsset("source", io_manager_key="mine")),
+        "plain": private.observable(dg.SourceAsset("plain")),
+    }
+    found = {name: private.chosen_io_manager(each, dg.AssetKey(name)) for name, each in given.items()}
     assert found == {"spec": "mine", "bare": None, "source": "mine", "plain": None}
-    assert not given[2].is_executable
+    assert not any(each.is_executable for each in given.values())

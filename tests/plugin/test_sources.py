@@ -191,6 +191,8 @@ def test_the_checks_of_an_external_asset_look_at_one_partition_or_at_the_newest(
         look(world)
         told = {str(batch.partition): batch.status for batch in world.ledger().batches(asset="feed")}
         assert told == {day(1): Status.PUBLISHED, day(2): Status.QUARANTINED}
+        told = {row.partition: row.outcome for row in operations.baseline(world.defs, world.instance, "feed", None, lambda line: None)}
+        assert (told[day(1)], told[day(2)], told[day(3)]) == ("skipped", "fail", "unreadable")
         page = world.instance.fetch_observations(dg.AssetKey("feed"), limit=1).records[0].asset_observation
         assert (page.partition, page.metadata["contracts/outcome"].value) == (day(2), "fail")
         checks = world.instance.event_log_storage.get_latest_asset_check_execution_by_key(
