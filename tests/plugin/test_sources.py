@@ -19,8 +19,6 @@ from dagster_contracts.core.ledger import Status
 from dagster_contracts.plugin import operations
 from tests.plugin.lab import DAYS, QUIET, Ran, World, contract_files, contract_text, day, governed
 
-KINDS = ("external", "observable", "several")
-
 
 class Table:
     """What somebody else writes: rows, under a version, by partition (None: unpartitioned)."""
@@ -130,10 +128,9 @@ def read(world: World, *names: str, partition: str | None = None) -> dict[str, s
     return {name: None if name in ran.failures else str(ran.result.output_for_node(name)) for name in names}
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_what_goes_bad_halts_its_consumers_until_a_probe_finds_it_good(tmp_path: Path, kind: str) -> None:
+def test_what_goes_bad_halts_its_consumers_until_a_probe_finds_it_good(tmp_path: Path) -> None:
     table = Table()
-    with a_world(tmp_path, kind, table) as world:
+    with a_world(tmp_path, "external", table) as world:
         table.put("v1", "HIGH", "LOW")
         look(world)
         assert read(world, "full", "stale", "low", "bare") == {**dict.fromkeys(("full", "stale", "low"), "HIGH,LOW"), "bare": "made"}
@@ -150,10 +147,27 @@ def test_what_goes_bad_halts_its_consumers_until_a_probe_finds_it_good(tmp_path:
         assert world.launch(request).failures == {}
         assert state(world) is State.CLOSED
         assert read(world, "full", "bare") == {"full": "LOW,LOW,LOW", "bare": "made"}
-        assert {healed.asset_selection[0].to_user_string() for healed in world.tick("contracts_heal") if healed.asset_selection} == {
-            "stale",
-            "low",
-        }
+        healed = {request.asset_selection[0].to_user_string() for request in world.tick("contracts_heal") if request.asset_selection}
+        assert healed == {"stale", "low"}
+
+
+@pytest.mark.parametrize("kind", ["observable", "several"])
+def test_an_observation_is_judged_and_a_probe_looks_without_it(tmp_path: Path, kind: str) -> None:
+    table = Table()
+    with a_world(tmp_path, kind, table) as world:
+        table.put("v1", "7")
+        look(world)
+        look(world)
+        assert (table.reads, state(world)) == (1, State.OPEN)
+        observed = [record.asset_observation for record in world.instance.fetch_observations(dg.AssetKey("feed"), limit=9).records]
+        assert [each.metadata["contracts/outcome"].value for each in observed if each] == ["fail", "fail"]
+        assert [(each.tags or {})["dagster/data_version"] for each in observed if each] == ["v1", "v1"]
+        table.put("v2", "LOW")
+        world.at(1, 19)
+        (request,) = world.tick("contracts_probe")
+        assert world.launch(request).failures == {}
+        assert state(world) is State.CLOSED
+        assert len(world.instance.fetch_observations(dg.AssetKey("feed"), limit=9).records) == 2, "a probe is no observation"
 
 
 def test_partitions_fall_back_and_only_new_versions_are_read(tmp_path: Path) -> None:
@@ -206,30 +220,24 @@ def test_the_checks_of_an_external_asset_look_at_one_partition_or_at_the_newest(
         assert "could not be looked at" in start(world, "feed", day(5)).failures["observe_sources"]
 
 
-def test_what_a_person_releases_is_read_as_it_stands(tmp_path: Path) -> None:
+def test_what_stands_there_is_published_by_the_sensor_once_the_breaker_is_reset_or_by_a_person(tmp_path: Path) -> None:
     table = Table()
-    table.put("v1", "7")
     with a_world(tmp_path, "external", table) as world:
-        look(world)
-        release = world.defs.resolve_job_def("contracts_release")
-        config = {"ops": {"release_batch": {"config": {"asset": "feed", "actor": "ann", "reason": "known"}}}}
-        assert release.execute_in_process(instance=world.instance, run_config={**QUIET, **config}).success
-        (batch,) = world.ledger().batches(asset="feed")
-        assert (batch.status, batch.last_good) == (Status.PUBLISHED, False)
-
-
-def test_what_is_held_is_published_by_a_run_of_the_checks_once_the_breaker_is_reset(tmp_path: Path) -> None:
-    table = Table()
-    table.put("v1", "7")
-    with a_world(tmp_path, "external", table) as world:
-        look(world)
-        table.put("v2", "LOW")
-        look(world)
+        for number, risk in enumerate(("7", "LOW")):
+            table.put(f"v{number}", risk)
+            look(world)
         gate = world.defs.resources["contracts"].gate(world.instance)  # type: ignore[index, union-attr]
         recovery.reset(gate, "feed", actor="ann", reason="known")
         (request,) = world.tick("contracts_heal")
         assert world.launch(request).failures == {}
         assert [batch.status for batch in world.ledger().batches(asset="feed")] == [Status.PUBLISHED, Status.DISCARDED]
+        table.put("v3", "8", "9")
+        look(world)
+        release = world.defs.resolve_job_def("contracts_release")
+        config = {"ops": {"release_batch": {"config": {"asset": "feed", "actor": "ann", "reason": "known"}}}}
+        assert release.execute_in_process(instance=world.instance, run_config={**QUIET, **config}).success
+        newest = world.ledger().batches(asset="feed")[0]
+        assert (newest.status, newest.outcome, newest.last_good) == (Status.PUBLISHED, "fail", False)
 
 
 @pytest.mark.parametrize("kind", ["external", "observable", "several", "source"])
