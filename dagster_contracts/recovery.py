@@ -19,6 +19,7 @@ from dagster_contracts.core.events import Event, EventType, Report
 from dagster_contracts.core.ledger import Batch, Output, Partition, Release, Route, RouteKind, Status
 from dagster_contracts.core.route import is_left_out
 from dagster_contracts.core.snapshot import Change, Snapshot, may_be_released
+from dagster_contracts.core.windows import is_streamed
 from dagster_contracts.gate import Gate
 from dagster_contracts.judgement import Terms, change_of
 from dagster_contracts.ports import Tripped
@@ -178,10 +179,17 @@ def release(gate: Gate, batch: Batch, *, actor: str, reason: str) -> Batch:
         if row.status not in (Status.QUARANTINED, Status.HELD):
             raise UsageError(f"{row.id} is {row.status}; only a quarantined or held batch can be released")
         if row.staged is None:
-            raise UsageError(f"the data of {row.id} is not stored beside the live data; run the asset again to deliver it")
+            raise UsageError(not_stored(row))
         return replace(row, released=Release(actor, reason, now), updated_at=now)
 
     return _revise_batch(gate, batch, revise, EventType.BATCH_RELEASED, actor=actor, reason=reason)
+
+
+def not_stored(batch: Batch) -> str:
+    """Why nothing can be done with the data of a refused batch, and what to do."""
+    if is_streamed(batch):
+        return f"the data of {batch.id} is not here: its stream's consumer keeps it, or has set it aside; send it again as new events"
+    return f"the data of {batch.id} is not stored beside the live data; run the asset again to deliver it"
 
 
 def waiting_batch(gate: Gate, asset: str, partition: str | None) -> Batch:

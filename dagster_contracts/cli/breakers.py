@@ -12,10 +12,11 @@ from dagster_contracts import recovery
 from dagster_contracts.cli import forms, options
 from dagster_contracts.cli.options import LISTED, ActorOption, FormatOption, ReasonOption, UrlOption
 from dagster_contracts.cli.printing import Format, print_fields, print_json, print_table, print_text
-from dagster_contracts.cli.wording import WAITING, age, clock, outlook, prospect, reading, short, since, why
+from dagster_contracts.cli.wording import WAITING, age, clock, outlook, prospect, reading, short, since, streaming, why
 from dagster_contracts.core import breaker as machine
 from dagster_contracts.core.breaker import Breaker, OverrideKind, Transition
 from dagster_contracts.core.ledger import Batch
+from dagster_contracts.core.windows import is_streamed
 
 app = typer.Typer(help="See and operate one breaker.", no_args_is_help=True)
 
@@ -38,7 +39,8 @@ def show(key: KeyArgument, format: FormatOption = Format.TEXT, database_url: Url
         form = forms.of_breaker_in_full(breaker, now)
         print_json({"at": forms.time(now), "breaker": form, "batches": [forms.of_batch(batch) for batch in batches]})
     else:
-        _print(machine.current(breaker, now), batches, now)
+        newest = store.batches(asset=machine.asset_of(key), limit=1)
+        _print(machine.current(breaker, now), batches, now, streamed=any(map(is_streamed, [*newest, *batches])))
 
 
 @app.command()
@@ -108,8 +110,8 @@ def _override(
 # --- what show and history print -----------------------------------------------------------------------------------
 
 
-def _print(breaker: Breaker, batches: Sequence[Batch], now: datetime) -> None:
-    print_fields(_fields(breaker, now))
+def _print(breaker: Breaker, batches: Sequence[Batch], now: datetime, *, streamed: bool) -> None:
+    print_fields(_fields(breaker, now, streamed=streamed))
     if batches:
         print_text("")
         rows = (
@@ -118,13 +120,14 @@ def _print(breaker: Breaker, batches: Sequence[Batch], now: datetime) -> None:
         print_table(("partition", "status", "since", "for", "why", "next"), rows)
 
 
-def _fields(breaker: Breaker, now: datetime) -> Iterator[tuple[str, object]]:
+def _fields(breaker: Breaker, now: datetime, *, streamed: bool) -> Iterator[tuple[str, object]]:
     override, lease = breaker.override, breaker.lease
     yield "breaker", breaker.key
     yield "state", breaker.state
     yield "since", since(breaker.since, now)
     yield "open since", since(breaker.opened_at, now)
-    yield "consumers", reading(machine.enforced_open(breaker, now))
+    routed = machine.enforced_open(breaker, now)
+    yield ("stream", streaming(routed)) if streamed else ("consumers", reading(routed))
     yield "cause", breaker.cause
     for finding in breaker.findings:
         yield "finding", finding

@@ -9,7 +9,7 @@ from datetime import datetime
 from dagster_contracts.cli import forms, options
 from dagster_contracts.cli.options import LISTED, FormatOption, UrlOption
 from dagster_contracts.cli.printing import Format, print_json, print_table, print_text
-from dagster_contracts.cli.wording import WAITING, age, first_reason, outlook, prospect, why
+from dagster_contracts.cli.wording import WAITING, age, first_reason, let_in, outlook, prospect, why
 from dagster_contracts.core import breaker as machine
 from dagster_contracts.core.breaker import Breaker, State
 from dagster_contracts.core.ledger import FALLEN, Batch, Output, Review, ReviewStatus, Status
@@ -116,7 +116,7 @@ def _unconfirmed_rows(batches: Sequence[Batch], now: datetime) -> Iterator[tuple
             key,
             "publishing",
             *age(own[-1].arrived_at, now),
-            f"{len(own)} micro-batches were let in",
+            let_in(own),
             prospect(own[-1], None, now),
         )
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from dagster_contracts.cli.printing import lasting
-from dagster_contracts.cli.wording import clock, may_be_published, outlook, prospect, reading
+from dagster_contracts.cli.wording import clock, let_in, may_be_published, outlook, prospect, reading, streaming
 from dagster_contracts.core import breaker as machine
 from dagster_contracts.core.breaker import Breaker, State, failures
 from dagster_contracts.core.contract import Confidence
@@ -41,8 +41,8 @@ def of_standing(found: Standing, partition: str | None) -> list[str]:
 _ROUTED = {  # whether a stream feeds it, whether its consumers fall back
     (False, True): f"it sets aside what arrives; consumers {reading(routed=True)}",
     (False, False): f"consumers {reading(routed=False)}",
-    (True, True): "its stream holds or diverts what arrives, or stops, as it was told",
-    (True, False): "its stream goes on",
+    (True, True): f"its stream {streaming(routed=True)}",
+    (True, False): f"its stream {streaming(routed=False)}",
 }
 
 
@@ -81,7 +81,7 @@ def _batches(found: Standing, partition: str | None) -> Iterator[str]:
         yield f"  Next: {prospect(batch, _breaker_of(found, batch), found.now)}."
     if unconfirmed:
         since = _since(unconfirmed[-1].arrived_at, found.now)
-        yield f"{len(unconfirmed)} micro-batches were let in{since}, and their consumer has not confirmed yet that they went on."
+        yield f"{let_in(unconfirmed)}{since}; no consumer has confirmed yet that they went on."
         yield f"  Next: {prospect(unconfirmed[-1], None, found.now)}."
     if len(waiting) > _SHOWN:
         yield f"{len(waiting) - _SHOWN} more batches of {found.asset} wait; see `dagster-contracts batch list {found.asset}`."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from dagster_contracts.cli.printing import lasting
@@ -11,6 +12,7 @@ from dagster_contracts.core.ledger import Batch, Output, Status
 from dagster_contracts.core.snapshot import may_be_released
 from dagster_contracts.core.verdict import Outcome
 from dagster_contracts.core.windows import is_streamed, is_window
+from dagster_contracts.core.wording import counted
 
 WAITING = (Status.HELD, Status.QUARANTINED, Status.PUBLISHING)  # of a batch that something or somebody must still act on
 
@@ -74,6 +76,16 @@ def _of_stream(batch: Batch) -> str:
 def reading(routed: bool) -> str:
     """What consumers get of an asset. Unpartitioned live data is not fresh while they are routed: it is among all else."""
     return "read published partitions as ever, and fall back for all else" if routed else "read what is published"
+
+
+def streaming(routed: bool) -> str:
+    """What a stream does that feeds a breaker."""
+    return "holds or diverts what arrives, or stops, as it was told" if routed else "goes on"
+
+
+def let_in(batches: Sequence[Batch]) -> str:
+    """Micro-batches that their consumer has not confirmed."""
+    return f"{counted(len(batches), 'micro-batch', 'es')} {'was' if len(batches) == 1 else 'were'} let in"
 
 
 def first_reason(output: Output) -> str:

@@ -329,7 +329,7 @@ def rejudge(defs: dg.Definitions, instance: dg.DagsterInstance, batch_id: str, *
     if batch is None:
         raise UsageError(f"{batch_id} is not in the ledger")
     if batch.staged is None:
-        raise MeasurementError(f"the data of {batch_id} is not stored beside the live data; run the asset again to deliver it")
+        raise MeasurementError(recovery.not_stored(batch))
     terms = _terms(site, instance, batch.asset)
     with _storage(defs, instance, batch.asset) as read:
         value = read(_place_of(batch), batch.partition.key)

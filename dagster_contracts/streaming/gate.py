@@ -20,6 +20,7 @@ from dagster_contracts.core.ledger import Partition, Status, batch_id
 from dagster_contracts.core.snapshot import Snapshot
 from dagster_contracts.core.verdict import Finding, Unmeasured
 from dagster_contracts.core.windows import STREAM, WINDOW, Part, split, window_ending
+from dagster_contracts.core.wording import counted
 from dagster_contracts.gate import Gate
 from dagster_contracts.governing import TermsInForce
 from dagster_contracts.judgement import Delivery, Judgement, Terms
@@ -203,7 +204,9 @@ class StreamGate:
         published = set(self.store.confirm(gone)) if gone else set()
         if left := tuple(each for each in gone if each not in published):
             shown = ", ".join(left[:5]) + (", ..." if len(left) > 5 else "")
-            logger.warning("%d micro-batches went on that the ledger does not hold as let in: %s", len(left), shown)
+            them = "it" if len(left) == 1 else "them"
+            many = counted(len(left), "micro-batch", "es")
+            logger.warning("%s went on and the ledger does not hold %s as let in: %s", many, them, shown)
         return left
 
     def with_engine(self, around: Callable[[MetricEngine], MetricEngine]) -> StreamGate:

@@ -8,7 +8,12 @@ from pathlib import Path
 import pytest
 
 from dagster_contracts.core.contract import BreakerPolicy, Fallback
+from dagster_contracts.core.errors import UsageError
+from dagster_contracts.core.ledger import Status
+from dagster_contracts.engines.polars.engine import PolarsEngine
+from dagster_contracts.gate import Gate
 from dagster_contracts.ports import FixedClock
+from dagster_contracts.recovery import release
 from dagster_contracts.store.sql import SqlStore
 from tests.cli.conftest import Ran
 from tests.streaming.lab import contract
@@ -31,7 +36,7 @@ def test_why_speaks_of_the_stream(run: Callable[..., Ran], fed: str):
     for said in (
         "its stream holds or diverts what arrives, or stops, as it was told.",
         "2 micro-batches were let in since 2026-11-26 12:01Z",
-        "their consumer has not confirmed yet that they went on.",
+        "no consumer has confirmed yet that they went on.",
         "Next: among the dead letters with its findings; send what was corrected as new events.",
         "Next: its consumer keeps it and judges it again, or has set it aside, as the stream was told.",
         "Next: its consumer has set it aside; send it again once it can be measured.",
@@ -51,6 +56,22 @@ def test_status_speaks_of_the_stream_in_one_row_for_all_that_goes_on(run: Callab
     assert "2 micro-batches were let in" in out
     assert "reconcile" not in out
     assert len(run("status", "--database-url", fed, "--format", "json").json["publishing"]) == 2
+
+
+def test_the_breaker_of_a_stream_is_shown_with_its_stream(run: Callable[..., Ran], fed: str, tmp_path: Path):
+    out = run("breaker", "show", "orders", "--database-url", fed).out
+    assert "stream      holds or diverts what arrives, or stops, as it was told" in out
+    assert "consumers" not in out
+    World(SqlStore(f"sqlite:///{tmp_path}/other.db")).judge("e/1")
+    assert "stream      goes on" in run("breaker", "show", "orders", "--database-url", f"sqlite:///{tmp_path}/other.db").out
+    assert "1 micro-batch was let in" in run("status", "--database-url", f"sqlite:///{tmp_path}/other.db").out
+
+
+def test_a_micro_batch_cannot_be_released_from_here(fed: str):
+    store = SqlStore(fed)
+    (bad,) = store.batches(statuses=(Status.QUARANTINED,))
+    with pytest.raises(UsageError, match="its stream's consumer keeps it, or has set it aside; send it again as new events"):
+        release(Gate(store, PolarsEngine()), bad, actor="ann", reason="tests")
 
 
 def test_a_stream_that_goes_on_is_well(run: Callable[..., Ran], tmp_path: Path):

@@ -119,7 +119,7 @@ def test_what_cannot_be_confirmed_is_told(kind: str, tmp_path: Path, caplog: pyt
     assert world.judge("1").action is Action.HOLD  # before it was confirmed, so that nobody knows whether it went on
     assert world.gate.confirm(first, second, bad) == ("orders|1|stream",)
     assert (world.rows(Status.PUBLISHED), world.rows(Status.HELD)) == (["2"], ["1"])
-    assert "1 micro-batches went on that the ledger does not hold as let in: orders|1|stream" in caplog.text
+    assert "1 micro-batch went on and the ledger does not hold it as let in: orders|1|stream" in caplog.text
 
 
 def test_failing_rows_are_set_aside_where_the_contract_lets_them():
