@@ -1,6 +1,6 @@
 """How many events a second a judged stream forwards, beside a bare consume-and-forward loop on the same cluster.
 
-    python benchmarks/streaming.py                5 interleaved rounds each on SQLite and PostgreSQL 18, about 2 minutes
+    python benchmarks/streaming.py                5 interleaved rounds each on SQLite and PostgreSQL 18, about 3 minutes
     python benchmarks/streaming.py --quick        one short round on SQLite
     python benchmarks/streaming.py --markdown     writes docs/benchmarks-streaming.md
     python benchmarks/streaming.py --json         {name, machine, results: [{case, peer, ours, theirs, ratio, unit}]} on standard output
@@ -56,7 +56,7 @@ Timed = tuple[float, float]  # wall and CPU seconds
 
 def main(arguments: Sequence[str] | None = None) -> None:
     asked = _asked(arguments)
-    rounds, batches = (1, 3 * TOGETHER) if asked.quick else (5, 5 * TOGETHER)
+    rounds, batches = (1, 3 * TOGETHER) if asked.quick else (5, 20 * TOGETHER)
     found = Report("streaming", machine())
     load = [os.getloadavg()[0]]
     with tempfile.TemporaryDirectory() as folder, _stores(Path(folder), postgres=not asked.quick) as stores:
@@ -214,7 +214,7 @@ def markdown(found: Report, rounds: int, load: tuple[float, float]) -> str:
 
 
 _WHAT = """\
-A topic of 40,000 events of five fields is read from librdkafka's mock cluster, which runs in the same process, and forwarded with keys and
+A topic of 160,000 events of five fields is read from librdkafka's mock cluster, which runs in the same process, and forwarded with keys and
 timestamps. The bare loop does no more, and flushes and commits after each batch of 1,000 events, or after eight. Ours decodes JSON, judges
 each batch by 18 rules of types, nulls, uniqueness, allowed values and ranges, records each verdict in the store, and commits after that;
 where more waits, the verdicts of up to eight batches are one transaction. Runs take turns; the figures are medians of {rounds}. A ratio of

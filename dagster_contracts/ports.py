@@ -219,8 +219,9 @@ class Ledger(Protocol):
         """
         ...
 
-    def parts(self, key: str, until: datetime) -> Sequence[Part]:
-        """What is kept of the micro-batches of a breaker whose windows are over at `until`, by window and then by batch id."""
+    def parts(self, key: str, until: datetime | None = None) -> Sequence[Part]:
+        """What is kept of the micro-batches of a breaker whose windows are over at `until` (None: now, by the store's clock), by window
+        and then by batch id."""
         ...
 
     def drop_parts(self, key: str, ends_at: datetime) -> None:

@@ -274,9 +274,10 @@ class MemoryStore:
                 self._save_batch(replace(batch, status=Status.PUBLISHED, updated_at=self.now()))
             return [batch.id for batch in known if self._batches[batch.id].status is Status.PUBLISHED]
 
-    def parts(self, key: str, until: datetime) -> Sequence[Part]:
+    def parts(self, key: str, until: datetime | None = None) -> Sequence[Part]:
+        moment = until or self.now()
         with self._lock:
-            own = [part for part in self._parts.values() if part.key == key and part.ends_at <= until]
+            own = [part for part in self._parts.values() if part.key == key and part.ends_at <= moment]
             return sorted(own, key=lambda part: (part.ends_at, part.batch_id))
 
     def drop_parts(self, key: str, ends_at: datetime) -> None:

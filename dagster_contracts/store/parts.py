@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, bindparam, delete, select
+from sqlalchemy import Connection, Dialect, bindparam, delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from dagster_contracts.core.windows import Part
-from dagster_contracts.store import tables
+from dagster_contracts.store import reading, tables
 from dagster_contracts.store.statement import Statement, Values
 
 _parts = tables.parts.columns
@@ -35,14 +36,21 @@ def _keeping(dialect: Dialect) -> Any:
     return statement.on_conflict_do_update(index_elements=["batch_id"], set_=changed)
 
 
-KEPT = Statement(_keeping)
+def _over(dialect: Dialect) -> Any:
+    """Asked before every micro-batch: the database's own time saves a question."""
+    moment = func.coalesce(bindparam("until", type_=tables.Instant(), required=True), reading.clock(dialect))
+    own = _parts.key == bindparam("key", type_=tables.Key, required=True)
+    return select(*(_parts[name] for name in _READ)).where(own, _parts.ends_at <= moment).order_by(_parts.ends_at, _parts.batch_id)
 
 
-def until(connection: Connection, key: str, moment: datetime) -> list[Part]:
-    query = select(tables.parts).where(_parts.key == key, _parts.ends_at <= moment).order_by(_parts.ends_at, _parts.batch_id)
+_READ = ("batch_id", "key", "ends_at", "contract_version", "document")
+KEPT, OVER = Statement(_keeping), Statement(_over)
+
+
+def read(rows: Sequence[Sequence[Any]]) -> list[Part]:
+    """From the rows of `OVER`."""
     return [
-        Part(row["batch_id"], row["key"], row["ends_at"], row["contract_version"], json.loads(zlib.decompress(row["document"])))
-        for row in connection.execute(query).mappings()
+        Part(batch_id, key, ends_at, version, json.loads(zlib.decompress(document))) for batch_id, key, ends_at, version, document in rows
     ]
 
 

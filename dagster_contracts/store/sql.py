@@ -136,9 +136,8 @@ class SqlStore:
         with self._database.writing() as connection:
             return writing.confirm(connection, self._now(connection), batch_ids)
 
-    def parts(self, key: str, until: datetime) -> Sequence[Part]:
-        with self._database.reading() as connection:
-            return parts.until(connection, key, until)
+    def parts(self, key: str, until: datetime | None = None) -> Sequence[Part]:
+        return parts.read(self._database.read(parts.OVER, {"key": key, "until": until or self._clock.now()}))
 
     def drop_parts(self, key: str, ends_at: datetime) -> None:
         with self._database.writing() as connection:

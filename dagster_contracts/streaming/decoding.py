@@ -96,6 +96,9 @@ def _series(name: str, values: Sequence[Any]) -> pl.Series:
     """A column of one kind, numbers being one. Else it is text: rules on its type fail then, and say so."""
     import polars as pl
 
+    if type(values[0]) is str:  # most columns are: Polars itself says where something else is among them
+        with suppress(pl.exceptions.PolarsError, TypeError, OverflowError, UnicodeEncodeError):
+            return pl.Series(name, values, dtype=pl.String)
     kinds = frozenset(map(type, values)) - {type(None)}
     plain = {int: (pl.Int64, pl.Int128), float: (pl.Float64,), str: (pl.String,), bool: (pl.Boolean,)}
     if kinds in (frozenset({dict}), frozenset({list})):

@@ -241,7 +241,7 @@ class StreamGate:
         terms = self._parts(asset).late
         fixed = tuple(sorted(dimensions.items()))
         key = terms.breaker_key(Partition(dimensions=fixed))
-        due = [ends_at for ends_at, _ in groupby(self.store.parts(key, self.store.now()), key=lambda part: part.ends_at)]
+        due = [ends_at for ends_at, _ in groupby(self.store.parts(key), key=lambda part: part.ends_at)]
         closed = (self._close(terms, fixed, key, ends_at) for ends_at in due)
         return [judgement for judgement in closed if judgement is not None]
 

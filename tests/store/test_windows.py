@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from dagster_contracts.core.ledger import Partition, Status
@@ -29,6 +30,13 @@ def test_parts_come_by_window_once_it_is_over_and_each_batch_has_one(store: Stor
     assert list(store.parts("feed", T0 + FIVE - timedelta(microseconds=1))) == []
     assert list(store.parts("feed", T0 + FIVE)) == [part("b", rows=7)]
     assert list(store.parts("feed", T0 + 2 * FIVE)) == [part("b", rows=7), late]
+
+
+def test_without_a_moment_the_clock_of_the_store_says_which_windows_are_over(store: Store) -> None:
+    now = store.now()
+    before, after = (replace(part(name), ends_at=now + apart) for name, apart in (("a", -FIVE), ("b", timedelta(days=1))))
+    store.save(Change(breaker=breaker(), parts=(before, after)))
+    assert list(store.parts("feed")) == [before]
 
 
 def test_dropping_a_window_leaves_the_others(store: Store) -> None:

@@ -297,7 +297,7 @@ def test_a_micro_batch_recorded_while_its_window_is_merged_is_in_it():
     late = World(world.store, terms=world.terms, window="PT5M")
     given, calls = world.store.parts, [0]
 
-    def once(key: str, until: datetime) -> Any:
+    def once(key: str, until: datetime | None = None) -> Any:
         found, calls[0] = given(key, until), calls[0] + 1
         if calls[0] == 2:  # the first tells which windows are over; this one is what is merged
             world.clock.at -= 5 * MINUTE  # its transaction began before the window's end
