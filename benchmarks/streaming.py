@@ -221,8 +221,8 @@ _WHAT = """\
 A topic of 40,000 events of five fields is read from librdkafka's mock cluster, which runs in the same process, and forwarded with keys and
 timestamps. The bare loop does no more, and flushes and commits after each batch of 1,000 events, or after eight. Ours decodes JSON, judges
 each batch by 18 rules of types, nulls, uniqueness, allowed values and ranges, records each verdict in the store, and commits after that;
-where more waits, the verdicts of up to eight batches are one transaction. Runs take turns, after one that does not count; the figures are medians of {rounds}. A ratio of
-0.5 means that the judged stream is half as fast as the bare loop."""
+where more waits, the verdicts of up to eight batches are one transaction. Runs take turns, after one that does not count; the figures are
+medians of {rounds}. A ratio of 0.5 means that the judged stream is half as fast as the bare loop."""
 
 
 def _row(wall: Result, cpu: Result) -> str:
