@@ -13,6 +13,7 @@ from dagster_contracts.chaos.remedy import Proposal, Remedy, Uncaught
 from dagster_contracts.chaos.score import Score, Share, score
 from dagster_contracts.core.inert import cut, plain
 from dagster_contracts.core.ledger import RouteKind
+from dagster_contracts.core.wording import counted
 
 _WHOLE = "whole batch"
 _LONG = 300  # characters of a text that strangers gave
@@ -27,9 +28,10 @@ _READ = {
 
 
 def page(campaign: Campaign, remedy: Remedy | None = None, after: Campaign | None = None) -> str:
-    """The whole document. `remedy` are the clauses that are missing, `after` the same campaign with them. Where clean batches are refused
-    there is no score, and the page says why."""
-    body = "".join(_refused(campaign) if campaign.refusals else _scored(campaign, remedy, after))
+    """The whole document. `remedy` are the clauses that are missing, `after` the same campaign with them. Where clean batches are refused,
+    or no fault could be tried, there is no score, and the page says why."""
+    scored = _scored(campaign, remedy, after) if campaign.trials else _untried(campaign)
+    body = "".join(_refused(campaign) if campaign.refusals else scored)
     return document(f"Chaos report: {campaign.contract_id} {campaign.contract_version}", f"{_about(campaign)}{body}")
 
 
@@ -50,10 +52,10 @@ def text(words: object, limit: int = _LONG) -> str:
 
 
 def _about(campaign: Campaign) -> str:
+    clean = f"{counted(campaign.clean, 'clean batch', 'es')} {'was' if campaign.clean == 1 else 'were'} judged"
     return (
         f'<p class="faint">Object {text(campaign.object_name)}: faults injected into {text(campaign.batch or "the last batch")} '
-        f"({campaign.rows:,} rows, {len(campaign.columns)} columns), after {campaign.clean:,} clean batches were judged. "
-        f"Seed {campaign.seed}.</p>\n"
+        f"({campaign.rows:,} rows, {len(campaign.columns)} columns), after {clean}. Seed {campaign.seed}.</p>\n"
     )
 
 
@@ -61,6 +63,11 @@ def _refused(campaign: Campaign) -> Iterator[str]:
     yield "<h2>No score</h2>\n<p>The contract does not accept clean batches, so that nothing it notices means anything. "
     yield "Correct these rules, or give data that is known to be good.</p>\n"
     yield _alarms(campaign)
+
+
+def _untried(campaign: Campaign) -> Iterator[str]:
+    yield "<h2>No score</h2>\n<p>No fault could be tried.</p>\n"
+    yield _skipped(campaign)
 
 
 def _scored(campaign: Campaign, remedy: Remedy | None, after: Campaign | None) -> Iterator[str]:

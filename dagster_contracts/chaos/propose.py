@@ -51,7 +51,8 @@ def propose(case: Case, campaign: Campaign, *, faults: Sequence[Fault] = FAULTS,
     Raises UsageError for fewer than LEAST clean batches.
     """
     if len(case.batches) < LEAST:
-        raise UsageError(f"{len(case.batches)} clean batches are too few to learn rules from; give at least {LEAST}, better 20")
+        told = "1 clean batch is" if len(case.batches) == 1 else f"{len(case.batches)} clean batches are"
+        raise UsageError(f"{told} too few to learn rules from; give at least {LEAST}, better 20")
     missed = {(cell.fault, cell.column, trial.dose) for cell in campaign.cells for trial in cell.missed}
     if not missed:
         return Remedy(case.text, case.contract(case.text)[0].version)

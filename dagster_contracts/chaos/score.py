@@ -50,13 +50,18 @@ class Score:
 
 
 def score(campaign: Campaign) -> Score:
-    """The mutation score of a contract. Raises UsageError where clean data is refused: what cries wolf catches everything."""
+    """The mutation score of a contract. Raises UsageError where clean data is refused: what cries wolf catches everything; and where no
+    fault could be tried."""
     if campaign.refusals:
         rules = dict.fromkeys(finding.rule for alarm in campaign.refusals for finding in alarm.findings)
         raise UsageError(
             f"contract {campaign.contract_id} {campaign.contract_version} refuses {len(campaign.refusals)} of {campaign.clean} clean "
             f"batches ({', '.join(rules)}), so that there is nothing to score; give data that is known to be good, or correct these rules"
         )
+    if not campaign.trials:
+        why = "; ".join(dict.fromkeys(each.reason for each in campaign.skipped[:5])) or "no fault was given"
+        told = f"contract {campaign.contract_id} {campaign.contract_version}"
+        raise UsageError(f"{told}: no fault could be tried, so that nothing is scored ({why})")
     cells = campaign.cells
     by_clause = {clause: share_of(cell for cell in cells if cell.clause is clause) for clause in Clause}
     by_group = {group: share_of(cell for cell in cells if cell.group is group) for group in Group}

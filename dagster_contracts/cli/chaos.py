@@ -27,6 +27,7 @@ from dagster_contracts.cli.revisions import contract_at
 from dagster_contracts.cli.writing import print_page
 from dagster_contracts.core.compile import compile_plan
 from dagster_contracts.core.errors import MeasurementError, UsageError
+from dagster_contracts.core.wording import counted
 from dagster_contracts.validating import object_of
 
 if TYPE_CHECKING:
@@ -94,7 +95,8 @@ def chaos(
 ) -> None:
     """Inject faults into clean data, tell which of them the contract does not notice, and propose the clauses that would.
 
-    Exit code 0: done. 1: the contract refuses the clean data, so that nothing can be scored; or the score is lower than --minimum-score.
+    Exit code 0: done. 1: the contract refuses the clean data, or no fault could be tried, so that nothing is scored; or the score is lower
+    than --minimum-score.
     2: bad usage, or the data cannot be read.
     """
     from dagster_contracts.chaos.run import without
@@ -111,7 +113,7 @@ def chaos(
     others = related_of(found, related or ())
     batches, engine = _batches(plan, data)
     campaign = _campaign(plan, found.policy, batches, engine, trying, seed, others, thresholds=thresholds)
-    result = None if campaign.refusals else score(campaign)
+    result = score(campaign) if campaign.trials and not campaign.refusals else None
     fixed = None
     if result is not None and file is not None and (propose or fix or fix_to):
         asked = fix or fix_to is not None
@@ -125,7 +127,7 @@ def chaos(
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What is printed. `score` None: clean data is refused; `fixed` None: no clauses were looked for."""
+    """What is printed. `score` None: clean data is refused, or no fault was tried; `fixed` None: no clauses were looked for."""
 
     campaign: Campaign
     score: Score | None
@@ -202,7 +204,7 @@ def _campaign(
 
     began = time.monotonic()
     campaign, bench = prepare(plan, policy, engine, batches, faults=faults, seed=seed, related=related)
-    say(f"{campaign.clean:,} clean batches judged in {time.monotonic() - began:.1f} s")
+    say(f"{counted(campaign.clean, 'clean batch', 'es')} judged in {time.monotonic() - began:.1f} s")
     if campaign.refusals:
         return campaign
     with _progress() as progress:
@@ -211,7 +213,7 @@ def _campaign(
         tried, began = time.monotonic() - began, time.monotonic()
         campaign = find_thresholds(campaign, bench, faults, progress) if thresholds else campaign
     looked = f"; thresholds in {time.monotonic() - began:.1f} s" if thresholds else ""
-    say(f"{campaign.trials:,} faults tried in {tried:.1f} s{looked}")
+    say(f"{counted(campaign.trials, 'fault')} tried in {tried:.1f} s{looked}")
     return campaign
 
 

@@ -21,10 +21,15 @@ def print_campaign(campaign: Campaign, score: Score | None) -> None:
     head = f"{campaign.contract_id} {campaign.contract_version}, {campaign.object_name}: {counted(campaign.clean, 'clean batch', 'es')}"
     print_text(f"{head}; faults in {campaign.batch} ({campaign.rows:,} rows), seed {campaign.seed}")
     print_text("")
-    if score is None:
+    if campaign.refusals:
         _print_refusals(campaign)
         return
     _print_alarms(campaign)
+    if score is None:
+        print_text(styled("Not scored: no fault could be tried.", "bold red"))
+        print_text("")
+        _print_skipped(campaign)
+        return
     _print_score(campaign, score)
     _print_missed(score.missing)
     _print_clauses(score)
@@ -52,7 +57,7 @@ def _print_alarms(campaign: Campaign) -> None:
         return
     rules = Counter(finding.rule for alarm in campaign.alarms for finding in alarm.findings)
     told = ", ".join(f"{rule} ({number})" for rule, number in rules.most_common())
-    print_text(styled(f"Warnings on {len(campaign.alarms)} of {campaign.clean} clean batches: {told}", "yellow"))
+    print_text(styled(f"Warnings on {len(campaign.alarms)} of {counted(campaign.clean, 'clean batch', 'es')}: {told}", "yellow"))
 
 
 # --- the score -----------------------------------------------------------------------------------------------------

@@ -115,3 +115,11 @@ def test_a_fault_that_is_always_noticed_needs_no_curve() -> None:
     found = Tags(page(campaign(cells=(cell,))))
     assert "svg" not in found.tags
     assert "Noticed in every column at every dose: null rate" in found.words
+
+
+def test_a_cell_of_a_table_says_what_it_is_where_there_is_no_room_for_a_head() -> None:
+    shown = page(campaign())
+    heads = re.findall(r"<th>([^<]*)</th>", shown)
+    assert {"consumer", "accepts", "reads", "policy"} <= set(heads)
+    assert set(re.findall(r'<td data-of="([^"]*)">', shown)) <= set(heads)
+    assert "<td>" not in shown

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from dagster_contracts.chaos.campaign import Alarm, Campaign, Cell, Result, Trial
+from dagster_contracts.chaos.campaign import Alarm, Campaign, Cell, Result, Skipped, Trial
 from dagster_contracts.chaos.fault import Group
 from dagster_contracts.chaos.score import Share, score
 from dagster_contracts.core.contract import Clause, Severity
@@ -49,3 +51,9 @@ def test_a_contract_that_refuses_clean_data_is_not_scored() -> None:
     broken = Finding("amount.required", Clause.COMPLETENESS, "amount", Severity.ERROR, Outcome.FAIL, "1 null", "no nulls")
     with pytest.raises(UsageError, match=r"refuses 1 of 3 clean batches \(amount.required\)"):
         score(campaign(alarms=(Alarm("b", Outcome.FAIL, (broken,)),)))
+
+
+def test_where_no_fault_could_be_tried_nothing_is_scored_and_it_is_told_why() -> None:
+    skipped = (Skipped("mine", None, "the fault changed nothing"), Skipped("", "amount", "no fault fits it"))
+    with pytest.raises(UsageError, match=r"no fault could be tried, .* \(the fault changed nothing; no fault fits it\)"):
+        score(replace(campaign(), skipped=skipped))

@@ -89,6 +89,22 @@ def test_a_score_that_is_too_low_is_an_exit_code(run: Callable[..., Ran], data: 
     assert run(*asked, "--minimum-score", percent + 1).code == 1
 
 
+def test_where_no_fault_could_be_tried_there_is_no_score_and_no_success(run: Callable[..., Ran], data: Path, tmp_path: Path) -> None:
+    own = tmp_path / "my_faults.py"
+    own.write_text(OWN.replace("return edited", "raise KeyError('oh')\n    return edited"))
+    asked = ("chaos", CONTRACT, "--data", data, "--faults", own, "--only", "shouting", "--minimum-score", 10)
+    told = run(*asked)
+    assert told.code == 1
+    assert "Not scored: no fault could be tried." in told.out
+    assert "the fault raised KeyError: 'oh'" in told.out
+    assert "Mutation score" not in told.out
+    printed = run(*asked, "--format", "json")
+    assert printed.code == 1
+    assert_described("chaos", printed.json)
+    assert printed.json["score"] is None
+    assert "No fault could be tried." in run(*asked, "--format", "html").out
+
+
 def test_the_same_seed_says_the_same_and_another_seed_damages_other_rows(run: Callable[..., Ran], data: Path) -> None:
     asked = ("chaos", CONTRACT, "--data", data, "--only", "segment_poisoning", "--no-thresholds", "--format", "json", "--seed")
     assert run(*asked, 1).out == run(*asked, 1).out
