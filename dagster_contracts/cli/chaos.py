@@ -161,13 +161,14 @@ def _fixed(
     *,
     asked: bool,
 ) -> Fixed | None:
-    from dagster_contracts.chaos.bounds import LEAST
-
-    if len(batches) < LEAST and not asked:
-        say(f"no clauses are proposed: that takes at least {LEAST} clean batches, better 20")
+    try:
+        with _progress() as progress:
+            return fixed(file, object_name, batches, engine, campaign, faults, environment, left_out, related, progress)
+    except UsageError as error:  # too few batches, or a file that cannot be amended: the score stands all the same
+        if asked:
+            raise
+        say(f"no clauses are proposed: {error}")
         return None
-    with _progress() as progress:
-        return fixed(file, object_name, batches, engine, campaign, faults, environment, left_out, related, progress)
 
 
 def _chosen(files: Sequence[Path], only: Sequence[str]) -> list[Fault]:

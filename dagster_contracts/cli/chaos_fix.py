@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from dagster_contracts.cli.printing import print_table, print_text, say, styled
 from dagster_contracts.cli.revisions import text_of, with_profiles_of
 from dagster_contracts.cli.writing import write_version
-from dagster_contracts.core.errors import UsageError
 
 if TYPE_CHECKING:
     from dagster_contracts.chaos.batch import Batch
@@ -74,12 +73,13 @@ def fixed(
 
 
 def written(found: Fixed, file: Path, to: Path | None) -> Fixed:
-    """The new version in a file: `to`, which may be `file` itself; else NAME-VERSION in the folder that this runs in.
+    """The new version in a file: `to`, which may be `file` itself; else NAME-VERSION in this folder. None where nothing is new.
 
-    Raises UsageError where there is nothing to write, or no file can be written; without `to` also for a file that stands there already.
+    Raises UsageError where no file can be written; without `to` also for a file that stands there already.
     """
     if not found.remedy.proposals:
-        raise UsageError(f"{file}: clean batches keep to nothing that the contract does not say and that would catch what it missed")
+        say(f"{file}: nothing to add, and nothing is written")
+        return found
     place = write_version(found.remedy.text, file.name, found.remedy.version, to)
     return replace(found, path=place)
 

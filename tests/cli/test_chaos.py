@@ -215,8 +215,27 @@ def test_fix_writes_a_new_version_and_leaves_the_old_one(
 def test_fix_in_place_where_that_is_asked_for(run: Callable[..., Ran], week: Path, tmp_path: Path) -> None:
     contract = tmp_path / "feed.odcs.yaml"
     contract.write_text(LEAN)
-    assert run("chaos", contract, "--data", week / "*.parquet", *FEW, "--fix-to", contract).code == 0
-    assert "version: 1.1.0   # the first" in contract.read_text()
+    asked = ("chaos", contract, "--data", week / "*.parquet", *FEW, "--fix-to", contract)
+    assert run(*asked).code == 0
+    fixed = contract.read_text()
+    assert "version: 1.1.0   # the first" in fixed
+    again = run(*asked)
+    assert again.code == 0, again.err
+    assert "nothing to add, and nothing is written" in again.err
+    assert "Mutation score 60.0%" in again.out
+    assert contract.read_text() == fixed
+
+
+def test_a_contract_that_cannot_be_amended_is_scored(run: Callable[..., Ran], week: Path, tmp_path: Path) -> None:
+    contract = tmp_path / "feed.odcs.yaml"
+    contract.write_text(LEAN.replace("  properties:\n", "  properties: &columns\n") + "- name: other\n  properties: *columns\n")
+    asked = ("chaos", contract, "--data", week / "*.parquet", "--object", "feed", *FEW)
+    done = run(*asked)
+    assert done.code == 0, done.err
+    assert "Mutation score 0.0%" in done.out
+    assert "no clauses are proposed: " in done.err
+    assert "an anchor, an alias or a merge key" in done.err
+    assert run(*asked, "--fix").code == 2
 
 
 def test_the_report_is_a_page(run: Callable[..., Ran], week: Path, tmp_path: Path) -> None:
@@ -230,7 +249,7 @@ def test_the_report_is_a_page(run: Callable[..., Ran], week: Path, tmp_path: Pat
 
 def test_of_few_batches_nothing_is_proposed_and_a_fix_is_refused(run: Callable[..., Ran], data: Path) -> None:
     told = run("chaos", CONTRACT, "--data", data, "--only", "null_rate", "--no-thresholds")
-    assert "at least 5 clean batches" in told.err
+    assert "no clauses are proposed: 3 clean batches are too few to learn rules from; give at least 5" in told.err
     refused = run("chaos", CONTRACT, "--data", data, "--only", "null_rate", "--no-thresholds", "--fix")
     assert refused.code == 2
     assert "too few" in refused.err
