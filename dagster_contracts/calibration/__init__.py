@@ -14,5 +14,6 @@ replay     history delivered once more to the real gate: what a contract would h
 recorded   the same of what the ledger recorded: judged anew as far as figures are known
 scoring    what that is worth beside the incidents
 series     what each rule compared, and with which bounds
-telling    a replay in sentences; `account` is its JSON, `page` its page, `charts` the figures on it
+telling    a replay in sentences; `account` is its JSON, `page` its page
+charts     the figures of rules over the batches, of `shapes` (SVG), and as `png`
 """

@@ -1,4 +1,4 @@
-"""The figure of a rule over the batches as SVG: its bounds, where it broke, when the breaker was open, and the labelled incidents. Pure.
+"""The figure of a rule over the batches, drawn: bounds, what broke, when the breaker was open, labelled incidents. Pure.
 
 Batches stand equally far apart, in the order of their arrival. A bound that is so far from the figures that they would be a flat line is
 told at the edge and not drawn.
@@ -6,17 +6,17 @@ told at the edge and not drawn.
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from itertools import groupby
 
 from dagster_contracts.calibration.replay import Replay, Trip
 from dagster_contracts.calibration.series import Bounds
+from dagster_contracts.calibration.shapes import Box, Dot, Flag, Line, Picture, Shape, Track, Words
 from dagster_contracts.chaos.bounds import written
-from dagster_contracts.core.inert import cut, plain
+from dagster_contracts.core.inert import cut
 
 WIDTH, HEIGHT = 360, 176
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48, 352, 18, 146
@@ -55,23 +55,13 @@ class _Scale:
         return [at * step for at in range(first, math.floor(self.high / step) + 1)]
 
 
-def chart(bounds: Bounds, found: Replay, bad: Collection[str]) -> str:
-    """An <svg>, styled by `style`; `bad` are the partitions with a label. Needs a batch that has the figure."""
+def chart(bounds: Bounds, found: Replay, bad: Collection[str]) -> Picture:
+    """`bad` are the partitions with a label."""
     values = [_drawable(each.values.get(bounds.rule)) for each in found.batches]
     scale = _scale([value for value in values if value is not None] or [0.0], bounds)
-    return "".join(
-        [
-            f'<svg class="chart" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" '
-            f'role="img" aria-label="{_text(_summary(bounds, found, scale))}">',
-            f'<rect class="paper" width="{WIDTH}" height="{HEIGHT}"/>',
-            *_behind(found, bad),
-            *_axes(found, scale),
-            *_bounds(bounds, scale),
-            *_line(bounds, found, values, scale),
-            *_trips(bounds, found),
-            "</svg>",
-        ]
-    )
+    drawn = (*_axes(found, scale), *_bounds(bounds, scale), *_line(bounds, found, values, scale), *_trips(bounds, found))
+    shapes = (Box("paper", 0, 0, WIDTH, HEIGHT), *_behind(found, bad), *drawn)
+    return Picture(WIDTH, HEIGHT, shapes, _summary(bounds, found, scale))
 
 
 def _drawable(value: float | None) -> float | None:
@@ -79,17 +69,19 @@ def _drawable(value: float | None) -> float | None:
     return value if value is not None and abs(value) < _HUGE else None
 
 
-def alone(bounds: Bounds, found: Replay, bad: Collection[str]) -> str:
-    """A chart as a file of its own, with what it is of."""
+def titled(bounds: Bounds, found: Replay, bad: Collection[str]) -> Picture:
+    """A chart for a file of its own, with what it is of."""
     drawn = chart(bounds, found, bad)
-    title = f"{found.contract} {found.version}: {bounds.rule}"
-    size = f'viewBox="0 {-_HEAD} {WIDTH} {HEIGHT + _HEAD}" width="{2 * WIDTH}" height="{2 * (HEIGHT + _HEAD)}"'
-    return (
-        f'<?xml version="1.0" encoding="UTF-8"?>\n<svg class="chart" xmlns="http://www.w3.org/2000/svg" {size}><style>{style()}</style>'
-        f'<rect class="paper" y="{-_HEAD}" width="{WIDTH}" height="{_HEAD}"/>'
-        f'<text class="title" x="8" y="{-_HEAD + 15}">{_text(cut(title, 60))}</text>'
-        f'<text x="8" y="{-_HEAD + 27}">{_text(cut(caption(bounds), 80))}</text>{drawn}</svg>\n'
-    )
+    title = Words("title", 8, 17, cut(f"{found.contract} {found.version}: {bounds.rule}", 56))
+    told = Words("faint", 8, 30, cut(caption(bounds), 76))
+    shapes = (Box("paper", 0, 0, WIDTH, HEIGHT + _HEAD), title, told, *(_lower(shape, _HEAD) for shape in drawn.shapes))
+    return Picture(WIDTH, HEIGHT + _HEAD, shapes, drawn.told)
+
+
+def _lower(shape: Shape, by: float) -> Shape:
+    if isinstance(shape, Track):
+        return replace(shape, points=tuple((x, y + by) for x, y in shape.points))
+    return replace(shape, y=shape.y + by)
 
 
 def caption(bounds: Bounds) -> str:
@@ -99,10 +91,6 @@ def caption(bounds: Bounds) -> str:
 
 def style() -> str:
     return (files("dagster_contracts.calibration") / "chart.css").read_text(encoding="utf-8")
-
-
-def _text(words: object) -> str:
-    return html.escape(plain(cut(str(words), 300)))
 
 
 def _summary(bounds: Bounds, found: Replay, scale: _Scale) -> str:
@@ -140,17 +128,16 @@ def _x(at: int, of: int) -> float:
 # --- what is drawn -------------------------------------------------------------------------------------------------
 
 
-def _behind(found: Replay, bad: Collection[str]) -> Iterator[str]:
+def _behind(found: Replay, bad: Collection[str]) -> Iterator[Shape]:
     of = len(found.batches)
     half = max(1.5, (_RIGHT - _LEFT - 10) / max(1, of - 1) / 2)
     for at, each in enumerate(found.batches):
         if each.partition in bad:
             left, right = max(_LEFT, _x(at, of) - half), min(_RIGHT, _x(at, of) + half)
-            title = f"<title>{_text(each.partition)}: a labelled incident</title>"
-            yield f'<rect class="incident" x="{left:.1f}" y="{_TOP}" width="{right - left:.1f}" height="{_BOTTOM - _TOP}">{title}</rect>'
+            yield Box("incident", left, _TOP, right - left, _BOTTOM - _TOP, f"{each.partition}: a labelled incident")
     for trip in found.trips:
         left, right = _x(_opened(trip, found), of), _closed(trip, found)
-        yield f'<rect class="open" x="{left:.1f}" y="{_TOP}" width="{max(1.0, right - left):.1f}" height="{_BOTTOM - _TOP}"/>'
+        yield Box("open", left, _TOP, max(1.0, right - left), _BOTTOM - _TOP)
 
 
 def _opened(trip: Trip, found: Replay) -> int:
@@ -165,53 +152,50 @@ def _closed(trip: Trip, found: Replay) -> float:
     return _RIGHT if at is None else _x(at, len(found.batches))
 
 
-def _axes(found: Replay, scale: _Scale) -> Iterator[str]:
+def _axes(found: Replay, scale: _Scale) -> Iterator[Shape]:
     for tick in scale.ticks():
         y = scale.y(tick)
-        yield f'<line class="axis" x1="{_LEFT}" y1="{y:.1f}" x2="{_RIGHT}" y2="{y:.1f}"/>'
-        yield f'<text x="{_LEFT - 4}" y="{y + 3:.1f}" text-anchor="end">{_text(scale.told(tick))}</text>'
+        yield Line("axis", _LEFT, _RIGHT, y)
+        yield Words("faint", _LEFT - 4, y + 3, scale.told(tick), "end")
     of = len(found.batches)
     ends = {0: "start", of // 2: "middle", of - 1: "end"} if of > 2 else {0: "start", of - 1: "end"}
     for at, anchor in ends.items():
         name = found.batches[at].partition
-        told = name if len(name) <= _LONG else f"{name[: _LONG - 1]}…"
         x = {"start": _LEFT, "middle": _x(at, of), "end": _RIGHT}[anchor]
-        yield f'<text x="{x:.1f}" y="{_BOTTOM + 14}" text-anchor="{anchor}">{_text(told)}</text>'
+        yield Words("faint", x, _BOTTOM + 14, name if len(name) <= _LONG else f"{name[: _LONG - 2]}..", anchor)
 
 
-def _bounds(bounds: Bounds, scale: _Scale) -> Iterator[str]:
+def _bounds(bounds: Bounds, scale: _Scale) -> Iterator[Shape]:
     for limit, upper in ((bounds.low, False), (bounds.high, True)):
         if limit is None or (upper and bounds.high == bounds.low):
             continue
-        told = _text(scale.told(limit))
+        told = scale.told(limit)
         if scale.has(limit):
             y = scale.y(limit)
             below = y < _TOP + 10 or (not upper and y < _BOTTOM - 10)
-            yield f'<line class="bound" x1="{_LEFT}" y1="{y:.1f}" x2="{_RIGHT}" y2="{y:.1f}"/>'
-            yield f'<text class="limit" x="{_RIGHT - 3}" y="{y + 9 if below else y - 3:.1f}" text-anchor="end">{told}</text>'
+            yield Line("bound", _LEFT, _RIGHT, y)
+            yield Words("limit", _RIGHT - 3, y + 9 if below else y - 3, told, "end")
+        elif limit > scale.high:
+            yield Words("limit", _RIGHT - 3, _TOP + 8, f"bound above: {told}", "end")
         else:
-            above = limit > scale.high
-            y = _TOP + 8 if above else _BOTTOM - 3
-            yield f'<text class="limit" x="{_RIGHT - 3}" y="{y}" text-anchor="end">{"↑" if above else "↓"} {told}</text>'
+            yield Words("limit", _RIGHT - 3, _BOTTOM - 3, f"bound below: {told}", "end")
 
 
-def _line(bounds: Bounds, found: Replay, values: Sequence[float | None], scale: _Scale) -> Iterator[str]:
+def _line(bounds: Bounds, found: Replay, values: Sequence[float | None], scale: _Scale) -> Iterator[Shape]:
     of = len(values)
     for known, part in groupby(enumerate(values), key=lambda each: each[1] is not None):
         if known:
-            places = " ".join(f"{_x(at, of):.1f},{scale.y(value):.1f}" for at, value in part if value is not None)
-            yield f'<polyline class="value" points="{places}"/>'
+            yield Track("value", tuple((_x(at, of), scale.y(value)) for at, value in part if value is not None))
     for at, value in enumerate(values):
         broken = bounds.rule in found.batches[at].rules
         if value is not None and (broken or of <= _DOTTED):
-            title = f"<title>{_text(found.batches[at].partition)}: {_text(scale.told(value))}{' (refused)' if broken else ''}</title>"
+            title = f"{found.batches[at].partition}: {scale.told(value)}{' (refused)' if broken else ''}"
             name, size = ("bad", 3.2) if broken else ("dot", 1.9)
-            yield f'<circle class="{name}" cx="{_x(at, of):.1f}" cy="{scale.y(value):.1f}" r="{size}">{title}</circle>'
+            yield Dot(name, _x(at, of), scale.y(value), size, title)
 
 
-def _trips(bounds: Bounds, found: Replay) -> Iterator[str]:
+def _trips(bounds: Bounds, found: Replay) -> Iterator[Shape]:
     for trip in found.trips:
-        x = _x(_opened(trip, found), len(found.batches))
         name = "trip" if bounds.rule in trip.rules else "trip other"
-        title = f"<title>the breaker opens: {_text(trip.partition or trip.cause)}, {_text(', '.join(trip.rules))}</title>"
-        yield f'<path class="{name}" d="M{x - 4:.1f},{_TOP - 9} h8 l-4,7 z">{title}</path>'
+        title = f"the breaker opens: {trip.partition or trip.cause}, {', '.join(trip.rules)}"
+        yield Flag(name, _x(_opened(trip, found), len(found.batches)) - 4, _TOP - 9, title)

@@ -11,6 +11,7 @@ from dagster_contracts.calibration.incidents import Incident
 from dagster_contracts.calibration.replay import Replay
 from dagster_contracts.calibration.scoring import scored
 from dagster_contracts.calibration.series import Bounds
+from dagster_contracts.calibration.shapes import svg
 from dagster_contracts.calibration.telling import KINDS, TRIPS, arrivals, differ, differences, headline, read_by, told_of, trip_row, unknown
 from dagster_contracts.chaos.bounds import written
 from dagster_contracts.chaos.page import document, text
@@ -76,7 +77,7 @@ def _figures(found: Replay, bad: Collection[str]) -> Iterator[str]:
 
 def _figure(bounds: Bounds, found: Replay, bad: Collection[str]) -> str:
     told = f'<b>{text(bounds.rule, 120)}</b><br><span class="faint">{text(caption(bounds), 160)}</span>'
-    return f"<figure><figcaption>{told}</figcaption>{chart(bounds, found, bad)}</figure>\n"
+    return f"<figure><figcaption>{told}</figcaption>{svg(chart(bounds, found, bad))}</figure>\n"
 
 
 def _seen(bounds: Bounds, found: Replay) -> set[float]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,7 +24,7 @@ from dagster_contracts.cli.options import (
 )
 from dagster_contracts.cli.printing import print_json, say
 from dagster_contracts.cli.revisions import Source, contract_at, source_at
-from dagster_contracts.cli.writing import print_page, write_file
+from dagster_contracts.cli.writing import print_page, write_bytes, write_file
 from dagster_contracts.core.contract import Attached
 from dagster_contracts.core.errors import UsageError
 from dagster_contracts.core.wording import counted
@@ -69,7 +70,7 @@ def backtest(
         typer.Option(
             "--plots",
             metavar="FOLDER",
-            help="Also draw the figure of each rule over the batches, with its bounds, an SVG file each.",
+            help="Also draw the figure of each rule over the batches, with its bounds: a PNG and an SVG file each.",
             show_default=False,
         ),
     ] = None,
@@ -171,17 +172,25 @@ def _print(played: Played, form: Form, output: Path | None) -> None:
 
 
 def _draw(played: Played, folder: Path) -> None:
-    """A file for each rule that has a figure, in a folder of its own for each of two versions."""
-    from dagster_contracts.calibration.charts import alone
+    """Each rule that has a figure, in a folder of its own for each of two versions."""
+    from dagster_contracts.calibration.charts import style, titled
     from dagster_contracts.calibration.page import drawn
+    from dagster_contracts.calibration.png import png
+    from dagster_contracts.calibration.shapes import svg
 
+    with_png = find_spec("PIL") is not None
     written = 0
     for found in played.replays:
         place = folder / found.version if len(played.replays) > 1 else folder
         for number, bounds in enumerate(drawn(found), 1):
-            write_file(place / f"{number:02}-{_file_name(bounds.rule)}.svg", alone(bounds, found, played.bad), "--plots")
+            picture, file = titled(bounds, found, played.bad), f"{number:02}-{_file_name(bounds.rule)}"
+            write_file(place / f"{file}.svg", f"{svg(picture, style())}\n", "--plots")
+            if with_png:
+                write_bytes(place / f"{file}.png", png(picture), "--plots")
             written += 1
     say(f"drew {counted(written, 'figure')} in {folder}")
+    if not with_png:
+        say("as SVG alone: PNG needs Pillow, pip install 'dagster-contracts[plots]'")
 
 
 def _file_name(rule: str) -> str:

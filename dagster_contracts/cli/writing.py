@@ -19,12 +19,17 @@ def print_page(text: str, output: Path | None) -> None:
     say(f"wrote {output}")
 
 
-def write_file(path: Path, text: str, option: str = "--output", *, newline: str | None = None) -> None:
-    """Write a text file, with the folders that it lies in. `newline` is that of Path.write_text: "" keeps line ends as they are. Raises
-    UsageError, which names the option for another place."""
+def write_file(path: Path, text: str, option: str = "--output") -> None:
+    """Write a text file, with the folders that it lies in; line ends stay as they are. Raises UsageError, which names the option for
+    another place."""
+    write_bytes(path, text.encode(), option)
+
+
+def write_bytes(path: Path, content: bytes, option: str) -> None:
+    """As `write_file`."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8", newline=newline)
+        path.write_bytes(content)
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror or error}; name another file with {option}") from error
 
@@ -35,7 +40,7 @@ def write_version(text: str, name: str, version: str, to: Path | None) -> Path:
     place = to or Path(named(name, version))
     if to is None and place.exists():
         raise UsageError(f"{place} exists already; remove it, or name another file with --fix-to")
-    write_file(place, text, "--fix-to", newline="")
+    write_file(place, text, "--fix-to")
     say(f"wrote version {version} to {place}")
     return place
 

@@ -6,17 +6,21 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from io import BytesIO
 from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
-from dagster_contracts.calibration.charts import alone, chart
+from dagster_contracts.calibration.charts import chart, style, titled
 from dagster_contracts.calibration.incidents import Incident
 from dagster_contracts.calibration.page import page
+from dagster_contracts.calibration.png import TIMES, png
 from dagster_contracts.calibration.replay import Replay
 from dagster_contracts.calibration.series import Bounds
+from dagster_contracts.calibration.shapes import Box, Dot, Flag, Picture, Words, svg
 from tests.calibration.test_replay import GOVERNED, days, played
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -44,7 +48,7 @@ def test_the_figures_that_rules_compare_are_kept_with_their_bounds(found: Replay
 
 
 def test_what_broke_what_opened_and_what_was_labelled_is_marked(found: Replay) -> None:
-    drawn = chart(bounds(found, "rows"), found, {"2026-01-09"})
+    drawn = svg(chart(bounds(found, "rows"), found, {"2026-01-09"}))
     (broken,) = marks(drawn, "bad")
     assert broken.findtext(f"{SVG}title") == "2026-01-07: 9 (refused)"
     assert len(marks(drawn, "dot")) == 5
@@ -53,16 +57,16 @@ def test_what_broke_what_opened_and_what_was_labelled_is_marked(found: Replay) -
     (opened,) = marks(drawn, "open")
     (labelled,) = marks(drawn, "incident")
     assert float(opened.attrib["x"]) == float(broken.attrib["cx"]) < float(labelled.attrib["x"])
-    other = chart(bounds(found, "amount.nullValues"), found, ())
+    other = svg(chart(bounds(found, "amount.nullValues"), found, ()))
     assert (len(marks(other, "trip")), len(marks(other, "trip other")), marks(other, "incident")) == (0, 1, [])
 
 
 def test_a_near_bound_is_drawn_where_it_stands_and_a_far_one_is_told(found: Replay) -> None:
-    drawn = chart(bounds(found, "rows"), found, ())
+    drawn = svg(chart(bounds(found, "rows"), found, ()))
     (line,) = marks(drawn, "bound")
     dots = {str(dot.findtext(f"{SVG}title")): float(dot.attrib["cy"]) for dot in marks(drawn, "dot")}
     assert dots["2026-01-09: 60"] < float(line.attrib["y1"]) < float(marks(drawn, "bad")[0].attrib["cy"])
-    assert [each.text for each in marks(drawn, "limit")] == ["50", "↑ 1e+06"]
+    assert [each.text for each in marks(drawn, "limit")] == ["50", "bound above: 1e+06"]
 
 
 FIGURES = st.floats(allow_nan=False, allow_infinity=False) | st.floats(-1e3, 1e3)
@@ -75,7 +79,7 @@ def test_every_figure_stands_within_the_picture(found: Replay, values: Sequence[
     told = [{} if value is None else {"rows": value} for value in values]
     batches = [replace(each, values=each_told) for each, each_told in zip(found.batches, told, strict=False)]
     replay = Replay("feed", "1.0.0", tuple(batches), (), found.end)
-    drawn = chart(Bounds("rows", None, "rows", limit, None, True, "x"), replay, ())
+    drawn = svg(chart(Bounds("rows", None, "rows", limit, None, True, "x"), replay, ()))
     root = ElementTree.fromstring(drawn)
     places = [float(part) for each in root.iter(f"{SVG}polyline") for part in re.split("[ ,]", each.attrib["points"])]
     places += [float(each.attrib[name]) for each in root.iter(f"{SVG}line") for name in ("x1", "x2", "y1", "y2")]
@@ -95,7 +99,27 @@ def test_a_page_loads_nothing_and_strangers_words_stay_words() -> None:
     assert "default-src 'none'" in told
     assert "Every batch is judged alike." in told
     for bounds in found.bounds:
-        ElementTree.fromstring(alone(bounds, found, {"2026-01-06"}))
+        ElementTree.fromstring(svg(titled(bounds, found, {"2026-01-06"}), style()))
+
+
+def test_a_png_shows_what_the_svg_does(found: Replay) -> None:
+    picture = titled(bounds(found, "rows"), found, {"2026-01-09"})
+    image = Image.open(BytesIO(png(picture)))
+    assert (image.format, image.size) == ("PNG", (TIMES * picture.width, TIMES * picture.height))
+    near = {"bad": (200, 69, 59), "dot": (28, 36, 48)}
+    for dot in (shape for shape in picture.shapes if isinstance(shape, Dot)):
+        shown = image.getpixel((round(TIMES * dot.x), round(TIMES * dot.y)))
+        assert all(abs(a - b) < 40 for a, b in zip(shown, near[dot.name], strict=True)), (dot, shown)
+    (opened,) = (shape for shape in picture.shapes if isinstance(shape, Box) and shape.name == "open")
+    red, green, _ = image.getpixel((round(TIMES * (opened.x + opened.width / 2)), round(TIMES * (opened.y + opened.height - 4))))
+    assert red > green + 10
+
+
+def test_strangers_words_do_no_harm_to_a_png() -> None:
+    picture = Picture(
+        100, 40, (Box("paper", 0, 0, 100, 40), Words("title", 5, 20, "\x1b[31m\u202e\ud800 \U0001f980"), Flag("trip", 1, 1)), "x"
+    )
+    assert Image.open(BytesIO(png(picture))).size == (200, 80)
 
 
 def test_what_never_moved_is_told_in_a_table_and_not_drawn(found: Replay) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -119,12 +120,17 @@ def test_what_is_wrong_is_said(run: Callable[..., Ran], feed: Path, monkeypatch:
     assert (done.code, said in done.err) == (2, True), done.err
 
 
-def test_a_page_and_pictures_are_written(run: Callable[..., Ran], feed: Path):
+def test_a_page_and_pictures_are_written(run: Callable[..., Ran], feed: Path, monkeypatch: pytest.MonkeyPatch):
     asked = ("backtest", feed / "feed.odcs.yaml", feed / "wide.odcs.yaml", "--history", feed / "data")
     done = run(*asked, "--format", "html", "--output", feed / "out" / "page.html", "--plots", feed / "plots")
     assert (done.code, done.out) == (0, ""), done.err
     assert (feed / "out" / "page.html").read_text().startswith("<!doctype html>")
     assert sorted(path.parent.name for path in (feed / "plots").rglob("*-rows.svg")) == ["1.0.0", "1.1.0"]
+    assert {path.read_bytes()[:4] for path in (feed / "plots").rglob("*.png")} == {b"\x89PNG"}
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    bare = run(*asked, "--plots", feed / "bare")
+    assert "as SVG alone: PNG needs Pillow, pip install 'dagster-contracts[plots]'" in bare.err
+    assert {path.suffix for path in (feed / "bare").rglob("*.*g")} == {".svg"}
     refused = run(*asked, "--output", feed / "page.html")
     assert (refused.code, "--output is for --format html" in refused.err) == (2, True)
 
