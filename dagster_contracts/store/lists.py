@@ -13,8 +13,17 @@ def listed(dialect: Dialect, source: str, name: str) -> str:
     return f"json_each({source}) AS {name}" if dialect.name == "sqlite" else f"json_array_elements(CAST({source} AS JSON)) AS {name}(value)"
 
 
+def texts(dialect: Dialect, source: str, name: str) -> str:
+    """The elements of a JSON list of texts, as rows of `name`."""
+    return (
+        f"json_each({source}) AS {name}"
+        if dialect.name == "sqlite"
+        else f"json_array_elements_text(CAST({source} AS JSON)) AS {name}(value)"
+    )
+
+
 def field(dialect: Dialect, name: str, field: str) -> str:
-    """A text in an element of a list."""
+    """A text in an element of a list; of a list in it, its JSON."""
     return f"json_extract({name}.value, '$.{field}')" if dialect.name == "sqlite" else f"({name}.value ->> '{field}')"
 
 

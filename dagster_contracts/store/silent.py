@@ -14,7 +14,7 @@ from dagster_contracts.core.deliveries import Quiet
 from dagster_contracts.core.verdict import Arrival
 from dagster_contracts.ports import Watched
 from dagster_contracts.store import tables
-from dagster_contracts.store.lists import field, listed, selected
+from dagster_contracts.store.lists import field, listed, selected, texts
 from dagster_contracts.store.statement import Statement, Values, instant_text
 
 _BOUNDS = [each.name for each in fields(Quiet)]
@@ -22,23 +22,22 @@ _ARRIVALS = 10  # as `ports.Ledger.arrivals` gives
 
 
 def values(watched: Sequence[Watched]) -> Values:
-    """For `SILENT`. Keys of scopes lie between "asset[dimension=" and that with the character after "="."""
-    return {"watched": json.dumps([_told(each) for each in watched])}
+    """For `SILENT`: those with the same bounds together, as most are. Without what is not there, which reads as NULL.
 
-
-def _told(watched: Watched) -> dict[str, str]:
-    """Without what is not there, which reads as NULL."""
-    quiet, told = watched.quiet, {"asset": watched.asset}
-    if watched.scope != "asset":
-        start = f"{watched.asset}[{watched.scope}"
-        told |= {"low": f"{start}=", "high": f"{start}>"}
-    if quiet.since is not None:
-        told["since"] = instant_text(quiet.since)
-    if quiet.day is not None:
-        told["day"] = instant_text(quiet.day)
-    if quiet.window is not None:
-        told["window"] = instant_text(quiet.window)
-    return told
+    Keys of scopes lie between "asset[dimension=" and that with the character after "=".
+    """
+    groups: dict[Quiet, dict[str, Any]] = {}
+    for each in watched:
+        group = groups.get(each.quiet)
+        if group is None:
+            bounds = {name: instant_text(bound) for name in _BOUNDS if (bound := getattr(each.quiet, name)) is not None}
+            group = groups[each.quiet] = {**bounds, "assets": [], "scopes": []}
+        if each.scope == "asset":
+            group["assets"].append(each.asset)
+        else:
+            start = f"{each.asset}[{each.scope}"
+            group["scopes"].append({"asset": each.asset, "low": f"{start}=", "high": f"{start}>"})
+    return {"watched": json.dumps(list(groups.values()))}
 
 
 def found(rows: Sequence[Sequence[Any]]) -> list[tuple[str, Arrival]]:
@@ -51,10 +50,14 @@ def _silent(dialect: Dialect) -> Any:
     The asset is a range of one, and the order begins with it: only the index of assets gives that. Were it an equation, PostgreSQL would
     walk through the batches of all assets, newest first, wherever its statistics know but a few that have nearly all.
     """
-    asset, low, high = (field(dialect, "w", name) for name in ("asset", "low", "high"))
-    bounds = {name: _moment(dialect, field(dialect, "w", name)) for name in _BOUNDS}
-    told = ", ".join(f"{bound} AS bound_{name}" for name, bound in bounds.items())
-    each = f"SELECT b.key AS key, {asset} AS asset, {told} FROM {listed(dialect, ':watched', 'w')} JOIN contracts_breakers AS b ON"
+    bounds = ", ".join(f"{_moment(dialect, field(dialect, 'w', name))} AS bound_{name}" for name in _BOUNDS)
+    lists = ", ".join(f"{field(dialect, 'w', name)} AS {name}" for name in ("assets", "scopes"))
+    groups = f"SELECT {bounds}, {lists} FROM {listed(dialect, ':watched', 'w')}"
+    told = ", ".join(f"g.bound_{name}" for name in _BOUNDS)
+    whole = f"SELECT b.key AS key, b.key AS asset, {told} FROM groups AS g JOIN {texts(dialect, 'g.assets', 'a')}"
+    asset, low, high = (field(dialect, "s", name) for name in ("asset", "low", "high"))
+    parts = f"SELECT b.key, {asset}, {told} FROM groups AS g JOIN {listed(dialect, 'g.scopes', 's')}"
+    on = "" if dialect.name == "sqlite" else " ON true"
     newest = (
         "SELECT c.id, c.arrived_at, c.ends_at, c.sequence FROM contracts_batches AS c "
         "WHERE c.asset >= k.asset AND c.asset <= k.asset AND c.breaker_key = k.key AND c.head "
@@ -68,8 +71,10 @@ def _silent(dialect: Dialect) -> Any:
     latest = f"SELECT k.*, d.arrived_at AS came, d.ends_at AS ends FROM known AS k JOIN {joined}"
     asked = "came < bound_since OR (ends IS NULL AND came < bound_day) OR ends < bound_window"
     return selected(
-        f"WITH known AS ({each} b.key = {asset} WHERE {low} IS NULL UNION ALL {each} b.key > {low} AND b.key < {high} "
-        f"WHERE {low} IS NOT NULL), latest AS MATERIALIZED ({latest}) SELECT key, came, ends FROM latest WHERE {asked} ORDER BY key",
+        f"WITH groups AS MATERIALIZED ({groups}), known AS ("
+        f"{whole}{on} JOIN contracts_breakers AS b ON b.key = a.value UNION ALL "
+        f"{parts}{on} JOIN contracts_breakers AS b ON b.key > {low} AND b.key < {high}), "
+        f"latest AS MATERIALIZED ({latest}) SELECT key, came, ends FROM latest WHERE {asked} ORDER BY key",
         [Column("key", tables.Key), Column("came", tables.Instant()), Column("ends", tables.Instant())],
         watched=String(),
     )
