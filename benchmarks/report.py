@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 OF_THE_STORE = "What the store costs (decisions, verdicts, ticks of sensors): [Benchmarks of the store](benchmarks-store.md)."
+OF_DAGSTER = "What a gated step costs beside the same step without contracts: [What contracts cost Dagster](dagster-overhead.md)."
 ONE_MORE_PASS = "one more pass"
 IN_PROPORTION = "growth in proportion"
 
@@ -90,6 +91,7 @@ def as_markdown(found: Report) -> str:
         "# Benchmarks",
         "Written by `python benchmarks/engines.py --markdown`; measured, not edited.",
         OF_THE_STORE if (Path(__file__).parents[1] / "docs" / "benchmarks-store.md").exists() else "",
+        OF_DAGSTER,
         told(found.machine),
         _WHAT,
         "\n\n".join(_tables(found)),

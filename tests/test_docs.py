@@ -18,6 +18,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ import pytest
 
 from dagster_contracts.core.contract import BreakerPolicy
 from dagster_contracts.core.policy import read_policy
+from tests.prepared import commands
 from tests.schemas import SCHEMAS, assert_described
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -120,13 +122,20 @@ def squeezed(text: str) -> str:
     return "\n".join(line for line in lines if line)
 
 
+@pytest.fixture(scope="module")
+def prepared() -> Iterator[Path]:
+    """The folder of our commands, which start without importing everything anew."""
+    with tempfile.TemporaryDirectory(prefix="cli-") as folder, commands(Path(folder)) as found:
+        yield found
+
+
 @pytest.fixture
-def reader(tmp_path: Path) -> Reader:
+def reader(tmp_path: Path, prepared: Path) -> Reader:
     home = tmp_path / "dagster_home"
     home.mkdir()
     (home / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("DAGSTER", "CONTRACTS", "COLUMNS"))}
-    binaries = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    binaries = os.pathsep.join([str(prepared), str(Path(sys.executable).parent), os.environ["PATH"]])
     folder = tmp_path / "project"
     folder.mkdir()
     return Reader(folder, {**kept, "PATH": binaries, "DAGSTER_HOME": str(home), "LOGNAME": "ana", "PYTHONWARNINGS": "ignore"})
