@@ -13,6 +13,7 @@ import atexit
 import gc
 import json
 import os
+import runpy
 import signal
 import socket
 import subprocess
@@ -23,10 +24,16 @@ from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 
-COMMANDS = {"dagster-contracts": ("dagster_contracts.cli", "main"), "dagster": ("dagster.__main__", "main")}
+COMMANDS = {
+    "dagster-contracts": ("dagster_contracts.cli", "main"),
+    "dagster": ("dagster.__main__", "main"),
+    "python": ("__main__", "script"),
+}
 _SHIM = """\
 #!{python} -IS
 import json, os, socket, sys
+if sys.argv[0].endswith("/python") and not sys.argv[1].endswith(".py"):
+    os.execv(sys.executable, sys.argv)
 asked = socket.socket(socket.AF_UNIX)
 asked.connect({address!r})
 told = json.dumps([sys.argv[0].rpartition("/")[2], sys.argv[1:], os.getcwd(), dict(os.environ)]).encode()
@@ -47,7 +54,8 @@ def commands(folder: Path) -> Iterator[Path]:
         shim.write_text(_SHIM.format(python=sys.executable, address=address))
         shim.chmod(0o755)
     started = [sys.executable, "-P", __file__, address]
-    with subprocess.Popen(started, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
+    quiet = {**os.environ, "PYTHONWARNINGS": "ignore"}
+    with subprocess.Popen(started, cwd=folder, env=quiet, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
         try:
@@ -67,6 +75,13 @@ def _import_everything() -> None:
         "rich.table",
     ):
         import_module(name)
+
+
+def script() -> None:
+    """`python FILE.py`."""
+    del sys.argv[0]
+    sys.path.insert(0, str(Path(sys.argv[0]).parent.resolve()))
+    runpy.run_path(sys.argv[0], run_name="__main__")
 
 
 def _commanded(listener: socket.socket) -> str:
