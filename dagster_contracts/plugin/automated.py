@@ -39,6 +39,8 @@ def route_requests(
     graph, running = private.asset_graph(context), Running(context.instance)
     for consumer in consumers:
         for upstream in sorted(graph.get(consumer).parent_keys - {consumer}):
+            if upstream.to_user_string() in site.sources:
+                continue  # a refusal takes nothing from Dagster there: an observation stands, and nobody materializes it anyway
             for batch in waiting.get(upstream.to_user_string(), ()):
                 for key in private.partitions_below(graph, context.instance, upstream, consumer, batch.partition.key):
                     if not running.makes(consumer, key) and _goes_on(site, gate, context, graph, consumer, key):

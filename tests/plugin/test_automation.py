@@ -10,11 +10,12 @@ import dagster as dg
 import pandas as pd
 from dagster._core.test_utils import create_run_for_test
 
-from dagster_contracts import recovery
+from dagster_contracts import recovery, resolve
 from dagster_contracts.core.breaker import State
 from dagster_contracts.core.ledger import Status
 from dagster_contracts.engines.local import default_engine
 from dagster_contracts.gate import Gate
+from dagster_contracts.plugin import operations
 from tests.plugin.lab import DAYS, Vendor, World, a_consumer, a_feed, contract_text, day, governed, value_of
 
 TODAY = day(10)  # the latest partition: eager() asks for no other
@@ -104,6 +105,35 @@ def test_after_a_refused_batch_and_its_redelivery(tmp_path: Path) -> None:
         assert [key for each in world.tick("contracts_heal") for key in each.asset_selection or ()] == [dg.AssetKey("manual")]
         assert (daemon.tick(), route(world)) == (set(), [])
         assert _missing(world, "feed", "checked", "stale") == set()
+
+
+def test_what_is_observed_starts_its_consumers_whether_it_is_good_or_bad(tmp_path: Path) -> None:
+    """The observation stands, so that eager() sees it; contracts_route has nobody to start."""
+    seen = ["v1", "LOW"]
+
+    @dg.observable_source_asset(name="feed")
+    def feed() -> dg.DataVersion:
+        return dg.DataVersion(seen[0])
+
+    def read(partition: str | None) -> pd.DataFrame:
+        return pd.DataFrame({"customer_id": [1], "risk": seen[1]})
+
+    @dg.asset(deps=["feed"], metadata={"contracts/accepts": "low", "contracts/resolves": True}, automation_condition=EAGER)
+    def low(context: dg.AssetExecutionContext) -> str:
+        return resolve(context, "feed").confidence
+
+    sensor = dg.AutomationConditionSensorDefinition("automation", target="*", default_status=dg.DefaultSensorStatus.RUNNING)
+    definitions = dg.Definitions(assets=[feed, low], sensors=[sensor])
+    with governed(tmp_path, lambda: definitions, readers={"feed": read}) as world:
+        daemon = Daemon(world)
+        daemon.asked()
+        for version, risk, confidence in (("v1", "LOW", "full"), ("v2", "7", "low")):
+            seen[:] = [version, risk]
+            operations.observe(world.defs, world.instance, "feed", None)
+            assert world.tick("contracts_route") == []
+            assert daemon.asked() == {"low"}
+            assert world.run("low").result.output_for_node("low") == confidence
+            assert daemon.asked() == set()
 
 
 def _missing(world: World, *assets: str) -> set[str]:
