@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from dagster_contracts.core.breaker import State
 from dagster_contracts.core.contract import BreakerPolicy, Clause, Fallback, ServiceLevel, Severity, Window
-from dagster_contracts.core.errors import StoreUnavailable
+from dagster_contracts.core.errors import StoreError, StoreUnavailable
 from dagster_contracts.core.ledger import Status
 from dagster_contracts.core.snapshot import Change, Snapshot
 from dagster_contracts.core.verdict import Finding, Outcome
@@ -169,6 +169,26 @@ def test_another_consumer_that_has_judged_among_them_is_seen(cluster: Cluster, m
     lab.until(forwarded=8)
     spans = sorted(str(row.partition).rpartition("/")[2] for row in lab.store.batches())
     assert [(int(span[:15]), int(span[16:])) for span in spans] == [(0, 1), (2, 2), (3, 5), (6, 7)]
+    lab.stream.close()
+
+
+def test_the_collector_rests_while_messages_are_handled_and_not_while_they_are_waited_for(cluster: Cluster):
+    lab = Lab(cluster, size=2)
+    cluster.send(lab.topics.source, [order(n) for n in range(2)])
+    poll, enabled = lab.stream._poll, {"polled": set[bool](), "judged": set[bool]()}
+
+    def polled() -> bool:
+        enabled["polled"].add(gc.isenabled())
+        return poll()
+
+    def judged(given: Sequence[MicroFrame], **named: object) -> list[StreamVerdict]:
+        enabled["judged"].add(gc.isenabled())
+        raise StoreError("a person must mend it")
+
+    lab.stream._poll, lab.stream.gate.judge_new = polled, judged
+    with pytest.raises(StoreError):
+        lab.until(forwarded=2)
+    assert (enabled, gc.isenabled()) == ({"polled": {True}, "judged": {False}}, True)
     lab.stream.close()
 
 
