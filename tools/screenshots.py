@@ -2,7 +2,7 @@
 
     uv run --extra dev tools/screenshots.py [--played=FOLDER] [NAME ...]
 
-Names are lineage, asset, breaker, checks, halted, stale, jobs, click, chaos and timeline; without one all of them are made. Needs
+Names are lineage, asset, breaker, checks, halted, stale, jobs, click, chaos, backtest and timeline; without one all of them are made. Needs
 `chromium` and `chromedriver` on the PATH for all but the timeline. Plays the story twice (about a minute); `--played` takes the folder of
 one that was played to day 6 before.
 """
@@ -207,6 +207,25 @@ def photograph_chaos() -> None:
             photograph(opened, "", Page(report.as_uri(), 1000, 1650, "//body"), IMAGES / "chaos.png")
 
 
+# --- the page of a backtest ----------------------------------------------------------------------------------------
+
+
+def photograph_backtest() -> None:
+    """What `dagster-contracts backtest --format html` makes of the example of its guide."""
+    page = (ROOT / "docs" / "guides" / "calibrate.md").read_text()
+    data = re.search(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert data is not None
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        for name, text in re.findall(r'^```yaml title="([^"]*)"\n(.*?)^```$', page, re.MULTILINE | re.DOTALL):
+            (Path(folder) / name).write_text(text)
+        subprocess.run([sys.executable, "-c", data[1]], check=True, cwd=folder)
+        told = ["--history", "history", "--incidents", "incidents.yaml", "--format", "html", "--output", "page.html"]
+        command = [Path(sys.executable).with_name("dagster-contracts"), "backtest", "stricter.odcs.yaml", *told]
+        subprocess.run(command, check=True, cwd=folder, capture_output=True)
+        with browser() as opened:
+            photograph(opened, "", Page((Path(folder) / "page.html").as_uri(), 900, 1000, "//body"), IMAGES / "backtest.png")
+
+
 # --- the terminal --------------------------------------------------------------------------------------------------
 
 
@@ -256,12 +275,14 @@ def main() -> None:
     played = next((Path(word.removeprefix("--played=")) for word in sys.argv[1:] if word.startswith("--played=")), None)
     names = [word for word in sys.argv[1:] if not word.startswith("--")]
     IMAGES.mkdir(parents=True, exist_ok=True)
-    if not names or {*names} - {"timeline", "chaos"}:
+    if not names or {*names} - {"timeline", "chaos", "backtest"}:
         photograph_ui(lambda name: not names or name in names, played)
     if not names or "timeline" in names:
         photograph_timeline()
     if not names or "chaos" in names:
         photograph_chaos()
+    if not names or "backtest" in names:
+        photograph_backtest()
 
 
 if __name__ == "__main__":

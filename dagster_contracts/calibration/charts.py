@@ -176,9 +176,9 @@ def _bounds(bounds: Bounds, scale: _Scale) -> Iterator[Shape]:
             yield Line("bound", _LEFT, _RIGHT, y)
             yield Words("limit", _RIGHT - 3, y + 9 if below else y - 3, told, "end")
         elif limit > scale.high:
-            yield Words("limit", _RIGHT - 3, _TOP + 8, f"bound above: {told}", "end")
+            yield Words("limit", _RIGHT, _TOP - 10, f"bound above: {told}", "end")
         else:
-            yield Words("limit", _RIGHT - 3, _BOTTOM - 3, f"bound below: {told}", "end")
+            yield Words("limit", _RIGHT, _BOTTOM + 26, f"bound below: {told}", "end")
 
 
 def _line(bounds: Bounds, found: Replay, values: Sequence[float | None], scale: _Scale) -> Iterator[Shape]:

@@ -44,8 +44,9 @@ def _bounds(rule: Rule) -> Bounds | None:
         case Within(metric, threshold):
             if isinstance(metric, Statistic | Query):
                 return _within(rule, threshold, "")
-            counted = "" if isinstance(metric, RowCount) else f"{'percent of the ' if threshold.percent else ''}rows that break it"
-            return _within(rule, threshold, "percent" if threshold.percent else "rows", counted)
+            if threshold.percent:
+                return _within(rule, threshold, "percent")
+            return _within(rule, threshold, "rows", "" if isinstance(metric, RowCount) else "rows that break it")
         case Drifted():
             return _within(rule, rule.check.threshold, "percent" if rule.check.threshold.percent else "")
         case Fresh() | Retained():
