@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 
 from dagster_contracts import telemetry
 from dagster_contracts.core.ledger import OBSERVED, Batch, Partition, Status, batch_id
+from dagster_contracts.core.plan import Fresh, Retained
 from dagster_contracts.core.sampling import OfSample
 from dagster_contracts.core.verdict import Outcome
 from dagster_contracts.gate import Gate
@@ -21,15 +23,16 @@ from dagster_contracts.measuring import Taken, take
 def observe(gate: Gate, terms: Terms, place: Partition, *, run_id: str, version: str | None, read: Callable[[], object]) -> Judgement:
     """Judge what stands in a place. `version` is what the observer calls it; None: it is told by what is measured.
 
-    A version that has its verdict is not read again, and what a person has dismissed stays so while it stands there. Raises what `read`
-    raises: nothing is recorded then.
+    A version that has its verdict is not read again, and what a person has dismissed stays so while it stands there. What was fresh when it
+    was found, and is too old by now, is judged once more, as another batch. Raises what `read` raises: nothing is recorded then.
     """
     delivery = Delivery(place, run_id, OBSERVED, data_version=version, in_place=True)
     newest = _newest(gate, terms, place)
-    if (known := _judged_already(gate, terms, delivery, newest)) is not None:
+    known = _judged_already(gate, terms, delivery, newest)
+    if known is not None and not _has_aged(gate, terms, known.batch):
         return known
     taken = gate.measured(terms, place, read())
-    delivery = _named(terms, delivery, taken, newest)
+    delivery = _named(gate, terms, delivery, taken, newest)
     if newest is not None and newest.status is Status.DISCARDED and (known := _judged_already(gate, terms, delivery, newest)) is not None:
         return known
     return _judged(gate, terms, delivery, taken)
@@ -54,7 +57,7 @@ def settle(gate: Gate, terms: Terms, probe: Probe, data: object) -> Judgement:
             return gate.settled(terms, probe, some)
     taken = gate.measured(terms, place, data)
     delivery = Delivery(place, probe.batch.run_id, OBSERVED, in_place=True)
-    found = _named(terms, delivery, taken, _newest(gate, terms, place))
+    found = _named(gate, terms, delivery, taken, _newest(gate, terms, place))
     return _written(gate, gate.recorded(terms, found, taken, under=probe))
 
 
@@ -77,21 +80,45 @@ def _newest(gate: Gate, terms: Terms, place: Partition) -> Batch | None:
 def _judged_already(gate: Gate, terms: Terms, delivery: Delivery, newest: Batch | None) -> Judgement | None:
     """What was said of this version, where there is nothing to add: it stands there still, and has its verdict under the present contract.
     One that is held may be published by now."""
-    if newest is None or newest.verdict is None or newest.contract_version != terms.version:
+    if newest is None or newest.verdict is None or not _is_again(terms, delivery, newest):
         return None
-    ended = newest.status in (Status.PUBLISHED, Status.QUARANTINED, Status.DISCARDED)
-    if delivery.data_version is None or newest.id != _id(terms, delivery, delivery.data_version) or not ended:
+    if newest.status not in (Status.PUBLISHED, Status.QUARANTINED, Status.DISCARDED):
         return None
     breaker = next(iter(gate.store.breakers([newest.breaker_key])), None)
     return None if breaker is None else Judgement(newest.verdict, newest, breaker)
 
 
-def _named(terms: Terms, delivery: Delivery, taken: Taken, newest: Batch | None) -> Delivery:
-    """Without a version of its own, what measures as what was found there last is that again, whatever it was called then."""
-    if delivery.data_version is not None or newest is None or newest.verdict is None or newest.contract_version != terms.version:
+AGED = " (too old)"  # after the name of a version
+
+
+def _is_again(terms: Terms, delivery: Delivery, newest: Batch) -> bool:
+    """Whether what was found last is of the version that the observer names."""
+    version = delivery.data_version
+    names = () if version is None else (_id(terms, delivery, version), _id(terms, delivery, version + AGED))
+    return newest.id in names and newest.contract_version == terms.version
+
+
+def _named(gate: Gate, terms: Terms, delivery: Delivery, taken: Taken, newest: Batch | None) -> Delivery:
+    """Under the name of what was found there last, where it is that again: without a version, where it measures as that does, whatever it
+    was called then. What has aged since has a name of its own."""
+    if newest is None or newest.verdict is None or newest.contract_version != terms.version:
         return delivery
-    is_it = newest.verdict.digest == taken.digest and newest.id == _id(terms, delivery, newest.data_version)
-    return replace(delivery, data_version=newest.data_version) if is_it else delivery
+    found = newest.id == _id(terms, delivery, newest.data_version)
+    again = newest.verdict.digest == taken.digest if delivery.data_version is None else _is_again(terms, delivery, newest)
+    if not (found and again):
+        return delivery
+    return replace(delivery, data_version=newest.data_version + (AGED if _has_aged(gate, terms, newest) else ""))
+
+
+def _has_aged(gate: Gate, terms: Terms, known: Batch) -> bool:
+    """Whether it kept a limit on its age when it was found, and does not any more. Of partitions that is not asked: whether the next one
+    comes is a matter of service levels."""
+    limits = {rule.id: rule.check.maximum_age for rule in terms.plan.rules if isinstance(rule.check, Fresh | Retained)}
+    if known.verdict is None or known.partition.key is not None or not limits:
+        return False
+    waited = gate.store.now() - known.arrived_at
+    kept = (each for each in known.verdict.findings if each.rule in limits and each.outcome is Outcome.PASS)
+    return any(timedelta(seconds=each.value or 0) + waited > limits[each.rule] for each in kept)
 
 
 def _id(terms: Terms, delivery: Delivery, version: str) -> str:

@@ -20,13 +20,14 @@ from dagster_contracts.core.contract import (
     Property,
     QualityRule,
     SchemaObject,
+    ServiceLevel,
     Window,
 )
-from dagster_contracts.core.ledger import IN_PLACE, UNPARTITIONED, Partition, Status, StepKey
+from dagster_contracts.core.ledger import IN_PLACE, OBSERVED, UNPARTITIONED, Partition, Status, StepKey
 from dagster_contracts.engines.polars.engine import PolarsEngine
 from dagster_contracts.engines.sampling import sampled
 from dagster_contracts.gate import Gate
-from dagster_contracts.judgement import Judgement, ProbeResult, Terms
+from dagster_contracts.judgement import Delivery, Judgement, ProbeResult, Terms
 from dagster_contracts.ports import FixedClock, Sampled
 from dagster_contracts.store.memory import MemoryStore
 
@@ -36,12 +37,13 @@ GOOD, BETTER, BAD = ["LOW"] * 40, ["HIGH", *["LOW"] * 40], ["LOW"] * 20 + ["7"] 
 ONE_BAD = ["LOW"] * 399 + ["7"]
 
 
-def terms(version: str = "1.0.0", **policy: Any) -> Terms:
+def terms(version: str = "1.0.0", *, levels: tuple[ServiceLevel, ...] = (), **policy: Any) -> Terms:
     enough = QualityRule("library", "rowCount", ((Operator.GREATER_OR_EQUAL, 40),), severity="error")
     risk = Property("risk", "string", required=True, enum=("LOW", "HIGH"))
-    feed = SchemaObject("feed", properties=(risk,), quality=(enough,))
+    feed = SchemaObject("feed", properties=(risk, Property("at", "timestamp")), quality=(enough,))
     given = BreakerPolicy(**{"cooldown": HOUR, "sample_rows": 10, **policy})
-    return Terms.of(Attached("feed", Contract("feed", version, "v3.1.0", "active", (feed,), policy=given), feed))
+    contract = Contract("feed", version, "v3.1.0", "active", (feed,), policy=given, service_levels=levels)
+    return Terms.of(Attached("feed", contract, feed))
 
 
 @dataclass
@@ -51,6 +53,7 @@ class Source:
     terms: Terms = field(default_factory=terms)
     clock: FixedClock = field(default_factory=lambda: FixedClock(START))
     rows: list[str] = field(default_factory=lambda: GOOD)
+    newest: datetime = START
     reads: int = 0
     samples: list[int] = field(default_factory=list)
 
@@ -65,7 +68,7 @@ class Source:
 
     def read(self) -> pl.DataFrame:
         self.reads += 1
-        return pl.DataFrame({"risk": self.rows})
+        return pl.DataFrame({"risk": self.rows, "at": [self.newest] * len(self.rows)})
 
     def observe(self, version: str | None = None, *, run: str = "r", place: Partition = UNPARTITIONED) -> Judgement:
         self.clock.at += timedelta(minutes=1)
@@ -276,3 +279,34 @@ def test_what_a_person_has_dismissed_is_not_listed_again_for_standing_there(vers
     assert [status for _, status in source.statuses] == [Status.DISCARDED, Status.DISCARDED]
     source.rows = GOOD
     assert source.observe(version and "v3").publish
+
+
+@pytest.mark.parametrize("version", [None, "v1"])
+def test_what_was_fresh_when_it_was_found_is_refused_once_it_is_too_old(version: str | None) -> None:
+    source = Source(terms(levels=(ServiceLevel("freshness", 2, unit="h", element="feed.at"),)))
+    source.newest = START
+    assert source.observe(version).publish
+    source.clock.at += HOUR
+    assert source.observe(version).batch.status in (Status.PUBLISHING, Status.PUBLISHED)
+    source.clock.at += HOUR
+    for _ in range(3):
+        judgement = source.observe(version)
+        assert (judgement.batch.status, judgement.breaker.state) == (Status.QUARANTINED, State.OPEN)
+    (first, found), (aged, refused) = source.statuses
+    assert (found, refused, aged) == (Status.DISCARDED, Status.QUARANTINED, f"{first} (too old)")
+    assert source.reads == (2 if version else 5), "a version that has its verdict is not read again"
+    source.clock.at += HOUR
+    assert probed(source).probe is ProbeResult.FAILED
+    source.clock.at += 2 * HOUR
+    source.newest = source.clock.at
+    came = probed(source)
+    assert (came.probe, came.breaker.state) == (ProbeResult.PASSED, State.CLOSED)
+
+
+def test_where_the_writer_of_a_verdict_died_what_stands_there_is_found_again() -> None:
+    source = Source()
+    taken = source.gate.measured(source.terms, UNPARTITIONED, source.read())
+    row = source.gate.recorded(source.terms, Delivery(UNPARTITIONED, "r", OBSERVED, data_version="v1", in_place=True), taken).batch
+    assert row.status is Status.PUBLISHING
+    settled = stored.settle_publishing(source.gate, source.terms, row, source.read())
+    assert (settled.id, settled.status) == (row.id, Status.PUBLISHED)
