@@ -18,6 +18,7 @@ from dagster_contracts.cli.options import (
     EnvironmentOption,
     IncidentsOption,
     ObjectOption,
+    OptionalHistory,
     PageOption,
     RelatedOption,
     UrlOption,
@@ -47,16 +48,7 @@ def backtest(
     newer: Annotated[
         str | None, typer.Argument(metavar="[NEWER]", help="Another version of it, to be compared.", show_default=False)
     ] = None,
-    history: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--history",
-            metavar="PLACE",
-            help="Stored batches, a file each, in the order of their names: a file, a folder, a glob or an s3:// address; may be given "
-            "several times.",
-            show_default=False,
-        ),
-    ] = None,
+    history: OptionalHistory = None,
     ledger: Annotated[bool, typer.Option("--ledger", help="Instead of stored batches: what the database has recorded of batches.")] = False,
     incidents: IncidentsOption = None,
     object_name: ObjectOption = None,

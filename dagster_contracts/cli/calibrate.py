@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dagster_contracts.cli.history import case_of, frames_in, incidents_of
-from dagster_contracts.cli.options import ContractArgument, FixToOption, IncidentsOption, ObjectOption, RelatedOption, UrlOption
+from dagster_contracts.cli.options import (
+    ContractArgument,
+    FixToOption,
+    HistoryOption,
+    IncidentsOption,
+    ObjectOption,
+    RelatedOption,
+    UrlOption,
+)
 from dagster_contracts.cli.printing import print_json, print_table, print_text
 from dagster_contracts.cli.revisions import source_at
 from dagster_contracts.cli.writing import write_version
@@ -27,16 +35,7 @@ class Form(StrEnum):
 
 def calibrate(
     contract: ContractArgument,
-    history: Annotated[
-        list[str],
-        typer.Option(
-            "--history",
-            metavar="PLACE",
-            help="Stored batches, a file each, in the order of their names: a file, a folder, a glob or an s3:// address; may be given "
-            "several times. What has no label is taken as clean.",
-            show_default=False,
-        ),
-    ],
+    history: HistoryOption,
     incidents: IncidentsOption = None,
     budget: Annotated[float, typer.Option("--budget", metavar="N", help="False trips in 100 clean batches.")] = 1.0,
     propose: Annotated[bool, typer.Option("--propose/--no-propose", help="Propose rules of behaviour that the contract lacks.")] = True,

@@ -53,6 +53,15 @@ ContractArgument = Annotated[str, typer.Argument(metavar="CONTRACT", help="The c
 ObjectOption = Annotated[
     str | None, typer.Option("--object", metavar="NAME", help="The schema object, where the contract has several.", show_default=False)
 ]
+_HISTORY = typer.Option(
+    "--history",
+    metavar="PLACE",
+    help="Stored batches, a file each, in the order of their names: a file, a folder, a glob or an s3:// address; may be given several "
+    "times. What has no label is taken as clean.",
+    show_default=False,
+)
+HistoryOption = Annotated[list[str], _HISTORY]
+OptionalHistory = Annotated[list[str] | None, _HISTORY]
 IncidentsOption = Annotated[
     Path | None,
     typer.Option(

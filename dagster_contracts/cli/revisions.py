@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from dagster_contracts.core.errors import UsageError
 from dagster_contracts.registry import is_version
 
 _REGISTRY = "registry:"
+_UNSAFE = re.compile(r"[^\w.-]")  # in the name of a file
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ def source_at(place: str, database_url: str | None = None) -> Source:
             contract = parse(text, source=found.contract.source)
             return replace(contract, objects=tuple(replace(obj, profiles=found.profiles) for obj in contract.objects))
 
-        return Source(found.text, f"{found.entry.contract_id}.odcs.yaml", reading)
+        return Source(found.text, f"{_UNSAFE.sub('_', found.entry.contract_id)}.odcs.yaml", reading)
     revision, colon, inner = place.partition(":")
     if revision and colon and inner:
         return Source(_text(revision, inner), Path(inner).name, lambda text: parse(text, source=place))

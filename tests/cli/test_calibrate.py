@@ -58,3 +58,26 @@ def test_what_cannot_be_calibrated_is_said(run: Callable[..., Ran], feed: Path):
     assert (few.code, "too few to learn thresholds from" in few.err) == (2, True)
     absent = run("calibrate", feed / "no.odcs.yaml", "--history", feed / "data")
     assert (absent.code, "is no file" in absent.err) == (2, True)
+
+
+def test_a_registered_version_is_calibrated_and_its_next_one_written(run: Callable[..., Ran], feed: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(feed)
+    monkeypatch.setenv("CONTRACTS_DATABASE_URL", f"sqlite:///{feed}/registry.db")
+    file = feed / "feed.odcs.yaml"
+    file.write_text(CONTRACT.replace("id: feed", "id: urn:shop/feed"))
+    assert run("publish", file).code == 0
+    asked = ("--history", feed / "data", "--no-propose")
+    done = run("calibrate", "urn:shop/feed@1.0.0", *asked, "--fix")
+    assert done.code == 0, done.err
+    written = parse((feed / "urn_shop_feed-1.1.0.odcs.yaml").read_text())
+    assert (written.id, written.version) == ("urn:shop/feed", "1.1.0")
+    assert (
+        run("calibrate", file, *asked, "--format", "json").json["diff"].splitlines()[2:]
+        == run("calibrate", "urn:shop/feed@1.0.0", *asked, "--format", "json").json["diff"].splitlines()[2:]
+    )
+
+
+def test_a_file_that_is_no_batch_of_the_contract_is_an_error(run: Callable[..., Ran], feed: Path):
+    (feed / "data" / "labels.csv").write_text("day,what\n2026-01-05,late\n")
+    done = run("calibrate", feed / "feed.odcs.yaml", "--history", feed / "data")
+    assert (done.code, "labels.csv is no batch of feed" in done.err) == (2, True), done.err
