@@ -38,6 +38,7 @@ from dagster.components.core.defs_module import ComponentPath, ComponentRootLoc
 from dagster_shared.record import replace as replace_record
 
 from dagster_contracts.core.errors import ContractError
+from dagster_contracts.plugin.redirected import own_key, redirected, set_aside_output
 
 NO_MATERIALIZATION = SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION  # on an Output: stored, but no materialization is logged
 DEFAULT_IO_MANAGER = default_job_io_manager  # what Dagster takes where there is none: files, or what its environment variables name
@@ -542,8 +543,7 @@ def drive(body: Any, step: StepExecutionContext) -> Iterator[Any]:
 def set_aside(step: StepExecutionContext, output_name: str, place: dg.AssetKey, value: object) -> None:
     """Write a value through the user's own IO manager to another asset key than its own."""
     handle = StepOutputHandle(step.step.key, output_name)
-    context = copy.copy(step.get_output_context(handle, {}))
-    context._asset_key = place
+    context = set_aside_output(step.get_output_context(handle, {}), place)
     context._user_generated_metadata = {}
     written = io_manager_of(step, output_name).handle_output(context, value)
     if inspect.isgenerator(written):
@@ -560,7 +560,7 @@ def read_back(step: StepExecutionContext, output_name: str, place: dg.AssetKey, 
         dagster_type=output.dagster_type,
         instance=step.instance,
         definition_metadata=output.definition_metadata,
-        upstream_output=output,
+        upstream_output=output if place == output.asset_key else set_aside_output(output, place),
         resource_config=output.resource_config,
         **ranged,
     )
@@ -568,13 +568,8 @@ def read_back(step: StepExecutionContext, output_name: str, place: dg.AssetKey, 
     return io_manager_of(step, output_name).load_input(context)
 
 
-def _own_key(key: str, partitions: dg.PartitionsDefinition) -> str:
-    """The key as Dagster would hand it to an IO manager: a multi-dimensional one is stored by its dimensions."""
-    return partitions.get_partition_key_from_str(key) if isinstance(partitions, dg.MultiPartitionsDefinition) else key
-
-
 def _partitioned(partition: str, partitions: dg.PartitionsDefinition) -> dict[str, Any]:
-    key = _own_key(partition, partitions)
+    key = own_key(partition, partitions)
     return {
         "partition_key": key,
         "asset_partition_key_range": dg.PartitionKeyRange(key, key),
@@ -637,21 +632,6 @@ def io_manager_of(step: StepExecutionContext, output_name: str) -> Any:
     """The user's IO manager of an output, without the routing around it."""
     manager = step.get_io_manager(StepOutputHandle(step.step.key, output_name))
     return getattr(manager, "wrapped", manager)
-
-
-def redirected(
-    context: dg.InputContext, *, place: dg.AssetKey | None, partitions: Sequence[str] | None, dagster_type: DagsterType | None
-) -> dg.InputContext:
-    """A copy of an input context that reads another key, other partitions, or as another type."""
-    other = copy.copy(context)
-    if place is not None:
-        other._asset_key = place
-    if partitions is not None:
-        definition = context.asset_partitions_def
-        other._asset_partitions_subset = definition.empty_subset().with_partition_keys(_own_key(each, definition) for each in partitions)
-    if dagster_type is not None:
-        other._dagster_type = dagster_type
-    return other
 
 
 def input_type(step: StepExecutionContext, declared: DagsterType, name: str, value: object) -> None:

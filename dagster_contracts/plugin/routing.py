@@ -14,11 +14,12 @@ import dagster as dg
 
 from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.errors import StoreUnavailable
-from dagster_contracts.core.ledger import IN_PLACE, Partition, Route, StepKey
+from dagster_contracts.core.ledger import IN_PLACE, Partition, Route, RouteKind, StepKey
 from dagster_contracts.core.route import of_several
 from dagster_contracts.plugin import private, storage
 from dagster_contracts.plugin.frames import joined
 from dagster_contracts.plugin.partitions import partition_of
+from dagster_contracts.plugin.redirected import redirected
 from dagster_contracts.windowed import routes_of_window
 
 if TYPE_CHECKING:
@@ -128,7 +129,8 @@ class RoutedInput:
             place = staging_key(self.upstream, routes[0].staged)
         if [route.served for route in routes] != [route.requested for route in routes]:
             partitions = [route.served.key for route in routes if route.served is not None and route.served.key is not None]
-        context = private.redirected(self.context, place=place, partitions=partitions or None, dagster_type=dagster_type)
+        is_earlier = any(route.kind is RouteKind.LAST_GOOD for route in routes)
+        context = redirected(self.context, place=place, partitions=partitions or None, dagster_type=dagster_type, is_earlier=is_earlier)
         parts = private.in_ranges(context) if private.reads_by_range(self.manager.wrapped) else [context]
         if len(parts) != 1:
             return joined([self.manager.wrapped.load_input(part) for part in parts])

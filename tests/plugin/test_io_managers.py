@@ -25,6 +25,7 @@ from dagster_contracts.core.ledger import Status
 from dagster_contracts.gate import Gate
 from dagster_contracts.plugin import private
 from dagster_contracts.plugin.operations import reconcile
+from dagster_contracts.plugin.redirected import redirected
 from dagster_contracts.plugin.routing import RoutingIOManager
 from tests.plugin.lab import DAYS, Ran, Vendor, contract_text, day, governed, value_of
 
@@ -170,7 +171,7 @@ def test_a_range_that_leaves_out_a_partition_is_read_from_duckdb_in_parts(tmp_pa
             upstream_output=dg.build_output_context(asset_key=spec.key, definition_metadata=dict(spec.metadata)),
             resource_config=private.config_of("lake", (world.defs.resources or {})["lake"]),
         )
-        holed = private.redirected(context, place=None, partitions=[day(1), day(3)], dagster_type=None)
+        holed = redirected(context, place=None, partitions=[day(1), day(3)], dagster_type=None)
         with dg.build_resources({"lake": manager}) as resources:
             lake = resources.lake
             assert private.reads_by_range(lake)

@@ -14,6 +14,7 @@ from dagster._core.types.dagster_type import resolve_dagster_type
 from dagster._serdes import ConfigurableClass
 
 from dagster_contracts.plugin import private
+from dagster_contracts.plugin.redirected import redirected
 from tests.plugin.lab import DAYS, QUIET, dagster_home, day
 
 
@@ -253,9 +254,9 @@ def test_contexts_copied_read_and_write_elsewhere(instance: dg.DagsterInstance) 
 
         def load_input(self, context: dg.InputContext) -> object:
             before = context.asset_partition_keys
-            other = private.redirected(context, place=None, partitions=[day(1)], dagster_type=None)
-            staged = private.redirected(context, place=elsewhere, partitions=None, dagster_type=None)
-            several = private.redirected(context, place=None, partitions=[day(1), day(2)], dagster_type=None)
+            other = redirected(context, place=None, partitions=[day(1)], dagster_type=None)
+            staged = redirected(context, place=elsewhere, partitions=None, dagster_type=None)
+            several = redirected(context, place=None, partitions=[day(1), day(2)], dagster_type=None)
             seen["other"] = places.load_input(other)
             seen["staged"] = places.load_input(staged)
             seen["several"] = places.load_input(several)
