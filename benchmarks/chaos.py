@@ -62,8 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if peer.module in ("ours", *BESIDE) and (asked.peers is None or peer.module in asked.peers or peer is OURS):
             _beside(found, peer, asked.rows, spent / max(done, 1), install=not asked.quick)
     _thresholds(found, bench, faults, asked.rows)
-    told, spent = drilled()
+    told, spent, cpu = drilled()
     _tell(found, Result(told, "", spent, None, "s"))
+    _tell(found, Result(told, "", cpu, None, "s of CPU"))
     if asked.json:
         print(json.dumps(report.as_json(found), indent=1))
 

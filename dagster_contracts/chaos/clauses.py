@@ -92,8 +92,22 @@ def column_of(prop: Mapping[str, Any]) -> str:
     return str(prop.get("physicalName") or prop.get("name"))
 
 
+def of_standard(document: object, *versions: str) -> bool:
+    """Whether the document says to be of one of these versions of the standard: "v3.0" is all of v3.0.x."""
+    return isinstance(document, dict) and str(document.get("apiVersion")).startswith(versions)
+
+
+def in_words_of(document: object, candidate: Candidate) -> Candidate:
+    """The same as the document's version of the standard has it: 3.0 calls `rule` what later is the `metric` of a library rule."""
+    entry = candidate.addition.entry if isinstance(candidate.addition, Quality) else {}
+    if not of_standard(document, "v3.0") or "metric" not in entry:
+        return candidate
+    return replace(candidate, addition=Quality({"rule" if key == "metric" else key: value for key, value in entry.items()}))
+
+
 def edits_of(document: object, object_name: str, chosen: Sequence[Candidate]) -> list[Edit]:
     """What makes the chosen clauses part of a document. Clauses of columns that it does not have need their Listed among them."""
+    chosen = [in_words_of(document, candidate) for candidate in chosen]
     number, found = object_at(document, object_name)
     here: Path = ("schema", number)
     listed = [candidate for candidate in chosen if isinstance(candidate.addition, Listed)]

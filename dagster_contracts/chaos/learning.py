@@ -32,15 +32,16 @@ _TYPES = {
 # --- read off the values -------------------------------------------------------------------------------------------
 
 
-def listed(evidence: Evidence, found: Mapping[str, Any], *, typed: bool = False) -> Iterator[Candidate]:
+def listed(evidence: Evidence, found: Mapping[str, Any], *, typed: bool = False, times: bool = True) -> Iterator[Candidate]:
     """A property for each column that the contract does not have, in the order of the data; and that there are no others.
 
     `typed`: the contract's version of the standard asks for the type of each; a column that shows none (nulls alone) is left out.
+    `times`: it knows timestamps.
     """
     known = {column_of(prop) for prop in properties_of(found)}
-    missing = [name for name, seen in evidence.columns.items() if name not in known and not (typed and _type(seen) is None)]
+    missing = [name for name, seen in evidence.columns.items() if name not in known and not (typed and _type(seen, times) is None)]
     for name in missing:
-        kind = _type(evidence.columns[name])
+        kind = _type(evidence.columns[name], times)
         entry = {"name": name, **({"logicalType": kind} if kind else {})}
         rules = (f"{name}.present", *((f"{name}.type",) if kind else ()))
         yield Candidate("listed", name, Listed(entry), rules, 0, f"in each of {len(evidence.batches)} clean batches")
@@ -50,17 +51,21 @@ def listed(evidence: Evidence, found: Mapping[str, Any], *, typed: bool = False)
         yield Candidate("closed", None, Closed(), ("closedSchema",), 0, "no other column in any clean batch")
 
 
-def _type(seen: Sequence[Seen]) -> str | None:
+def _type(seen: Sequence[Seen], times: bool) -> str | None:
     shape = seen[-1].shape
+    if shape.reads is Reads.TIME and not times:
+        return None
     if shape.reads is Reads.NUMBER:
         return "integer" if all(each.shape.integral for each in seen) else "number"
     return _TYPES.get(shape.reads)
 
 
-def promises(evidence: Evidence, column: str, prop: Mapping[str, Any], names: Names, *, hidden: bool = False) -> Iterator[Candidate]:
-    """Of the values of one column; `prop` is its property in the contract, `hidden` that it is classified."""
+def promises(
+    evidence: Evidence, column: str, prop: Mapping[str, Any], names: Names, *, hidden: bool = False, times: bool = True
+) -> Iterator[Candidate]:
+    """Of the values of one column; `prop` is its property in the contract, `hidden` that it is classified, `times` as in `listed`."""
     seen = evidence.columns[column]
-    kind = _type(seen)
+    kind = _type(seen, times)
     if not prop.get("logicalType") and kind:
         yield Candidate("type", column, Key("logicalType", kind), (f"{column}.type",), 1, f"every value reads as {kind}")
     yield from _completeness(column, seen, prop, names)

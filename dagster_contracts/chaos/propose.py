@@ -16,7 +16,7 @@ from typing import Any
 
 from dagster_contracts.chaos.bounds import LEAST
 from dagster_contracts.chaos.campaign import Campaign
-from dagster_contracts.chaos.clauses import Candidate, Listed, column_of, object_at, properties_of
+from dagster_contracts.chaos.clauses import Candidate, Listed, column_of, object_at, of_standard, properties_of
 from dagster_contracts.chaos.evidence import Evidence, evidence_of
 from dagster_contracts.chaos.fault import Fault
 from dagster_contracts.chaos.faults import FAULTS
@@ -78,14 +78,15 @@ def learned(case: Case, evidence: Evidence, families: Collection[str] | None = N
     plan = case.plan([])
     names = Names({rule.id for rule in plan.rules})
     properties = {column_of(prop): prop for prop in properties_of(found)}
-    new = list(listed(evidence, found, typed=types_are_asked(document)))
+    times = not of_standard(document, "v3.0")
+    new = list(listed(evidence, found, typed=types_are_asked(document), times=times))
     known = {str(each.column) for each in new} | properties.keys()
     open_ = [name for name in evidence.columns if name in known and name not in plan.masked]
     firm = [
         clause
         for name in evidence.columns
         if name in known
-        for clause in promises(evidence, name, _property(properties, new, name), names, hidden=name in plan.masked)
+        for clause in promises(evidence, name, _property(properties, new, name), names, hidden=name in plan.masked, times=times)
     ]
     firm += [clause for clause in unlike_the_last(evidence, names) if clause.column in open_]
     levels = document.get("slaProperties") if isinstance(document, dict) else None
@@ -105,8 +106,7 @@ def learned(case: Case, evidence: Evidence, families: Collection[str] | None = N
 
 def types_are_asked(document: object) -> bool:
     """Whether the document's version of the standard asks for the type of each property: from 3.2 on."""
-    standard = str(document.get("apiVersion")) if isinstance(document, dict) else ""
-    return not standard.startswith(("v3.0", "v3.1"))
+    return not of_standard(document, "v3.0", "v3.1")
 
 
 def _property(properties: Mapping[str, Mapping[str, Any]], new: Sequence[Candidate], name: str) -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dagster_contracts.chaos.batch import Batch
-from dagster_contracts.chaos.clauses import Candidate, described, edits_of, shown
+from dagster_contracts.chaos.clauses import Candidate, described, edits_of, in_words_of, shown
 from dagster_contracts.chaos.reasons import reason_for
 from dagster_contracts.chaos.run import without
 from dagster_contracts.core.amend import Put, amended
@@ -83,7 +83,11 @@ def remedy(case: Case, chosen: Sequence[Candidate], noticed: Mapping[str, frozen
     caught = frozenset[Trying]().union(*(noticed.get(clause.name, frozenset()) for clause in chosen))
     told = [described(clause, _description(clause, noticed.get(clause.name, frozenset()))) for clause in chosen]
     text, version = versioned(case, case.with_(told)) if told else (case.text, case.contract(case.text)[0].version)
-    proposals = [Proposal(clause, _yaml(clause, case.object_name), tuple(sorted(noticed.get(clause.name, ()), key=str))) for clause in told]
+    document = read(case.text).value
+    proposals = [
+        Proposal(clause, _yaml(in_words_of(document, clause), case.object_name), tuple(sorted(noticed.get(clause.name, ()), key=str)))
+        for clause in told
+    ]
     return Remedy(text, version, tuple(proposals), tuple(_uncaught(missed - caught)))
 
 

@@ -24,12 +24,13 @@ from dagster_contracts.chaos.figures import Names, Open, Unit, relations
 from dagster_contracts.chaos.history import judged
 from dagster_contracts.chaos.infer import infer
 from dagster_contracts.chaos.learning import promises
-from dagster_contracts.chaos.propose import covering, propose, verified
+from dagster_contracts.chaos.propose import covering, learned, propose, verified
 from dagster_contracts.chaos.remedy import Case, Remedy
 from dagster_contracts.chaos.run import run
 from dagster_contracts.chaos.score import score
 from dagster_contracts.core.document import read
 from dagster_contracts.core.errors import UsageError
+from dagster_contracts.core.odcs import parse
 from dagster_contracts.core.verdict import Outcome
 from dagster_contracts.engines.local import default_engine
 from tests.chaos.feeds import FIRST
@@ -161,6 +162,20 @@ def test_a_column_that_the_contract_does_not_have_is_listed_with_its_rules() -> 
     document = read(remedy.text).value
     assert isinstance(document, dict)
     assert [prop["name"] for prop in document["schema"][0]["properties"]] == ["id", "amount", "holder", "kind"]
+
+
+def test_a_contract_of_the_standards_version_3_0_is_amended_in_its_words() -> None:
+    def timed(batch: Batch) -> Batch:
+        return batch.holding(batch.frame.with_columns(paid_at=pl.lit(batch.arrived_at)))
+
+    case = Case(CONTRACT.replace("v3.1.0", "v3.0.2"), "payments", [timed(batch) for batch in batches(6)], default_engine())
+    found = verified(case, learned(case, evidence_of(case.batches), {"rows", "duplicates"}))
+    text = case.with_(found)
+    assert parse(text).id == "payments"
+    assert {"kind.allowed", "row_count", "paid_at.present"} <= {clause.name for clause in found}
+    assert "rule: rowCount" in text
+    assert "metric: rowCount" not in text
+    assert "timestamp" not in text  # came with 3.1
 
 
 def test_nothing_of_a_classified_column_is_written_into_the_contract() -> None:
