@@ -6,7 +6,7 @@
 
 The table and the 30 rules are those of benchmarks/engines.py. A cell is one fault in one column at one dose: injected, measured, judged,
 with what the breaker and the consumers make of it. A peer's time is that of judging the batch once by the same rules, in memory where it
-can; it injects nothing, so that the comparison is in its favour. Finding thresholds is timed apart, and so is a drill of the demo's feed.
+can; it injects nothing, so that the comparison is in its favour. Finding thresholds is timed apart, and so is the drill (chaos_drill.py).
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from statistics import median
 
 import polars as pl
 import report
-from chaos_drill import drilled
 from engines import OURS, PEERS
 from machine import machine
 from peers.rules import REFERENCE_TIME
@@ -62,9 +61,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if peer.module in ("ours", *BESIDE) and (asked.peers is None or peer.module in asked.peers or peer is OURS):
             _beside(found, peer, asked.rows, spent / max(done, 1), install=not asked.quick)
     _thresholds(found, bench, faults, asked.rows)
-    told, spent, cpu = drilled()
-    _tell(found, Result(told, "", spent, None, "s"))
-    _tell(found, Result(told, "", cpu, None, "s of CPU"))
     if asked.json:
         print(json.dumps(report.as_json(found), indent=1))
 

@@ -1,8 +1,11 @@
 """How long a drill takes: the demo's feed, its latest good partitions, all faults scored, one of each clause group taken to recovery.
 
+    python benchmarks/chaos_drill.py      JSON as that of chaos.py
+
 No postponed annotations here: Dagster reads the annotation of a context as it stands.
 """
 
+import json
 import time
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -11,6 +14,9 @@ from typing import Any
 
 import dagster as dg
 import pandas as pd
+import report
+from machine import machine
+from report import Report, Result
 
 from dagster_contracts.plugin.definitions import with_contracts
 from dagster_contracts.plugin.demo import vendor
@@ -21,6 +27,12 @@ from dagster_contracts.ports import FixedClock
 CONTRACT = Path(__file__).parents[1] / "contracts" / "credit_bureau.odcs.yaml"
 FEED = dg.AssetKey("credit_bureau")
 _QUIET = {"python_logs": {"python_log_level": "CRITICAL"}}
+
+
+def main() -> None:
+    told, spent, cpu = drilled()
+    found = Report("chaos", machine(), [Result(told, "", spent, None, "s"), Result(told, "", cpu, None, "s of CPU")])
+    print(json.dumps(report.as_json(found), indent=1))
 
 
 def drilled() -> tuple[str, float, float]:
@@ -51,3 +63,7 @@ def _told(instance: dg.DagsterInstance) -> Any:
     (record,) = instance.fetch_materializations(dg.AssetKey(["contracts_drill", *FEED.path]), limit=1).records
     assert record.asset_materialization is not None
     return record.asset_materialization.metadata
+
+
+if __name__ == "__main__":
+    main()

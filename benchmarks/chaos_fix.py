@@ -12,8 +12,8 @@ feeds: every contract FOLDER/contracts/NAME.odcs.yaml with its feed FOLDER/data/
 their names. Rules that refuse more than a tenth of the batches are left out, and then the batches that are refused still. Rules are learned
 from the earlier two thirds, and the later third is held back: how many of its batches do they complain of?
 
-page: of what `feeds` and `chaos.py --json` printed. An alarm that somebody looked at is told in chaos-notes.json, by feed and rule, as
-"real: ...", "follows: ..." or "false: ...".
+page: of what `feeds`, `chaos.py --json` and `chaos_drill.py` printed. An alarm that somebody looked at is told in chaos-notes.json, by feed
+and rule, as "real: ...", "follows: ..." or "false: ...".
 """
 
 from __future__ import annotations
@@ -301,9 +301,10 @@ Rules of the contract that refuse more than a tenth of the batches are left out,
 _TIME = """\
 ## How long it takes
 
-Written by [`python benchmarks/chaos.py --json`](../benchmarks/chaos.py). A cell is one fault in one column at one dose: injected, measured,
-judged, with what the breaker and the consumers make of it. What has not changed is not measured again; beside it, the same batch judged
-all anew. Peers judge the batch once by the same 30 rules, and inject nothing. Thresholds (bisection) and the drill are timed apart.
+Written by [`benchmarks/chaos.py --json`](../benchmarks/chaos.py) and [`benchmarks/chaos_drill.py`](../benchmarks/chaos_drill.py). A cell
+is one fault in one column at one dose: injected, measured, judged, with what the breaker and the consumers make of it. What has not changed
+is not measured again; beside it, the same batch judged all anew. Peers judge the batch once by the same 30 rules, and inject nothing.
+Thresholds (bisection) and the drill are timed apart.
 
 {}"""
 
