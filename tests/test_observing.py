@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dagster_contracts import observing, recovery, stored
 from dagster_contracts.core.breaker import Breaker, Refused, State
@@ -21,9 +24,11 @@ from dagster_contracts.core.contract import (
     QualityRule,
     SchemaObject,
     ServiceLevel,
+    Severity,
     Window,
 )
-from dagster_contracts.core.ledger import IN_PLACE, OBSERVED, UNPARTITIONED, Partition, Status, StepKey
+from dagster_contracts.core.ledger import IN_PLACE, OBSERVED, UNPARTITIONED, Partition, RouteKind, Status, StepKey
+from dagster_contracts.core.verdict import Outcome
 from dagster_contracts.engines.polars.engine import PolarsEngine
 from dagster_contracts.engines.sampling import sampled
 from dagster_contracts.gate import Gate
@@ -310,3 +315,56 @@ def test_where_the_writer_of_a_verdict_died_what_stands_there_is_found_again() -
     assert row.status is Status.PUBLISHING
     settled = stored.settle_publishing(source.gate, source.terms, row, source.read())
     assert (settled.id, settled.status) == (row.id, Status.PUBLISHED)
+
+
+TABLES = {"good": GOOD, "better": BETTER, "bad": BAD, "worse": ["7"] * 50, "one bad": ONE_BAD}
+OFTEN = ["look", "named", "probe", "half a day", "bad"] * 3
+OPERATIONS = st.sampled_from([*OFTEN, *TABLES, "hour", "reset", "new contract"])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    steps=st.lists(OPERATIONS, min_size=10, max_size=30),
+    failures=st.integers(1, 2),
+    probes=st.integers(1, 2),
+    samples=st.sampled_from([10, 1000]),
+)
+def test_what_was_last_found_bad_is_never_fresh_and_good_data_always_finds_its_way(
+    steps: list[str], failures: int, probes: int, samples: int
+) -> None:
+    trips = frozenset[Severity]() if failures > 1 else frozenset({Severity.CRITICAL})
+    policy: dict[str, Any] = {"failures": failures, "trip_on": trips, "window": Window(batches=4), "probes": probes, "sample_rows": samples}
+    source, standing, versions = Source(terms(**policy)), "good", 1
+    found: str | None = None
+    for step in steps:
+        if step in TABLES:
+            standing, source.rows = step, TABLES[step]
+        elif step in ("look", "named"):
+            source.observe(standing if step == "named" else None)
+            found = standing
+        elif step == "probe":
+            if isinstance(came := source.probe(), Judgement):
+                found = standing
+                assert (came.breaker.state is State.OPEN) is (came.verdict.outcome is Outcome.FAIL)
+        elif step == "reset" and found is not None:
+            recovery.reset(source.gate, "feed", actor="ann", reason="so")
+        elif step == "new contract":
+            versions += 1
+            source.terms = terms(f"{versions}.0.0", **policy)
+        else:
+            source.clock.at += HOUR if step == "hour" else 12 * HOUR
+        assert sum(status is Status.PUBLISHED for _, status in source.statuses) <= 1
+        assert not any(status is Status.PUBLISHING for _, status in source.statuses)
+        if found is not None and TABLES[found] not in (GOOD, BETTER):
+            assert {read_as(source, accepts) for accepts in (Confidence.FULL, Confidence.STALE)} == {RouteKind.HALTED}
+    for number in range(3):  # what comes next is good, and each time another
+        source.clock.at += 13 * HOUR
+        source.rows = ["HIGH"] * (60 + number)
+        source.observe()
+    assert read_as(source, Confidence.FULL) is RouteKind.FRESH
+    assert source.breaker.state is State.CLOSED
+
+
+def read_as(source: Source, accepts: Confidence) -> RouteKind:
+    name = StepKey(f"{source.clock.at} {len(source.statuses)} {uuid.uuid4()}", "s")
+    return source.gate.route(name, "c", "feed", UNPARTITIONED, accepts=accepts, terms=source.terms).kind
