@@ -51,13 +51,13 @@ def heal(
     module: ModuleOption = None,
     format: FormatOption = Format.TEXT,
 ) -> None:
-    """Make outputs anew that were made from fallback data, once their inputs are fresh.
+    """Publish held batches that passed, once their breaker is closed; then make outputs anew that were made from fallback data.
 
-    Also where the contract says `heal: ask`. Exit code 2 if a run failed.
+    The latter once their inputs are fresh, also where the contract says `heal: ask`. Exit code 2 if a run failed.
     """
     found = project.load(file, module)
     rows = found.operations.heal(found.definitions, found.instance, asset, say)
-    _print_rows(rows, format, {}, "nothing to heal: no output can be made better than it is")
+    _print_rows(rows, format, {}, "nothing to heal: no held batch may be published, and no output can be made better than it is")
     if any(row.result == "failed" for row in rows):
         raise typer.Exit(2)
 

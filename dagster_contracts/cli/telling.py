@@ -234,8 +234,8 @@ def _command(found: Standing) -> Iterator[str]:
         elif batch.status is Status.PUBLISHING:
             yield "dagster-contracts reconcile"
         elif may_be_published(batch, _breaker_of(found, batch), found.now):
-            yield f"see that the sensor contracts_heal is on, or run {_place(batch)} again, or"
-            yield f"dagster-contracts batch release {of} --reason ..."
+            yield "see that the sensor contracts_heal is on, or"
+            yield "dagster-contracts heal"
         elif batch.outcome in (Outcome.FAIL, Outcome.INCONCLUSIVE):
             yield f"deliver {_place(batch)} again, or"
             yield f"dagster-contracts batch show {of}"

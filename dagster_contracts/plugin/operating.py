@@ -46,7 +46,7 @@ class ReleaseConfig(dg.Config):
 
 
 class HealConfig(dg.Config):
-    """Which outputs to make anew."""
+    """Whose batches to publish, and which outputs to make anew."""
 
     asset: str | None = Field(default=None, description="Key of one asset. Without it: everything of this code location that is due.")
 
@@ -121,19 +121,19 @@ def _release_job(site: Site, governed: Governed) -> dg.JobDefinition:
 
 
 def _heal_job(governed: Governed) -> dg.JobDefinition:
-    @dg.op(name="heal_outputs", description="Makes degraded and halted outputs anew whose inputs are fresh now, each in a run of its own.")
+    @dg.op(name="heal_outputs", description="Publishes held batches that passed, then makes outputs anew whose inputs are fresh now, each in a run of its own.")
     def heal(context: dg.OpExecutionContext, config: HealConfig) -> None:
         with _readable_errors():
             rows = operations.heal(governed(), context.instance, config.asset, context.log.info)
-        failed = [row for row in rows if row.result != "ok"]
-        context.log.info(f"{len(rows) - len(failed)} of {len(rows)} due outputs are made anew")
+        failed = [row for row in rows if row.result not in ("ok", "published")]
+        context.log.info(f"{len(rows) - len(failed)} of {len(rows)} due batches and outputs are published and made anew")
         if failed:
             told = ", ".join(f"{row.asset} [{row.partition}]: {row.result} (run {row.run})" for row in failed[:10])
-            raise dg.Failure(f"{len(failed)} of {len(rows)} due outputs are not healed: {told}", allow_retries=False)
+            raise dg.Failure(f"{len(failed)} of {len(rows)} due batches and outputs are not healed: {told}", allow_retries=False)
 
     @dg.job(
         name=HEAL,
-        description="Makes outputs of fallback data anew now, also where the contract says `heal: ask`.",
+        description="Publishes held batches of closed breakers and makes outputs of fallback data anew now, also under `heal: ask`.",
         tags={"contracts/job": "heal"},
     )
     def contracts_heal() -> None:

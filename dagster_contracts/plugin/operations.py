@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -381,7 +381,8 @@ def _place_of(batch: Batch) -> dg.AssetKey:
 
 @dataclass(frozen=True, slots=True)
 class HealedRow:
-    """An output that was made anew, and what became of it: ok, degraded, halted, or failed where its run was none of these."""
+    """What waited and what became of it. An output that was made anew is ok, degraded, halted, or failed where its run was none of
+    these; a held batch that was let through is published, or failed where its run has not done it."""
 
     asset: str
     partition: str
@@ -391,21 +392,42 @@ class HealedRow:
 
 
 def heal(defs: dg.Definitions, instance: dg.DagsterInstance, asset: str | None, on_progress: Callable[[str], None]) -> list[HealedRow]:
-    """Make degraded and halted outputs anew whose inputs are fresh now, each once, in this process; those that become due by it too.
+    """Publish held batches that passed and whose breaker is closed, then make degraded and halted outputs anew whose inputs are fresh
+    now: each once, in this process; those that become due by it too.
 
-    A person says so: it is done where the policy says `heal: ask` as well. `asset` None: all that are defined here.
+    A person says so: outputs are made anew where the policy says `heal: ask` as well. `asset` None: all that are defined here.
     """
-    gate = site_of(defs).gate(instance)
-    made_here = [key.to_user_string() for item in private.iterate_assets(defs.assets) if item.is_executable for key in item.keys]
-    if asset is not None and asset not in made_here:
-        listed = ", ".join(sorted(made_here)[:10])
-        raise UsageError(f'no asset "{asset}" is made here{did_you_mean(asset, made_here) or ";"} assets: {listed}')
+    site = site_of(defs)
+    gate = site.gate(instance)
+    here = {key.to_user_string() for item in private.iterate_assets(defs.assets) if item.is_executable for key in item.keys}
+    here |= set(site.sources)
+    if asset is not None and asset not in here:
+        listed = ", ".join(sorted(here)[:10])
+        raise UsageError(f'no asset "{asset}" is known here{did_you_mean(asset, here) or ";"} assets: {listed}')
+    wanted = [asset] if asset is not None else sorted(here)
     rows: dict[str, HealedRow] = {}
-    while due := [each.output for each in recovery.due_healings(gate, [asset] if asset else made_here) if each.output.id not in rows]:
-        for output in due:
-            row = rows[output.id] = _healed(defs, instance, gate, output)
+    while due := _due(gate, wanted, rows):
+        for each in due:
+            row = _healed(defs, instance, gate, each) if isinstance(each, Output) else _let_through(defs, instance, gate, each)
+            rows[each.id] = row
             on_progress(f"{row.asset} [{row.partition}]: {row.was} -> {row.result}")
     return list(rows.values())
+
+
+def _due(gate: Gate, assets: Sequence[str], done: Mapping[str, HealedRow]) -> list[Batch] | list[Output]:
+    """Batches first: what is made of them is due once they are published."""
+    if batches := [each.batch for each in recovery.due_releases(gate, assets) if each.batch.id not in done]:
+        return batches
+    return [each.output for each in recovery.due_healings(gate, assets) if each.output.id not in done]
+
+
+def _let_through(defs: dg.Definitions, instance: dg.DagsterInstance, gate: Gate, batch: Batch) -> HealedRow:
+    try:
+        run = run_release(defs, instance, batch)
+    except UsageError as error:
+        return HealedRow(batch.asset, str(batch.partition), str(batch.status), str(error), "failed")
+    now = gate.store.batch(batch.id)
+    return HealedRow(batch.asset, str(batch.partition), str(batch.status), run, str(now.status) if now is not None else "failed")
 
 
 def _healed(defs: dg.Definitions, instance: dg.DagsterInstance, gate: Any, output: Output) -> HealedRow:

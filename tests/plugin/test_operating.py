@@ -6,7 +6,10 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from dagster_contracts.plugin import operating
+from dagster_contracts import recovery
+from dagster_contracts.engines.local import LocalEngine
+from dagster_contracts.gate import Gate
+from dagster_contracts.plugin import operating, operations
 from tests.plugin.lab import QUIET, Ran, Vendor, World, a_consumer, a_feed, contract_text, day, governed, value_of
 
 OPS = {"contracts_probe": "probe_breakers", "contracts_release": "release_batch", "contracts_heal": "heal_outputs"}
@@ -70,8 +73,25 @@ def test_a_person_heals_what_the_contract_leaves_to_people(tmp_path: Path) -> No
         assert start(world, "contracts_heal", asset="stale").success
         assert value_of(world, "stale", day(2)) == day(2)
         assert (
-            'no asset "stal" is made here, did you mean "stale"?' in start(world, "contracts_heal", asset="stal").failures["heal_outputs"]
+            'no asset "stal" is known here, did you mean "stale"?' in start(world, "contracts_heal", asset="stal").failures["heal_outputs"]
         )
+
+
+def test_what_was_held_and_passed_is_published_on_its_own_merit(tmp_path: Path) -> None:
+    vendor = Vendor({day(2)})
+    with refused(tmp_path, vendor, contract_text(policy="heal: ask")) as world:
+        for number in (1, 2, 3):
+            world.run("feed", partition=day(number))
+        assert world.run("stale", partition=day(3)).success  # the third is held: what it reads is the first
+        told: list[str] = []
+        assert operations.heal(world.defs, world.instance, None, told.append) == []  # the breaker is open
+        recovery.reset(Gate(world.ledger(), LocalEngine()), "feed", actor="ann", reason="mended")
+        assert start(world, "contracts_heal", asset="feed").success
+        [held] = world.ledger().batches(asset="feed", partition=day(3))
+        assert (held.status, held.last_good, held.released) == ("published", True, None)
+        rows = operations.heal(world.defs, world.instance, None, told.append)
+        assert [(row.asset, row.was, row.result) for row in rows] == [("stale", "degraded", "ok")]
+        assert value_of(world, "stale", day(3)) == day(3)
 
 
 def test_an_output_that_cannot_be_made_anew_fails_the_job_and_is_named(tmp_path: Path) -> None:
@@ -95,7 +115,7 @@ def test_an_output_that_cannot_be_made_anew_fails_the_job_and_is_named(tmp_path:
         world.run("feed", partition=day(2))
         broken.append(True)
         ran = start(world, "contracts_heal")
-        assert "1 of 1 due outputs are not healed: stale [2026-01-02]: failed (run " in ran.failures["heal_outputs"]
+        assert "1 of 1 due batches and outputs are not healed: stale [2026-01-02]: failed (run " in ran.failures["heal_outputs"]
 
 
 def test_the_launchpad_says_what_each_option_means(tmp_path: Path) -> None:

@@ -212,7 +212,7 @@ def test_healing_one_asset(tmp_path: Path) -> None:
     with _world(tmp_path, "heal: ask", vendor, DAYS, a_consumer("reader", "stale"), a_consumer("other", "stale")) as world:
         _fallen_back(world, vendor)
         ignore: Callable[[str], None] = lambda _: None  # noqa: E731
-        with pytest.raises(operations.UsageError, match='no asset "readr" is made here, did you mean "reader"'):
+        with pytest.raises(operations.UsageError, match='no asset "readr" is known here, did you mean "reader"'):
             operations.heal(world.defs, world.instance, "readr", ignore)
         assert [row.asset for row in operations.heal(world.defs, world.instance, "reader", ignore)] == ["reader"]
         assert [output.asset for output in world.ledger().outputs(statuses=("degraded",))] == ["other"]
