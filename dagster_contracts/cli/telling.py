@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from dagster_contracts.cli.printing import lasting
@@ -12,22 +12,25 @@ from dagster_contracts.core import breaker as machine
 from dagster_contracts.core.breaker import Breaker, State, failures
 from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.events import Event
-from dagster_contracts.core.ledger import Batch, Decision, Output, OutputStatus, Route, RouteKind, Status
-from dagster_contracts.core.snapshot import Standing
+from dagster_contracts.core.ledger import Batch, Decision, Output, OutputStatus, Review, ReviewStatus, Route, RouteKind, Status
+from dagster_contracts.core.snapshot import Standing, fallen
 from dagster_contracts.core.verdict import Outcome
 from dagster_contracts.core.windows import is_micro_batch, is_streamed
 
 _SHOWN = 5  # findings of one batch, and entries of one kind
+AFFECTED = 2 * _SHOWN  # outputs that are told of
+DECIDED = (ReviewStatus.APPROVED, ReviewStatus.REJECTED)
 _ACCEPTING = {
     Confidence.FULL: "halts",
     Confidence.STALE: "reads the last good data",
-    Confidence.LOW: "reads what was refused, marked low",
+    Confidence.LOW: "reads what was set aside, marked low",
 }
 
 
-def of_standing(found: Standing, partition: str | None) -> list[str]:
-    """Paragraphs, an empty line between two."""
-    paragraphs = [_state(found), _batches(found, partition), _made(found), _affected(found), _awaited(found), _commands(found)]
+def of_standing(found: Standing, partition: str | None, reviews: Mapping[str, Review]) -> list[str]:
+    """Paragraphs, an empty line between two. `reviews` are those that were decided, by the id of their output."""
+    who = [_made(found, reviews), _affected(found, reviews)]
+    paragraphs = [_state(found), _batches(found, partition), *who, _awaited(found), _commands(found)]
     lines: list[str] = []
     for paragraph in map(list, paragraphs):
         if paragraph:
@@ -123,12 +126,13 @@ def _more(count: int) -> Iterator[str]:
 # --- consumers -------------------------------------------------------------------------------------------------------
 
 
-def _made(found: Standing) -> Iterator[str]:
+def _made(found: Standing, reviews: Mapping[str, Review]) -> Iterator[str]:
     """What the asset itself was made from, as a consumer."""
     output = found.output
     if output is None:
         return
     yield f"{_place(output)} {_ending(output)} on {clock(output.at)}{' from fresh data' if output.status is OutputStatus.OK else ''}."
+    yield from (f"  {said}" for said in _reviewed(output, reviews))
     for route in output.inputs:
         if output.status is not OutputStatus.OK:
             yield f"  It {_read(route)}."
@@ -147,8 +151,18 @@ def _ending(output: Output) -> str:
     if output.status is OutputStatus.HALTED:
         return "was halted"
     if output.status is OutputStatus.WITHDRAWN:
-        return "was made at low confidence, reviewed, rejected and so withdrawn"
+        return "was made at low confidence"
     return "was made" if output.status is OutputStatus.OK else f"was made at {output.confidence} confidence"
+
+
+def _reviewed(output: Output, reviews: Mapping[str, Review]) -> Iterator[str]:
+    """Who has decided on it, when and why."""
+    review = reviews.get(output.id)
+    withdrawn = " It is withdrawn." if output.status is OutputStatus.WITHDRAWN else ""
+    if review is not None:
+        yield f"{review.actor} {review.status} it on {clock(review.decided_at)}: {review.reason}.{withdrawn}"
+    elif withdrawn:
+        yield f"A person has rejected it.{withdrawn}"
 
 
 def _read(route: Route) -> str:
@@ -167,11 +181,19 @@ def _read(route: Route) -> str:
         case RouteKind.LAST_GOOD:
             return f"read the last good data of {route.upstream}, [{route.served}], instead of [{route.requested}]"
         case RouteKind.LOW_CONFIDENCE:
-            return f"read {asked} though it was refused, marked low"
+            return f"read {asked} {_though(route)}, marked low"
         case RouteKind.UNJUDGED:
             return f"read {asked}, which was not judged"
         case RouteKind.HALTED:
             return f"was given nothing of {asked}"
+
+
+def _though(route: Route) -> str:
+    if route.batch_id is None:
+        return "though it was never judged"
+    if route.outcome in (Outcome.PASS, Outcome.WARN):
+        return "while it was held, though it had passed"
+    return "though it could not be judged" if route.outcome is Outcome.INCONCLUSIVE else "though it was refused"
 
 
 def _is_of_output(route: Route) -> bool:
@@ -179,15 +201,16 @@ def _is_of_output(route: Route) -> bool:
     return route.served == route.requested and route.batch_id is None and route.contract_version is None
 
 
-def _affected(found: Standing) -> Iterator[str]:
+def _affected(found: Standing, reviews: Mapping[str, Review]) -> Iterator[str]:
     outputs = found.affected
     if outputs:
         yield f"Affected: {len(outputs)} outputs." if len(outputs) > 1 else "Affected: 1 output."
-    for output in outputs[: 2 * _SHOWN]:
-        fallen = [route for route in output.inputs if route.kind not in (RouteKind.FRESH, RouteKind.UNJUDGED)] or list(output.inputs)
-        yield f"  {_place(output)} {_ending(output)} on {clock(output.at)}: it {'; it '.join(map(_read, fallen))}."
-    if len(outputs) > 2 * _SHOWN:
-        yield f"  and {len(outputs) - 2 * _SHOWN} more; see `dagster-contracts status`."
+    for output in outputs[:AFFECTED]:
+        told = "; it ".join(map(_read, fallen(output)))
+        yield f"  {_place(output)} {_ending(output)} on {clock(output.at)}: it {told}."
+        yield from (f"    {said}" for said in _reviewed(output, reviews))
+    if len(outputs) > AFFECTED:
+        yield f"  and {len(outputs) - AFFECTED} more; see `dagster-contracts status`."
     known = {output.asset for output in outputs}
     for breaker in found.breakers:
         if machine.enforced_open(breaker, found.now):
@@ -200,7 +223,9 @@ def _affected(found: Standing) -> Iterator[str]:
 
 
 def _awaited(found: Standing) -> Iterator[str]:
-    upstream = {route.breaker_key for route in found.output.inputs} if found.output is not None else set()
+    """What its own breakers wait for, and those above it where it fell back to something."""
+    fell = found.output is not None and found.output.status is not OutputStatus.OK
+    upstream = {route.breaker_key for route in found.output.inputs} if found.output is not None and fell else set()
     for breaker in (*found.breakers, *(each for each in found.above if each.key in upstream)):
         now = machine.current(breaker, found.now)
         said = outlook(now, found.now)
@@ -210,9 +235,9 @@ def _awaited(found: Standing) -> Iterator[str]:
             yield f"Waiting for: {now.key}: a new delivery that passes."
         if _is_streamed(found) and now in found.breakers and machine.enforced_open(now, found.now) and now.override is None:
             yield "  The first micro-batch that arrives then is the probe; where a rule of a time window failed, the first whole window."
-    if found.output is not None and found.output.status is not OutputStatus.OK:
+    if found.output is not None and fell:
         yield f"Waiting for: {_place(found.output)} is computed again once its inputs are fresh."
-    if not any(True for _ in _commands(found)):
+    if not found.affected and not any(True for _ in _commands(found)):
         read = found.output.inputs if found.output is not None else ()
         released = any(map(_is_released, read)) or (found.published is not None and found.published.released is not None)
         yield "Nothing else is the matter." if released else "Nothing is the matter."
@@ -246,7 +271,7 @@ def _command(found: Standing) -> Iterator[str]:
         if machine.current(breaker, found.now).override is not None:
             yield f"dagster-contracts breaker reset {key} --reason ..."
         elif machine.enforced_open(breaker, found.now):
-            yield f"dagster-contracts breaker force-closed {key} --until PT2H --reason ..."
+            yield from _closing(found, breaker)
         if machine.current(breaker, found.now).state is not State.CLOSED and breaker.incident:
             yield f"dagster-contracts why {key} --incident {breaker.incident}"
     if found.output is not None and found.output.status is not OutputStatus.OK:
@@ -256,10 +281,22 @@ def _command(found: Standing) -> Iterator[str]:
                 yield f"dagster-contracts why {shlex.quote(route.upstream)}{of}"
 
 
+def _closing(found: Standing, breaker: Breaker) -> Iterator[str]:
+    """Whether a person's word on the breaker helps: it publishes what passed, and frees nothing that was refused."""
+    key, waiting = shlex.quote(breaker.key), [batch for batch in found.waiting if batch.breaker_key == breaker.key]
+    if _is_streamed(found) or not waiting:
+        yield f"dagster-contracts breaker force-closed {key} --until PT2H --reason ..."
+    elif any(batch.status is Status.HELD and batch.outcome in (Outcome.PASS, Outcome.WARN) for batch in waiting):
+        yield f"dagster-contracts breaker reset {key} --reason ..."
+
+
 # --- what was --------------------------------------------------------------------------------------------------------
 
 
-def of_decisions(consumer: str, partition: str | None, at: datetime, decisions: Sequence[Decision]) -> list[str]:
+def of_decisions(
+    consumer: str, partition: str | None, at: datetime, decisions: Sequence[Decision], reviews: Sequence[Review] = ()
+) -> list[str]:
+    """`reviews` are those that were decided by then on what was made of it."""
     if not decisions:
         asked = f" for [{partition}]" if partition is not None else ""
         return [f"{consumer} had read nothing{asked} by {_exact(at)}."]
@@ -271,6 +308,10 @@ def of_decisions(consumer: str, partition: str | None, at: datetime, decisions: 
         lines.append(f"  {_exact(decision.decided_at)}: it {_read(decision.route)}.")
         if decision.route.kind is not RouteKind.FRESH and decision.route.reason:
             lines.append(f"    {decision.route.reason}")
+    for review in reviews:
+        if review.decided_at is not None:
+            what = f"{review.actor} {review.status} what it had made, [{review.partition}]"
+            lines.append(f"  {_exact(review.decided_at)}: {what}: {review.reason}")
     return lines
 
 

@@ -12,7 +12,11 @@ from dagster_contracts.cli import forms, options, telling
 from dagster_contracts.cli.options import LISTED, FormatOption, UrlOption
 from dagster_contracts.cli.printing import Format, print_json, print_text
 from dagster_contracts.core.breaker import asset_of
+from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.errors import UsageError, did_you_mean
+from dagster_contracts.core.events import Event, EventType
+from dagster_contracts.core.ledger import Decision, Review
+from dagster_contracts.core.snapshot import Standing
 from dagster_contracts.ports import Store
 
 
@@ -53,6 +57,7 @@ def _standing(store: Store, asset: str, partition: str | None) -> tuple[dict[str
     found = store.standing(asset_of(asset), partition)
     if not found.breakers and found.newest is None and found.output is None:
         raise UsageError(_unknown(store, asset, partition))
+    reviews = _reviews(store, found)
     form: dict[str, object] = {
         "at": forms.time(found.now),
         "asset": found.asset,
@@ -63,23 +68,42 @@ def _standing(store: Store, asset: str, partition: str | None) -> tuple[dict[str
         "published": forms.of_batch(found.published) if found.published is not None else None,
         "output": forms.of_output(found.output, found.now) if found.output is not None else None,
         "affected": [forms.of_output(output, found.now) for output in found.affected],
+        "reviews": [forms.of_review(review) for review in reviews.values()],
     }
     if partition is not None and found.newest is None and found.output is None:
         raise UsageError(_unknown(store, asset, partition))
-    return form, telling.of_standing(found, partition)
+    return form, telling.of_standing(found, partition, reviews)
+
+
+def _reviews(store: Store, found: Standing) -> dict[str, Review]:
+    """What people have decided on what is told of, by the output's id."""
+    made = [*([found.output] if found.output is not None else []), *found.affected[: telling.AFFECTED]]
+    low = {output.id: output.asset for output in made if output.confidence is Confidence.LOW}
+    decided = (each for asset in sorted({*low.values()}) for each in store.reviews(statuses=telling.DECIDED, asset=asset, limit=LISTED))
+    return {review.id: review for review in decided if review.id in low}
 
 
 def _given(store: Store, consumer: str, partition: str | None, at: datetime) -> tuple[dict[str, object], list[str]]:
     decisions = store.given(consumer, at, partition)
     if not decisions and not store.given(consumer, store.now()):
         raise UsageError(_unknown(store, consumer, None, "was ever given anything to read"))
+    reviews = _reviewed(store, consumer, at, decisions)
     form: dict[str, object] = {
         "at": forms.time(at),
         "asset": consumer,
         "partition": partition,
         "decisions": [forms.of_decision(decision) for decision in decisions],
+        "reviews": [forms.of_review(review) for review in reviews],
     }
-    return form, telling.of_decisions(consumer, partition, at, decisions)
+    return form, telling.of_decisions(consumer, partition, at, decisions, reviews)
+
+
+def _reviewed(store: Store, consumer: str, at: datetime, decisions: Sequence[Decision]) -> list[Review]:
+    """What people had decided, by a time, on what was made of these decisions."""
+    runs = {decision.step.run_id for decision in decisions if decision.route.confidence is Confidence.LOW}
+    made = {output.id for output in store.outputs(asset=consumer, limit=LISTED) if output.run_id in runs} if runs else set()
+    found = store.reviews(statuses=telling.DECIDED, asset=consumer, limit=LISTED) if made else ()
+    return [review for review in found if review.id in made and review.decided_at is not None and review.decided_at <= at][::-1]
 
 
 def _incident(store: Store, key: str, number: int) -> tuple[dict[str, object], list[str]]:
@@ -87,8 +111,25 @@ def _incident(store: Store, key: str, number: int) -> tuple[dict[str, object], l
     if not events:
         raise UsageError(_no_incident(store, key, number))
     options.tell_of_limit(len(events), "events")
+    events = _with_afterwards(store, key, number, events)
     form: dict[str, object] = {"asset": asset_of(key), "breaker": key, "incident": number, "events": [forms.of_event(e) for e in events]}
     return form, telling.of_incident(key, number, events)
+
+
+_AFTERWARDS = (EventType.OUTPUT_HEALED, EventType.REVIEW_APPROVED, EventType.REVIEW_REJECTED)
+
+
+def _with_afterwards(store: Store, key: str, number: int, events: Sequence[Event]) -> list[Event]:
+    """With what has become of the outputs that fell in this incident, and without what became of those of another one: an output may be
+    healed while a later one is under way."""
+    begun, following = events[0].at, store.incident(key, number + 1, 1)
+
+    def is_of_it(event: Event) -> bool:
+        since = datetime.fromisoformat(str(event.payload["since"])) if "since" in event.payload else event.at
+        return begun <= since and not (following and following[0].at <= since)
+
+    later = [event for event in store.events(key, after=events[-1].sequence, limit=LISTED) if event.type in _AFTERWARDS]
+    return [event for event in (*events, *later) if event.type not in _AFTERWARDS or is_of_it(event)]
 
 
 # --- what cannot be answered -----------------------------------------------------------------------------------------

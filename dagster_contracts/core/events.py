@@ -15,6 +15,7 @@ from dagster_contracts.core.breaker import Breaker, Missed, State, Transition, a
 from dagster_contracts.core.contract import Severity
 from dagster_contracts.core.ledger import Batch, Output, Route, RouteKind, Status
 from dagster_contracts.core.verdict import Finding, Outcome, Verdict, waiver_to_json
+from dagster_contracts.core.wording import duration
 
 VERSION = 1  # of all payloads
 # A message of Kafka may have a megabyte, and texts come from strangers: JSON escapes a character by up to twelve.
@@ -331,7 +332,7 @@ def of_healing(output: Output, at: datetime) -> Draft:
         "since": rfc3339(output.at),
         "seconds": (at - output.at).total_seconds(),
     }
-    return Draft(EventType.OUTPUT_HEALED, f"{output.asset} [{output.partition}] was healed after {at - output.at}", payload)
+    return Draft(EventType.OUTPUT_HEALED, f"{output.asset} [{output.partition}] was healed after {duration(at - output.at)}", payload)
 
 
 @dataclass(frozen=True, slots=True)
@@ -366,6 +367,7 @@ def of_review(kind: EventType, output: Output, *, actor: str, reason: str) -> Dr
         "asset": output.asset,
         "partition": output.partition.key,
         "run_id": output.run_id,
+        "since": rfc3339(output.at),
         "actor": actor,
         "reason": reason,
     }

@@ -128,7 +128,7 @@ class Route:
     """One decision for one partition of one upstream.
 
     `served` is the partition to read (None where halted, or unpartitioned); `staged` the fingerprint to read instead of the
-    live place; `reason` a sentence for people.
+    live place, and `outcome` the verdict on what lies there; `reason` a sentence for people.
     """
 
     upstream: str
@@ -144,6 +144,7 @@ class Route:
     since: datetime | None = None  # when the breaker opened
     retry_at: datetime | None = None
     findings: tuple[str, ...] = ()
+    outcome: Outcome | None = None
 
 
 @dataclass(frozen=True, slots=True)

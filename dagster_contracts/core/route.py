@@ -213,6 +213,7 @@ def _read(blank: Route, kind: RouteKind, confidence: Confidence, batch: Batch) -
         served=batch.partition,
         batch_id=batch.id,
         staged=batch.staged if batch.status in (Status.QUARANTINED, Status.HELD) else None,
+        outcome=batch.outcome if batch.status in (Status.QUARANTINED, Status.HELD) else None,
         contract_version=batch.contract_version,
         reason=reason,
     )
@@ -284,12 +285,23 @@ def _outlook(blank: Route, snapshot: Snapshot) -> str:
     if refused is not None and refused.status is Status.QUARANTINED:
         told.append(f"Deliver it again, or let it through: dagster-contracts batch release {blank.upstream}{place} --reason ...")
     elif refused is not None and refused.outcome is Outcome.INCONCLUSIVE:
-        told.append(f"Run it again, or judge what is stored: dagster-contracts batch rejudge {blank.upstream}{place}")
-    elif not snapshot.open:
-        told.append("Deliver it again.")
-    if snapshot.open:
+        told.append(f"Run it again, or judge what is stored: dagster-contracts batch rejudge {blank.upstream}{place} --reason ...")
+    elif refused is not None and snapshot.open:
+        close = f"dagster-contracts breaker reset {blank.breaker_key} --reason ..."
+        told.append(f"It passed, and is published once the breaker closes; to close it: {close}")
+    elif refused is not None:
+        told.append("It passed: the sensor contracts_heal publishes it, or: dagster-contracts heal")
+    elif snapshot.open and _is_kept_back_by_breaker(snapshot, blank.requested):
         told.append(f"Override: dagster-contracts breaker force-closed {blank.breaker_key} --reason ...")
+    elif snapshot.publishing is None:
+        told.append("Deliver it again.")
     return " ".join(told)
+
+
+def _is_kept_back_by_breaker(snapshot: Snapshot, requested: Partition) -> bool:
+    """Whether a closed breaker would let a consumer read what stands there: of a partition that was refused it would not."""
+    live = snapshot.published
+    return not snapshot.judged or (live is not None and live.confidence is Confidence.FULL and requested.key is None)
 
 
 def _clock(moment: datetime) -> str:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 
 from dagster_contracts.core.breaker import Breaker, Transition, enforced_open
+from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.events import Event
-from dagster_contracts.core.ledger import Batch, Output, Partition, Review, Route, Status
+from dagster_contracts.core.ledger import Batch, Output, Partition, Review, Route, RouteKind, Status
 from dagster_contracts.core.references import KeptProfile
 from dagster_contracts.core.verdict import Outcome
 from dagster_contracts.core.windows import Part
@@ -62,8 +63,8 @@ class Standing:
 
     `breakers` are its own, one for each scope; `above` all others that are not closed. `waiting` are its batches that are held,
     quarantined or not confirmed, newest first; `newest` and `published` the newest batch of all and the newest published one. `output` is
-    what the asset itself made of its inputs last; `affected` the outputs that are degraded, halted or withdrawn and
-    were made from it, at any distance.
+    what the asset itself made of its inputs last; `affected` the outputs that are degraded, halted or withdrawn
+    over it (or over that partition of it), at any distance.
     """
 
     now: datetime
@@ -77,15 +78,27 @@ class Standing:
     affected: tuple[Output, ...] = ()
 
 
-def made_from(asset: str, outputs: Iterable[Output]) -> tuple[Output, ...]:
-    """Those of `outputs` that were made from `asset`, or from what was made from it."""
-    known = tuple(outputs)
-    found = {asset}
+def made_from(asset: str, outputs: Iterable[Output], partition: str | None = None) -> tuple[Output, ...]:
+    """Those of `outputs`, none of which is what it should be, that have fallen over `asset` (or one partition of it), or over what has
+    fallen over that: inputs that they have read fresh are not why."""
+    known = [(output, {(route.upstream, route.requested.key) for route in fallen(output)}) for output in outputs]
+    over: dict[str, Output] = {}
+    places: set[tuple[str, str | None]] = set()
     while True:
-        more = {output.asset for output in known if any(route.upstream in found for route in output.inputs)}
-        if more <= found:
-            return tuple(output for output in known if output.asset in more)
-        found |= more
+        more = {
+            output.id: output
+            for output, inputs in known
+            if inputs & places or any(upstream == asset and partition in (None, key) for upstream, key in inputs)
+        }
+        if len(more) == len(over):
+            return tuple(output for output, _ in known if output.id in over)
+        over, places = more, {(output.asset, output.partition.key) for output in more.values()}
+
+
+def fallen(output: Output) -> tuple[Route, ...]:
+    """The inputs over which an output is not what it should be: all of them where none alone is why."""
+    whole = (RouteKind.FRESH, RouteKind.UNJUDGED)
+    return tuple(r for r in output.inputs if r.kind not in whole or r.confidence is not Confidence.FULL) or output.inputs
 
 
 def may_be_released(batch: Batch, breaker: Breaker, now: datetime) -> bool:

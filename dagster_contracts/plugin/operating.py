@@ -121,7 +121,10 @@ def _release_job(site: Site, governed: Governed) -> dg.JobDefinition:
 
 
 def _heal_job(governed: Governed) -> dg.JobDefinition:
-    @dg.op(name="heal_outputs", description="Publishes held batches that passed, then makes outputs anew whose inputs are fresh now, each in a run of its own.")
+    @dg.op(
+        name="heal_outputs",
+        description="Publishes held batches that passed, then makes outputs anew whose inputs are fresh now, each in a run of its own.",
+    )
     def heal(context: dg.OpExecutionContext, config: HealConfig) -> None:
         with _readable_errors():
             rows = operations.heal(governed(), context.instance, config.asset, context.log.info)

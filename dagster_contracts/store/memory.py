@@ -470,6 +470,7 @@ class MemoryStore:
                 breakers=[(part, breaker) for part, breaker in breakers if part == "own" or breaker.state is not State.CLOSED],
                 batches=[(part, each) for part, found in zip(_PARTS, (waiting, newest, published), strict=True) for each in found],
                 outputs=[*(("own", output) for output in here[:1]), *(("fallen", output) for output in fallen)],
+                partition=partition,
             )
 
     def given(self, consumer: str, at: datetime, requested: str | None = None) -> Sequence[Decision]:

@@ -40,6 +40,7 @@ def standing(connection: Connection, at: datetime, asset: str, partition: str | 
         breakers=_found(Breaker, rows, "breaker"),
         batches=_found(Batch, rows, "batch"),
         outputs=_found(Output, rows, "output"),
+        partition=partition,
     )
 
 

@@ -54,6 +54,7 @@ def standing_of(
     breakers: Iterable[tuple[str, Breaker]],
     batches: Iterable[tuple[str, Batch]],
     outputs: Iterable[tuple[str, Output]],
+    partition: str | None = None,
 ) -> Standing:
     """Put an answer together from its rows, each with the part that it is: own, scoped, open; waiting, newest, published; own, fallen."""
     kept = list(breakers)
@@ -63,6 +64,7 @@ def standing_of(
     for part, batch in batches:
         parts.setdefault(part, []).append(batch)
     made = list(outputs)
+    fell = [output for part, output in made if part == "fallen"]
     return Standing(
         at,
         asset,
@@ -72,7 +74,7 @@ def standing_of(
         newest=next(iter(parts.get("newest", ())), None),
         published=next(iter(parts.get("published", ())), None),
         output=next((output for part, output in made if part == "own"), None),
-        affected=made_from(asset, sorted((output for part, output in made if part == "fallen"), key=lambda output: (output.at, output.id))),
+        affected=made_from(asset, sorted(fell, key=lambda output: (output.at, output.id)), partition),
     )
 
 

@@ -7,19 +7,23 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import polars as pl
 import pytest
 
-from dagster_contracts import recovery
+from dagster_contracts import recovery, reviewing
 from dagster_contracts.core.breaker import OverrideKind
-from dagster_contracts.core.contract import Confidence, Fallback
-from dagster_contracts.core.ledger import OutputStatus
+from dagster_contracts.core.contract import Confidence, Fallback, attach
+from dagster_contracts.core.ledger import OutputStatus, StepKey
 from dagster_contracts.core.route import decide_output
 from dagster_contracts.core.snapshot import Change
 from dagster_contracts.engines.local import LocalEngine
 from dagster_contracts.gate import Gate
+from dagster_contracts.judgement import Delivery, Terms
 from dagster_contracts.ports import FixedClock
+from dagster_contracts.store.files import load_contracts
 from dagster_contracts.store.sql import SqlStore
 from tests.cli.conftest import FIRST, Ran
+from tests.cli.conftest import day as of_day
 from tests.schemas import assert_described
 from tests.store.values import batch, breaker, day, output, route
 
@@ -47,7 +51,7 @@ def test_why_a_feed_is_held(run: Callable[..., Ran]):
         "Waiting for: vendor/feed: probe due.",
         "dagster-contracts batch show vendor/feed --partition 2026-01-02",
         "dagster-contracts batch release vendor/feed --partition 2026-01-02 --reason ...",
-        "dagster-contracts breaker force-closed vendor/feed --until PT2H --reason ...",
+        "dagster-contracts breaker reset vendor/feed --reason ...",
         "dagster-contracts why vendor/feed --incident 1",
     ):
         assert said in out, said
@@ -176,6 +180,89 @@ def test_what_was_made_of_a_stale_output_is_said_so(run: Callable[..., Ran], pas
     made = output("d", OutputStatus.DEGRADED, day(3), asset="dashboard", confidence=Confidence.STALE, inputs=(read,))
     SqlStore(past).save(Change(outputs=(made,)))
     assert "It read [2026-11-03] of channel_mix, which was itself made from stale data.\n" in run("why", "dashboard").out
+
+
+def _consumed(store: SqlStore, asset: str, number: int, accepts: Confidence, hours: int) -> None:
+    """`asset` is made of the feed's day so many hours after the first delivery."""
+    gate, run_id = Gate(store, LocalEngine()), f"run-{asset}-{hours}"
+    terms = Terms.of(attach(load_contracts(Path("feed.odcs.yaml")), ["vendor/feed"])["vendor/feed"])
+    read = gate.route(StepKey(run_id, asset), asset, "vendor/feed", of_day(number), accepts=accepts, terms=terms)
+    gate.record_output(asset, of_day(number), run_id, [read])
+
+
+def _at(url: str, hours: int) -> SqlStore:
+    return SqlStore(url, clock=FixedClock(FIRST + timedelta(hours=hours)))
+
+
+@pytest.mark.usefixtures("contract")
+def test_who_has_rejected_an_output_when_and_why(run: Callable[..., Ran], past: str):
+    reviewing.reject(Gate(_at(past, 40), LocalEngine()), "underwriting", "2026-01-02", actor="bo", reason="looks wrong")
+    word = "bo rejected it on 2026-01-02 22:00Z: looks wrong. It is withdrawn."
+    own = run("why", "underwriting", "--partition", "2026-01-02")
+    assert own.out.startswith(f"underwriting [2026-01-02] was made at low confidence on 2026-01-02 07:00Z.\n  {word}\n")
+    assert word in run("why", "vendor/feed").out
+    found = run("why", "vendor/feed", "--format", "json").json
+    assert_described("why", found)
+    assert [(each["asset"], each["actor"], each["status"]) for each in found["reviews"]] == [("underwriting", "bo", "rejected")]
+    later = run("why", "underwriting", "--at", "2026-01-02T22:00:00Z").out
+    assert later.endswith("  2026-01-02 22:00:00Z: bo rejected what it had made, [2026-01-02]: looks wrong\n")
+    assert "rejected" not in run("why", "underwriting", "--at", "2026-01-02T21:59:59Z").out
+    assert_described("why", run("why", "underwriting", "--at", "2026-01-02T22:00:00Z", "--format", "json").json)
+
+
+@pytest.mark.usefixtures("contract")
+def test_a_held_batch_that_passed_was_not_refused(run: Callable[..., Ran], past: str):
+    _consumed(_at(past, 27), "underwriting", 3, Confidence.LOW, 27)
+    out = run("why", "underwriting", "--partition", "2026-01-03").out
+    assert "It read vendor/feed [2026-01-03] while it was held, though it had passed, marked low." in out
+    assert "refused, marked low" not in out
+
+
+@pytest.mark.usefixtures("contract")
+def test_of_one_partition_its_own_outputs_are_affected(run: Callable[..., Ran], past: str):
+    _consumed(_at(past, 27), "invoices", 3, Confidence.FULL, 27)
+    assert "Affected: 3 outputs." in run("why", "vendor/feed").out
+    out = run("why", "vendor/feed", "--partition", "2026-01-03").out
+    assert "Affected: 1 output.\n  invoices [2026-01-03] was halted" in out
+    assert "dagster-contracts breaker reset vendor/feed --reason ..." in out
+    refused = run("why", "vendor/feed", "--partition", "2026-01-02").out
+    assert "invoices" not in refused
+    assert "dagster-contracts breaker" not in refused  # no word on the breaker frees what was refused
+
+
+@pytest.mark.usefixtures("contract")
+def test_an_output_of_fresh_data_waits_for_nothing_while_the_breaker_above_is_open(run: Callable[..., Ran], past: str):
+    _consumed(_at(past, 27), "fraud", 1, Confidence.FULL, 27)
+    _consumed(_at(past, 28), "other", 2, Confidence.FULL, 28)
+    out = run("why", "fraud", "--partition", "2026-01-01").out
+    assert out == "fraud [2026-01-01] was made on 2026-01-02 09:00Z from fresh data.\n\nNothing is the matter.\n"
+
+
+@pytest.mark.usefixtures("contract")
+def test_what_is_healed_and_reviewed_later_is_told_of_its_own_incident(run: Callable[..., Ran], past: str):
+    gate = Gate(_at(past, 30), LocalEngine())
+    recovery.reset(gate, "vendor/feed", actor="ana", reason="mended")
+    reviewing.reject(Gate(_at(past, 31), LocalEngine()), "underwriting", "2026-01-02", actor="bo", reason="looks wrong")
+    terms = Terms.of(attach(load_contracts(Path("feed.odcs.yaml")), ["vendor/feed"])["vendor/feed"])
+
+    def deliver(number: int, hours: int, indicator: str) -> None:
+        here = Gate(_at(past, hours), LocalEngine())
+        judged = here.judge(
+            terms,
+            Delivery(of_day(number), f"late-{hours}", f"late-{hours}"),
+            pl.DataFrame({"customer_id": [1, 2], "risk_indicator": [indicator, "LOW_RISK"]}),
+        )
+        here.published(judged.batch, None) if judged.publish else here.staged(judged.batch, f"late-{hours}")
+
+    deliver(2, 32, "HIGH_RISK")
+    deliver(4, 72, "17")
+    _consumed(_at(past, 73), "fraud", 4, Confidence.FULL, 73)  # halted in the second
+    _consumed(_at(past, 74), "fraud", 2, Confidence.FULL, 74)  # what fell in the first
+    first, second = (run("why", "vendor/feed", "--incident", number).out for number in (1, 2))
+    assert "  2026-01-02 13:00:00Z  review.rejected: bo rejected underwriting [2026-01-02]: looks wrong\n" in first
+    assert first.endswith("  2026-01-04 08:00:00Z  output.healed: fraud [2026-01-02] was healed after 2 d 1 h\n")
+    assert "output.healed" not in second
+    assert "fraud: halted of vendor/feed [2026-01-04]" in second
 
 
 def test_overrides_scopes_and_declared_consumers(run: Callable[..., Ran], past: str):

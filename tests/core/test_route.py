@@ -178,7 +178,7 @@ def test_last_good_older_than_max_staleness_halts(limit: timedelta | None, kind:
         assert (
             "The last good partition 2026-11-03 is 3 days, 0:00:00 older, more than maxStaleness 2 days, 23:59:59.999999." in route.reason
         )
-        assert "Override: dagster-contracts breaker force-closed feed --reason ..." in route.reason
+        assert route.reason.endswith("Deliver it again.")
 
 
 def test_staleness_is_not_known_of_what_has_no_time() -> None:
@@ -227,8 +227,7 @@ def test_a_halt_says_what_since_when_why_and_what_next() -> None:
     assert route.reason == (
         "feed is open since 2026-11-20 23:50Z: feed.range: 12% outside; expected all inside (contract 2.2.0, partition 2026-11-06). "
         "The requested batch is quarantined. Next probe after 2026-11-21 00:20Z. "
-        "Deliver it again, or let it through: dagster-contracts batch release feed --partition 2026-11-06 --reason ... "
-        "Override: dagster-contracts breaker force-closed feed --reason ..."
+        "Deliver it again, or let it through: dagster-contracts batch release feed --partition 2026-11-06 --reason ..."
     )
     assert (route.breaker_key, route.since, route.retry_at) == ("feed", OPEN.opened_at, OPEN.retry_at)
     assert route.findings == FOUND
@@ -268,6 +267,35 @@ def test_a_refusal_by_a_closed_breaker_says_what_was_found() -> None:
     held = ask(view(CLOSED, refused=batch(day(6), Status.HELD, Outcome.INCONCLUSIVE, verdict=None)), FULL)
     again = "Run it again, or judge what is stored: dagster-contracts batch rejudge feed"
     assert held.reason.startswith(f"feed [2026-11-06] is held (inconclusive). {again}")
+
+
+def test_a_halt_advises_what_helps() -> None:
+    """A forced closed breaker frees nothing that was refused or held; it lets live data be read."""
+    override = "Override: dagster-contracts breaker force-closed feed --reason ..."
+    held = batch(day(6), Status.HELD)
+    assert ask(view(OPEN, refused=held), FULL).reason.endswith(
+        "It passed, and is published once the breaker closes; to close it: dagster-contracts breaker reset feed --reason ..."
+    )
+    for closed in (CLOSED, forced(OPEN, OverrideKind.FORCE_CLOSED)):
+        reason = ask(view(closed, refused=held), FULL).reason
+        assert reason.endswith("It passed: the sensor contracts_heal publishes it, or: dagster-contracts heal")
+        assert "Deliver it again" not in reason
+    for helped in (ask(view(OPEN, published=batch()), FULL, UNPARTITIONED), ask(view(OPEN, judged=False), FULL)):
+        assert helped.reason.endswith(override)
+    for not_helped in (
+        view(OPEN, refused=batch(day(6), Status.QUARANTINED, Outcome.FAIL)),
+        view(OPEN, published=batch(day(6), confidence=LOW)),
+        view(OPEN, publishing=batch(day(6), Status.PUBLISHING)),
+        view(OPEN),
+    ):
+        assert "force-closed" not in ask(not_helped, FULL).reason
+
+
+@pytest.mark.parametrize("outcome", [Outcome.PASS, Outcome.FAIL, Outcome.INCONCLUSIVE])
+def test_what_was_set_aside_is_served_with_its_outcome(outcome: Outcome) -> None:
+    refused = batch(day(6), Status.QUARANTINED if outcome is Outcome.FAIL else Status.HELD, outcome)
+    assert ask(view(OPEN, refused=refused), LOW).outcome is outcome
+    assert ask(view(OPEN, refused=refused, last_good=GOOD), STALE).outcome is None
 
 
 def test_a_batch_that_is_being_written_and_one_that_is_missing_say_so() -> None:

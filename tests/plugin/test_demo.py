@@ -225,7 +225,7 @@ def test_3_fraud_halts_and_says_why_and_when(demo: Demo, instance: dg.DagsterIns
         assert "credit_bureau is open since 2026-06-06 06:00Z" in row["message"]
         assert FAILED_AT_6 in row["message"]
         assert "Next probe after 2026-06-07 12:00Z" in row["message"]
-        assert "dagster-contracts breaker force-closed credit_bureau" in row["message"]
+        assert "dagster-contracts batch release credit_bureau" in row["message"]
     for run in [_runs(instance, "daily", 6)[0], _runs(instance, "scores", 6)[0]]:
         assert run.status is dg.DagsterRunStatus.FAILURE
         assert run.tags["dagster/max_retries"] == "0"

@@ -68,19 +68,29 @@ def test_what_it_made_and_what_was_made_from_it(store: Store) -> None:
         low = route(upstream, day(number), RouteKind.LOW_CONFIDENCE, confidence=Confidence.LOW)
         return Change(outputs=(output(name, status, day(number), asset=asset, inputs=(low,), at=T0 + number * HOUR),))
 
-    save(store, made("o1", "scores", "feed", 1), made("o2", "reports", "scores", 1, OutputStatus.HALTED), made("o3", "loop", "reports", 2))
+    save(store, made("o1", "scores", "feed", 1), made("o2", "reports", "scores", 1, OutputStatus.HALTED), made("o3", "loop", "reports", 1))
     save(store, made("o4", "else", "another", 1), made("o5", "fine", "feed", 1, OutputStatus.OK), made("o6", "scores", "feed", 2))
     found = store.standing("feed")
     assert [each.id for each in found.affected] == ["o1", "o2", "o3", "o6"]
     assert found.output is None
     scores = store.standing("scores")
     assert (scores.output and scores.output.id, [each.id for each in scores.affected]) == ("o6", ["o2", "o3"])
+    assert [each.id for each in store.standing("feed", str(day(1).key)).affected] == ["o1", "o2", "o3"]
+    assert [each.id for each in store.standing("feed", str(day(2).key)).affected] == ["o6"]
     first = store.standing("scores", str(day(1).key))
     assert first.output is not None
     assert first.output.id == "o1"
     fine = store.standing("fine").output
     assert fine is not None
     assert fine.status is OutputStatus.OK
+
+
+def test_what_was_read_fresh_is_not_why_an_output_has_fallen(store: Store) -> None:
+    fresh = route("features", day(1), served=day(1), confidence=Confidence.FULL)
+    low = route("feed", day(1), RouteKind.LOW_CONFIDENCE, confidence=Confidence.LOW)
+    save(store, Change(outputs=(output("o1", OutputStatus.DEGRADED, day(1), asset="training", inputs=(fresh, low)),)))
+    assert store.standing("features").affected == ()
+    assert [each.id for each in store.standing("feed").affected] == ["o1"]
 
 
 # --- what was read, what happened ------------------------------------------------------------------------------------
