@@ -205,7 +205,7 @@ def markdown(found: Report, rounds: int, load: tuple[float, float]) -> str:
             "",
             "Written by `python benchmarks/streaming.py --markdown`; measured, not edited.",
             "",
-            f"{told}. Load average before and after the runs: {load[0]:.1f} and {load[1]:.1f}.",
+            f"{told}. Load average before and after the runs: {load[0]:.1f} and {load[1]:.1f}.{_shared(int(ours['cores']), load)}",
             "",
             _WHAT.format(rounds=rounds),
             "",
@@ -223,6 +223,11 @@ timestamps. The bare loop does no more, and flushes and commits after each batch
 each batch by 18 rules of types, nulls, uniqueness, allowed values and ranges, records each verdict in the store, and commits after that;
 where more waits, the verdicts of up to eight batches are one transaction. Runs take turns, after one that does not count; the figures are
 medians of {rounds}. A ratio of 0.5 means that the judged stream is half as fast as the bare loop."""
+
+
+def _shared(cores: int, load: tuple[float, float]) -> str:
+    busy = max(load) > cores
+    return " The machine was shared with other work: of its wall times less is to be made than of its CPU times." if busy else ""
 
 
 def _row(wall: Result, cpu: Result) -> str:
