@@ -233,12 +233,12 @@ class KafkaStream:
             self.sender.forward(group[0].batch.messages)
             self._sent.append(_Sent.of(group[0].batch, forwarded=False))
             return
-        terms = self.gate.terms(self.asset)
-        columns = [rule.check.column for rule in terms.plan.rules if isinstance(rule.check, Present)]
-        found = [decoded(rows.values, columns, self._decode) for rows in group]
-        frames = [MicroFrame(rows.batch.name, each.frame, (decodable(each, terms),)) for rows, each in zip(group, found, strict=True)]
-        unless = self._ledger.watch([(rows.cutter, rows.batch) for rows in group])
         try:
+            terms = self.gate.terms(self.asset)
+            columns = [rule.check.column for rule in terms.plan.rules if isinstance(rule.check, Present)]
+            found = [decoded(rows.values, columns, self._decode) for rows in group]
+            frames = [MicroFrame(rows.batch.name, each.frame, (decodable(each, terms),)) for rows, each in zip(group, found, strict=True)]
+            unless = self._ledger.watch([(rows.cutter, rows.batch) for rows in group])
             verdicts = self.gate.judge_new(frames, asset=self.asset, unless=unless, terms=terms)
         except Recut:
             self.commit()  # what the ledger knows of it is looked at anew, and says that what lies before has gone on
@@ -247,10 +247,12 @@ class KafkaStream:
                 rows.cutter.known = False
             return
         except StoreUnavailable as error:
-            for rows in reversed(group):
-                rows.cutter.hold(rows.batch)
+            self._keep(group)
             self._without_store(error)
             return
+        except BaseException:  # whoever goes on after that has lost nothing
+            self._keep(group)
+            raise
         self._give_back(group[len(verdicts) :])
         self._ledger.saw(verdicts[-1])
         self._together = _TOGETHER if verdicts[-1].action is Action.FORWARD else 1  # else each of them may be answered otherwise
@@ -259,6 +261,11 @@ class KafkaStream:
         for rows, verdict, each in zip(group, verdicts, found, strict=False):
             self._send(rows, verdict, each)
 
+    def _keep(self, group: Sequence[Rows]) -> None:
+        """They may have been judged: under the same names, they will be."""
+        for rows in reversed(group):
+            rows.cutter.hold(rows.batch)
+
     def _give_back(self, group: Sequence[Rows]) -> None:
         for rows in reversed(group):
             rows.cutter.give_back(rows.batch)
@@ -266,7 +273,7 @@ class KafkaStream:
     def _send(self, rows: Rows, verdict: StreamVerdict, found: Decoded) -> None:
         batch = rows.batch
         if verdict.action is Action.HALT:
-            rows.cutter.give_back(batch)
+            rows.cutter.hold(batch)
             raise verdict.halted()
         if verdict.action is Action.HOLD:
             logger.warning("%s is held: %s", batch.name, verdict.reason)

@@ -192,6 +192,25 @@ def test_the_collector_rests_while_messages_are_handled_and_not_while_they_are_w
     lab.stream.close()
 
 
+def test_an_error_that_a_person_must_mend_loses_nothing_of_what_was_read(cluster: Cluster):
+    lab = Lab(cluster, size=2)
+    cluster.send(lab.topics.source, [order(n) for n in range(6)])
+    judge, failed = lab.stream.gate.judge_new, []
+
+    def judged(given: Sequence[MicroFrame], **named: object) -> list[StreamVerdict]:
+        if not failed:
+            failed.append(given)
+            raise StoreError("a person must mend it")
+        return judge(given, **named)
+
+    lab.stream.gate.judge_new = judged
+    with pytest.raises(StoreError):
+        lab.until(forwarded=6)
+    lab.until(forwarded=6)
+    assert [event["order_id"] for event in values(lab.good())] == [f"o{n}" for n in range(6)]
+    lab.stream.close()
+
+
 def test_reading_leaves_the_collector_as_it_was(cluster: Cluster):
     lab = Lab(cluster, size=2)
     cluster.send(lab.topics.source, [order(n) for n in range(6)])

@@ -33,7 +33,7 @@ def consume(
     fate = Fate(point, nth)
     gate = StreamGate(contract(), SqlStore(url), when_open="divert", window="PT1H")
     found = stream(gate, servers, topics, size=size, wait=0.3, partitions=partitions)
-    judge, commit, confirm, produce = found.gate.judge_new, found.consumer.commit, found.gate.confirm, found.sender.producer.produce
+    judge, commit, confirm, produce = found.gate.judge_new, found.consumer.commit, found.gate.confirm_names, found.sender.producer.produce
 
     def mortal_judge(*given: Any, **named: Any) -> Any:
         fate.meets("before the verdict")
@@ -47,10 +47,11 @@ def consume(
         fate.meets("after the commit")
         return done
 
-    def mortal_confirm(*verdicts: Any) -> None:
-        confirm(*verdicts)
-        if verdicts:
+    def mortal_confirm(asset: str, names: Any) -> Any:
+        left = confirm(asset, names)
+        if names:
             fate.meets("after the confirmation")
+        return left
 
     class Produces:
         def __init__(self, producer: Any):
@@ -66,7 +67,7 @@ def consume(
         def __getattr__(self, name: str) -> Any:
             return getattr(self.producer, name)
 
-    found.gate.judge_new, found.gate.confirm = mortal_judge, mortal_confirm  # type: ignore[method-assign]
+    found.gate.judge_new, found.gate.confirm_names = mortal_judge, mortal_confirm  # type: ignore[method-assign]
     found.sender.producer = Produces(found.sender.producer)  # type: ignore[assignment]
 
     class Commits:
