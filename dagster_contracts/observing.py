@@ -68,7 +68,7 @@ def _sample(gate: Gate, terms: Terms, probe: Probe, data: object) -> Taken | Non
     found = gate.sampled(data, terms.policy.sample_rows, probe.breaker.generation)
     if found is None:
         return None
-    of = OfSample(terms.plan, found.rows, found.total)
+    of = OfSample(terms.plan, found.rows, found.total, found.draws or found.rows)
     return replace(take(gate.engine, of.refutable(), terms.policy, found.data), of=of)
 
 

@@ -84,11 +84,13 @@ REASONS = "contract_rules_broken"
 
 @dataclass(frozen=True, slots=True)
 class Sampled:
-    """Some rows of data, chosen at random: `rows` of `total`."""
+    """Some rows of data, chosen at random: `rows` of `total`. `draws`: they lie in so many stretches, each drawn as a whole; None: each
+    row was drawn by itself."""
 
     data: object
     rows: int
     total: int
+    draws: int | None = None
 
 
 Sampler = Callable[[object, int, int], Sampled | None]  # data, rows at most, seed; None where it has no more rows, or cannot be sampled

@@ -322,7 +322,7 @@ OFTEN = ["look", "named", "probe", "half a day", "bad"] * 3
 OPERATIONS = st.sampled_from([*OFTEN, *TABLES, "hour", "reset", "new contract"])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     steps=st.lists(OPERATIONS, min_size=10, max_size=30),
     failures=st.integers(1, 2),

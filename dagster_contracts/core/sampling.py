@@ -37,15 +37,17 @@ _ERRORS = 3  # standard errors that are put down to chance
 
 @dataclass(frozen=True, slots=True)
 class OfSample:
-    """A verdict is of `rows` rows of `total`; `plan` is what the whole promises."""
+    """A verdict is of `rows` rows of `total`; `plan` is what the whole promises. `draws`: how many times was drawn, of rows that were not
+    drawn one by one: neighbours may be alike."""
 
     plan: Plan
     rows: int
     total: int
+    draws: int
 
     def refutable(self) -> Plan:
         """The rules that the sample can show to be broken."""
-        kept = tuple(each for rule in self.plan.rules if (each := _refutable(rule, self.rows)) is not None)
+        kept = tuple(each for rule in self.plan.rules if (each := _refutable(rule, self.draws)) is not None)
         return replace(self.plan, rules=kept, not_executed=(), elsewhere=frozenset(), beside=())
 
     def told(self, verdict: Verdict) -> Verdict:
@@ -60,19 +62,19 @@ class OfSample:
         return replace(finding, observed=observed, expected=expected)
 
 
-def _refutable(rule: Rule, rows: int) -> Rule | None:
+def _refutable(rule: Rule, draws: int) -> Rule | None:
     if isinstance(rule.check, Present | Closed | Gone | Retained):
         return rule
     if not isinstance(rule.check, Within) or not _counts_rows(rule.check.metric) or rule.check.threshold.operator not in _UPPER:
         return None
-    return replace(rule, check=replace(rule.check, threshold=_loosened(rule.check.threshold, rows)))
+    return replace(rule, check=replace(rule.check, threshold=_loosened(rule.check.threshold, draws)))
 
 
 def _counts_rows(metric: Metric) -> bool:
     return not isinstance(metric, _OF_THE_WHOLE)
 
 
-def _loosened(threshold: Threshold, rows: int) -> Threshold:
+def _loosened(threshold: Threshold, draws: int) -> Threshold:
     """At most what the whole may hold. A count stands as it is; a share may differ by chance."""
     value = threshold.value
     limit = value[1] if isinstance(value, tuple) else value
@@ -80,4 +82,4 @@ def _loosened(threshold: Threshold, rows: int) -> Threshold:
         operator = Operator.LESS_THAN if threshold.operator is Operator.LESS_THAN else Operator.LESS_OR_EQUAL
         return Threshold(operator, limit)
     share = min(max(limit / 100, 0.0), 1.0)
-    return Threshold(Operator.LESS_OR_EQUAL, limit + _ERRORS * 100 * math.sqrt(share * (1 - share) / rows), percent=True)
+    return Threshold(Operator.LESS_OR_EQUAL, limit + _ERRORS * 100 * math.sqrt(share * (1 - share) / draws), percent=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
@@ -42,13 +43,13 @@ def test_what_only_the_whole_can_tell_is_left_out() -> None:
         "share": Within(Among("a", ("x",)), Threshold(Operator.LESS_THAN, 5)),
         "fresh": Fresh(Newest("a"), DAY),
     }
-    kept = OfSample(plan(**several), 10, 100).refutable()
+    kept = OfSample(plan(**several), 10, 100, 10).refutable()
     assert [rule.id for rule in kept.rules] == ["here", "old", "nulls", "keys"]
 
 
 def test_the_verdict_says_that_it_is_of_a_sample_and_what_was_promised() -> None:
     own = plan(nulls=Within(Nulls("a"), Threshold(Operator.LESS_THAN, 2, percent=True)), keys=Within(Duplicates(("a",))))
-    of = OfSample(own, 1000, 5_000_000)
+    of = OfSample(own, 1000, 5_000_000, 1000)
     (nulls, keys) = of.told(verdict(of.refutable(), 1000, nulls=100, keys=0)).findings
     assert (nulls.outcome, nulls.expected) == (Outcome.FAIL, "less than 2% of rows null")
     assert nulls.observed.endswith("in a sample of 1,000 of 5,000,000 rows")
@@ -56,10 +57,12 @@ def test_the_verdict_says_that_it_is_of_a_sample_and_what_was_promised() -> None
 
 
 def test_a_share_is_broken_only_where_chance_does_not_explain_it() -> None:
-    of = OfSample(plan(nulls=Within(Nulls("a"), Threshold(Operator.LESS_OR_EQUAL, 1, percent=True))), 10_000, 10**7)
+    of = OfSample(plan(nulls=Within(Nulls("a"), Threshold(Operator.LESS_OR_EQUAL, 1, percent=True))), 10_000, 10**7, 10_000)
     outcome = {count: verdict(of.refutable(), 10_000, nulls=count).outcome for count in (100, 129, 130, 1200)}
     assert outcome == {100: Outcome.PASS, 129: Outcome.PASS, 130: Outcome.FAIL, 1200: Outcome.FAIL}
-    none = OfSample(plan(nulls=Within(Nulls("a"), Threshold(Operator.MUST_BE, 0, percent=True))), 10_000, 10**7)
+    alike = replace(of, draws=20)
+    assert [verdict(alike.refutable(), 10_000, nulls=count).outcome for count in (760, 770)] == [Outcome.PASS, Outcome.FAIL]
+    none = OfSample(plan(nulls=Within(Nulls("a"), Threshold(Operator.MUST_BE, 0, percent=True))), 10_000, 10**7, 20)
     assert verdict(none.refutable(), 10_000, nulls=1).outcome is Outcome.FAIL
 
 
@@ -91,5 +94,5 @@ def test_no_sample_breaks_a_count_that_the_whole_keeps(
     own = plan(nulls=Within(Nulls("a"), limits["nulls"]), keys=Within(Duplicates(("a",)), limits["keys"]))
     assert verdict(own, len(values), **whole).outcome is Outcome.PASS
     chosen = random.Random(seed).sample(values, max(1, int(share * len(values))))
-    of = OfSample(own, len(chosen), len(values))
+    of = OfSample(own, len(chosen), len(values), len(chosen))
     assert verdict(of.refutable(), len(chosen), **counted(chosen)).outcome is Outcome.PASS

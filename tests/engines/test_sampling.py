@@ -31,7 +31,7 @@ def _arrow(folder: Path) -> Any:
 
 def _scan(folder: Path) -> Any:
     ROWS.write_parquet(folder / "rows.parquet")
-    return pl.scan_parquet(folder / "rows.parquet")
+    return pl.scan_parquet(folder / "rows.parquet").filter(pl.col("number") >= 0)
 
 
 def _path(folder: Path) -> Any:
@@ -58,6 +58,19 @@ def test_the_same_seed_takes_the_same_rows(kind: Any, tmp_path: Path) -> None:
     assert numbers(found) != numbers(sampled(data, 50, 8))
     assert isinstance(found.data, pd.DataFrame if kind is _pandas else pa.Table if kind is _arrow else pl.DataFrame)
     assert sampled(data, 1000, 7) is None, "it has no more"
+
+
+@pytest.mark.parametrize("rows", [3, 50, 100])
+def test_of_parquet_files_stretches_of_rows_are_read(tmp_path: Path, rows: int) -> None:
+    ROWS.write_parquet(tmp_path / "rows.parquet", row_group_size=100)
+    for data in (pl.scan_parquet(tmp_path / "rows.parquet"), tmp_path / "rows.parquet"):
+        found = sampled(data, rows, 7)
+        assert found is not None
+        assert (found.rows, found.total, found.draws) == (len(set(numbers(found))), 1000, min(20, rows))
+        assert rows - 20 < found.rows <= rows
+        begun = [number for number in numbers(found) if number - 1 not in numbers(found)]
+        assert len(begun) <= min(20, rows)
+        assert numbers(found) == numbers(sampled(data, rows, 7)) != numbers(sampled(data, rows, 8))
 
 
 def test_a_table_of_a_database_is_sampled_there() -> None:
