@@ -506,7 +506,10 @@ class Gate:
         return self.transact(batch.breaker_key, terms.asset, batch.partition, batch.id, decide)
 
     def probe_candidate(self, breaker: Breaker) -> Batch | None:
-        """The newest stored batch of this breaker that no probe has judged in this incident; of a source, the newest."""
+        """The newest stored batch of this incident that no probe of it has judged; of a source, the newest.
+
+        Leftovers of earlier incidents are known to be bad: each would fail, and put off what is new by a longer cooldown.
+        """
         found = self.probe_candidates([breaker]).get(breaker.key)
         return None if found is None else self.store.batch(found.id)
 
@@ -515,7 +518,8 @@ class Gate:
         if not breakers:
             return {}
         probed = [name for breaker in breakers if asset_of(breaker.key) not in self.sources for name in breaker.probed]
-        return {batch.breaker_key: batch for batch in self.store.candidates([breaker.key for breaker in breakers], probed)}
+        versions = {breaker.key: breaker.contract_version for breaker in breakers}
+        return {batch.breaker_key: batch for batch in self.store.candidates(versions, probed)}
 
     # --- finish ----------------------------------------------------------------------------------------------------
 

@@ -200,9 +200,10 @@ class Ledger(Protocol):
         """Newest arrival first. `partition` is a key."""
         ...
 
-    def candidates(self, keys: Sequence[str], probed: Sequence[str]) -> Sequence[Batch]:
+    def candidates(self, versions: Mapping[str, str], probed: Sequence[str]) -> Sequence[Batch]:
         """For each of these breakers the stored batch that its next probe would judge, if any, without its verdict: the newest data that
-        was head when it arrived, is of full confidence, and is none of `probed` (ids)."""
+        was head when it arrived, is of full confidence, and is none of `probed` (ids). What was last judged before the breaker opened says
+        nothing of what came since, unless the contract is another now: `versions` is the one to judge by, by breaker key."""
         ...
 
     def releasable(self, limit: int = 1000) -> Sequence[Batch]:

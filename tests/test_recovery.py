@@ -87,6 +87,23 @@ def test_the_newest_stored_batch_is_probed_and_each_once_per_incident() -> None:
     assert world.due_probes() == []
 
 
+def test_leftovers_of_an_earlier_incident_are_probed_under_a_new_version_only() -> None:
+    world = tripped()
+    world.deliver(7, BAD, day(7, 6))
+    world.deliver(8, GOOD, day(8, 12))  # closes; days 6 and 7 stay as they are
+    world.deliver(9, BAD, day(9, 6))
+    world.clock.at = world.breaker.retry_at or world.clock.at
+    assert [due.batch.partition.key for due in world.due_probes()] == [daily(9).key]
+    world.probe()
+    world.clock.at += 40 * HOUR
+    assert world.due_probes() == []
+    world.terms = terms(version="2.0.0")
+    assert [due.batch.partition.key for due in world.due_probes()] == [daily(9).key]
+    world.probe()
+    world.clock.at += 40 * HOUR
+    assert [due.batch.partition.key for due in world.due_probes()] == [daily(7).key]
+
+
 def test_a_new_contract_version_lets_the_stored_batches_be_probed_again() -> None:
     world = tripped()
     world.probe(day(7, 12))

@@ -127,6 +127,10 @@ def refusal(terms: Terms, judgement: Judgement) -> str:
     state = f"The breaker {breaker.key} is {breaker.state}" + (
         f" until a probe passes, next after {breaker.retry_at:%Y-%m-%d %H:%MZ}" if breaker.retry_at else ""
     )
+    if batch.status is Status.PUBLISHED:
+        stands = "was written again and measures" if found else "was not written again: it measures"
+        other = "" if found else " If its values are others, run it again once the breaker is closed, or give the output a DataVersion."
+        return f"{place} {stands} as the batch that is published{f', though {told}' if told else ''}.{other} {state}."
     if batch.status is Status.QUARANTINED:
         whole = f" Rows were not set aside: {judgement.undivided}." if judgement.undivided else ""
         where = "It stands where it was found; no gated consumer is given it as fresh." if found else "Nothing of it was published."

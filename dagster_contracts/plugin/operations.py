@@ -18,6 +18,7 @@ from dagster_contracts import recovery, stored
 from dagster_contracts.core.breaker import Refused, asset_of
 from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.errors import MeasurementError, UsageError, did_you_mean
+from dagster_contracts.core.inert import shown
 from dagster_contracts.core.ledger import IN_PLACE, UNPARTITIONED, Batch, Output, Partition, Status
 from dagster_contracts.core.verdict import Outcome, Verdict
 from dagster_contracts.gate import Gate
@@ -307,8 +308,13 @@ def reconcile(defs: dg.Definitions, instance: dg.DagsterInstance) -> list[Reconc
     for batch in gate.store.batches(statuses=(Status.PUBLISHING,)):
         if batch.asset not in site.terms:
             continue
-        with _storage(defs, instance, batch.asset) as read:
-            value = _or_none(read, dg.AssetKey.from_user_string(batch.asset), batch.partition.key)
+        try:
+            with _storage(defs, instance, batch.asset) as read:
+                value = _or_none(read, dg.AssetKey.from_user_string(batch.asset), batch.partition.key)
+        except Exception as error:  # noqa: BLE001 - whatever a user's IO manager raises: cut off in the middle, or out of reach for now
+            told = f"what stands there cannot be read ({type(error).__name__}: {shown(str(error))}); run its partition again, or try later"
+            rows.append(ReconciledRow(batch.asset, str(batch.partition), batch.id, str(batch.status), told))
+            continue
         settled = stored.settle_publishing(gate, _terms(site, instance, batch.asset), batch, value)
         rows.append(ReconciledRow(batch.asset, str(batch.partition), batch.id, str(settled.status), settled.note))
     return rows

@@ -485,9 +485,11 @@ class GatedStep:
 
     def _refuse(self, terms: Terms, event: dg.Output[Any], judgement: Judgement) -> Iterator[Any]:
         batch = judgement.batch
-        fingerprint = _fingerprint(batch)
-        private.set_aside(self.step, event.output_name, staging_key(batch.asset, fingerprint), event.value)
-        self.gate.staged(batch, fingerprint)
+        stands = batch.status is Status.PUBLISHED  # the same batch, as far as was measured: the live place keeps what it has
+        if not stands:
+            fingerprint = _fingerprint(batch)
+            private.set_aside(self.step, event.output_name, staging_key(batch.asset, fingerprint), event.value)
+            self.gate.staged(batch, fingerprint)
         story = shown(metadata.refusal(terms, judgement))
         self.context.log.warning(story)
         key = dg.AssetKey.from_user_string(batch.asset)
@@ -504,7 +506,12 @@ class GatedStep:
         yield dg.Output(
             event.value,
             output_name=event.output_name,
-            metadata={BATCH: batch.id, STATUS: str(batch.status), private.NO_MATERIALIZATION: True, "contracts/published": False},
+            metadata={
+                BATCH: batch.id,
+                STATUS: "unchanged" if stands else str(batch.status),
+                private.NO_MATERIALIZATION: True,
+                "contracts/published": False,
+            },
             tags={"contracts/published": "false"},
         )
 

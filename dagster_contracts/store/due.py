@@ -33,8 +33,14 @@ def _stored() -> Select[Any]:
 
 
 def _candidates(dialect: Dialect) -> Select[Any]:
-    fit = _stored().where(
-        _batches.breaker_key.in_(_listed(dialect, "keys")),
+    wanted = _mapped(dialect, "versions")
+    opened_at = select(_breakers.opened_at).where(_breakers.key == _batches.breaker_key).scalar_subquery()
+    fit = (
+        _stored()
+        .join(wanted, wanted.c.key == _batches.breaker_key)
+        .where(or_(_batches.updated_at >= func.coalesce(opened_at, _batches.updated_at), _batches.contract_version != wanted.c.value))
+    )
+    fit = fit.where(
         _batches.id.not_in(_listed(dialect, "probed")),
         _batches.head,
         _batches.confidence == word(Confidence.FULL),
@@ -51,6 +57,14 @@ def _listed(dialect: Dialect, name: str) -> Select[Any]:
     if dialect.name == "sqlite":
         return select(func.json_each(given).table_valued("value", name=name).columns.value)
     return select(func.json_array_elements_text(func.cast(given, tables.Document)).column_valued(name))
+
+
+def _mapped(dialect: Dialect, name: str) -> Any:
+    """Keys and values of a parameter that maps texts to texts, as JSON."""
+    given = bindparam(name, type_=String(), required=True)
+    if dialect.name == "sqlite":
+        return func.json_each(given).table_valued("key", "value", name=name)
+    return func.json_each_text(func.cast(given, tables.Document)).table_valued("key", "value", name=name)
 
 
 def _releasable(dialect: Dialect) -> Select[Any]:

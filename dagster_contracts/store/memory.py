@@ -224,10 +224,16 @@ class MemoryStore:
             found = [breaker for breaker in self._breakers.values() if breaker.state is not State.CLOSED]
             return [Tripped(breaker.key, breaker.contract_version, breaker.retry_at) for breaker in found]
 
-    def candidates(self, keys: Sequence[str], probed: Sequence[str]) -> Sequence[Batch]:
+    def candidates(self, versions: Mapping[str, str], probed: Sequence[str]) -> Sequence[Batch]:
         def fits(batch: Batch) -> bool:
             stored = batch.status in REFUSED and batch.staged is not None and batch.id not in probed
-            return stored and batch.breaker_key in keys and batch.head and batch.confidence is Confidence.FULL
+            return stored and batch.breaker_key in versions and batch.head and batch.confidence is Confidence.FULL and says_something(batch)
+
+        def says_something(batch: Batch) -> bool:
+            breaker = self._breakers.get(batch.breaker_key)
+            if breaker is None or breaker.opened_at is None:
+                return True
+            return batch.updated_at >= breaker.opened_at or batch.contract_version != versions[batch.breaker_key]
 
         with self._lock:
             found = sorted(filter(fits, self._batches.values()), key=lambda each: (each.partition.end or each.arrived_at, each.sequence))

@@ -108,8 +108,9 @@ class SqlStore:
     def tripped(self) -> Sequence[Tripped]:
         return [Tripped(*row) for row in self._database.read(due.TRIPPED, {})]
 
-    def candidates(self, keys: Sequence[str], probed: Sequence[str]) -> Sequence[Batch]:
-        return due.batches(self._database.read(due.CANDIDATES, {"keys": json.dumps(list(keys)), "probed": json.dumps(list(probed))}))
+    def candidates(self, versions: Mapping[str, str], probed: Sequence[str]) -> Sequence[Batch]:
+        asked = {"versions": json.dumps(dict(versions)), "probed": json.dumps(list(probed))}
+        return due.batches(self._database.read(due.CANDIDATES, asked))
 
     def releasable(self, limit: int = 1000) -> Sequence[Batch]:
         return due.batches(self._database.read(due.RELEASABLE, {"limit": limit}))

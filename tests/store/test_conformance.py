@@ -805,9 +805,23 @@ def test_the_candidate_of_a_probe_is_the_newest_data_set_aside(store: Store) -> 
     save(store, stored("new", 3), stored("old", 1), stored("held", 2, status=Status.HELD), stored("other", 4, breaker_key="other"))
     save(store, stored("gone", 5, staged=None), stored("late", 6, head=False), stored("low", 7, confidence=Confidence.LOW))
     save(store, stored("live", 8, status=Status.PUBLISHED), stored("unasked", 9, breaker_key="unasked"))
-    assert ids(store.candidates(["feed", "other", "none"], [])) in (["new", "other"], ["other", "new"])
-    assert ids(store.candidates(["feed"], ["new"])) == ["held"]
-    assert ids(store.candidates(["feed"], ["new", "held", "old"])) == ids(store.candidates([], [])) == []
+    versions = dict.fromkeys(("feed", "other", "none"), "1.0.0")
+    assert ids(store.candidates(versions, [])) in (["new", "other"], ["other", "new"])
+    assert ids(store.candidates({"feed": "1.0.0"}, ["new"])) == ["held"]
+    assert ids(store.candidates({"feed": "1.0.0"}, ["new", "held", "old"])) == ids(store.candidates({}, [])) == []
+
+
+def test_what_was_judged_before_the_breaker_opened_is_probed_under_another_version_only(store: Store) -> None:
+    opened = T0 + timedelta(hours=1)
+    for key in ("feed", "other"):
+        store.save(Change(breaker=breaker(key, state=State.OPEN, opened_at=opened)))
+    save(store, stored("leftover", 3, updated_at=T0), stored("since", 2, updated_at=opened), stored("before", 1, updated_at=T0))
+    save(store, stored("others", 4, breaker_key="other", updated_at=opened - timedelta(seconds=1)))
+    same = {"feed": "1.0.0", "other": "1.0.0"}
+    assert ids(store.candidates(same, [])) == ["since"]
+    assert ids(store.candidates(same, ["since"])) == []
+    assert ids(store.candidates(same | {"other": "1.1.0"}, [])) in (["since", "others"], ["others", "since"])
+    assert ids(store.candidates({"feed": "1.1.0"}, [])) == ["leftover"]
 
 
 def test_what_may_be_released_passed_under_a_closed_breaker_or_a_person_let_it_through(store: Store) -> None:

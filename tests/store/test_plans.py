@@ -67,7 +67,7 @@ QUESTIONS: Mapping[str, Callable[[SqlStore], object]] = {
     "how it stands": lambda store: store.standing(ASSET),
     "how its consumer stands": lambda store: store.standing(f"of {ASSET}"),
     "what was given": lambda store: store.given(f"of {ASSET}", T0 + timedelta(days=400)),
-    "candidates": lambda store: store.candidates([ASSET], []),
+    "candidates": lambda store: store.candidates({ASSET: "1.0.0"}, []),
     "releasable": lambda store: store.releasable(),
 }  # fmt: skip
 
