@@ -1,11 +1,13 @@
 #!/usr/bin/env python
 """Run assets of every kind in every way that Dagster has, with good batches and bad ones; and write what came of it to a page.
 
-tools/coverage.py --out coverage.json                            everything that the file does not hold yet: an hour on 2 cores for all
-tools/coverage.py --out coverage.json --launches job by_sensor   some ways; what the file says of others is kept
-tools/coverage.py --out coverage.json --again                    what the file holds, too
-tools/coverage.py --out coverage.json --three                    three kinds only
-tools/coverage.py --out coverage.json --page                     run nothing, write docs/reference/coverage.md from it
+What was found stands in docs/reference/coverage.json (or where `--out` says), the page beside it.
+
+tools/coverage.py                            everything that the file does not hold yet: an hour on 2 cores for all
+tools/coverage.py --launches job by_sensor   some ways; what the file says of others is kept
+tools/coverage.py --again                    what the file holds, too
+tools/coverage.py --three                    three kinds only
+tools/coverage.py --page                     run nothing, write docs/reference/coverage.md from it
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from tests.coverage.location import FEEDS, PARTITIONS  # noqa: E402
 from tests.coverage.matrix import ROWS, Ground, Turn, play  # noqa: E402
 
 PAGE = ROOT / "docs/reference/coverage.md"
+FOUND = PAGE.with_suffix(".json")
 THREE = ("plain", "`multi_asset`, all of it", "`graph_asset`, nested")
 ALL = (*launches.IN_PROCESS, *launches.SERVED, *launches.APART)
 APART = {each.__name__ for each in launches.APART}
@@ -69,7 +72,7 @@ def run(names: list[str], file: Path, *, three: bool, again: bool) -> None:
 
 
 def page(found: Found) -> str:
-    known = {each.__name__: str(each.__doc__).strip().replace("\n", " ") for each in ALL}
+    known = {each.__name__: " ".join(str(each.__doc__).split()) for each in ALL}
     ran = [name for name in known if name in found]
     head = [f"| kind of asset | {' | '.join(str(number) for number in range(1, len(ran) + 1))} |", f"|---|{'---|' * len(ran)}"]
     rows = [f"| {row} | {' | '.join(_cell(found[name].get(row)) for name in ran)} |" for row in ROWS]
@@ -88,15 +91,15 @@ def _cell(flaw: str | None) -> str:
 INTRODUCTION = """\
 # What is gated, however it is run
 
-Written by `tools/coverage.py`, which runs assets of every kind in every way below: first with a good batch, then with a bad one. `yes`:
-the good batch was published, the bad one was not and does not count as materialized, consumers that accept stale data were given the
-last good (or were halted, where a static or dynamic key has none), and those that accept only fresh data were halted. An empty cell was
-not run."""
+Written by `tools/coverage.py` from `coverage.json` beside it; `tools/coverage.py --again` finds it anew. It runs assets of every kind in
+every way below: first with a good batch, then with a bad one. `yes`: the good batch was published, the bad one was not and does not count
+as materialized, consumers that accept stale data were given the last good (or were halted, where a static or dynamic key has none), and
+those that accept only fresh data were halted, where the list of ways says nothing else. An empty cell was not run."""
 
 REST = """
 Beside these, in the tests: consumers in every form and through every form of IO manager (`tests/plugin/test_gate_forms.py`); partition
-mappings (`tests/plugin/test_partitions.py`, `tests/test_windowed.py`); range runs (`tests/plugin/test_feed_forms.py`); `eager()`,
-`on_cron()` and `all_deps_blocking_checks_passed()` (`tests/plugin/test_automation.py`); another code location; [dbt](../guides/dbt.md).
+mappings (`tests/plugin/test_partitions.py`, `tests/test_windowed.py`); range runs (`tests/plugin/test_feed_forms.py`); conditions after a
+redelivery, a release and a rejected review (`tests/plugin/test_automation.py`); another code location; [dbt](../guides/dbt.md).
 
 What cannot be gated is refused when definitions are loaded: an asset that writes itself and that nobody says how to read, a job that was
 resolved before `with_contracts`, a contract on an external asset or observable source that nobody says how to read.
@@ -106,7 +109,7 @@ resolved before `with_contracts`, a contract on an external asset or observable 
 def main() -> None:
     names = [each.__name__ for each in ALL]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True, help="what was found, as JSON")
+    parser.add_argument("--out", type=Path, default=FOUND, help="what was found, as JSON")
     parser.add_argument("--launches", nargs="*", choices=names, default=names)
     parser.add_argument("--three", action="store_true", help="three kinds of assets instead of all")
     parser.add_argument("--again", action="store_true", help="also what the file holds already")

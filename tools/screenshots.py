@@ -2,9 +2,9 @@
 
     uv run --extra dev tools/screenshots.py [--played=FOLDER] [NAME ...]
 
-Names are lineage, asset, breaker, checks, halted, stale, jobs, click, chaos, backtest and timeline; without one all of them are made. Needs
-`chromium` and `chromedriver` on the PATH for all but the timeline. Plays the story twice (about a minute); `--played` takes the folder of
-one that was played to day 6 before.
+Names are lineage, asset, breaker, checks, plots, halted, stale, jobs, launchpad, automation, drill, click, chaos, backtest and timeline;
+without one all of them are made. Needs `chromium` and `chromedriver` on the PATH for all but the timeline. Plays the story twice (about a
+minute); `--played` takes the folder of one that was played to day 6 before.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
@@ -41,6 +42,10 @@ from tools.webdriver import Browser, browser  # noqa: E402
 IMAGES = ROOT / "docs" / "images"
 AT_ONCE = "run_coordinator:\n  module: dagster.core.run_coordinator\n  class: DefaultRunCoordinator\n"
 SETTLED = 3.0  # seconds that a drawn page is left alone: panels unfold
+COLOURS, LARGEST = (128, 64, 32), 150_000  # of a picture, as many as it may have to be no larger than so many bytes
+DRAWN = "//*[text()='portfolio_report'][not(//*[contains(text(), 'Loading')])]"
+NOT_REQUESTED, NEWEST = "//*[text()='Not requested']", "//*[contains(text(), ' AM') or contains(text(), ' PM')]"
+EVENTS, PLOTS = "//button[contains(., 'Events')]", "//button[contains(., 'Plots')]"
 WIDE, SHOWN = 1000, 165  # columns of the terminal that the demo prints to, so that nothing wraps, and of the picture
 
 
@@ -91,7 +96,7 @@ def webserver(home: Path) -> Iterator[str]:
 
 
 def wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
-    for _ in range(120):
+    for _ in range(600):
         if server.poll() is not None:
             raise RuntimeError(f"dagster-webserver ended with {server.returncode}")
         try:
@@ -125,13 +130,17 @@ class Page:
 def ui_pages(home: Path) -> dict[str, Page]:
     """By the name of the picture."""
     return {
-        "lineage": Page("/asset-groups", 1500, 980, "//*[text()='portfolio_report']"),
+        "lineage": Page("/locations/lending/asset-groups/lending/lineage", 1500, 980, DRAWN),
         "asset": Page("/assets/credit_bureau?view=overview", 1500, 1500, "//*[text()='contracts/outcome']"),
         "breaker": Page("/assets/credit_bureau?view=checks&checkDetail=contract_breaker", 1500, 1300, "//*[text()='is_open']"),
         "checks": Page("/assets/credit_bureau?view=checks&checkDetail=contract_semantics", 1680, 1560, "//*[text()='failing']"),
+        "plots": Page("/assets/credit_bureau?view=overview", 1500, 1700, "//*[text()='contracts/rules_failed']", (PLOTS, EVENTS)),
         "halted": Page(f"/runs/{halted_run(home)}?logs=type%3ASTEP_FAILURE", 1500, 830, "//*[contains(text(), 'Halted: ')]"),
-        "stale": Page("/assets/marketing_scores?view=overview", 1500, 1200, "//*[text()='contracts/why']"),
+        "stale": Page("/assets/marketing_scores?view=overview", 1500, 1250, "//*[text()='contracts/why']"),
         "jobs": Page("/jobs", 1500, 700, "//*[text()='contracts_release']"),
+        "launchpad": Page("/locations/lending/jobs/contracts_probe/playground", 1500, 950, "//button[contains(., 'Launch')]"),
+        "automation": Page("/assets/marketing_scores?view=automation", 1500, 1000, NOT_REQUESTED, (NEWEST,)),
+        "drill": Page("/assets/contracts_drill/credit_bureau?view=overview", 1500, 1300, "//*[text()='contracts/score']", (PLOTS,)),
     }
 
 
@@ -139,9 +148,43 @@ def photograph(browser: Browser, url: str, page: Page, picture: Path) -> None:
     browser.resize(page.width, page.height)
     browser.open(url + page.path)
     browser.find(page.shown, seconds=180)
-    time.sleep(SETTLED)
+    time.sleep(SETTLED)  # a click on a page that still loads is lost
+    for each in page.clicks:
+        browser.click(each)
+        time.sleep(SETTLED)
     picture.write_bytes(compressed(browser.screenshot()))
     print(f"{picture.relative_to(ROOT)}: {picture.stat().st_size / 1000:.0f} kB", flush=True)
+
+
+def evaluate_conditions(home: Path) -> None:
+    """What Dagster's daemon would do on the morning of day 6, at two ticks: the pages show the second."""
+    with lending(home) as (defs, instance):
+        cursor = None
+        for number, hour in enumerate((5, 7), 1):
+            moment = datetime(2026, 6, 7, hour, tzinfo=UTC)
+            done = dg.evaluate_automation_conditions(defs, instance, evaluation_time=moment, cursor=cursor)
+            cursor = done.cursor
+            found = [each.serializable_evaluation.with_run_ids(set()) for each in done.results]
+            assert instance.schedule_storage is not None
+            instance.schedule_storage.add_auto_materialize_asset_evaluations(number, found)
+
+
+def drill(home: Path) -> None:
+    """Three drills: the trend has three points."""
+    with lending(home) as (defs, instance):
+        for seed in (1, 2, 3):
+            job = defs.resolve_job_def("contracts_drill")
+            job.execute_in_process(instance=instance, run_config={"ops": {"drill_contracts": {"config": {"seed": seed}}}})
+
+
+@contextmanager
+def lending(home: Path) -> Iterator[tuple[dg.Definitions, dg.DagsterInstance]]:
+    """The example code location, on the instance of a demo."""
+    os.environ["DAGSTER_HOME"] = str(home)
+    from definitions import defs
+
+    with dg.DagsterInstance.get() as instance:
+        yield defs, instance
 
 
 def materialize(browser: Browser, url: str, asset: str, partition: str) -> None:
@@ -170,10 +213,16 @@ def photograph_click(browser: Browser, home: Path, url: str, picture: Path) -> N
 
 
 def compressed(png: bytes) -> bytes:
-    """The same picture in fewer bytes: pages are of few colours."""
-    small = io.BytesIO()
+    """The same picture in fewer bytes."""
     with Image.open(io.BytesIO(png)) as picture:
-        picture.convert("RGB").quantize(128, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
+        found = [_of_colours(picture, count) for count in COLOURS]
+    return next((each for each in found if len(each) <= LARGEST), found[-1])
+
+
+def _of_colours(picture: Image.Image, count: int) -> bytes:
+    small = io.BytesIO()
+    few = picture.convert("RGB").quantize(count, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    few.save(small, "PNG", optimize=True)
     return small.getvalue()
 
 
@@ -182,6 +231,10 @@ def photograph_ui(wanted: Callable[[str], bool], played: Path | None) -> None:
         home = played or Path(folder) / "demo"
         if played is None:
             play_to_day_6(home)
+        if wanted("automation"):
+            evaluate_conditions(home)
+        if wanted("drill"):
+            drill(home)
         with webserver(home) as url, browser() as opened:
             for name, page in ui_pages(home).items():
                 if wanted(name):

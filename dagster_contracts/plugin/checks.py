@@ -151,7 +151,7 @@ def of_breakers(asset: str, breakers: Sequence[Breaker], now: datetime, target: 
     if len(ordered) > 1:
         away = sum(enforced_open(each, now) for each in ordered)
         description = f"the consumers of {away} of {len(ordered)} breakers fall back; the worst: {description}"
-        metadata |= {"breakers": len(ordered), "breakers_routed_away": away, "scopes": _table_of(ordered[:_LISTED], now)}
+        metadata |= {"breakers": len(ordered), "breakers_open": away, "scopes": _table_of(ordered[:_LISTED], now)}
     return dg.AssetCheckEvaluation(
         asset_key=dg.AssetKey.from_user_string(asset),
         check_name=BREAKER,
@@ -194,13 +194,13 @@ def _table_of(breakers: Sequence[Breaker], now: datetime) -> dg.TableMetadataVal
         {
             "breaker": each.key,
             "state": str(each.state),
-            "routed_away": enforced_open(each, now),
+            "open": enforced_open(each, now),
             "since": f"{each.since:%Y-%m-%d %H:%MZ}" if each.since else "",
             "cause": each.cause,
         }
         for each in breakers
     ]
-    return table(rows, {name: "bool" if name == "routed_away" else "string" for name in rows[0]})
+    return table(rows, {name: "bool" if name == "open" else "string" for name in rows[0]})
 
 
 def report_breakers(instance: dg.DagsterInstance, asset: str, breakers: Sequence[Breaker], now: datetime) -> None:

@@ -187,12 +187,11 @@ def _table_of_routes(routes: Sequence[Route]) -> dg.TableMetadataValue:
             "upstream": route.upstream,
             "requested": str(route.requested),
             "served": str(route.served) if route.served is not None else "nothing",
-            "route": str(route.kind),
-            "confidence": str(route.confidence) if route.confidence else "",
+            "route": f"{route.kind} ({route.confidence})" if route.confidence else str(route.kind),
         }
         for route in routes
     ]
-    return table(rows, dict.fromkeys(("upstream", "requested", "served", "route", "confidence"), "string"))
+    return table(rows, dict.fromkeys(("upstream", "requested", "served", "route"), "string"))
 
 
 def _location(judgement: Judgement) -> str:

@@ -340,7 +340,8 @@ def _of_three(at: Ground) -> dict[str, str]:
 
 
 def by_range(at: Ground, family: str, assets: Sequence[str], partition: str | None) -> None:
-    """a backfill of two days of assets with `BackfillPolicy.single_run()`, which is one run"""
+    """a backfill of two days of assets with `BackfillPolicy.single_run()`, which is one run: where the second day is bad nothing of it is
+    published, what was published before stays, and its consumers are not run"""
     assert partition is not None
     place = DAY_KEYS.index(partition)
     chosen = [name for name in assets if name in three.NAMES or name.startswith(("stale_", "full_"))]
@@ -355,7 +356,8 @@ def by_range(at: Ground, family: str, assets: Sequence[str], partition: str | No
 
 
 def by_conditions(at: Ground, family: str, assets: Sequence[str], partition: str | None) -> None:
-    """`eager()`, `on_cron()` and `eager() & all_deps_blocking_checks_passed()`, in the daemon, after a job of the feeds"""
+    """`eager()`, `on_cron()` and `eager() & all_deps_blocking_checks_passed()`, in the daemon, after a job of the feeds: a bad batch starts
+    those that accept stale data, by `contracts_route`, and nobody else"""
     assert partition is not None
     bad = partition in (at.folder / BAD).read_text().split("\n")
     awaited = [f"{word}_{name}" for name in three.NAMES for word in three.CONDITIONS if not bad or three.ACCEPTS[word] == "stale"]

@@ -5,6 +5,7 @@ What consumers in every form are given: tests/plugin/test_gate_forms.py. Both, r
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -50,3 +51,9 @@ def test_what_is_wrong_is_told(ground: Ground) -> None:
 def test_the_location_loads_whole(ground: Ground) -> None:
     """With all its jobs and sensors, as a code server loads it: assets of several partitions definitions stand in it."""
     ground.defs.get_repository_def().load_all_definitions()
+
+
+def test_the_page_says_what_was_found() -> None:
+    from tools.coverage import FOUND, PAGE, page
+
+    assert page(json.loads(FOUND.read_text())) == PAGE.read_text()

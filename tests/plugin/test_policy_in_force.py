@@ -53,7 +53,7 @@ def _breaker_check(ran: Ran) -> dg.AssetCheckEvaluation:
 def _scopes(check: dg.AssetCheckEvaluation) -> list[tuple[object, object, object]]:
     table = check.metadata["scopes"]
     assert isinstance(table, dg.TableMetadataValue)
-    return [(row.data["breaker"], row.data["state"], row.data["routed_away"]) for row in table.records]
+    return [(row.data["breaker"], row.data["state"], row.data["open"]) for row in table.records]
 
 
 def test_the_check_of_scoped_breakers_is_their_worst(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def _points(feed: pd.DataFrame) -> pd.Series:
     return feed["risk_indicator"].map(POINTS).fillna(50)
 
 
-@dg.asset(partitions_def=DAYS, group_name="lending")
+@dg.asset(partitions_def=DAYS, group_name="lending", automation_condition=dg.AutomationCondition.eager())
 def marketing_scores(credit_bureau: pd.DataFrame) -> pd.DataFrame:
     """Who gets an offer: yesterday's data will do."""
     return credit_bureau[["customer_id"]].assign(score=_points(credit_bureau) * 0.5 + credit_bureau["credit_score"] / 17)
