@@ -42,6 +42,7 @@ from dagster_contracts.core.ledger import (
 )
 from dagster_contracts.core.metrics import ProfileOf
 from dagster_contracts.core.plan import Reference
+from dagster_contracts.core.route import may_be_made_from_fallback
 from dagster_contracts.core.snapshot import Change, Grounds, Snapshot
 from dagster_contracts.core.verdict import Arrival, Outcome, Remembered
 from dagster_contracts.judgement import (
@@ -564,6 +565,17 @@ class Gate:
             return replace(told, outputs=made.outputs, reviews=made.reviews), output
 
         return self.transact(_keys(previous.inputs)[0], asset, partition, None, decide)
+
+    def made_from(self, route: Route) -> frozenset[Partition]:
+        """The partitions that a route's data stands for: the one served; of an output made from fallback data, those that its inputs were
+        served for it, over any number of steps. Raises StoreUnavailable."""
+        served, made = route.served, None
+        if served is not None and may_be_made_from_fallback(route):
+            made = self.store.output(route.upstream, served.key)
+        inputs = () if made is None else made.inputs
+        found = [self.made_from(each) for each in inputs if each.requested == served]
+        known = frozenset[Partition]().union(*found)
+        return known or (frozenset((served,)) if served is not None else known)
 
     # --- transactions ----------------------------------------------------------------------------------------------
 

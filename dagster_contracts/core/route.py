@@ -13,9 +13,10 @@ partition, `low` reads the refused batch itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 from dagster_contracts.core.breaker import Breaker, State, current, failures, next_probe_at
 from dagster_contracts.core.contract import Confidence
@@ -130,13 +131,25 @@ def of_several(routes: list[Route], *, omits: bool) -> list[Route]:
     ]
 
 
-def misaligned(routes: Iterable[Route]) -> dict[Partition, tuple[Route, ...]]:
-    """By partition asked for: the routes of several upstreams that were served different ones for it."""
+def misaligned(
+    routes: Iterable[Route], behind: Mapping[Route, frozenset[Partition]] = MappingProxyType({})
+) -> dict[Partition, tuple[Route, ...]]:
+    """By partition asked for: the routes that were served different ones for it. `behind` has the partitions that what a route serves
+    was made from in its turn, where they are known."""
     asked: dict[Partition, list[Route]] = {}
     for route in routes:
         if route.requested.key is not None and route.confidence is not None:
             asked.setdefault(route.requested, []).append(route)
-    return {place: tuple(several) for place, several in asked.items() if len({route.served for route in several}) > 1}
+    return {place: tuple(several) for place, several in asked.items() if len(_read_of(several, behind)) > 1}
+
+
+def _read_of(routes: Iterable[Route], behind: Mapping[Route, frozenset[Partition]]) -> set[Partition | None]:
+    return {place for route in routes for place in behind.get(route, (route.served,))}
+
+
+def may_be_made_from_fallback(route: Route) -> bool:
+    """Whether what a route serves of the partition asked for is worth less than full: then its own inputs may have been others."""
+    return route.served is not None and route.served == route.requested and route.confidence in (Confidence.STALE, Confidence.LOW)
 
 
 def strictest(routes: Iterable[Route]) -> Route | None:

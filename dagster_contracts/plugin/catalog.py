@@ -22,6 +22,10 @@ from dagster_contracts.judgement import Terms
 from dagster_contracts.plugin.metadata import inert
 
 COLUMNS, CODE, KIND = "dagster/column_schema", "dagster/code_references", "dagster/kind/"  # Dagster's own names
+SAID = tuple(  # metadata of a contracted asset
+    f"contracts/{name}" for name in ("contract", "name", "owner", "team", "domain", "description", "fallback", "tags", "runbook", "source")
+)
+TAGGED = ("contracts/contract", "contracts/domain")
 _KINDS = 10  # that Dagster lets an asset have
 _LONGEST_TAG = 63
 _NOT_IN_TAGS = re.compile(r"[^A-Za-z0-9_.-]+")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import dagster as dg
 
 from dagster_contracts.core.contract import Contract, attach
-from dagster_contracts.core.errors import ContractError, ContractInvalid, did_you_mean
+from dagster_contracts.core.errors import ContractError, ContractInvalid, StoreError, did_you_mean
 from dagster_contracts.core.waiving import long_waivers
 from dagster_contracts.judgement import Terms
 from dagster_contracts.plugin import catalog, checks, operating, private, pruning, reviews, sensors, sources
@@ -23,11 +23,12 @@ from dagster_contracts.plugin.in_place import is_readable, writes_itself
 from dagster_contracts.plugin.registry import RegistryResource
 from dagster_contracts.plugin.relaying import LOG
 from dagster_contracts.plugin.resolving import silent_readers
-from dagster_contracts.plugin.resource import BreakerResource
+from dagster_contracts.plugin.resource import BreakerResource, require_form, shows_a_password
 from dagster_contracts.plugin.routing import GATED, routing_around
 from dagster_contracts.plugin.site import RESOLVES, RESOURCE, LiveReader, Site
 from dagster_contracts.plugin.sources import ObservingStep
 from dagster_contracts.plugin.step import GatedStep
+from dagster_contracts.plugin.unknown_keys import refuse_unknown_keys
 from dagster_contracts.ports import Clock, EventSink, StoreClock, StoreSink
 from dagster_contracts.relay import distinct
 
@@ -75,11 +76,14 @@ def with_contracts(
     distinct([LOG.name, *(sink.name for sink in sinks)])
     if RESOURCE in (defs.resources or {}):
         raise ContractError(f'the resource key "{RESOURCE}" is taken, or with_contracts was called twice; call it once, with all contracts')
+    _refuse_other_breakers(breakers)
+    _refuse_wrong_urls([("breakers", breakers), ("contracts", contracts), *(defs.resources or {}).items()])
     _refuse_shown_passwords(defs)
     sensors_given, schedules, assets = _gathered(defs)
     specs = [spec for item in private.iterate_assets(assets) for spec in item.specs]
     specs += [item for item in assets if isinstance(item, dg.AssetSpec)]
     specs += [dg.AssetSpec(item.key) for item in assets if isinstance(item, dg.SourceAsset)]
+    refuse_unknown_keys(assets, specs)
     loaded = _loaded(contracts)
     _refuse_long_waivers(loaded, clock or StoreClock())
     offer.check(drill, loaded, sinks, sensors_given)
@@ -131,6 +135,32 @@ def _refuse_long_waivers(contracts: Sequence[Contract], clock: Clock) -> None:
     today = (clock.now() or datetime.now(UTC)).date()
     if problems := [problem for contract in contracts for problem in long_waivers(contract, today)]:
         raise ContractInvalid(problems)
+
+
+def _refuse_other_breakers(breakers: object) -> None:
+    """What is no BreakerResource would be found out by the first run."""
+    if breakers is None or isinstance(breakers, BreakerResource):
+        return
+    url = f'"{breakers}"' if isinstance(breakers, str) and _is_plain(breakers) else 'dg.EnvVar("CONTRACTS_DATABASE_URL")'
+    raise ContractError(f"breakers is a {type(breakers).__name__}, expected a BreakerResource: write breakers=BreakerResource(url={url})")
+
+
+def _is_plain(url: str) -> bool:
+    """Whether a url may be shown, and used."""
+    try:
+        return not shows_a_password(url)
+    except StoreError:
+        return False
+
+
+def _refuse_wrong_urls(named: Iterable[tuple[str, object]]) -> None:
+    """A url that stands there as it is; what a variable holds is known to the runs alone."""
+    for name, resource in named:
+        if isinstance(resource, BreakerResource | RegistryResource):
+            try:
+                require_form(resource.url)
+            except StoreError as error:
+                raise ContractError(f'the url of the {type(resource).__name__} "{name}": {error}') from None
 
 
 def _refuse_shown_passwords(defs: dg.Definitions) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import dagster as dg
@@ -11,17 +12,18 @@ import dagster as dg
 from dagster_contracts.core.breaker import enforced_open, failures
 from dagster_contracts.core.contract import least
 from dagster_contracts.core.inert import LINE, shown
-from dagster_contracts.core.ledger import IN_PLACE, Route, RouteKind, Status
+from dagster_contracts.core.ledger import IN_PLACE, Partition, Route, RouteKind, Status
 from dagster_contracts.core.route import is_left_out, misaligned
 from dagster_contracts.core.verdict import Finding, Outcome, Verdict
 from dagster_contracts.judgement import Judgement, Terms
 from dagster_contracts.ports import Division
 
 CONFIDENCE = "contracts/confidence"
+Behind = Mapping[Route, frozenset[Partition]]  # what was served, with the partitions that it was made from in its turn
 OutputT = TypeVar("OutputT", dg.Output[Any], dg.MaterializeResult[Any])
 
 
-def with_routes(event: OutputT, routes: Sequence[Route]) -> OutputT:
+def with_routes(event: OutputT, routes: Sequence[Route], behind: Behind = MappingProxyType({})) -> OutputT:
     """The output, marked with the confidence of what it was made from. Unmarked where no contract had a say."""
     if not routes:
         return event
@@ -32,8 +34,9 @@ def with_routes(event: OutputT, routes: Sequence[Route]) -> OutputT:
         metadata["contracts/served_partition"] = ", ".join(map(_read, fallback))
         metadata["contracts/breaker"] = ", ".join(dict.fromkeys(route.breaker_key for route in fallback if route.breaker_key))
         metadata["contracts/contract_version"] = ", ".join(dict.fromkeys(r.contract_version for r in fallback if r.contract_version))
-    if apart := misaligned(routes):
-        metadata["contracts/misaligned"] = "; ".join(f"[{place}]: {', '.join(map(_read, several))}" for place, several in apart.items())
+    if apart := misaligned(routes, behind):
+        told = {place: ", ".join(_read(route) + _made_from(route, behind) for route in several) for place, several in apart.items()}
+        metadata["contracts/misaligned"] = "; ".join(f"[{place}]: {several}" for place, several in told.items())
     if why := next((route.reason for route in [*fallback, *routes] if route.reason), ""):
         metadata["contracts/why"] = why  # of a fallback; or, of fresh data, who released it despite its verdict
     tags = {CONFIDENCE: str(confidence)}
@@ -44,6 +47,11 @@ def with_routes(event: OutputT, routes: Sequence[Route]) -> OutputT:
 
 def _read(route: Route) -> str:
     return f"{route.upstream} without [{route.requested}]" if is_left_out(route) else f"{route.upstream} [{route.served}]"
+
+
+def _made_from(route: Route, behind: Behind) -> str:
+    places = behind.get(route, frozenset())
+    return "" if not places or places == {route.served} else f" made from {', '.join(f'[{place}]' for place in sorted(map(str, places)))}"
 
 
 def fallback_of(routes: Sequence[Route]) -> tuple[str, ...]:

@@ -21,6 +21,12 @@ def shows_a_password(url: str) -> bool:
     return not isinstance(url, dg.EnvVar) and bool(url) and bool(_address(url).secrets)
 
 
+def require_form(url: str) -> None:
+    """Raises StoreError, without quoting it, where a url is given as it stands and is none of a database that can be used."""
+    if url and not isinstance(url, dg.EnvVar):
+        _address(url)
+
+
 def resolved(url: str) -> str:
     """The url, with an environment variable looked up now. Raises StoreError where that variable is not set."""
     if not isinstance(url, dg.EnvVar):

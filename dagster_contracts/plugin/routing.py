@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from dagster_contracts.core.contract import Confidence
-from dagster_contracts.core.errors import StoreUnavailable
+from dagster_contracts.core.errors import StorageError, StoreUnavailable
 from dagster_contracts.core.ledger import IN_PLACE, Partition, Route, RouteKind, StepKey
 from dagster_contracts.core.route import of_several
 from dagster_contracts.plugin import private, storage
@@ -123,13 +123,22 @@ class RoutedInput:
         return of_several(decided, omits=omits)
 
     def load(self, routes: Sequence[Route], dagster_type: Any) -> Any:
-        """Read what the routes say. None of them is halted."""
+        """Read what the routes say. None of them is halted. Raises StorageError where nothing was judged and nothing stands."""
+        try:
+            return self._read(routes, dagster_type)
+        except FileNotFoundError as error:
+            unknown = next((route for route in routes if route.kind is RouteKind.UNJUDGED), None)
+            if unknown is None:
+                raise
+            raise StorageError(_NOTHING_THERE.format(self.upstream, unknown.requested, error, unknown.reason)) from error
+
+    def _read(self, routes: Sequence[Route], dagster_type: Any) -> Any:
         place, partitions = None, None
         if len(routes) == 1 and routes[0].staged not in (None, IN_PLACE):
             place = staging_key(self.upstream, routes[0].staged)
         if [route.served for route in routes] != [route.requested for route in routes]:
             partitions = [route.served.key for route in routes if route.served is not None and route.served.key is not None]
-        is_earlier = any(route.kind is RouteKind.LAST_GOOD for route in routes)
+        is_earlier = any(route.kind is RouteKind.LAST_GOOD and route.batch_id is not None for route in routes)
         context = redirected(self.context, place=place, partitions=partitions or None, dagster_type=dagster_type, is_earlier=is_earlier)
         parts = private.in_ranges(context) if private.reads_by_range(self.manager.wrapped) else [context]
         if len(parts) != 1:
@@ -138,6 +147,13 @@ class RoutedInput:
         alone = len(routes) > 1 and partitions is not None and len(partitions) == 1
         # Dagster's file managers give a dict of several partitions, and the bare value of a single one.
         return {partitions[0]: value} if alone and partitions and isinstance(self.manager.wrapped, dg.UPathIOManager) else value
+
+
+_NOTHING_THERE = (
+    "nothing stands in the live place of {0} [{1}] ({2}), and the ledger knows no verdict on it: {3}. Materialize it. If it was judged "
+    "before, this is not the database that it was judged with, or an empty one: point BreakerResource(url=...) to that, or restore it; "
+    "without it, `dagster-contracts baseline {0}` judges what is stored"
+)
 
 
 def reads_stored(site: Site, step: Any) -> bool:

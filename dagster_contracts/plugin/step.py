@@ -22,7 +22,7 @@ from dagster_contracts.core.errors import Halted, StoreUnavailable
 from dagster_contracts.core.inert import shown
 from dagster_contracts.core.ledger import IN_PLACE, UNPARTITIONED, Batch, Partition, Route, RouteKind, Status
 from dagster_contracts.core.metrics import reads_object
-from dagster_contracts.core.route import strictest
+from dagster_contracts.core.route import may_be_made_from_fallback, strictest
 from dagster_contracts.core.verdict import Outcome
 from dagster_contracts.judgement import Delivery, Judgement, Terms
 from dagster_contracts.plugin import checks, metadata, private
@@ -234,7 +234,7 @@ class GatedStep:
         if any(route.kind is RouteKind.HALTED for route in routes):
             yield from self._halted_within(key, event, routes)
             return
-        marked = metadata.with_routes(event, routes)
+        marked = metadata.with_routes(event, routes, self._behind(routes))
         if (terms := self.terms.get(asset)) is None:
             yield marked
         else:
@@ -261,6 +261,14 @@ class GatedStep:
             self.context.log.warning(f"what {asset} was made from could not be recorded: {error}")
             return self.routes
         return routes
+
+    def _behind(self, routes: Sequence[Route]) -> metadata.Behind:
+        """What was served that was made from fallback data, with the partitions behind it."""
+        try:
+            return {route: self.gate.made_from(route) for route in routes if may_be_made_from_fallback(route)}
+        except StoreUnavailable as error:
+            self.context.log.warning(f"what {', '.join(self.consumers)} was made from, over several steps, is not known: {error}")
+            return {}
 
     def _halted_within(self, key: dg.AssetKey, event: Any, routes: Sequence[Route]) -> Iterator[Any]:
         """An output that was made of what this step has made itself, and was refused: it is not stored; where it has been written already,

@@ -504,3 +504,7 @@ def test_inputs_that_are_served_different_partitions_for_one_are_misaligned() ->
     moved = Route("feed", asked, RouteKind.LAST_GOOD, Confidence.STALE, served=before)
     assert misaligned([fresh, moved]) == {asked: (fresh, moved)}
     assert misaligned([fresh, Route("feed", asked, RouteKind.FRESH, Confidence.FULL, served=asked)]) == {}
+    behind = {fresh: frozenset({before})}
+    assert misaligned([fresh, moved], behind) == {}, "both stand for the same one"
+    assert misaligned([fresh, replace(moved, served=asked)], behind) == {asked: (fresh, replace(moved, served=asked))}
+    assert misaligned([fresh], {fresh: frozenset({before, asked})}) == {asked: (fresh,)}

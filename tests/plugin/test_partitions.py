@@ -2,7 +2,7 @@
 
 import pickle
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -369,3 +369,38 @@ def test_an_observable_source_is_left_alone(tmp_path: Path) -> None:
         vendor.bad.add("feed")
         world.run("feed")
         assert "reads_both may not read feed" in world.run("reads_both").failures["reads_both"]
+
+
+def test_a_merge_with_what_was_made_of_an_earlier_day_says_so(tmp_path: Path) -> None:
+    """Over one step and over two: by the time of the merge the day itself is there, which its other inputs were not made of."""
+
+    def made_of(name: str, *parents: str) -> dg.AssetsDefinition:
+        @dg.asset(name=name, partitions_def=DAYS, ins={each: dg.AssetIn(each) for each in parents}, metadata={"contracts/accepts": "stale"})
+        def made(**given: object) -> str:
+            return name
+
+        return made
+
+    vendor = Vendor(bad={day(2)})
+    made = [made_of("features", "feed"), made_of("scores", "features"), made_of("merge", "scores", "feed"), made_of("chain", "scores")]
+    with governed(tmp_path, lambda: dg.Definitions(assets=[a_feed(vendor), *made]), contract_text(policy="fallback: last_good")) as world:
+        assert world.run(partition=day(1)).failures == {}
+        assert "contracts/misaligned" not in _metadata_of(world.run("merge", partition=day(1)), "merge")
+        world.run("feed", "features", "scores", partition=day(2))
+        aligned = world.run("merge", partition=day(2))
+        assert "contracts/misaligned" not in _metadata_of(aligned, "merge"), "all of it stands for the first day"
+        vendor.bad.clear()
+        world.run("feed", partition=day(2))
+        world.at(2, 13)
+        [probe] = world.tick("contracts_probe")
+        world.launch(probe)
+        assert world.run("feed", partition=day(2)).failures == {}
+        merged = _metadata_of(world.run("merge", partition=day(2)), "merge")
+        assert f"feed [{day(2)}], scores [{day(2)}] made from [{day(1)}]" in merged["contracts/misaligned"].value
+        assert "contracts/misaligned" not in _metadata_of(world.run("chain", partition=day(2)), "chain")
+
+
+def _metadata_of(ran: Ran, asset: str) -> Mapping[str, Any]:
+    made = ran.materialized(asset)
+    assert made is not None, ran.failures
+    return made.metadata

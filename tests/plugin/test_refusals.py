@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from sqlalchemy import create_engine, text
 
-from dagster_contracts import BreakerResource, with_contracts
+from dagster_contracts import BreakerResource, RegistryResource, with_contracts
 from dagster_contracts.core.errors import ContractError, StoreError
 from dagster_contracts.plugin.definitions import RESOURCE
 from dagster_contracts.ports import FixedClock
@@ -55,6 +55,40 @@ def test_an_unknown_word_for_what_a_consumer_accepts(tmp_path: Path) -> None:
     contracts = contract_files(tmp_path, contract_text())
     with pytest.raises(ContractError, match=r'asset "reader": metadata contracts/accepts is "stael", expected full, stale or low.*"stale"'):
         with_contracts(dg.Definitions(assets=[_assets()[0], a_consumer("reader", "stael", partitions=None)]), contracts=contracts)
+
+
+@pytest.mark.parametrize(
+    ("breakers", "told"),
+    [
+        ("sqlite:///x.db", r'breakers is a str, expected a BreakerResource: write breakers=BreakerResource\(url="sqlite:///x.db"\)'),
+        ("x.db", r'a str, .*BreakerResource\(url=dg.EnvVar\("CONTRACTS_DATABASE_URL"\)\)'),
+        ("postgresql://me:hidden@host/db", r'a str, .*BreakerResource\(url=dg.EnvVar\("CONTRACTS_DATABASE_URL"\)\)'),
+        (Path("x.db"), "breakers is a PosixPath, expected a BreakerResource"),
+        (BreakerResource(url="x.db"), 'the url of the BreakerResource "breakers": the store\'s url is malformed; valid forms are'),
+        (
+            BreakerResource(url="mysql://me:hidden@h/db"),
+            "the url of the BreakerResource .*: .* unknown kind, 'mysql'; valid forms",
+        ),
+        (BreakerResource(url="sqlite://"), "names no file; valid forms are"),
+    ],
+    ids=["text", "a file name", "text with a password", "a path", "no url", "another database", "no file"],
+)
+def test_breakers_that_the_first_run_could_not_use(breakers: Any, told: str, tmp_path: Path) -> None:
+    with pytest.raises(ContractError, match=told) as caught:
+        with_contracts(dg.Definitions(assets=_assets()), contracts=contract_files(tmp_path, contract_text()), breakers=breakers)
+    assert "hidden" not in str(caught.value)
+
+
+def test_urls_of_resources_and_of_a_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given as they stand; what a variable holds is known to the runs alone."""
+    folder = contract_files(tmp_path, contract_text())
+    monkeypatch.setenv("CONTRACTS_TEST_URL", "x.db")
+    given = dg.Definitions(assets=_assets(), resources={"breakers": BreakerResource(url="x.db")})
+    with pytest.raises(ContractError, match='BreakerResource "breakers": the store\'s url is malformed'):
+        with_contracts(given, contracts=folder, breakers=BreakerResource(url=f"sqlite:///{tmp_path}/c.db"))
+    with pytest.raises(ContractError, match='RegistryResource "contracts": the store\'s url is malformed'):
+        with_contracts(dg.Definitions(assets=_assets()), RegistryResource(contracts=str(folder), url="x.db"))
+    with_contracts(dg.Definitions(assets=_assets()), contracts=folder, breakers=BreakerResource(url=dg.EnvVar("CONTRACTS_TEST_URL")))
 
 
 def test_called_twice(tmp_path: Path) -> None:
@@ -175,6 +209,17 @@ def test_what_a_person_must_mend_always_raises(live: Any, postgres_url: str, fau
         told = ran.failures[name]
         assert ("SchemaOutOfDate" in told and "dagster-contracts db upgrade" in told) if fault == "schema" else "StoreError" in told
         assert "wrong" not in told.replace("went wrong", "")
+
+
+def test_a_ledger_that_was_lost(tmp_path: Path) -> None:
+    """A refused batch stands nowhere but beside, and nobody knows of it any more: the consumer is told what to do."""
+    with dagster_home(tmp_path) as instance:
+        refused = _in_process(_governed(tmp_path, f"sqlite:///{tmp_path}/a.db", vendor=Vendor(bad={"feed"})), instance, "feed")
+        assert refused.materialized("feed") is None
+        told = _in_process(_governed(tmp_path, f"sqlite:///{tmp_path}/b.db"), instance, "reader").failures["reader"]
+    assert "StorageError: nothing stands in the live place of feed [(unpartitioned)]" in told
+    assert "never judged. Materialize it." in told
+    assert "`dagster-contracts baseline feed`" in told
 
 
 # --- which store -----------------------------------------------------------------------------------------------------

@@ -76,7 +76,7 @@ def test_runs_and_sensors(
     monkeypatch.setenv("CANARY_URL", url)
     caplog.set_level(logging.DEBUG)
     with dagster_home(tmp_path / "home") as instance:
-        given = dg.EnvVar("CANARY_URL") if fault == "ssl password" else url
+        given = dg.EnvVar("CANARY_URL") if fault in ("ssl password", "bare @") else url
         defs = _definitions(tmp_path, given)
         assert_hidden(repr(BreakerResource(url=given)), str(BreakerResource(url=given)), repr(operations.site_of(defs)), repr(defs))
         job = defs.resolve_implicit_global_asset_job_def()
@@ -186,6 +186,13 @@ def test_what_dagster_shows_of_a_code_location(tmp_path: Path, monkeypatch: pyte
     snapshot = serialize_value(RepositorySnap.from_def(governed.get_repository_def()))
     assert "CANARY_URL" in snapshot
     assert_hidden(snapshot)
+
+
+@pytest.mark.parametrize("fault", ["malformed", "bare @", "another kind"])
+def test_a_url_that_is_refused_at_load(fault: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    with pytest.raises(ContractError, match="valid forms are") as caught:
+        _definitions(tmp_path, _url(fault, request))
+    assert_hidden(_chain(caught.value))
 
 
 def test_a_resource_that_would_show_its_password_is_refused(tmp_path: Path) -> None:
