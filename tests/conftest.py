@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
+import sqlalchemy
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from hypothesis import settings
@@ -60,6 +61,29 @@ def _nothing_survives_a_power_cut(connection: Any, _record: object) -> None:
     """Dagster's many databases need not wait for the disk. Our own store, which has another pool, does."""
     if isinstance(connection, sqlite3.Connection):
         connection.execute("PRAGMA synchronous = OFF")
+
+
+# Dagster makes an engine for each event that it writes, and each engine learns anew how every statement is written.
+_create_engine = sqlalchemy.create_engine
+_engines: dict[str, sqlalchemy.Engine] = {}
+
+
+def _engine_of(url: Any, **options: Any) -> sqlalchemy.Engine:
+    if options.get("poolclass") is not NullPool or not str(url).startswith("sqlite"):
+        return _create_engine(url, **options)
+    kept = f"{url} {options}"
+    if kept not in _engines:
+        if len(_engines) >= 100:
+            _engines.clear()
+        _engines[kept] = made = _create_engine(url, **options)
+        made.dialect, made._compiled_cache = _learned.dialect, _learned._compiled_cache
+    return _engines[kept]
+
+
+_learned = _create_engine("sqlite://", poolclass=NullPool)
+with _learned.connect():  # its dialect has seen a database
+    pass
+sqlalchemy.create_engine = _engine_of
 
 
 # The files that take longest, which are begun first: no worker shall be left alone with one of them at the end.
