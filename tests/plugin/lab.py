@@ -3,15 +3,22 @@
 No postponed annotations here: Dagster reads the annotation of a context as it stands.
 """
 
+import atexit
+import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pandas as pd
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+from sqlalchemy import Engine
 
 from dagster_contracts import BreakerResource, with_contracts
 from dagster_contracts.plugin import private
@@ -161,11 +168,45 @@ def _told(data: Any) -> str:
 
 @contextmanager
 def dagster_home(folder: Path) -> Iterator[dg.DagsterInstance]:
-    """An instance on disk, without telemetry."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
+    """An instance on disk, without telemetry. Its databases are copies: to make and stamp them anew takes as long as a small run."""
+    shutil.copytree(_home(), folder, dirs_exist_ok=True)
     with dg.DagsterInstance.from_config(str(folder)) as instance:
         yield instance
+
+
+@cache
+def _home() -> Path:
+    folder = _kept() / "home"
+    folder.mkdir()
+    (folder / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
+    with dg.DagsterInstance.from_config(str(folder)):
+        return folder
+
+
+@cache
+def _kept() -> Path:
+    """A folder of this process."""
+    folder = tempfile.TemporaryDirectory(prefix="dagster-")
+    atexit.register(folder.cleanup)
+    return Path(folder.name)
+
+
+_make_database = SqliteEventLogStorage._initdb
+
+
+def _copy_database(storage: SqliteEventLogStorage, engine: Engine, for_index_shard: bool = False) -> None:
+    """Of each run, too: the database of its events is one that an earlier run of this process has made."""
+    database, first = Path(str(engine.url.database)), _kept() / "run.db"
+    if not first.exists() or database.exists():
+        _make_database(storage, engine, for_index_shard)
+        if not first.exists():
+            shutil.copyfile(database, first)
+        return
+    shutil.copyfile(first, made := database.with_suffix(f".{os.getpid()}"))
+    made.replace(database)
+
+
+SqliteEventLogStorage._initdb = _copy_database  # type: ignore[method-assign]
 
 
 @contextmanager
