@@ -23,6 +23,9 @@ from sqlalchemy import NullPool, event
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
+from dagster_contracts.store import database
+from dagster_contracts.store.connect import Address, parse
+from dagster_contracts.store.upgrade import REQUIRED_REVISION, upgrade_at
 from tests.servers import Server, binaries, running
 
 if TYPE_CHECKING:
@@ -84,6 +87,32 @@ _learned = _create_engine("sqlite://", poolclass=NullPool)
 with _learned.connect():  # its dialect has seen a database
     pass
 sqlalchemy.create_engine = _engine_of
+
+
+# A new SQLite store is a copy of the first one of this process: migrating is most of what a short test does.
+_migrated: dict[str, bytes] = {}
+
+
+def _copied(address: Address) -> str:
+    path = address.path
+    if path is None or path.exists() or not path.parent.is_dir():
+        return upgrade_at(address)
+    if not _migrated:
+        with tempfile.TemporaryDirectory() as folder:
+            upgrade_at(parse(f"sqlite:///{folder}/first.db"))
+            _migrated["first"] = (Path(folder) / "first.db").read_bytes()
+    whole = path.with_name(f"{path.name}.{os.getpid()}.{next(_numbers)}")
+    whole.write_bytes(_migrated["first"])
+    try:
+        os.link(whole, path)  # never over a file that another process has made meanwhile
+    except FileExistsError:
+        return upgrade_at(address)
+    finally:
+        whole.unlink()
+    return REQUIRED_REVISION
+
+
+database.upgrade_at = _copied  # type: ignore[attr-defined]
 
 
 # The files that take longest, which are begun first: no worker shall be left alone with one of them at the end.
