@@ -204,13 +204,18 @@ def _varied(seen: Sequence[Seen]) -> bool:
     return min(each.shape.distinct for each in seen) > 2 * CODES
 
 
-def cadence(evidence: Evidence, object_name: str, levels: Sequence[Mapping[str, Any]], *, known: bool) -> Iterator[Candidate]:
-    """When batches come, and how old their newest time is then. Where it is not `known` when they came, how often they do is all."""
+def cadence(
+    evidence: Evidence, object_name: str, levels: Sequence[Mapping[str, Any]], *, known: bool, alone: bool = True
+) -> Iterator[Candidate]:
+    """When batches come, and how old their newest time is then. Where it is not `known` when they came, how often they do is all.
+
+    `alone`: the contract has no other object, of which an entry without `element` would speak, too.
+    """
     gaps = [(later.arrived_at - earlier.arrived_at).total_seconds() for earlier, later in pairwise(evidence.batches)]
-    told = [str(level.get("property", "")).lower() for level in levels]
+    told = [str(level.get("property", "")).lower() for level in levels if _is_of(object_name, level.get("element"))]
     if len(gaps) >= LEAST and "frequency" not in told and (interval := _interval(gaps)):
         value, unit, tolerance = interval
-        entry: dict[str, Any] = {"property": "frequency", "value": value, "unit": unit}
+        entry: dict[str, Any] = {"property": "frequency", "value": value, "unit": unit, **({} if alone else {"element": object_name})}
         if known:
             entry["customProperties"] = [{"property": "tolerance", "value": tolerance}]
         yield Candidate("frequency", None, Level(entry), ("sla.frequency",), 4, f"one in every {value} {unit}, {len(gaps)} times")
@@ -220,6 +225,11 @@ def cadence(evidence: Evidence, object_name: str, levels: Sequence[Mapping[str, 
     for column in evidence.columns:
         if evidence.reads(column) is Reads.TIME and f"{object_name}.{column}" not in elements:
             yield from _age(evidence, column, object_name)
+
+
+def _is_of(object_name: str, elements: object) -> bool:
+    """Whether an entry of service levels speaks of the object; without elements it does of each."""
+    return not elements or any(f"{each.strip()}.".startswith(f"{object_name}.") for each in str(elements).split(","))
 
 
 def _interval(gaps: Sequence[float]) -> tuple[float, str, str] | None:

@@ -95,6 +95,7 @@ def learned(case: Case, evidence: Evidence, families: Collection[str] | None = N
         case.object_name,
         [level for level in levels or () if isinstance(level, dict)],
         known=case.arrivals_known,
+        alone=len(case.contract(case.text)[0].objects) == 1,
     )
     kinds = (figures, segments, relations)
     opened = [figure for name in open_ for kind in kinds for figure in kind(evidence, name, names)]

@@ -178,6 +178,17 @@ def test_a_contract_of_the_standards_version_3_0_is_amended_in_its_words() -> No
     assert "timestamp" not in text  # came with 3.1
 
 
+def test_how_often_one_of_several_objects_comes_is_promised_of_that_one() -> None:
+    other = "- name: refunds\n  properties:\n  - name: id\n    logicalType: string\n"
+    theirs = f"{other}slaProperties:\n- {{property: frequency, value: 7, unit: d, element: refunds}}\n"
+    for more, promised in ((other, 0), (theirs, 1)):
+        case = Case(CONTRACT.replace("# kind is not listed.\n", more), "payments", batches(8), default_engine())
+        found = [clause for clause in learned(case, evidence_of(case.batches), ()) if clause.family == "frequency"]
+        assert len(found) == 1
+        assert len(case.plan(found).promised) == 1
+        assert len(replace(case, object_name="refunds").plan(found).promised) == promised
+
+
 def test_nothing_of_a_classified_column_is_written_into_the_contract() -> None:
     case, _, remedy = proposed()
     assert {"holder.required", "holder.known"} <= names(remedy)
