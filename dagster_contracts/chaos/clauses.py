@@ -142,8 +142,9 @@ def _place(candidate: Candidate, names: Sequence[str]) -> int:
     return names.index(candidate.column)
 
 
-def shown(candidate: Candidate, object_name: str) -> Entry:
-    """The clause as a part of a contract: what stands around it, so that it can be copied to its place."""
+def shown(candidate: Candidate, object_name: str, property_name: str | None = None) -> Entry:
+    """The clause as a part of a contract: what stands around it, so that it can be copied to its place. `property_name`: what the contract
+    calls the column (None: the same)."""
     match candidate.addition:
         case Level(entry):
             return {"slaProperties": [entry]}
@@ -157,7 +158,7 @@ def shown(candidate: Candidate, object_name: str) -> Entry:
             inner = {"customProperties": [{"property": "closedSchema", "value": True}]}
     if candidate.column is None:
         return {"schema": [{"name": object_name, **inner}]}
-    return {"schema": [{"name": object_name, "properties": [{"name": candidate.column, **inner}]}]}
+    return {"schema": [{"name": object_name, "properties": [{"name": property_name or candidate.column, **inner}]}]}
 
 
 def described(candidate: Candidate, text: str) -> Candidate:

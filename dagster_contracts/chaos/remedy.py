@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dagster_contracts.chaos.batch import Batch
-from dagster_contracts.chaos.clauses import Candidate, described, edits_of, in_words_of, shown
+from dagster_contracts.chaos.clauses import Candidate, column_of, described, edits_of, in_words_of, object_at, properties_of, shown
 from dagster_contracts.chaos.reasons import reason_for
 from dagster_contracts.chaos.run import without
 from dagster_contracts.core.amend import Put, amended
@@ -85,8 +85,7 @@ def remedy(case: Case, chosen: Sequence[Candidate], noticed: Mapping[str, frozen
     text, version = versioned(case, case.with_(told)) if told else (case.text, case.contract(case.text)[0].version)
     document = read(case.text).value
     proposals = [
-        Proposal(clause, _yaml(in_words_of(document, clause), case.object_name), tuple(sorted(noticed.get(clause.name, ()), key=str)))
-        for clause in told
+        Proposal(clause, _yaml(document, case.object_name, clause), tuple(sorted(noticed.get(clause.name, ()), key=str))) for clause in told
     ]
     return Remedy(text, version, tuple(proposals), tuple(_uncaught(missed - caught)))
 
@@ -96,8 +95,10 @@ def _description(clause: Candidate, catches: frozenset[Trying]) -> str:
     return f"Learned: {clause.told}." + (f" Catches {faults}." if faults else "")
 
 
-def _yaml(clause: Candidate, object_name: str) -> str:
-    part = shown(clause, object_name)
+def _yaml(document: object, object_name: str, clause: Candidate) -> str:
+    _, found = object_at(document, object_name)
+    names = {column_of(prop): str(prop.get("name")) for prop in properties_of(found)}
+    part = shown(in_words_of(document, clause), object_name, names.get(clause.column or ""))
     return "\n".join(entry(key, value, 0, Layout()) for key, value in part.items()) + "\n"
 
 

@@ -104,7 +104,9 @@ def print_fixed(found: Fixed, before: Score, after: Score | None, *, yaml: bool)
     if yaml:
         for proposal in needed:
             print_text(styled(f"# {proposal.clause.name}: {proposal.clause.told}", "dim"))
-            print_text(proposal.yaml)
+            for line in proposal.yaml.splitlines():
+                print_text(line)
+            print_text("")
     if remedy.uncaught:
         print_text("No clause catches:")
         print_table(("fault", "column", "doses", "why"), map(_uncaught, remedy.uncaught[:_LISTED]))

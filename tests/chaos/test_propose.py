@@ -25,7 +25,7 @@ from dagster_contracts.chaos.history import judged
 from dagster_contracts.chaos.infer import infer
 from dagster_contracts.chaos.learning import promises
 from dagster_contracts.chaos.propose import covering, learned, propose, verified
-from dagster_contracts.chaos.remedy import Case, Remedy
+from dagster_contracts.chaos.remedy import Case, Remedy, remedy
 from dagster_contracts.chaos.run import run
 from dagster_contracts.chaos.score import score
 from dagster_contracts.core.document import read
@@ -176,6 +176,12 @@ def test_a_contract_of_the_standards_version_3_0_is_amended_in_its_words() -> No
     assert "rule: rowCount" in text
     assert "metric: rowCount" not in text
     assert "timestamp" not in text  # came with 3.1
+
+
+def test_yaml_of_a_clause_names_the_property_and_not_the_column() -> None:
+    case = Case(CONTRACT.replace("name: amount", "name: paid\n    physicalName: amount"), "payments", batches(5), default_engine())
+    [proposal] = remedy(case, [Candidate("required", "amount", Key("required", value=True), ("amount.required",), 1)], {}, set()).proposals
+    assert yaml.safe_load(proposal.yaml) == {"schema": [{"name": "payments", "properties": [{"name": "paid", "required": True}]}]}
 
 
 def test_how_often_one_of_several_objects_comes_is_promised_of_that_one() -> None:

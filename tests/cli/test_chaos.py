@@ -185,7 +185,7 @@ def test_the_clauses_that_are_missing_are_told_with_their_yaml(run: Callable[...
     done = run("chaos", week / "feed.odcs.yaml", "--data", week / "*.parquet", *FEW)
     assert done.code == 0, done.err
     assert "clauses more: 0.0% -> 60.0%" in done.out
-    assert "unique: true" in done.out
+    assert "schema:\n- name: feed\n  properties:\n  - name: id\n    unique: true\n" in done.out
     assert "No clause catches:" in done.out
     assert "read by name" in done.out
     assert (week / "feed.odcs.yaml").read_text() == LEAN
