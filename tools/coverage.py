@@ -68,7 +68,7 @@ def run(names: list[str], file: Path, *, three: bool, again: bool) -> None:
                 seen = play(ground, launch, Turn(number), [family], wanted, launches.readers_of(name))
                 print(name, family, {row: flaw for row, flaw in seen.items() if flaw} or f"{len(seen)} kinds as expected", flush=True)
                 found.setdefault(name, {}).update(seen)
-                file.write_text(json.dumps(found, indent=1))
+                file.write_text(json.dumps(found, indent=1) + "\n")
 
 
 def page(found: Found) -> str:
