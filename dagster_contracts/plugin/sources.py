@@ -94,9 +94,10 @@ class ObservingStep:
         observable = {key.to_user_string() for key in assets.node_keys_by_output_name.values()}
         self.is_external = not observable
         checked = {key.asset_key.to_user_string() for key in self.context.selected_asset_check_keys}
-        self.assets = sorted((observable or checked) & site.sources.keys())
+        self.assets = sorted((observable if self.selected else checked) & site.sources.keys())
         self.terms = site.in_force(self.step.instance, self.assets, self.context.log.warning)
         self.judged: dict[str, list[Judgement]] = {}
+        self.unjudged: list[tuple[str, Exception]] = []  # what was observed and could not be read, and why
 
     # --- an observation ----------------------------------------------------------------------------------------------
 
@@ -111,6 +112,10 @@ class ObservingStep:
             yield self._result(event) if isinstance(event, dg.ObserveResult) else event
         self._logged(found)
         yield from self._told()
+        if self.unjudged:
+            told = "; ".join(each for each, _ in self.unjudged[:3])
+            more = f"; and {len(self.unjudged) - 3} more" if len(self.unjudged) > 3 else ""
+            raise dg.Failure(f"what was observed could not be judged, and stands as it was: {shown(told)}{more}") from self.unjudged[0][1]
 
     def _logged(self, found: list[dg.AssetObservation]) -> None:
         """What the body has observed so far goes to Dagster, with the verdict on it. Earlier partitions are judged first."""
@@ -118,7 +123,7 @@ class ObservingStep:
         told: dict[int, dict[str, Any]] = {}
         for each in sorted(ours, key=lambda one: _in_time(self._place(one.asset_key.to_user_string(), one.partition))):
             asset = each.asset_key.to_user_string()
-            told[id(each)] = self._observed(asset, self._place(asset, each.partition), private.observed_version(each))
+            told[id(each)] = self._observed_or_not(asset, self._place(asset, each.partition), private.observed_version(each))
         for each in found:
             self.context.log_event(private.with_observed_metadata(each, told.get(id(each), {})))
         found.clear()
@@ -130,8 +135,16 @@ class ObservingStep:
         if asset is None or asset not in self.terms:
             return event
         place = self._place(asset, self.step.dagster_run.tags.get(private.PARTITION))
-        told = self._observed(asset, place, event.data_version.value if event.data_version is not None else None)
+        told = self._observed_or_not(asset, place, event.data_version.value if event.data_version is not None else None)
         return event._replace(metadata={**(event.metadata or {}), **told})
+
+    def _observed_or_not(self, asset: str, place: Partition, version: str | None) -> dict[str, Any]:
+        """The observation stands, and so do the others of its step, also where what was observed cannot be read."""
+        try:
+            return self._observed(asset, place, version)
+        except Exception as error:  # noqa: BLE001 - whatever a user's reader raises: the step fails with it at the end
+            self.unjudged.append((f"{asset} [{place}]: {type(error).__name__}: {error}", error))
+            return {}
 
     def _observed(self, asset: str, place: Partition, version: str | None) -> dict[str, Any]:
         """Judge what stands in a place; what there is to say of it."""

@@ -191,6 +191,13 @@ def test_partitions_fall_back_and_only_new_versions_are_read(tmp_path: Path) -> 
         assert str(newest[day(3)].metadata["contracts/location"].value).startswith("where it was found: quarantined")
         assert newest[day(2)].metadata["contracts/outcome"].value == "pass"
         assert len(observed) == 5, "each of its own observations once, and no other"
+        del table.rows[day(1)]
+        table.version[day(1)] = "v2"
+        table.put("v2", "LOW", partition=day(3))
+        (row,) = operations.observe(world.defs, world.instance, "feed", None)
+        assert row.result == "failed", "one could not be read"
+        assert world.ledger().batches(asset="feed", partition=day(3))[0].data_version == "v2", "the others were judged all the same"
+        assert len(world.instance.fetch_observations(dg.AssetKey("feed"), limit=10).records) == 8
 
 
 def test_the_checks_of_an_external_asset_look_at_one_partition_or_at_the_newest(tmp_path: Path) -> None:
