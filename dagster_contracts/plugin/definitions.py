@@ -141,7 +141,9 @@ def _refuse_other_breakers(breakers: object) -> None:
     """What is no BreakerResource would be found out by the first run."""
     if breakers is None or isinstance(breakers, BreakerResource):
         return
-    url = f'"{breakers}"' if isinstance(breakers, str) and _is_plain(breakers) else 'dg.EnvVar("CONTRACTS_DATABASE_URL")'
+    named = breakers.env_var_name if isinstance(breakers, dg.EnvVar) else "CONTRACTS_DATABASE_URL"
+    is_url = isinstance(breakers, str) and not isinstance(breakers, dg.EnvVar) and _is_plain(breakers)
+    url = f'"{breakers}"' if is_url else f'dg.EnvVar("{named}")'
     raise ContractError(f"breakers is a {type(breakers).__name__}, expected a BreakerResource: write breakers=BreakerResource(url={url})")
 
 

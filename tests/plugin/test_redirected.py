@@ -168,3 +168,52 @@ def test_a_manager_that_goes_by_run_and_step_gives_nobody_the_refused_batch_as_g
         ran = world.run()
         assert seen == {"low": ["7", "8"]}
         assert "an earlier batch of feed is served here" in ran.failures["stale"]
+
+
+def test_what_this_run_made_from_fallback_data_is_read_by_run_and_step(tmp_path: Path) -> None:
+    """It is no earlier batch, though its route is of stale data."""
+    assets = [
+        a_feed(vendor := Vendor(), partitions=None, io_manager_key="lake"),
+        a_consumer("stale", "stale", partitions=None),
+        _tells_of("stale"),
+    ]
+    resources = {"io_manager": dg.mem_io_manager, "lake": dg.FilesystemIOManager(base_dir=str(tmp_path / "lake"))}
+    with governed(tmp_path, lambda: dg.Definitions(assets=assets, resources=resources), STORY) as world:
+        assert world.run().failures == {}
+        vendor.bad.add("feed")
+        ran = world.run()
+        assert ran.failures == {}
+        told = ran.materialized("told")
+        assert told is not None
+        assert (told.tags or {})["contracts/confidence"] == "stale"
+
+
+def _tells_of(name: str) -> dg.AssetsDefinition:
+    @dg.asset(name="told", ins={"given": dg.AssetIn(name)}, metadata={"contracts/accepts": "stale"})
+    def told(given: str) -> str:
+        return given
+
+    return told
+
+
+def test_each_dimension_of_the_key_is_that_of_what_is_served(tmp_path: Path) -> None:
+    both = dg.MultiPartitionsDefinition({"day": DAYS, "vendor": dg.StaticPartitionsDefinition(["acme", "best"])})
+    first, second = (dg.MultiPartitionKey({"day": day(number), "vendor": "acme"}) for number in (1, 2))
+    seen: list[Any] = []
+
+    class ByDimension(dg.IOManager):
+        kept: dict[tuple[str, str], Any] = {}  # noqa: RUF012
+
+        def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
+            self.kept[context.asset_key.to_user_string(), context.partition_key.keys_by_dimension["day"]] = obj  # type: ignore[attr-defined]
+
+        def load_input(self, context: dg.InputContext) -> Any:
+            seen.append(context.partition_key.keys_by_dimension)  # type: ignore[attr-defined]
+            seen.append(context.step_context.multi_partition_key.keys_by_dimension)
+            return self.kept[context.asset_key.to_user_string(), seen[0]["day"]]
+
+    assets = [a_feed(Vendor(bad={str(second)}), partitions=both), a_consumer("reader", "stale", partitions=both)]
+    with governed(tmp_path, lambda: dg.Definitions(assets=assets, resources={"io_manager": ByDimension()}), STORY) as world:
+        world.run("feed", partition=first)
+        assert world.run(partition=second).failures == {}
+        assert seen == [first.keys_by_dimension] * 2

@@ -63,6 +63,7 @@ def test_an_unknown_word_for_what_a_consumer_accepts(tmp_path: Path) -> None:
         ("sqlite:///x.db", r'breakers is a str, expected a BreakerResource: write breakers=BreakerResource\(url="sqlite:///x.db"\)'),
         ("x.db", r'a str, .*BreakerResource\(url=dg.EnvVar\("CONTRACTS_DATABASE_URL"\)\)'),
         ("postgresql://me:hidden@host/db", r'a str, .*BreakerResource\(url=dg.EnvVar\("CONTRACTS_DATABASE_URL"\)\)'),
+        (dg.EnvVar("MY_URL"), r'a EnvVar, .*BreakerResource\(url=dg.EnvVar\("MY_URL"\)\)'),
         (Path("x.db"), "breakers is a PosixPath, expected a BreakerResource"),
         (BreakerResource(url="x.db"), 'the url of the BreakerResource "breakers": the store\'s url is malformed; valid forms are'),
         (
@@ -71,7 +72,7 @@ def test_an_unknown_word_for_what_a_consumer_accepts(tmp_path: Path) -> None:
         ),
         (BreakerResource(url="sqlite://"), "names no file; valid forms are"),
     ],
-    ids=["text", "a file name", "text with a password", "a path", "no url", "another database", "no file"],
+    ids=["text", "a file name", "text with a password", "a variable", "a path", "no url", "another database", "no file"],
 )
 def test_breakers_that_the_first_run_could_not_use(breakers: Any, told: str, tmp_path: Path) -> None:
     with pytest.raises(ContractError, match=told) as caught:
