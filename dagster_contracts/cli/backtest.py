@@ -81,7 +81,7 @@ def backtest(
     places = [contract] if newer is None else [contract, newer]
     if history:
         sources = [source_at(place, database_url) for place in places]
-        played = _stored(sources, object_name, history, related or (), incidents, environment)
+        played = _stored(sources, object_name, history, related or (), incidents, environment, places)
     else:
         played = _recorded(places, object_name, incidents, environment, database_url)
     if plots is not None:
@@ -106,8 +106,9 @@ def _stored(
     related: Sequence[str],
     incidents: Path | None,
     environment: str | None,
+    beside: Sequence[str],
 ) -> Played:
-    frames = frames_in(history)
+    frames = frames_in(history, [*beside, incidents])
     cases = [case_of(sources[0], object_name, frames, related)]
     cases += [case_of(source, object_name or cases[0].object_name, frames, related) for source in sources[1:]]
     labelled = incidents_of(incidents, cases)

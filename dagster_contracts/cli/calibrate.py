@@ -59,7 +59,7 @@ def calibrate(
     from dagster_contracts.calibration.evidence import diff_of, to_json, to_markdown
 
     source = source_at(contract, database_url)
-    case = case_of(source, object_name, frames_in(history), related or ())
+    case = case_of(source, object_name, frames_in(history, [contract, incidents]), related or ())
     found = calibrated(case, budget=budget, incidents=incidents_of(incidents, [case]), propose=propose)
     diff = diff_of(case.text, found, source.name)
     if fix or fix_to is not None:

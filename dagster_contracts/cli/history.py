@@ -33,11 +33,14 @@ Frames = Sequence[tuple[str, "pl.DataFrame"]]
 # --- stored --------------------------------------------------------------------------------------------------------
 
 
-def frames_in(history: Sequence[str]) -> Frames:
-    """Raises UsageError where there is no data, MeasurementError where it cannot be read."""
+def frames_in(history: Sequence[str], beside: Sequence[str | Path | None] = ()) -> Frames:
+    """`beside` are files that may lie in the same folder and are no data: contracts, incidents.
+
+    Raises UsageError where there is no data, MeasurementError where it cannot be read.
+    """
     from dagster_contracts.cli.tables import tables
 
-    found = list(tables(history))
+    found = list(tables(history, [Path(each) for each in beside if each is not None]))
     if not found:
         raise UsageError(f"{', '.join(history)}: no data file there; expected Parquet, CSV or JSON lines")
     return found

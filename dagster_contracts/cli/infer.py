@@ -77,7 +77,9 @@ def init(
     from dagster_contracts.engines.local import default_engine
 
     found = project.load(file, module)
-    keys = found.operations.ungoverned_assets(found.definitions, asset or [])
+    keys, governed = found.operations.ungoverned_assets(found.definitions, asset or [])
+    for key in governed:
+        say(f"{key}: left out, a contract governs it already")
     written = 0
     for key in keys:
         name = key.rpartition("/")[2]
@@ -96,7 +98,7 @@ def init(
         written += 1
     if not written and not any(contracts.glob(f"*{SUFFIX}")):
         raise UsageError("no contract was written: materialize the assets first, or learn from files with `dagster-contracts infer`")
-    typer.echo(_NEXT.format(contracts=contracts, count=written, s="" if written == 1 else "s"), nl=False)
+    typer.echo((_NEXT if not governed else _MORE).format(contracts=contracts, count=written, s="" if written == 1 else "s"), nl=False)
 
 
 _NEXT = """{count} contract{s} in {contracts}. Read and edit them, then put them on:
@@ -104,6 +106,13 @@ _NEXT = """{count} contract{s} in {contracts}. Read and edit them, then put them
     from dagster_contracts import with_contracts
 
     defs = with_contracts(defs, contracts="{contracts}")
+
+To check them: dagster-contracts lint {contracts}
+"""
+
+
+_MORE = """{count} contract{s} in {contracts}. Read and edit them. These definitions are governed already: name that folder in
+their `with_contracts`.
 
 To check them: dagster-contracts lint {contracts}
 """

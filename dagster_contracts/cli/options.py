@@ -163,12 +163,12 @@ def acting(actor: str | None, option: str = "--actor") -> str:
     return name
 
 
-def instant(text: str, option: str) -> datetime:
-    """An RFC 3339 time. Raises UsageError where it is none, or has no offset."""
+def instant(text: str, option: str, or_else: str = "") -> datetime:
+    """An RFC 3339 time. Raises UsageError where it is none, or has no offset; `or_else` is what else would do."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise UsageError(f'{option}: "{text}" is not a time; expected RFC 3339, such as 2026-01-31T06:00:00Z') from None
+        raise UsageError(f'{option}: "{text}" is not a time; expected RFC 3339, such as 2026-01-31T06:00:00Z{or_else}') from None
     if moment.tzinfo is None:
         raise UsageError(f'{option}: "{text}" has no offset from UTC; add one, such as {text if "T" in text else text + "T00:00:00"}Z')
     return moment
@@ -179,7 +179,7 @@ def until(text: str | None, now: datetime) -> datetime | None:
     if text is None:
         return None
     if not text.upper().startswith("P"):
-        end = instant(text, "--until")
+        end = instant(text, "--until", ", or a duration, such as PT2H")
     else:
         try:
             end = now + parse_duration(text, any_case=True)

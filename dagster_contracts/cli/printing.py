@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
@@ -76,11 +78,34 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
     from rich.table import Table
 
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*("" if value is None else joined(value) for value in row))
+    cells = [["" if value is None else joined(value) for value in row] for row in rows]
+    every = [[str(cell) for cell in column] for column in zip(columns, *cells, strict=True)]
+    widths = _widths([(max(map(len, each)), max(_longest_word(cell) for cell in each)) for each in every], _width())
+    for column, width in zip(columns, widths, strict=True):
+        table.add_column(column, overflow="fold", width=width)
+    for row in cells:
+        table.add_row(*row)
     _emit(table)
+
+
+_GAP = 3  # columns between two of a table
+_LONGEST_WORD = 40  # a longer one is broken
+
+
+def _longest_word(cell: str) -> int:
+    return min(max(map(len, cell.split(" "))), _LONGEST_WORD)
+
+
+def _widths(sizes: Sequence[tuple[int, int]], width: int) -> list[int | None]:
+    """Of columns that are so wide and have a longest word of so many: the widest give way first, and none breaks a word. All are None
+    where words must be broken, or nothing has to give way."""
+    widths, room = [whole for whole, _ in sizes], width - _GAP * (len(sizes) - 1)
+    if sum(widths) <= room or sum(word for _, word in sizes) > room:
+        return [None] * len(sizes)
+    while sum(widths) > room:
+        widest = max((n for n, (_, word) in enumerate(sizes) if widths[n] > word), key=lambda n: widths[n])
+        widths[widest] -= 1
+    return list(widths)
 
 
 def print_row(cells: Sequence[object], widths: Sequence[int]) -> None:
@@ -132,12 +157,19 @@ def lasting(duration: timedelta) -> str:
     return " ".join(shown) or "0s"
 
 
+def _width() -> int:
+    """Of the window; of a pipe what COLUMNS says."""
+    if sys.stdout.isatty():
+        return shutil.get_terminal_size().columns
+    given = os.environ.get("COLUMNS", "")
+    return int(given) if given.isdecimal() and int(given) > 0 else _PIPE_WIDTH
+
+
 def _emit(what: RenderableType, *, soft_wrap: bool = False) -> None:
     """Print on stdout as it is now: colours and the width of the window only on a terminal."""
     from rich.console import Console
 
-    width = None if sys.stdout.isatty() else _PIPE_WIDTH
-    console = Console(file=sys.stdout, width=width, highlight=False, markup=False, emoji=False)
+    console = Console(file=sys.stdout, width=_width(), highlight=False, markup=False, emoji=False)
     with console.capture() as captured:  # written by ourselves: rich ends with exit code 1 where the reader of a pipe has left
         console.print(what, soft_wrap=soft_wrap)
     # Tables are padded to their full width, which only a terminal needs.

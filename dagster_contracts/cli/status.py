@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from dagster_contracts.cli import forms, options
 from dagster_contracts.cli.options import LISTED, FormatOption, UrlOption
 from dagster_contracts.cli.printing import Format, print_json, print_table, print_text
-from dagster_contracts.cli.wording import WAITING, age, first_reason, let_in, outlook, prospect, why
+from dagster_contracts.cli.wording import WAITING, age, given, let_in, outlook, prospect, why
 from dagster_contracts.core import breaker as machine
 from dagster_contracts.core.breaker import Breaker, State
 from dagster_contracts.core.ledger import FALLEN, Batch, Output, Review, ReviewStatus, Status
 from dagster_contracts.core.windows import is_micro_batch
 from dagster_contracts.ports import Store, Waiting
 
+_TOLD_WITHIN = timedelta(minutes=2)  # the sensor that delivers events looks twice a minute
 _COLUMNS = ("what", "where", "state", "since", "for", "why", "next")
 
 
@@ -97,12 +98,20 @@ def _rows(found: _Status) -> Iterator[tuple[object, ...]]:
     for output in found.outputs:
         place = f"{output.asset} [{output.partition}]"
         state = f"{output.status} ({output.confidence})" if output.confidence is not None else output.status
-        yield ("output", place, state, *age(output.at, now), first_reason(output), "computed again once its inputs are fresh")
+        yield ("output", place, state, *age(output.at, now), given(output), "computed again once its inputs are fresh")
+    made = {output.id: given(output) for output in found.outputs}
     for review in found.reviews:
         place = f"{review.asset} [{review.partition}]"
-        yield ("review", place, review.status, *age(review.opened_at, now), review.reason, "a person approves or rejects it: `review`")
+        yield (
+            "review",
+            place,
+            review.status,
+            *age(review.opened_at, now),
+            made.get(review.id),
+            "a person approves or rejects it: `review`",
+        )
     for waiting in found.sinks:
-        if waiting.oldest is not None:
+        if waiting.oldest is not None and now - waiting.oldest > _TOLD_WITHIN:
             told = f"{waiting.events} events were not delivered yet"
             yield ("sink", waiting.sink, "behind", *age(waiting.oldest, now), told, "delivered by contracts_relay or `relay`")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path, PurePath
 
@@ -15,10 +15,17 @@ from dagster_contracts.engines.files.tables import is_parquet, is_tabular, requi
 from dagster_contracts.validating import object_of
 
 
-def tables(places: Sequence[str]) -> Iterator[tuple[str, pl.DataFrame]]:
+def tables(places: Sequence[str], beside: Collection[Path] = ()) -> Iterator[tuple[str, pl.DataFrame]]:
     """Each file of the places as a table of its own with its name, in the order of their names. Raises MeasurementError, also for CSV
-    whose fields are not parted by commas."""
+    whose fields are not parted by commas.
+
+    YAML files that lie in a folder, and what is known to be no data (`beside`), are passed over.
+    """
+    named, other = set(places), {file.resolve() for file in beside}
     for file in files_of(_placed(places)):
+        is_other = file.name.endswith((".yaml", ".yml")) or (file.local is not None and file.local.resolve() in other)
+        if is_other and file.address not in named and str(file.local) not in named:
+            continue
         require_tabular(file.name, file.address)
         with ExitStack() as stack:
             frame = table([file], stack).collect()

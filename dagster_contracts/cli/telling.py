@@ -137,7 +137,8 @@ def _made(found: Standing, reviews: Mapping[str, Review]) -> Iterator[str]:
         if output.status is not OutputStatus.OK:
             yield f"  It {_read(route)}."
             if route.reason:
-                yield f"  {route.reason}"
+                over = route.since is not None and route.breaker_key not in {each.key for each in (*found.breakers, *found.above)}
+                yield f"  At that time: {route.reason}" if over else f"  {route.reason}"
         elif _is_released(route):
             yield f"  It {_read(route)}: a batch that had been {route.reason}"
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from dagster_contracts.cli.printing import lasting
 from dagster_contracts.core import breaker as machine
 from dagster_contracts.core.breaker import Breaker
 from dagster_contracts.core.ledger import Batch, Output, Status
-from dagster_contracts.core.snapshot import may_be_released
+from dagster_contracts.core.snapshot import fallen, may_be_released
 from dagster_contracts.core.verdict import Outcome
 from dagster_contracts.core.windows import is_streamed, is_window
 from dagster_contracts.core.wording import counted
 
+_SOON = timedelta(minutes=10)
 WAITING = (Status.HELD, Status.QUARANTINED, Status.PUBLISHING)  # of a batch that something or somebody must still act on
 
 
@@ -29,7 +30,7 @@ def outlook(breaker: Breaker, now: datetime) -> str:
     if machine.probe_due(breaker, now):
         parts.append("probe due")
     elif probe is not None:
-        parts.append(f"probe after {clock(probe)}")
+        parts.append(f"probe after {soon(probe, now)}")
     return "; ".join(parts)
 
 
@@ -88,9 +89,11 @@ def let_in(batches: Sequence[Batch]) -> str:
     return f"{counted(len(batches), 'micro-batch', 'es')} {'was' if len(batches) == 1 else 'were'} let in"
 
 
-def first_reason(output: Output) -> str:
-    """Why an output is not what it should be."""
-    return next((route.reason for route in output.inputs if route.reason), "")
+def given(output: Output) -> str:
+    """What it was given in place of fresh data, in a few words; why that is stands beside the batch and the breaker."""
+    routes = fallen(output)
+    told = [f"{route.kind} of {route.upstream} [{route.requested}]" for route in routes[:1]]
+    return "".join(told) + (f" and {len(routes) - 1} more" if len(routes) > 1 else "")
 
 
 def age(moment: datetime | None, now: datetime) -> tuple[str | None, str | None]:
@@ -101,6 +104,11 @@ def age(moment: datetime | None, now: datetime) -> tuple[str | None, str | None]
 def clock(moment: datetime | None) -> str | None:
     """For people: to the minute, in UTC."""
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%MZ}" if moment is not None else None
+
+
+def soon(moment: datetime, now: datetime) -> str | None:
+    """As `clock`, and to the second where it is waited for."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%SZ}" if moment - now < _SOON else clock(moment)
 
 
 def since(moment: datetime | None, now: datetime) -> str | None:

@@ -48,7 +48,8 @@ def judge(
         return _verdict(plan, None, findings, [], digest(measurement))
     deprecated = tuple(rule.check for rule in plan.rules if isinstance(rule.check, Gone))
     shown = samples if plan.samples else {}
-    batch = MeasuredBatch(measurement, shown, _masked(plan, measurement), plan.samples, as_of, head, past, deprecated)
+    declared = frozenset(rule.check.column for rule in plan.rules if isinstance(rule.check, Present | Gone))
+    batch = MeasuredBatch(measurement, shown, _masked(plan, measurement), plan.samples, as_of, head, past, deprecated, declared)
     judged = [judge_rule(rule, batch) for rule in plan.rules]
     findings = [waived(entry, plan.waivers, as_of) for entry in judged if isinstance(entry, Finding)]
     missed = [entry for entry in judged if isinstance(entry, NotExecuted)]

@@ -62,6 +62,9 @@ from dagster_contracts.core.wording import (
 _NO_VALUE = Unmeasured("the engine gave no value")
 
 
+_FEW = 3  # unknown columns that are named in place of a missing one
+
+
 @dataclass(frozen=True)
 class MeasuredBatch:
     """What is known of a batch when its rules are judged. `masked` columns are never quoted; `samples` may be shown if `show_samples`."""
@@ -74,6 +77,7 @@ class MeasuredBatch:
     head: bool
     past: Past
     deprecated: tuple[Gone, ...] = ()  # columns that may have gone
+    declared: frozenset[str] = frozenset()  # columns that the contract asks for
 
     @cached_property
     def times(self) -> Counter[str]:
@@ -163,10 +167,18 @@ def _measured(rule: Rule, metric: Metric, batch: MeasuredBatch) -> Finding | Not
 def _present(rule: Rule, column: str, batch: MeasuredBatch) -> Finding:
     times = batch.times[column]
     if times == 0:
-        observed = f"missing{did_you_mean(column, batch.times).rstrip('?,')}"
+        observed = f"missing{_instead(column, batch)}"
     else:
         observed = "present" if times == 1 else f"appears {times:,} times"
     return finding(rule, times == 1, observed)
+
+
+def _instead(column: str, batch: MeasuredBatch) -> str:
+    """Columns of the data that the contract knows nothing of, one of which may be this one by another name."""
+    unknown = [name for name in batch.times if name not in batch.declared]
+    if near := did_you_mean(column, unknown):
+        return near.rstrip("?,")
+    return f"; not in the contract: {', '.join(map(clipped, unknown))}" if 0 < len(unknown) <= _FEW else ""
 
 
 def _gone(rule: Rule, check: Gone, batch: MeasuredBatch) -> Finding:

@@ -129,15 +129,17 @@ def _storage(defs: dg.Definitions, instance: dg.DagsterInstance, asset: str) -> 
         yield read
 
 
-def ungoverned_assets(defs: dg.Definitions, wanted: Sequence[str]) -> list[str]:
-    """The assets that are made here and have no contract; `wanted` alone, where it names some. Raises UsageError for one that is none."""
+def ungoverned_assets(defs: dg.Definitions, wanted: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The assets that are made here and have no contract, and those that have one; `wanted` alone, where it names some. Raises UsageError
+    for one that is none."""
     site = (defs.resources or {}).get(RESOURCE)
     governed = site.terms.keys() if isinstance(site, Site) else set()
     made = {key.to_user_string() for item in private.iterate_assets(defs.assets or []) if item.is_executable for key in item.keys}
     if unknown := next((key for key in wanted if key not in made), None):
         near = did_you_mean(unknown, sorted(made)) or ";"
         raise UsageError(f'no asset "{unknown}" is made here{near} assets: {", ".join(sorted(made)) or "none"}')
-    return [key for key in sorted(made) if key not in governed and (not wanted or key in wanted)]
+    here = [key for key in sorted(made) if not wanted or key in wanted]
+    return [key for key in here if key not in governed], [key for key in here if key in governed]
 
 
 def stored_frames(

@@ -67,6 +67,16 @@ def test_what_the_times_of_arrival_were_taken_from_is_said(run: Callable[..., Ra
     assert [each["arrival"] for each in batches] == ["name"] * 4 + ["order"]
 
 
+@pytest.mark.parametrize("command", ["backtest", "calibrate"])
+def test_the_contract_and_the_labels_may_lie_beside_the_batches(run: Callable[..., Ran], feed: Path, command: str):
+    (feed / "data" / "feed.odcs.yaml").write_text(GOVERNED)
+    (feed / "data" / "labels.json").write_text('[{"partition": "2026-01-07", "what": "short"}]')
+    (feed / "data" / "other.yml").write_text("{}")
+    asked = (command, feed / "data" / "feed.odcs.yaml", "--history", feed / "data", "--incidents", feed / "data" / "labels.json")
+    ran = run(*asked)
+    assert (ran.code, ran.err) == (0, "")
+
+
 CUSTOMERS = """  - name: customers
     properties: [{name: id, logicalType: string}, {name: country, logicalType: string}]
 """

@@ -79,7 +79,7 @@ def test_until_may_be_a_duration_from_now_on(run: Callable[..., Ran], past: str)
 @pytest.mark.parametrize(
     ("until", "said"),
     [
-        ("2h", '"2h" is not a time; expected RFC 3339'),
+        ("2 hours", '"2 hours" is not a time; expected RFC 3339, such as 2026-01-31T06:00:00Z, or a duration, such as PT2H'),
         ("P1M", "which have no fixed length"),
         ("PT0S", "is not after now"),
         ("2020-01-01T00:00:00Z", "is not after now"),

@@ -143,7 +143,7 @@ def test_init_learns_of_what_is_stored(run: Callable[..., Ran], tmp_path: Path, 
             dg.materialize([space["payments"]], partition_key=partition, instance=instance, run_config=quiet)  # type: ignore[list-item]
         dg.materialize([space["revenue"]], instance=instance, run_config=quiet)  # type: ignore[list-item]
         assert [name for name, _ in stored_frames(space["defs"], instance, "vendor/payments", 2)] == ["2026-03-05", "2026-03-06"]
-    assert ungoverned_assets(space["defs"], []) == ["never", "revenue", "vendor/payments"]
+    assert ungoverned_assets(space["defs"], []) == (["never", "revenue", "vendor/payments"], [])
 
     ran = run("init")
     assert ran.code == 0
@@ -155,6 +155,12 @@ def test_init_learns_of_what_is_stored(run: Callable[..., Ran], tmp_path: Path, 
     assert [obj.name for obj in found.objects] == ["payments"]
     assert "vendor/payments: contracts/payments.odcs.yaml is there already" in run("init").err
     assert run("init", "--asset", "paymnets").code == 2
+    governed = PROJECT + '\nfrom dagster_contracts import with_contracts\ndefs = with_contracts(defs, contracts="contracts")\n'
+    (tmp_path / "definitions.py").write_text(governed)
+    again = run("init")
+    assert "vendor/payments: left out, a contract governs it already" in again.err
+    assert "governed already: name that folder" in again.out
+    assert "defs = with_contracts(defs" not in again.out
     assert 'no asset "zzz" is made here; assets: never, ' in run("init", "--asset", "zzz").err
 
 

@@ -41,6 +41,16 @@ def test_status_tells_how_far_a_sink_is_behind(run: Callable[..., Ran], past: st
     assert not any(line.startswith("sink") for line in run("status").out.splitlines())
 
 
+def test_a_sink_is_not_behind_before_the_relay_would_have_told_it(run: Callable[..., Ran], past: str):
+    store = SqlStore(past)
+    store.register(["log"])
+    run("relay", "--once")
+    run("breaker", "reset", "vendor/feed", "--reason", "mended")
+    (sink,) = run("status", "--format", "json").json["sinks"]
+    assert sink["undelivered"] > 0
+    assert not any(line.startswith("sink") for line in run("status").out.splitlines())
+
+
 @pytest.mark.usefixtures("past")
 def test_a_sink_may_be_forgotten(run: Callable[..., Ran]):
     run("relay", "--once")

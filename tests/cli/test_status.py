@@ -40,6 +40,36 @@ def test_one_table_lists_every_breaker_and_all_that_waits(run: Callable[..., Ran
 
 
 @pytest.mark.usefixtures("past")
+def test_a_reason_is_told_once_and_a_row_is_a_line(run: Callable[..., Ran]):
+    out = run("status").out
+    assert out.count("vendor/feed [2026-01-02] failed") == 1
+    rows = {line.split()[0]: line for line in out.splitlines() if line.startswith(("output", "review"))}
+    assert "low_confidence of vendor/feed [2026-01-02]" in rows["review"]
+    assert "low_confidence of vendor/feed [2026-01-02]" in out[out.index("output    underwriting") :].splitlines()[0]
+    assert "halted of vendor/feed [2026-01-02]" in out[out.index("output    fraud") :].splitlines()[0]
+
+
+@pytest.mark.usefixtures("past")
+def test_a_pipe_is_as_wide_as_columns_says_and_no_word_is_broken(run: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch):
+    words = set(run("status").out.split())
+    assert max(map(len, run("status").out.splitlines()[:-1])) > 100
+    monkeypatch.setenv("COLUMNS", "100")
+    narrow = run("status").out
+    assert max(map(len, narrow.splitlines()[:-1])) <= 100
+    assert {word for word in words if not word.startswith("─")} <= set(narrow.split())
+
+
+def test_a_wait_that_is_short_is_told_to_the_second(run: Callable[..., Ran], past: str):
+    store = SqlStore(past)
+    (breaker,) = store.breakers()
+    for away, form in ((timedelta(minutes=5), "%Y-%m-%d %H:%M:%SZ"), (timedelta(hours=5), "%Y-%m-%d %H:%MZ")):
+        (breaker,) = store.breakers()
+        until = store.now() + away
+        store.save(Change(breaker=replace(breaker, retry_at=until)))
+        assert f"probe after {until:{form}}" in " ".join(run("breaker", "show", "vendor/feed").out.split())
+
+
+@pytest.mark.usefixtures("past")
 def test_json_has_the_same_by_kind(run: Callable[..., Ran]):
     found = run("status", "--format", "json").json
     assert found["version"] == 1
