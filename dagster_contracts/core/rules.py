@@ -166,10 +166,7 @@ def _measured(rule: Rule, metric: Metric, batch: MeasuredBatch) -> Finding | Not
 
 def _present(rule: Rule, column: str, batch: MeasuredBatch) -> Finding:
     times = batch.times[column]
-    if times == 0:
-        observed = f"missing{_instead(column, batch)}"
-    else:
-        observed = "present" if times == 1 else f"appears {times:,} times"
+    observed = f"missing{_instead(column, batch)}" if times == 0 else "present" if times == 1 else f"appears {times:,} times"
     return finding(rule, times == 1, observed)
 
 

@@ -173,6 +173,14 @@ def test_a_missing_column_fails_presence_and_takes_its_rules_with_it() -> None:
     assert verdict_of(plan_of(rule(Within(Nulls("risk")))), batch(columns=("t",))).outcome is Outcome.WARN
 
 
+def test_a_missing_column_may_be_there_by_another_name() -> None:
+    plan = plan_of(rule(Present("client_id"), name="c"), rule(Present("client_ids"), name="d"), rule(Present("status"), name="s"))
+    renamed = verdict_of(plan, batch(columns=("client_ids", "status", "customer_id")))
+    assert renamed.findings[0].observed in ('missing, did you mean "customer_id"', "missing; not in the contract: customer_id")
+    assert verdict_of(plan, batch(columns=("client_ids", "status"))).findings[0].observed == "missing"
+    assert verdict_of(plan, batch(columns=("client_ids", "status", "a1", "b2", "c3", "d4"))).findings[0].observed == "missing"
+
+
 def test_a_repeated_column_fails_presence_and_takes_its_rules_with_it() -> None:
     plan = plan_of(rule(Present("risk"), name="p"), rule(Within(Duplicates(("t", "risk"))), name="d"))
     verdict = verdict_of(plan, batch(columns=("risk", "t", "risk")))
