@@ -10,6 +10,7 @@ No clock, no I/O, no frames, no SQL, no Dagster; `now` is always an argument. Re
     compile   Contract -> Plan: which rule stands for which clause, and its severity
     verdict   what an engine measured, and what that says of a batch
     judge     Plan + Measurement -> Verdict
+    sampling  what some rows can say of the whole of them
     profile   what is kept of a distribution; distances and drift, how far a batch is from it; references, which ones are remembered
     merge     measurements of parts -> that of the whole
     deliveries  when batches come, and what does not come
