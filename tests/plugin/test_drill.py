@@ -162,15 +162,19 @@ schema:
 # --- what it says where it cannot ------------------------------------------------------------------------------------
 
 
-def test_without_a_good_partition_an_asset_is_left_out_and_told(tmp_path: Path) -> None:
+def test_without_a_good_partition_or_a_fault_that_fits_an_asset_is_left_out_and_told(tmp_path: Path) -> None:
     with slack_server() as slack:
         slack.channels["#drill"] = "C0000003"
         offer = Drill(channel="#drill", slack_token=TOKEN, slack_base_url=slack.url)
         with drilled_world(tmp_path, days=0, offer=offer) as world:
             assert drill(world).success
+            world.at(1, 6)
+            assert world.run("feed", partition=day(1)).success
+            assert drill(world, faults=["nested_to_text"]).success
             assert world.instance.get_latest_materialization_event(REPORT) is None
-        [message] = slack.messages
-        assert "feed: left out, no partition of feed has been judged good" in json.dumps(message["blocks"])
+        none_good, none_fits = (json.dumps(message["blocks"]) for message in slack.messages)
+        assert "feed: left out, no partition of feed has been judged good" in none_good
+        assert "no fault could be tried, so that nothing is scored" in none_fits
 
 
 def test_an_unknown_asset_or_fault_is_told(tmp_path: Path) -> None:
