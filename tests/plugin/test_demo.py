@@ -428,6 +428,7 @@ def test_the_code_location_has_the_demos_contract() -> None:
     assert {path.name: path.read_text() for path in here} == {path.name: path.read_text() for path in there}
 
 
+@pytest.mark.soak  # CI has a step that loads it
 def test_the_code_location_loads(tmp_path: Path) -> None:
     environment = {key: value for key, value in os.environ.items() if key != "CONTRACTS_DATABASE_URL"}
     done = subprocess.run(

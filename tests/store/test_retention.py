@@ -370,7 +370,7 @@ def answers(store: Store, breakers: Sequence[Breaker]) -> list[object]:
 
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
 def test_no_answer_that_matters_changes(kind: str) -> None:
-    @settings(max_examples=60 if kind == "memory" else 12)
+    @settings(max_examples=60 if kind == "memory" else 5)
     @given(HISTORY)
     def unchanged(history: tuple[list[tuple[object, ...]], list[tuple[OutputStatus, Partition, datetime]], list[int], int]) -> None:
         with TemporaryDirectory() as folder:
