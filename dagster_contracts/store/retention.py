@@ -125,12 +125,12 @@ def _ranges(sizes: Iterable[tuple[str, int]]) -> Iterator[tuple[str, str]]:
 
 
 def _looks(reading_: Transaction, before: datetime, first: str, last: str) -> Iterator[list[str]]:
-    """The ids of batches that may go, `LOOK` at a time."""
+    """The ids of batches that may go, `LOOK` at a time; in their order of arrival, in which they lie beside each other."""
     after = (first, 0)
     while True:
         with reading_() as connection:
             found = connection.execute(_over_batches(before, first, last, after)).all()
-        yield [row.id for row in found]
+        yield [row.id for row in sorted(found, key=lambda row: row.sequence)]
         if len(found) < LOOK:
             return
         after = (found[-1].asset, found[-1].sequence)
