@@ -122,7 +122,7 @@ def squeezed(text: str) -> str:
     return "\n".join(line for line in lines if line)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def prepared() -> Iterator[Path]:
     """The folder of our commands, which start without importing everything anew."""
     with tempfile.TemporaryDirectory(prefix="cli-") as folder, commands(Path(folder)) as found:
