@@ -162,6 +162,13 @@ def test_after_a_reset_it_is_said_what_publishes_a_held_batch(run: Callable[...,
     assert "Nothing is the matter" not in out
 
 
+@pytest.mark.usefixtures("past")
+def test_a_reason_that_is_over_is_told_as_one(run: Callable[..., Ran]):
+    assert "\n  vendor/feed is open since 2026-01-02 06:00Z: " in run("why", "fraud").out
+    run("breaker", "reset", "vendor/feed", "--reason", "corrected")
+    assert "\n  At that time: vendor/feed is open since 2026-01-02 06:00Z: " in run("why", "fraud").out
+
+
 def test_what_was_released_is_told_of_what_was_made_of_it(run: Callable[..., Ran], past: str):
     read = route("vendor/feed", day(1), served=day(1), confidence=Confidence.FULL, reason="released by ana: vendor confirmed")
     SqlStore(past).save(Change(outputs=(output("o", asset="invoices", partition=day(1), inputs=(read,)),)))
