@@ -369,7 +369,8 @@ def test_a_fault_that_raises_changes_nothing_or_returns_something_else_is_told_a
     lost = Fault("lost", Group.QUALITY, Clause.VALIDITY, (1.0,), lambda shape: ["nowhere"], idle.inject)
     found = run(*contract(), ENGINE, batches(2), faults=[raising, idle, strange, lost])
     assert found.cells == ()
-    assert score(found).total.tried == 0
+    with pytest.raises(UsageError, match="no fault could be tried, so that nothing is scored"):
+        score(found)
     told = {each.fault: each.reason for each in found.skipped if each.fault}
     assert told == {
         "raising": "the fault raised ZeroDivisionError: oh",
