@@ -9,6 +9,7 @@ from dagster_contracts.calibration.calibrate import Calibration
 from dagster_contracts.calibration.choosing import Choice, Step, operand
 from dagster_contracts.calibration.spread import Usual
 from dagster_contracts.chaos.bounds import written
+from dagster_contracts.chaos.clauses import Candidate
 from dagster_contracts.core.wording import counted
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -67,6 +68,8 @@ def summary(found: Calibration) -> Iterator[str]:
         f"budget {found.budget:g} in 100 clean batches refused, that is {found.allowed} here"
     )
     yield ", ".join(f"{changed[step]} {step.value}" for step in Step)
+    if columns := _columns(found):
+        yield f"proposed without a threshold: {'; '.join(f'{each.name} ({each.told})' for each in columns)}"
     yield f"clean batches refused: {len(found.before)} before, {len(found.after)} now"
     if len(found.after) > found.allowed:
         over = sorted({rule for names in found.after.values() for rule in names})
@@ -90,10 +93,14 @@ def to_json(found: Calibration, diff: str) -> Mapping[str, object]:
         "suspects": {key: list(rules) for key, rules in found.suspects.items()},
         "missed": list(found.missed),
         "rules": [_rule(choice) for choice in found.choices],
-        "columns": [candidate.name for candidate in found.added if candidate.family in ("listed", "closed")],
+        "columns": [each.name for each in _columns(found)],
         "fixed": [{"rule": rule, "why": why} for rule, why in found.fixed],
         "diff": diff,
     }
+
+
+def _columns(found: Calibration) -> list[Candidate]:
+    return [each for each in found.added if each.family in ("listed", "closed")]
 
 
 def _rule(choice: Choice) -> Mapping[str, object]:

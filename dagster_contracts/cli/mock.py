@@ -31,7 +31,7 @@ def mock(
     ],
     rows: Annotated[int, typer.Option("--rows", metavar="N", help="Rows of each object; rowCount rules may ask for others.")] = 100,
     seed: Annotated[int, typer.Option("--seed", help="Another seed gives other data, the same one the same.")] = 0,
-    out: Annotated[Path, typer.Option("--out", metavar="PLACE", help="A folder, or for one object a file.")] = Path("."),
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="PLACE", help="A folder, or for one object a file.")] = Path("."),
     format: Annotated[
         str | None, typer.Option("--format", metavar="[parquet|csv|jsonl]", help="[default: by the name of the file, else parquet]")
     ] = None,
@@ -58,13 +58,13 @@ def mock(
     for obj in found.objects:
         if obj.name not in made:
             say(f"{obj.name} is a set of files; data is made for tables")
-    places = _places(_asked(found, made, object_name), out, _format(format, out))
-    if _written({name: made[name] for name in places}, places, _format(format, out), moment, rows, keep=keep_unmet):
+    places = _places(_asked(found, made, object_name), output, _format(format, output))
+    if _written({name: made[name] for name in places}, places, _format(format, output), moment, rows, keep=keep_unmet):
         raise typer.Exit(1)
 
 
-def _format(given: str | None, out: Path) -> str:
-    word = given.strip().lower() if given else out.suffix.lower().removeprefix(".").replace("ndjson", "jsonl")
+def _format(given: str | None, place: Path) -> str:
+    word = given.strip().lower() if given else place.suffix.lower().removeprefix(".").replace("ndjson", "jsonl")
     if given and word not in _FORMATS:
         raise UsageError(f'--format: "{given}" is not written{did_you_mean(word, _FORMATS) or ";"} expected parquet, csv or jsonl')
     return word if word in _FORMATS else "parquet"
@@ -78,19 +78,19 @@ def _asked(contract: Contract, made: Mapping[str, Made], name: str | None) -> li
     return [name] if name is not None else list(made)
 
 
-def _places(names: list[str], out: Path, form: str) -> dict[str, Path]:
+def _places(names: list[str], place: Path, form: str) -> dict[str, Path]:
     """Where each object is written to. Raises UsageError where several would be written to one file, or none can be."""
-    if not out.is_dir() and out.suffix.lower().removeprefix(".") in (*_FORMATS, "ndjson"):
+    if not place.is_dir() and place.suffix.lower().removeprefix(".") in (*_FORMATS, "ndjson"):
         if len(names) > 1:
             raise UsageError(
-                f"{out} is one file, and there are {len(names)} objects: {', '.join(names)}; name a folder, or one with --object"
+                f"{place} is one file, and there are {len(names)} objects: {', '.join(names)}; name a folder, or one with --object"
             )
-        return {names[0]: out}
-    if out.exists() and not out.is_dir():
+        return {names[0]: place}
+    if place.exists() and not place.is_dir():
         raise UsageError(
-            f"--out {out} is a file that is no .parquet, .csv or .jsonl; nothing is written over it: name a folder, or such a file"
+            f"--output {place} is a file that is no .parquet, .csv or .jsonl; nothing is written over it: name a folder, or such a file"
         )
-    places = {name: out / f"{_UNSAFE.sub('_', name)}.{form}" for name in names}
+    places = {name: place / f"{_UNSAFE.sub('_', name)}.{form}" for name in names}
     if len(set(places.values())) < len(places):
         raise UsageError(f"several objects would be written to one file: {', '.join(names)}; write them one by one with --object")
     return places
@@ -127,4 +127,4 @@ def _put(copy: Path, place: Path) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(copy.read_bytes())
     except OSError as error:
-        raise UsageError(f"{place} cannot be written: {error.strerror or error}; name another place with --out") from error
+        raise UsageError(f"{place} cannot be written: {error.strerror or error}; name another place with --output") from error

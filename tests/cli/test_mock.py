@@ -47,7 +47,7 @@ def shop(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("form", ["parquet", "csv", "jsonl"])
 def test_what_is_made_passes(run: Callable[..., Ran], shop: Path, tmp_path: Path, form: str) -> None:
-    ran = run("mock", shop, "--rows", 12, "--format", form, "--out", tmp_path / "data", "--now", "2026-03-01T12:00:00Z")
+    ran = run("mock", shop, "--rows", 12, "--format", form, "--output", tmp_path / "data", "--now", "2026-03-01T12:00:00Z")
     assert (ran.code, ran.err) == (0, "")
     assert ran.out.splitlines()[0] == f"orders: 12 rows in {tmp_path}/data/orders.{form}"
     assert ran.out.splitlines()[1].endswith(f"lines_all.{form}, as its rowCount rules ask; 12 were asked for")
@@ -57,10 +57,10 @@ def test_what_is_made_passes(run: Callable[..., Ran], shop: Path, tmp_path: Path
 
 
 def test_the_name_of_the_file_says_the_format(run: Callable[..., Ran], contract: Path, tmp_path: Path) -> None:
-    assert run("mock", contract, "--out", "a.csv", "--rows", 5).code == 0
-    assert run("mock", contract, "--out", "b.csv", "--rows", 5).code == 0
+    assert run("mock", contract, "--output", "a.csv", "--rows", 5).code == 0
+    assert run("mock", contract, "--output", "b.csv", "--rows", 5).code == 0
     assert Path("a.csv").read_bytes() == Path("b.csv").read_bytes()
-    assert run("mock", contract, "--out", "c.csv", "--rows", 5, "--seed", 1).code == 0
+    assert run("mock", contract, "--output", "c.csv", "--rows", 5, "--seed", 1).code == 0
     assert Path("a.csv").read_bytes() != Path("c.csv").read_bytes()
     assert pl.read_csv("a.csv").height == 5
     assert run("mock", contract).out == "feed: 100 rows in feed.parquet\n"
@@ -69,7 +69,7 @@ def test_the_name_of_the_file_says_the_format(run: Callable[..., Ran], contract:
 @pytest.mark.parametrize(
     ("out", "told"),
     [
-        ("gen.py", "--out gen.py is a file that is no .parquet"),
+        ("gen.py", "--output gen.py is a file that is no .parquet"),
         ("gen.py/x.csv", "gen.py/x.csv cannot be written"),
         ("gen.py/x", "cannot be written"),
     ],
@@ -80,7 +80,7 @@ def test_where_nothing_can_be_written(
     monkeypatch.chdir(tmp_path)
     Path("gen.py").write_text("mine")
     Path("feed.odcs.yaml").write_text(CONTRACT)
-    ran = run("mock", "feed.odcs.yaml", "--rows", 5, "--out", out)
+    ran = run("mock", "feed.odcs.yaml", "--rows", 5, "--output", out)
     assert (ran.code, ran.out) == (2, "")
     assert told in ran.err
     assert ran.err.count("\n") == 1
@@ -106,7 +106,7 @@ def test_what_cannot_be_promised(run: Callable[..., Ran], tmp_path: Path) -> Non
     ("arguments", "told"),
     [
         (["--format", "parket"], 'did you mean "parquet"'),
-        (["--out", "one.csv"], "is one file, and there are 2 objects: orders, lines/all"),
+        (["--output", "one.csv"], "is one file, and there are 2 objects: orders, lines/all"),
         (["--object", "order"], 'did you mean "orders"'),
         (["--rows", "-1"], "-1 rows"),
         (["--now", "2026-01-01"], "has no offset"),
