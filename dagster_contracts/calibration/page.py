@@ -14,7 +14,7 @@ from dagster_contracts.calibration.series import Bounds
 from dagster_contracts.calibration.shapes import svg
 from dagster_contracts.calibration.telling import KINDS, TRIPS, arrivals, differ, differences, headline, read_by, told_of, trip_row, unknown
 from dagster_contracts.chaos.bounds import written
-from dagster_contracts.chaos.page import document, text
+from dagster_contracts.chaos.page import document, table, text
 
 _LEGEND = (
     '<p class="legend"><span>— the figure</span><span><i class="bound"></i>its bounds</span>'
@@ -43,8 +43,8 @@ def drawn(found: Replay) -> list[Bounds]:
 
 def _differences(one: Replay, other: Replay) -> str:
     rows = differences(one, other)
-    table = _table(("batch", f"by {one.version}", f"by {other.version}"), rows) if rows else ""
-    return f"<p>{text(differ(len(rows)))}</p>\n{table}"
+    listed = table(("batch", f"by {one.version}", f"by {other.version}"), rows) if rows else ""
+    return f"<p>{text(differ(len(rows)))}</p>\n{listed}"
 
 
 def _replay(found: Replay, incidents: Sequence[Incident]) -> Iterator[str]:
@@ -54,9 +54,9 @@ def _replay(found: Replay, incidents: Sequence[Incident]) -> Iterator[str]:
     yield f"<h2>{text(headline(found))}</h2>\n"
     yield _list(line for line in (assumed, *told_of(score), *unknown(found)) if line is not None)
     if found.trips:
-        yield "<h3>When the breaker tripped</h3>\n" + _table(TRIPS, [trip_row(trip, found, score) for trip in found.trips], "trips")
+        yield "<h3>When the breaker tripped</h3>\n" + table(TRIPS, [trip_row(trip, found, score) for trip in found.trips], "trips")
     yield "<h3>What consumers would have read</h3>\n"
-    yield _table(("consumer", *KINDS.values()), [(name, *counts) for name, counts in read_by(found).items()])
+    yield table(("consumer", *KINDS.values()), [(name, *counts) for name, counts in read_by(found).items()])
     yield from _figures(found, bad)
 
 
@@ -70,9 +70,9 @@ def _figures(found: Replay, bad: Collection[str]) -> Iterator[str]:
         yield f'<div class="charts">{"".join(_figure(each, found, bad) for each in moved)}</div>\n'
     if still:
         yield "<h3>Figures that never moved</h3>\n"
-        yield _table(("rule", "always", "expected"), [(each.rule, _always(each, found), each.expected) for each in still])
+        yield table(("rule", "always", "expected"), [(each.rule, _always(each, found), each.expected) for each in still])
     if others := [(rule, f"{number:,}") for rule, number in broken.items() if rule not in {each.rule for each in shown}]:
-        yield "<h3>Rules without a figure that refused batches</h3>\n" + _table(("rule", "batches"), others)
+        yield "<h3>Rules without a figure that refused batches</h3>\n" + table(("rule", "batches"), others)
 
 
 def _figure(bounds: Bounds, found: Replay, bad: Collection[str]) -> str:
@@ -92,9 +92,3 @@ def _list(lines: Iterable[str]) -> str:
     """Indented lines belong to the one before them."""
     items = "".join(f"<li{' class=sub' if line.startswith(' ') else ''}>{text(line.strip())}</li>" for line in lines)
     return f'<ul class="told">{items}</ul>\n'
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], name: str = "") -> str:
-    cells = "".join(f"<th>{text(name)}</th>" for name in head)
-    body = "".join(f"<tr>{''.join(f'<td>{text(cell)}</td>' for cell in row)}</tr>\n" for row in rows)
-    return f'<table class="plain stack {name}"><thead><tr>{cells}</tr></thead><tbody>\n{body}</tbody></table>\n'

@@ -129,8 +129,8 @@ def _heat(cells: Sequence[Cell], columns: Sequence[str], caption: str) -> str:
     shown: list[str | None] = [None, *columns]
     head = "".join(f'<th scope="col"><span>{text(_WHOLE if name is None else name, 60)}</span></th>' for name in shown)
     body = "".join(_rows(cells, known, shown))
-    table = f'<table class="heat"><thead><tr><th></th>{head}</tr></thead>\n<tbody>{body}</tbody></table>'
-    return f'<div class="wide"><h3>{caption}</h3>{table}</div>\n'
+    heat = f'<table class="heat"><thead><tr><th></th>{head}</tr></thead>\n<tbody>{body}</tbody></table>'
+    return f'<div class="wide"><h3>{caption}</h3>{heat}</div>\n'
 
 
 def _rows(cells: Sequence[Cell], known: dict[tuple[str, str | None], Cell], columns: Sequence[str | None]) -> Iterator[str]:
@@ -209,8 +209,8 @@ def _consumers(cells: Sequence[Cell]) -> str:
         kept = "as its policy says" if not broken else f"{broken:,} not as its policy says"
         rows.append((name, own[0].accepts.value, told, f"{faulty:,}", kept))
     intro = "<p>What each consumer would have read, of all faults tried.</p>\n"
-    table = _table(("consumer", "accepts", "reads", "reads the fault unawares", "policy"), rows)
-    return f"<h2>What consumers would have read</h2>\n{intro}{table}" if rows else ""
+    found = table(("consumer", "accepts", "reads", "reads the fault unawares", "policy"), rows)
+    return f"<h2>What consumers would have read</h2>\n{intro}{found}" if rows else ""
 
 
 _READ_WORDS = {"fresh": "fresh", "last good": "the last good", "low confidence": "marked low", "nothing": "halted"}
@@ -227,7 +227,7 @@ def _missing(remedy: Remedy) -> str:
         parts.append("<h3>And so that other faults fare no better</h3>\n<p>Promises that all clean batches keep.</p>\n")
         parts += map(_proposal, more)
     if remedy.uncaught:
-        parts.append(f"<h2>What no clause catches</h2>\n{_table(_UNCAUGHT, map(_uncaught, remedy.uncaught))}")
+        parts.append(f"<h2>What no clause catches</h2>\n{table(_UNCAUGHT, map(_uncaught, remedy.uncaught))}")
     return "".join(parts)
 
 
@@ -260,22 +260,22 @@ def _uncaught(each: Uncaught) -> Sequence[object]:
 def _alarms(campaign: Campaign) -> str:
     found = ((alarm, finding) for alarm in campaign.alarms for finding in alarm.findings)
     rows = [(alarm.batch, alarm.outcome.value, finding.rule, finding.observed, finding.expected) for alarm, finding in found]
-    return _table(("batch", "outcome", "rule", "observed", "expected"), rows)
+    return table(("batch", "outcome", "rule", "observed", "expected"), rows)
 
 
 def _skipped(campaign: Campaign) -> str:
     if not campaign.skipped:
         return ""
     rows = [(each.fault or "every fault", each.column or "every column", each.reason) for each in campaign.skipped]
-    table = _table(("fault", "column", "why"), rows)
-    return f"<details><summary>Not tried, and not counted ({len(campaign.skipped)})</summary>\n{table}</details>\n"
+    found = table(("fault", "column", "why"), rows)
+    return f"<details><summary>Not tried, and not counted ({len(campaign.skipped)})</summary>\n{found}</details>\n"
 
 
-def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """On a phone the cells of a row stand one below the other, each with the name of its column."""
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]], name: str = "") -> str:
+    """On a phone the cells of a row stand one below the other, each with the name of its column. `name` is for styles."""
     head = "".join(f"<th>{text(column)}</th>" for column in columns)
     body = "".join(f"<tr>{''.join(map(_datum, columns, row))}</tr>\n" for row in rows)
-    return f'<table class="plain stack"><thead><tr>{head}</tr></thead><tbody>\n{body}</tbody></table>\n'
+    return f'<table class="{f"plain stack {name}".rstrip()}"><thead><tr>{head}</tr></thead><tbody>\n{body}</tbody></table>\n'
 
 
 def _datum(column: str, value: object) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from dagster_contracts.cli import options
-from dagster_contracts.cli.options import EnvironmentOption, FormatOption, ObjectOption, RelatedOption, UrlOption
+from dagster_contracts.cli.options import ContractArgument, EnvironmentOption, FormatOption, ObjectOption, RelatedOption, UrlOption
 from dagster_contracts.cli.outside import edits, notes, refused_rules
 from dagster_contracts.cli.printing import Format, print_json, print_text, say, styled
 from dagster_contracts.cli.report import print_verdict
@@ -62,9 +62,7 @@ def lint(
 
 
 def judge_file(
-    contract: Annotated[
-        str, typer.Argument(metavar="CONTRACT", help="The contract file, or a registered version: ID@VERSION.", show_default=False)
-    ],
+    contract: ContractArgument,
     data: Annotated[
         list[str],
         typer.Option(

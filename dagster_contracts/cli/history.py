@@ -121,7 +121,7 @@ def recorded_of(contract: Contract, obj: SchemaObject, database_url: str | None)
 
 def _asset(store: Store, obj: SchemaObject) -> str:
     known = sorted({asset_of(breaker.key) for breaker in store.breakers()})
-    found = [each for each in known if each == obj.asset or (obj.asset is None and each.rsplit("/", 1)[-1] == obj.name)]
+    found = [each for each in known if obj.may_be_about(each)]
     if len(found) == 1:
         return found[0]
     if found:

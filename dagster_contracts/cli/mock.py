@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dagster_contracts.cli import options
-from dagster_contracts.cli.options import UrlOption
+from dagster_contracts.cli.options import ContractArgument, UrlOption
 from dagster_contracts.cli.printing import print_text, say
 from dagster_contracts.cli.revisions import contract_at
 from dagster_contracts.core.contract import Contract
@@ -26,9 +26,7 @@ _UNSAFE = re.compile(r"[^\w.-]")
 
 
 def mock(
-    contract: Annotated[
-        str, typer.Argument(metavar="CONTRACT", help="The contract file, or a registered version: ID@VERSION.", show_default=False)
-    ],
+    contract: ContractArgument,
     rows: Annotated[int, typer.Option("--rows", metavar="N", help="Rows of each object; rowCount rules may ask for others.")] = 100,
     seed: Annotated[int, typer.Option("--seed", help="Another seed gives other data, the same one the same.")] = 0,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="PLACE", help="A folder, or for one object a file.")] = Path("."),

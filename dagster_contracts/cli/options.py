@@ -49,7 +49,9 @@ RelatedOption = Annotated[
         show_default=False,
     ),
 ]
-ContractArgument = Annotated[str, typer.Argument(metavar="CONTRACT", help="The contract file, or ID@VERSION.", show_default=False)]
+ContractArgument = Annotated[
+    str, typer.Argument(metavar="CONTRACT", help="The contract file, or a registered version: ID@VERSION.", show_default=False)
+]
 ObjectOption = Annotated[
     str | None, typer.Option("--object", metavar="NAME", help="The schema object, where the contract has several.", show_default=False)
 ]

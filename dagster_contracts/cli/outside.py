@@ -33,14 +33,13 @@ def edits(contracts: Sequence[Contract], breakers: Sequence[Breaker]) -> Iterato
     for contract in contracts:
         same = (breaker for breaker in breakers if breaker.contract_version == contract.version and breaker.contents)
         other = (breaker for breaker in same if breaker.contents[0] != contract.content_hash)
-        if (breaker := next((each for each in other if _governs(contract, asset_of(each.key))), None)) is not None:
+        if (breaker := next((each for each in other if _is_about(contract, asset_of(each.key))), None)) is not None:
             known = f"the {contract.version} that {breaker.key} was judged under"
             yield Problem("version", f"this is not {known}: it was edited; give it a new version", source=contract.source)
 
 
-def _governs(contract: Contract, asset: str) -> bool:
-    last = asset.rpartition("/")[2]
-    return any(found.asset == asset if found.asset else found.name == last for found in contract.objects)
+def _is_about(contract: Contract, asset: str) -> bool:
+    return any(found.may_be_about(asset) for found in contract.objects)
 
 
 def notes(contract: Contract, today: date) -> list[str]:

@@ -190,6 +190,10 @@ class SchemaObject:
         """The last part of its physical name, else its name: what SQL may call it."""
         return (self.physical_name or "").rpartition(".")[2] or self.name
 
+    def may_be_about(self, asset: str) -> bool:
+        """Whether it is that asset by its `dagsterAsset`, else by its name, which others may share."""
+        return self.asset == asset if self.asset is not None else self.name == asset.rpartition("/")[2]
+
 
 @dataclass(frozen=True, slots=True)
 class ServiceLevel:
@@ -328,10 +332,7 @@ def attach(contracts: Iterable[Contract], assets: Iterable[str]) -> dict[str, At
     problems: list[Problem] = []
     for contract in contracts:
         for obj in contract.objects:
-            if obj.asset is not None:
-                matches = [key for key in known if key == obj.asset]
-            else:
-                matches = [key for key in known if key.rsplit("/", 1)[-1] == obj.name]
+            matches = [key for key in known if obj.may_be_about(key)]
             if len(matches) != 1:
                 problems.append(Problem(obj.path, _no_single_match(obj, matches, known), source=contract.source))
             elif (other := found.get(matches[0])) is not None:

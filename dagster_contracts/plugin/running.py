@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dagster as dg
 
-PARTITION = "dagster/partition"  # Dagster's tag
+from dagster_contracts.plugin.private import PARTITION
+
 LOOKED_AT = 500  # runs that are not over
 NOT_OVER = [
     dg.DagsterRunStatus.QUEUED,

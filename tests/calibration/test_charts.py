@@ -98,6 +98,9 @@ def test_a_page_loads_nothing_and_strangers_words_stay_words() -> None:
     assert set(re.findall(r"https?://[^\"' ]+", told)) == {"http://www.w3.org/2000/svg"}
     assert "default-src 'none'" in told
     assert "Every batch is judged alike." in told
+    cells = re.findall(r"<td[^>]*>", told)  # on a phone each says of which column it is
+    assert cells
+    assert all('data-of="' in cell for cell in cells)
     for bounds in found.bounds:
         ElementTree.fromstring(svg(titled(bounds, found, {"2026-01-06"}), style()))
 
@@ -125,4 +128,4 @@ def test_strangers_words_do_no_harm_to_a_png() -> None:
 def test_what_never_moved_is_told_in_a_table_and_not_drawn(found: Replay) -> None:
     told = page([found], [])
     assert re.findall("<figcaption><b>(.*?)</b>", told) == ["rows"]
-    assert "<td>amount.maximum</td><td>0 rows</td>" in told
+    assert '<td data-of="rule">amount.maximum</td><td data-of="always">0 rows</td>' in told
