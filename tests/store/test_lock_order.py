@@ -57,7 +57,9 @@ def test_groups_that_lock_in_opposite_order_are_both_recorded(postgres_url: str)
         waiting.set()
         owner.result(60)
         zombie.result(60)
-    assert len(asked) == 3, "the owner was told of the deadlock, and decided anew"
+    # Whoever was told of a deadlock decides anew; it may be quicker than the other again, and be told once more.
+    assert asked.count("owner") > 1, "no deadlock: the owner decided once"
+    assert asked.count("zombie") == 1
     assert sorted(event.message for event in watching.events("feed")) == ["owner", "zombie"]
     assert [event.sequence for event in watching.events("feed")] == [1, 2]
     assert {each.id for each in watching.batches(asset="feed")} == {
