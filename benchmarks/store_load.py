@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -25,6 +25,7 @@ from dagster_contracts.store.sql import SqlStore
 
 NOW = datetime(2026, 11, 26, 6, tzinfo=UTC)
 PARTITION = Partition("2026-11-25", NOW - timedelta(days=1), NOW)
+WARM = 20  # verdicts first: connected, and every statement prepared and planned for all values (pgbench counts no connecting either)
 _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload([__name__])
 # The server that forks finds this module only through the environment; without it every process would import everything anew.
@@ -55,11 +56,10 @@ def verdict(known: Breaker | None, key: str, name: str, now: datetime) -> Change
     return Change(breaker=breaker, transitions=(moved,), batches=(batch,), events=told)
 
 
-def recorded(url: str, key: str, names: Iterator[str], until: float) -> int:
+def recorded(store: SqlStore, key: str, names: Iterator[str], more: Callable[[int], bool]) -> int:
     """Each verdict saved on what the one before left: the transaction alone."""
-    store = SqlStore(url)
     known, done = next(iter(store.breakers([key])), None), 0
-    while time.monotonic() < until:
+    while more(done):
         change = verdict(known, key, next(names), NOW)
         store.save(change)
         assert change.breaker is not None
@@ -67,10 +67,10 @@ def recorded(url: str, key: str, names: Iterator[str], until: float) -> int:
     return done
 
 
-def decided(url: str, key: str, names: Iterator[str], until: float) -> int:
+def decided(store: SqlStore, key: str, names: Iterator[str], more: Callable[[int], bool]) -> int:
     """As the gate does it: read, decide, record; under the breaker's lock once a race has been lost."""
-    gate, done = Gate(SqlStore(url), None), 0  # type: ignore[arg-type]  # nothing is measured
-    while time.monotonic() < until:
+    gate, done = Gate(store, None), 0  # type: ignore[arg-type]  # nothing is measured
+    while more(done):
         name = next(names)
 
         def decide(seen: Snapshot, name: str = name) -> tuple[Change, None]:
@@ -103,8 +103,9 @@ def crowd(url: str, work: Any, keys: list[str], seconds: float) -> int:
 
 
 def _run(url: str, work: Any, key: str, name: str, seconds: float, start: Barrier, results: Any) -> None:
-    run = time.time_ns()
+    run, store = time.time_ns(), SqlStore(url)
     names = (f"{name}-{run}-{number}" for number in count())
-    work(url, key, names, time.monotonic() + 0.2)  # connected, and every statement prepared once
+    work(store, key, names, lambda done: done < WARM)
     start.wait(60)
-    results.put(work(url, key, names, time.monotonic() + seconds))
+    until = time.monotonic() + seconds
+    results.put(work(store, key, names, lambda done: time.monotonic() < until))
