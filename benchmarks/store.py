@@ -30,6 +30,8 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from dagster_contracts import routing
+
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the tests' feed, and their way to count what a database is asked
 
 import report
@@ -94,7 +96,7 @@ class Bench:
         gate.published(judged.batch, None)
 
         def route(step: str) -> None:
-            gate.route(StepKey("run", step), "scores", "decided", daily(1), accepts=Confidence.FULL, terms=of)
+            routing.route(gate, StepKey("run", step), "scores", "decided", daily(1), accepts=Confidence.FULL, terms=of)
 
         engine = store._database._engine
         engine = engine if name == "SQLite" else engine.execution_options(isolation_level="AUTOCOMMIT")
@@ -113,7 +115,7 @@ class Bench:
         recent("cached")
         say(f"{name}: decisions")
         kinds: dict[str, Callable[[], None]] = {
-            "a decision, read": lambda: gate.preview("scores", "decided", daily(1), breaker_key="decided") and None,
+            "a decision, read": lambda: routing.preview(gate, "scores", "decided", daily(1), breaker_key="decided") and None,
             "a decision that was recorded before": lambda: route("again"),
             "with a cache: a decision of the same step": lambda: recent("cached"),
             "with a cache: a decision, recorded": lambda: recent(f"step {time.time_ns()} {next(steps)}"),

@@ -1,11 +1,10 @@
-"""The use case, through the ports: a batch is measured, judged, published or set aside; a consumer is routed; a probe is run.
+"""The use case of a batch, through the ports: it is measured, judged, published or set aside.
 
     judge    measurement -> verdict -> breaker transition -> batch status -> events, in one transaction
-    route    what a consumer reads, decided once per step attempt
-    probe    claim the lease, judge a stored batch, close or re-open
     finish   what the adapters report back: staged, published, output made
 
-The decisions are core's. What stands here is their order, and that a lost race is decided anew.
+The decisions are core's. What stands here is their order, and that a lost race is decided anew. What a consumer reads is `routing`, how a
+breaker closes again `probing`.
 """
 
 from __future__ import annotations
@@ -13,16 +12,16 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Callable, Container, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import datetime
 from itertools import takewhile
 from typing import TypeVar
 
 from dagster_contracts import telemetry
 from dagster_contracts.core import breaker as machine
-from dagster_contracts.core import events, references, route
-from dagster_contracts.core.breaker import Breaker, Judged, Refused, State, Step, asset_of
-from dagster_contracts.core.contract import BreakerPolicy, Confidence, least
+from dagster_contracts.core import events, references
+from dagster_contracts.core.breaker import Breaker, Judged, State, Step
+from dagster_contracts.core.contract import Confidence, least
 from dagster_contracts.core.deliveries import is_new
 from dagster_contracts.core.errors import LostRace, StoreUnavailable
 from dagster_contracts.core.judge import with_findings
@@ -35,15 +34,13 @@ from dagster_contracts.core.ledger import (
     Review,
     ReviewStatus,
     Route,
-    RouteKind,
     Status,
-    StepKey,
     batch_id,
 )
 from dagster_contracts.core.metrics import ProfileOf
 from dagster_contracts.core.plan import Reference
 from dagster_contracts.core.route import may_be_made_from_fallback
-from dagster_contracts.core.snapshot import Change, Grounds, Snapshot
+from dagster_contracts.core.snapshot import Change, Snapshot
 from dagster_contracts.core.verdict import Arrival, Outcome, Remembered
 from dagster_contracts.judgement import (
     EPOCH,
@@ -55,29 +52,18 @@ from dagster_contracts.judgement import (
     admitted,
     batch_of,
     change_of,
-    judged_anew,
     part_of,
     still_published,
     told_already,
     unrecorded,
 )
 from dagster_contracts.measuring import Scale, Taken, take
-from dagster_contracts.ports import NO_OTHERS, Asked, MetricEngine, Related, Sampler, Store, not_sampled
+from dagster_contracts.ports import NO_OTHERS, MetricEngine, Related, Sampler, Store, not_sampled
 
 T = TypeVar("T")
 
 logger = logging.getLogger("dagster_contracts.gate")
 RACES = 200  # a change that loses this often is not losing to peers: something is wrong
-
-
-@dataclass(frozen=True, slots=True)
-class Considered:
-    """What a consumer would read, on what terms, and whether that is decided already."""
-
-    route: Route
-    accepts: Confidence
-    is_kept: bool = False
-    max_staleness: timedelta | None = None
 
 
 class Gate:
@@ -175,7 +161,7 @@ class Gate:
             repeated=known is not None and known.counted and known.contract_version == terms.version,
             released=released is not None,
             delivers=known is None and head and is_new(delivery.partition.end, arrivals),
-            probes=not (terms.plan.elsewhere & adopted.breaker.failed_rules or _is_overtaken(terms, adopted.breaker)),
+            probes=not (terms.plan.elsewhere & adopted.breaker.failed_rules or is_overtaken(terms, adopted.breaker)),
         )
         arrival = machine.arrive(adopted.breaker, judged, snapshot.now, lease_id=under.lease_id if under is not None else None)
         batch = replace(
@@ -313,215 +299,6 @@ class Gate:
             return Step(breaker)
         return machine.override(breaker, word.kind, actor=word.actor, reason=word.reason, now=now, expires_at=word.expires_at)
 
-    # --- route -----------------------------------------------------------------------------------------------------
-
-    @telemetry.observed("route", lambda gate, step, consumer, upstream, *_, **__: upstream)
-    def route(
-        self,
-        step: StepKey,
-        consumer: str,
-        upstream: str,
-        requested: Partition,
-        *,
-        accepts: Confidence | None,
-        terms: Terms | None,
-        omits: bool = False,
-    ) -> Route:
-        """What `consumer` reads for one partition of `upstream`: decided once per step attempt, and remembered.
-
-        `accepts` None: the contract's word for this consumer. `terms` None: the upstream has no contract here; a breaker in the
-        store (of another code location) counts all the same. `omits`: it reads all partitions as one, and can do without this one.
-        """
-        found = self.considered(step, consumer, upstream, requested, accepts=accepts, terms=terms, omits=omits)
-        return self.remembered(step, consumer, found, terms)
-
-    def considered(
-        self,
-        step: StepKey,
-        consumer: str,
-        upstream: str,
-        requested: Partition,
-        *,
-        accepts: Confidence | None,
-        terms: Terms | None,
-        omits: bool = False,
-    ) -> Considered:
-        """What `route` would decide, or has decided for this step. Records nothing."""
-        key = terms.breaker_key(requested) if terms else upstream
-        try:
-            if terms is None:
-                key = self._key_in_store(upstream, requested)
-            grounds = self.store.grounds(key, asset=upstream, partition=requested, step=step)
-            policy = _policy(grounds.snapshot, terms)
-            accepted = accepts or (policy.accepts(consumer) if policy else Confidence.FULL)
-            if grounds.kept is not None:
-                return Considered(grounds.kept, accepted, is_kept=True)
-            decided = self._decide(grounds, consumer, upstream, requested, accepts, terms, key)
-            limit = policy.max_staleness if policy else None
-            return Considered(route.left_out(decided, accepted) if omits else decided, accepted, max_staleness=limit)
-        except StoreUnavailable as error:
-            return Considered(self._blind(consumer, upstream, requested, key, terms, error), accepts or Confidence.FULL, is_kept=True)
-
-    def remembered(self, step: StepKey, consumer: str, found: Considered, terms: Terms | None) -> Route:
-        """Keep a decision for this step; return the one that was kept before, if any."""
-        if found.is_kept:
-            return found.route
-        try:
-            return self._keep(step, consumer, found.route)
-        except StoreUnavailable as error:
-            decided = found.route
-            return self._blind(consumer, decided.upstream, decided.requested, decided.breaker_key or decided.upstream, terms, error)
-
-    def _blind(self, consumer: str, upstream: str, requested: Partition, key: str, terms: Terms | None, error: StoreUnavailable) -> Route:
-        admit = terms is not None and terms.policy.admit_when_unavailable
-        blind = route.unavailable(upstream, requested, key, str(error), admit=admit)
-        telemetry.of_route(consumer, blind)
-        return blind
-
-    def _keep(self, step: StepKey, consumer: str, decided: Route) -> Route:
-        """Remember a decision, with the event that tells of it in the same transaction; return the one that was kept before, if any."""
-        drafts, key = events.of_route(consumer, decided), decided.breaker_key
-        for _ in range(RACES):
-            change = Change()
-            if drafts and key is not None:
-                snapshot = self.store.load(key, asset=decided.upstream, partition=decided.requested)
-                change = change_of(Step(snapshot.breaker), snapshot.now, drafts) if snapshot.breaker else change
-            try:
-                kept = self.store.decide(step, consumer, decided, change)
-            except LostRace:
-                continue
-            if kept == decided:
-                telemetry.of_route(consumer, kept)
-            return kept
-        raise StoreUnavailable(f"{key} changed {RACES} times while a route of {decided.upstream} was being recorded; try again")
-
-    def _key_in_store(self, upstream: str, requested: Partition) -> str:
-        """The breaker key of an upstream whose contract is not known here: another code location may have scoped it."""
-        scoped = [f"{upstream}[{name}={value}]" for name, value in requested.dimensions]
-        return next((found.key for found in self.store.breakers(scoped)), upstream) if scoped else upstream
-
-    def _decide(
-        self,
-        grounds: Grounds,
-        consumer: str,
-        upstream: str,
-        requested: Partition,
-        accepts: Confidence | None,
-        terms: Terms | None,
-        key: str,
-    ) -> Route:
-        snapshot = grounds.snapshot
-        policy = _policy(snapshot, terms)
-        if policy is None:
-            return route.decide_output(grounds.output, asset=upstream, requested=requested, accepts=accepts or Confidence.FULL)
-        accepted = accepts or policy.accepts(consumer)
-        decided = route.decide(snapshot, asset=upstream, requested=requested, accepts=accepted, breaker_key=key)
-        if decided.kind is RouteKind.LAST_GOOD and snapshot.last_good is not None and not self.is_intact(snapshot.last_good):
-            without = replace(snapshot, last_good=None)
-            decided = route.decide(without, asset=upstream, requested=requested, accepts=accepted, breaker_key=key)
-        if decided.kind not in (RouteKind.FRESH, RouteKind.UNJUDGED):
-            return decided
-        made = route.decide_output(grounds.output, asset=upstream, requested=requested, accepts=accepted)
-        return decided if made.kind is RouteKind.FRESH else made
-
-    def preview(self, consumer: str, upstream: str, requested: Partition, *, breaker_key: str | None) -> Route:
-        """What a consumer that accepts only full confidence would read now. Decides nothing, records nothing."""
-        asked = _asked(upstream, requested, breaker_key)
-        grounds = self.store.grounds(asked.key, asset=upstream, partition=requested)
-        return self._decide(grounds, consumer, upstream, requested, Confidence.FULL, None, asked.key)
-
-    def previews(self, routes: Sequence[Route]) -> dict[Route, Route]:
-        """The same for what several consumers were given: each route, and what would come of it now. A constant number of questions."""
-        asked = {then: _asked(then.upstream, then.requested, then.breaker_key) for then in routes}
-        different = list(dict.fromkeys(asked.values()))
-        grounds = dict(zip(different, self.store.grounds_of(different), strict=True))
-        return {
-            then: self._decide(grounds[each], "", each.asset, each.partition, Confidence.FULL, None, each.key)
-            for then, each in asked.items()
-        }
-
-    # --- probe -----------------------------------------------------------------------------------------------------
-
-    @telemetry.observed("claim", lambda gate, terms, *_, **__: terms.asset)
-    def claim(self, terms: Terms, key: str, *, holder: str) -> Probe | Refused:
-        """Take the probe lease of a breaker for its newest stored batch that was not probed yet."""
-
-        def decide(snapshot: Snapshot) -> tuple[Change, Probe | Refused]:
-            if snapshot.breaker is None:
-                return Change(), Refused(f"{key} has never judged anything")
-            adopted = machine.adopt(snapshot.breaker, terms.version, terms.policy, snapshot.now, content=terms.content)
-            if _is_overtaken(terms, adopted.breaker):
-                newer = adopted.breaker.contract_version
-                return Change(), Refused(f"{key} is open under contract {newer}, and this process has {terms.version}: it proves nothing")
-            candidate = self.probe_candidate(adopted.breaker)
-            if candidate is None:
-                return Change(), Refused(f"{key} has no stored batch that was not probed yet; deliver a new one")
-            lease_id = uuid.uuid4().hex
-            claimed = machine.claim(
-                adopted.breaker,
-                lease_id=lease_id,
-                holder=holder,
-                batch_id=candidate.id,
-                now=snapshot.now,
-                again=terms.asset in self.sources,
-            )
-            if isinstance(claimed, Refused):
-                return Change(), claimed
-            step = Step(claimed.breaker, adopted.transitions + claimed.transitions)
-            change = change_of(step, snapshot.now, concerning=candidate)
-            assert change.breaker is not None
-            return change, Probe(lease_id, candidate, change.breaker)
-
-        return self.transact(key, terms.asset, Partition(), None, decide)
-
-    @telemetry.observed("probe", lambda gate, terms, *_, **__: terms.asset, lambda done: telemetry.of_probe(done.batch, str(done.probe)))
-    def settle(self, terms: Terms, probe: Probe, data: object) -> Judgement:
-        """Judge a probed batch in full under the present contract, and close or re-open.
-
-        A late result changes the batch only; one that could not be measured leaves the batch as it was; neither touches a batch that
-        has been published or discarded in between.
-        """
-        return self.settled(terms, probe, self.measured(terms, probe.batch.partition, data))
-
-    def settled(self, terms: Terms, probe: Probe, taken: Taken) -> Judgement:
-        """As `settle`, of what was measured already."""
-        batch = probe.batch
-        taken = self.remembering(taken, terms, batch.breaker_key, batch.partition, batch.id)
-
-        def decide(snapshot: Snapshot) -> tuple[Change, Judgement]:
-            assert snapshot.breaker is not None
-            arrivals = self.arrivals(terms, batch.breaker_key, batch.partition, snapshot.batch or batch)
-            verdict = taken.verdict(batch.partition, as_of=batch.arrived_at, head=batch.head, arrivals=arrivals)
-            judged = Judged.of(batch.id, verdict)
-            settled = machine.settle(snapshot.breaker, probe.lease_id, judged, snapshot.now)
-            inconclusive = machine.inconclusive(snapshot.breaker, judged)
-            counted = isinstance(settled, Step) and not inconclusive
-            row = judged_anew(snapshot.batch or batch, verdict, snapshot.now, counted=counted)
-            drafts = (events.of_inconclusive_probe(batch),) if inconclusive else ()
-            change = change_of(Step(snapshot.breaker) if isinstance(settled, Refused) else settled, snapshot.now, drafts, row)
-            assert change.breaker is not None
-            profiles = references.kept(taken.plan, taken.measurement, row)
-            result = ProbeResult.of(verdict.outcome, late=isinstance(settled, Refused), inconclusive=inconclusive)
-            return replace(change, profiles=profiles), Judgement(verdict, row, change.breaker, probe=result)
-
-        return self.transact(batch.breaker_key, terms.asset, batch.partition, batch.id, decide)
-
-    def probe_candidate(self, breaker: Breaker) -> Batch | None:
-        """The newest stored batch of this incident that no probe of it has judged; of a source, the newest.
-
-        Leftovers of earlier incidents are known to be bad: each would fail, and put off what is new by a longer cooldown.
-        """
-        found = self.probe_candidates([breaker]).get(breaker.key)
-        return None if found is None else self.store.batch(found.id)
-
-    def probe_candidates(self, breakers: Sequence[Breaker]) -> dict[str, Batch]:
-        """The same for several, by key; without their verdicts."""
-        if not breakers:
-            return {}
-        probed = [name for breaker in breakers if asset_of(breaker.key) not in self.sources for name in breaker.probed]
-        versions = {breaker.key: breaker.contract_version for breaker in breakers}
-        return {batch.breaker_key: batch for batch in self.store.candidates(versions, probed)}
-
     # --- finish ----------------------------------------------------------------------------------------------------
 
     def staged(self, batch: Batch, fingerprint: str) -> None:
@@ -644,21 +421,10 @@ def _probed(under: Probe, breaker: Breaker, judged: Judged, now: datetime) -> Pr
     return ProbeResult.of(judged.outcome, late=not held, inconclusive=machine.inconclusive(breaker, judged))
 
 
-def _is_overtaken(terms: Terms, breaker: Breaker) -> bool:
+def is_overtaken(terms: Terms, breaker: Breaker) -> bool:
     """Whether an open breaker knows a later version of the contract than we do."""
     return breaker.state is not State.CLOSED and machine.is_older(terms.version, breaker.contract_version)
 
 
-def _asked(upstream: str, requested: Partition, breaker_key: str | None) -> Asked:
-    """A breaker of another asset is where the trouble came from; it says nothing of this one."""
-    own = breaker_key is not None and asset_of(breaker_key) == upstream
-    return Asked(breaker_key if own and breaker_key is not None else upstream, upstream, requested)
-
-
 def _keys(inputs: Sequence[Route]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(item.breaker_key for item in inputs if item.breaker_key is not None))[:1]
-
-
-def _policy(snapshot: Snapshot, terms: Terms | None) -> BreakerPolicy | None:
-    """The policy in force: the breaker's own, before its first batch that of the contract."""
-    return snapshot.breaker.policy if snapshot.breaker else terms.policy if terms else None

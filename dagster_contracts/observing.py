@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
-from dagster_contracts import telemetry
+from dagster_contracts import probing, telemetry
 from dagster_contracts.core.ledger import OBSERVED, Batch, Partition, Status, batch_id
 from dagster_contracts.core.plan import Fresh, Retained
 from dagster_contracts.core.sampling import OfSample
@@ -54,7 +54,7 @@ def settle(gate: Gate, terms: Terms, probe: Probe, data: object) -> Judgement:
     if (some := _sample(gate, terms, probe, data)) is not None:
         verdict = some.verdict(place, as_of=probe.batch.arrived_at, head=probe.batch.head)
         if verdict.outcome is Outcome.FAIL:
-            return gate.settled(terms, probe, some)
+            return probing.settled(gate, terms, probe, some)
     taken = gate.measured(terms, place, data)
     delivery = Delivery(place, probe.batch.run_id, OBSERVED, in_place=True)
     found = _named(gate, terms, delivery, taken, _newest(gate, terms, place))

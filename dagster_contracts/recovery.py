@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from dagster_contracts import probing, routing
 from dagster_contracts.core import breaker as machine
 from dagster_contracts.core import events
 from dagster_contracts.core.breaker import Breaker, OverrideKind, Step
@@ -80,7 +81,7 @@ def due_probes(gate: Gate, terms: Mapping[str, Terms]) -> list[DueProbe]:
     known = {key: each.version for key, each in terms.items()}
     ours = [(stored, each) for stored, each in adopted if each.contract_version == known[machine.asset_of(each.key)]]  # not a later one
     probed = [(stored, breaker) for stored, breaker in ours if machine.probe_due(breaker, now)]
-    candidates = gate.probe_candidates([breaker for _, breaker in probed])
+    candidates = probing.candidates(gate, [breaker for _, breaker in probed])
     due: list[DueProbe] = []
     for stored, breaker in probed:
         if (batch := candidates.get(breaker.key)) is not None:
@@ -119,7 +120,7 @@ def due_healings(gate: Gate, assets: Iterable[str] | None = None) -> list[DueHea
     have been published since.
     """
     fallen = gate.store.healable(None if assets is None else sorted(set(assets)))
-    now = gate.previews([item for output in fallen for item in output.inputs])
+    now = routing.previews(gate, [item for output in fallen for item in output.inputs])
     due: list[DueHealing] = []
     for output in fallen:
         routes = [now[item] for item in output.inputs]

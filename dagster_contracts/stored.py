@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from dagster_contracts import observing
+from dagster_contracts import observing, probing
 from dagster_contracts.core import events, references
 from dagster_contracts.core.breaker import Breaker, Refused, Step
 from dagster_contracts.core.errors import UsageError
@@ -55,16 +55,16 @@ def probe(gate: Gate, terms: Terms, key: str, *, holder: str, read: Callable[[Ba
     Where its data is gone (`read` raises FileNotFoundError), the lease goes back, and the next probe takes another batch. Of a source,
     what stands in the batch's place now is judged, whichever batch that is.
     """
-    claimed = gate.claim(terms, key, holder=holder)
+    claimed = probing.claim(gate, terms, key, holder=holder)
     if isinstance(claimed, Refused):
         return claimed
     try:
         data = read(claimed.batch)
     except FileNotFoundError as error:
         gate.lost(claimed.batch)
-        gate.settle(terms, claimed, None)  # proves nothing
+        probing.settle(gate, terms, claimed, None)  # proves nothing
         return Refused(f"the stored data of {claimed.batch.id} is gone, deliver it again; the next probe takes another: {error}")
-    return observing.settle(gate, terms, claimed, data) if terms.asset in gate.sources else gate.settle(terms, claimed, data)
+    return observing.settle(gate, terms, claimed, data) if terms.asset in gate.sources else probing.settle(gate, terms, claimed, data)
 
 
 def writing(gate: Gate, terms: Terms, partition: Partition, *, run_id: str, root_run_id: str) -> Batch:

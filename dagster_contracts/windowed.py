@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 
+from dagster_contracts import routing
 from dagster_contracts.core import route
 from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.ledger import Partition, Route, StepKey
-from dagster_contracts.gate import Considered, Gate
+from dagster_contracts.gate import Gate
 from dagster_contracts.judgement import Terms
 
 MOVES = 400  # earlier windows that are looked at: more than a year of days
@@ -35,11 +36,11 @@ def routes_of_window(
     and the consumer accepts stale data, it is the nearest of them that is fresh throughout, of as many partitions and within the policy's
     `maxStaleness`; where there is none, each partition has its own route, and the caller halts.
     """
-    known: dict[Partition, Considered] = {}
+    known: dict[Partition, routing.Considered] = {}
 
-    def look(place: Partition) -> Considered:
+    def look(place: Partition) -> routing.Considered:
         if place not in known:
-            known[place] = gate.considered(step, consumer, upstream, place, accepts=accepts, terms=terms)
+            known[place] = routing.considered(gate, step, consumer, upstream, place, accepts=accepts, terms=terms)
         return known[place]
 
     found = [look(place) for place in requested]
@@ -47,12 +48,15 @@ def routes_of_window(
     if not any(each.is_kept for each in found) and not all(map(route.is_fresh, decided)):
         moved = _moved(decided, earlier, look, found[0]) if found[0].accepts is not Confidence.FULL else None
         if moved is not None:
-            found = [Considered(each, item.accepts) for each, item in zip(moved, found, strict=True)]
-    return [gate.remembered(step, consumer, each, terms) for each in found]
+            found = [routing.Considered(each, item.accepts) for each, item in zip(moved, found, strict=True)]
+    return [routing.remembered(gate, step, consumer, each, terms) for each in found]
 
 
 def _moved(
-    decided: Sequence[Route], earlier: Iterable[Sequence[Partition]], look: Callable[[Partition], Considered], terms: Considered
+    decided: Sequence[Route],
+    earlier: Iterable[Sequence[Partition]],
+    look: Callable[[Partition], routing.Considered],
+    terms: routing.Considered,
 ) -> list[Route] | None:
     for window in islice(earlier, MOVES):
         if len(window) != len(decided):  # a shorter month, the first days there are

@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from dagster_contracts import recovery, stored
+from dagster_contracts import probing, recovery, routing, stored
 from dagster_contracts.core.breaker import Breaker, State
 from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.events import Event
@@ -113,7 +113,7 @@ class Feed:
     def consume(self, at: datetime, number: int, accepts: Confidence, run: str) -> Output:
         self.clock.at = at
         consumer = f"scores of {self.asset}"
-        route = self.gate.route(StepKey(run, consumer), consumer, self.asset, daily(number), accepts=accepts, terms=self.terms)
+        route = routing.route(self.gate, StepKey(run, consumer), consumer, self.asset, daily(number), accepts=accepts, terms=self.terms)
         return self.gate.record_output(consumer, daily(number), run, [route])
 
     def probe(self, at: datetime) -> None:
@@ -123,11 +123,11 @@ class Feed:
             self.clock.at = max(at, known.lease.expires_at)
         if not recovery.due_probes(self.gate, {self.asset: self.terms}):
             return
-        claimed = self.gate.claim(self.terms, self.asset, holder="probe")
+        claimed = probing.claim(self.gate, self.terms, self.asset, holder="probe")
         assert isinstance(claimed, Probe)
         data = self.read(f"beside/{claimed.batch.staged}")
         assert data is not None
-        self.gate.settle(self.terms, claimed, data)
+        probing.settle(self.gate, self.terms, claimed, data)
 
     def release(self, at: datetime) -> None:
         self.clock.at = at

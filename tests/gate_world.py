@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from dagster_contracts import stored
+from dagster_contracts import probing, routing, stored
 from dagster_contracts.core.breaker import Breaker, Refused
 from dagster_contracts.core.contract import Attached, BreakerPolicy, Confidence, Contract, Property, SchemaObject
 from dagster_contracts.core.ledger import UNPARTITIONED, Batch, Output, Partition, Route, StepKey
@@ -118,7 +118,7 @@ class World:
         return self.store_away(self.judge(partition, data, run=run, **other), data)
 
     def claim(self) -> Probe | Refused:
-        return self.gate.claim(self.terms, self.breaker.key, holder=self.run())
+        return probing.claim(self.gate, self.terms, self.breaker.key, holder=self.run())
 
     def due_probes(self) -> list[DueProbe]:
         return due_probes(self.gate, {self.terms.asset: self.terms})
@@ -129,7 +129,7 @@ class World:
         claimed = self.claim()
         assert isinstance(claimed, Probe), claimed
         assert claimed.batch.staged is not None
-        return self.gate.settle(self.terms, claimed, self.beside[claimed.batch.staged] if data is None else data)
+        return probing.settle(self.gate, self.terms, claimed, self.beside[claimed.batch.staged] if data is None else data)
 
     def publish(self, batch: Batch) -> None:
         """A release run: read what lies beside the live data, write it to the live place."""
@@ -144,7 +144,7 @@ class World:
     ) -> Route:
         requested = UNPARTITIONED if number is None else daily(number)
         known = self.terms if upstream == self.terms.asset else None
-        return self.gate.route(step or StepKey(self.run(), consumer), consumer, upstream, requested, accepts=accepts, terms=known)
+        return routing.route(self.gate, step or StepKey(self.run(), consumer), consumer, upstream, requested, accepts=accepts, terms=known)
 
     def consume(self, consumer: str, number: int, accepts: Confidence | None, *upstreams: str) -> Output:
         """A consumer's run of a day: routed for each upstream, then recorded."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dagster_contracts import recovery
+from dagster_contracts import probing, recovery
 from dagster_contracts.cli.options import until
 from dagster_contracts.core.breaker import OverrideKind, Refused
 from dagster_contracts.core.contract import BreakerPolicy
@@ -44,8 +44,8 @@ def _work(url: str, made: str, seconds: int, told: Connection) -> None:
     for each in (cooling, due):
         judgement = gate.judge(each, Delivery(daily(1), "run", "run"), BAD)
         gate.staged(judgement.batch, "beside")
-    refused = gate.claim(cooling, "cooling", holder="worker")
-    claimed = gate.claim(due, "due", holder="worker")
+    refused = probing.claim(gate, cooling, "cooling", holder="worker")
+    claimed = probing.claim(gate, due, "due", holder="worker")
     assert isinstance(claimed, Probe)
     ends = until("PT10M", gate.store.now())  # as the command line reads `--until`
     forced = recovery.override(gate, "cooling", OverrideKind.FORCE_OPEN, actor="ann", reason="tried", expires_at=ends)
@@ -88,7 +88,7 @@ def test_a_lease_ends_by_the_database_and_not_by_who_looks(server_of: Callable[[
     gate, due = Gate(SqlStore(url), Counts()), terms(BreakerPolicy(cooldown=timedelta(0)))
     for number in (1, 2):
         gate.staged(gate.judge(due, Delivery(daily(number), "run", "run"), BAD).batch, f"beside {number}")
-    assert isinstance(gate.claim(due, "feed", holder="here"), Probe)
+    assert isinstance(probing.claim(gate, due, "feed", holder="here"), Probe)
     processes = multiprocessing.get_context("forkserver")
     ours, theirs = processes.Pipe(duplex=False)
     process = processes.Process(target=_claim, args=(url, str(clock), theirs))
@@ -101,5 +101,5 @@ def test_a_lease_ends_by_the_database_and_not_by_who_looks(server_of: Callable[[
 def _claim(url: str, made: str, told: Connection) -> None:
     skew.set_clock(Path(made), 3600)
     gate = Gate(SqlStore(url), Counts())
-    claimed = gate.claim(terms(BreakerPolicy(cooldown=timedelta(0))), "feed", holder="an hour ahead")
+    claimed = probing.claim(gate, terms(BreakerPolicy(cooldown=timedelta(0))), "feed", holder="an hour ahead")
     told.send(claimed.reason if isinstance(claimed, Refused) else f"claimed at {time.time()}")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from dagster_contracts import routing
 from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.ledger import Batch, OutputStatus, RouteKind, Status, StepKey
 from dagster_contracts.core.verdict import Outcome
@@ -129,7 +130,7 @@ def outcome(feed: Feed) -> object:
 
 def assert_nobody_is_wedged(feed: Feed) -> None:
     feed.deliver(day(6, 6), 6, {"rows": 106})
-    route = feed.gate.route(StepKey("last", "x"), "x", feed.asset, daily(6), accepts=Confidence.FULL, terms=feed.terms)
+    route = routing.route(feed.gate, StepKey("last", "x"), "x", feed.asset, daily(6), accepts=Confidence.FULL, terms=feed.terms)
     assert route.kind is RouteKind.FRESH, "13"
     made = feed.consume(day(6, 7), 6, Confidence.FULL, "last run")
     assert made.status is OutputStatus.OK
@@ -147,7 +148,7 @@ def test_a_killed_probers_lease_ends_by_itself_and_another_then_probes(url: str,
     lease = feed.breaker.lease
     feed.clock.at = day(4, 12)
     before = feed.breaker
-    refused = feed.gate.claim(feed.terms, feed.asset, holder="another")
+    refused = probing.claim(feed.gate, feed.terms, feed.asset, holder="another")
     assert "a probe is running" in getattr(refused, "reason", "")
     assert feed.breaker == before
     feed.probe(day(4, 12))  # waits for the end of the lease

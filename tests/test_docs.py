@@ -26,6 +26,7 @@ from typing import Any
 
 import pytest
 
+from dagster_contracts import routing
 from dagster_contracts.core.contract import BreakerPolicy
 from dagster_contracts.core.policy import read_policy
 from tests.prepared import commands
@@ -311,6 +312,6 @@ def eventful(folder: Path) -> Path:
         if not judgement.publish:
             gate.staged(judgement.batch, "fingerprint")
     for consumer, accepts in (("strict", Confidence.FULL), ("lenient", Confidence.LOW)):
-        route = gate.route(StepKey("run", consumer), consumer, "feed", Partition("2"), accepts=accepts, terms=terms)
+        route = routing.route(gate, StepKey("run", consumer), consumer, "feed", Partition("2"), accepts=accepts, terms=terms)
         gate.record_output(consumer, Partition("2"), "run", [route])
     return folder / "contracts.db"

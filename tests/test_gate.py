@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dagster_contracts import recovery, stored
+from dagster_contracts import probing, recovery, routing, stored
 from dagster_contracts.core.breaker import OverrideKind, Refused, State
 from dagster_contracts.core.contract import Confidence, Window
 from dagster_contracts.core.errors import LostRace, StoreUnavailable, UsageError
@@ -244,7 +244,7 @@ def test_scoped_breakers_trip_one_by_one() -> None:
     for known in (world.terms, None):  # its own code location, and another one that has no contract of it
         for vendor, kind in (("a", RouteKind.HALTED), ("b", RouteKind.FRESH)):
             step = StepKey(world.run(), "x")
-            route = world.gate.route(step, "x", "feed", of(vendor), accepts=FULL, terms=known)
+            route = routing.route(world.gate, step, "x", "feed", of(vendor), accepts=FULL, terms=known)
             assert (route.kind, route.breaker_key) == (kind, f"feed[vendor={vendor}]")
 
 
@@ -275,7 +275,7 @@ def test_a_late_probe_changes_nothing_but_its_batch() -> None:
     assert isinstance(world.claim(), Refused)
     world.clock.at += world.policy.lease
     before = world.breaker
-    late = world.gate.settle(world.terms, claimed, GOOD)
+    late = probing.settle(world.gate, world.terms, claimed, GOOD)
     assert replace(world.breaker, version=0) == replace(before, version=0)
     assert (late.batch.status, late.batch.outcome, late.batch.counted) == (Status.HELD, Outcome.PASS, True)
     assert world.changes()[-1] == ("open", "half_open")
@@ -294,7 +294,7 @@ def test_a_probe_does_not_touch_a_batch_that_was_published_or_discarded_meanwhil
         if word is recovery.release:
             world.publish(stored)
         before = world.store.batch(claimed.batch.id)
-        world.gate.settle(world.terms, claimed, BAD)
+        probing.settle(world.gate, world.terms, claimed, BAD)
         assert world.store.batch(claimed.batch.id) == before
         assert world.breaker.state is State.OPEN
 
@@ -328,7 +328,7 @@ def test_without_a_stored_batch_there_is_nothing_to_probe_and_a_delivery_is_the_
     assert "deliver a new one" in refused.reason
     assert world.due_probes() == []
     assert world.deliver(9, GOOD).breaker.state is State.CLOSED
-    assert isinstance(world.gate.claim(world.terms, "nothing", holder="x"), Refused)
+    assert isinstance(probing.claim(world.gate, world.terms, "nothing", holder="x"), Refused)
 
 
 # --- routes --------------------------------------------------------------------------------------------------------
@@ -357,9 +357,9 @@ def test_an_unjudged_upstream_is_no_better_than_its_own_inputs() -> None:
     world = tripped()
     world.consume("marketing_scores", 6, STALE)
     governed = terms(asset="marketing_scores")
-    route = world.gate.route(StepKey("r", "s"), "s", "marketing_scores", daily(6), accepts=FULL, terms=governed)
+    route = routing.route(world.gate, StepKey("r", "s"), "s", "marketing_scores", daily(6), accepts=FULL, terms=governed)
     assert route.kind is RouteKind.HALTED
-    route = world.gate.route(StepKey("r2", "s"), "s", "marketing_scores", daily(6), accepts=STALE, terms=governed)
+    route = routing.route(world.gate, StepKey("r2", "s"), "s", "marketing_scores", daily(6), accepts=STALE, terms=governed)
     assert (route.kind, route.confidence) == (RouteKind.LAST_GOOD, STALE)
 
 

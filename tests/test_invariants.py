@@ -32,7 +32,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from dagster_contracts import BreakerResource, recovery, stored, with_contracts
+from dagster_contracts import BreakerResource, probing, recovery, routing, stored, with_contracts
 from dagster_contracts.core.breaker import Breaker, OverrideKind, Refused, State, Transition, enforced_open, next_probe_at
 from dagster_contracts.core.compile import compile_plan
 from dagster_contracts.core.contract import BreakerPolicy, Confidence, Property, QualityRule, SchemaObject, Severity, Window, least
@@ -313,7 +313,7 @@ class Everything(RuleBasedStateMachine):
         running = self.live(before)
         self.store.fail(trouble)
         try:
-            claimed = self.gate.claim(self.terms, before.key, holder=self.run())
+            claimed = probing.claim(self.gate, self.terms, before.key, holder=self.run())
         except StoreUnavailable:
             return
         finally:
@@ -340,7 +340,7 @@ class Everything(RuleBasedStateMachine):
         memory, told, row = self.memory(), len(self.told), self.steady.batch(probe.batch.id)
         self.store.fail(trouble)
         try:
-            judgement = self.gate.settle(self.terms, probe, self.storage.beside[probe.batch.staged])
+            judgement = probing.settle(self.gate, self.terms, probe, self.storage.beside[probe.batch.staged])
         except StoreUnavailable:
             return
         finally:
@@ -460,7 +460,7 @@ class Everything(RuleBasedStateMachine):
         step = StepKey(self.run(), consumer)
         known = self.terms if upstream == "feed" else None
         self.store.fail(trouble)
-        route = self.gate.route(step, consumer, upstream, self.place(number), accepts=accepts, terms=known)
+        route = routing.route(self.gate, step, consumer, upstream, self.place(number), accepts=accepts, terms=known)
         failed, kept = self.store.failed, self.steady.decided(step, upstream, self.place(number).key)
         self.store.fail(None)
         if failed and route != kept:
@@ -469,7 +469,7 @@ class Everything(RuleBasedStateMachine):
             assert "out of reach" in route.reason, "6: says so"
             assert kept is None or self.store.last == "decide", "6: a decision that was taken stands"
             return route
-        again = self.gate.route(step, consumer, upstream, self.place(number), accepts=LOW, terms=known)
+        again = routing.route(self.gate, step, consumer, upstream, self.place(number), accepts=LOW, terms=known)
         assert again == route, "one decision per step attempt"
         if upstream == "feed":
             self.read(route, accepts)
@@ -608,7 +608,7 @@ class Everything(RuleBasedStateMachine):
     def whoever_reads_now_reads_what_is_said(self) -> None:
         if getattr(self, "breaker", None) is not None:
             for number in (1, 2, 3) if self.partitioned else (1,):
-                self.read(self.gate.preview("anybody", "feed", self.place(number), breaker_key="feed"), FULL)
+                self.read(routing.preview(self.gate, "anybody", "feed", self.place(number), breaker_key="feed"), FULL)
 
     # --- the ways out ---
 
@@ -633,7 +633,7 @@ class Everything(RuleBasedStateMachine):
 
     def assert_served(self, gate: Gate, number: int) -> None:
         place = daily(20 + number) if self.partitioned else UNPARTITIONED
-        route = gate.route(StepKey("last", "scores"), "scores", "feed", place, accepts=FULL, terms=self.terms)
+        route = routing.route(gate, StepKey("last", "scores"), "scores", "feed", place, accepts=FULL, terms=self.terms)
         assert (route.kind, route.confidence) == (RouteKind.FRESH, FULL), f"13: {route}"
 
     def by_reset(self, gate: Gate, clock: FixedClock) -> None:
@@ -673,9 +673,9 @@ class Everything(RuleBasedStateMachine):
         clock.at = due_at
         for _ in range(self.policy.probes if self.partitioned else 1):
             assert recovery.due_probes(gate, {"feed": self.terms}), "13: a probe is due"
-            claimed = gate.claim(self.terms, "feed", holder="last")
+            claimed = probing.claim(gate, self.terms, "feed", holder="last")
             assert isinstance(claimed, Probe), f"13: {claimed}"
-            settled = gate.settle(self.terms, claimed, {"rows": 1000})
+            settled = probing.settle(gate, self.terms, claimed, {"rows": 1000})
             if settled.breaker.state is State.CLOSED:  # earlier passes count
                 break
             clock.at = max(clock.at, next_probe_at(settled.breaker, clock.at) or clock.at)
@@ -908,7 +908,7 @@ def test_11_constructing_and_reading_write_nothing(tmp_path: Path, monkeypatch: 
     store = SqlStore(url)
     gate = Gate(store, Counts())
     assert store.breakers() == []
-    assert gate.preview("scores", "feed_asset", daily(1), breaker_key=None).kind is RouteKind.FRESH
+    assert routing.preview(gate, "scores", "feed_asset", daily(1), breaker_key=None).kind is RouteKind.FRESH
     assert recovery.due_probes(gate, {}) == recovery.due_releases(gate) == recovery.due_healings(gate) == []
     assert _files(tmp_path) == before
     assert not (tmp_path / "contracts").exists()
@@ -921,7 +921,7 @@ def test_11_questions_leave_a_store_as_it_was(deliveries: list[tuple[int, str, i
     for place, kind, size in deliveries:
         gate.judge(bound, Delivery(daily(place), "run", "run"), content(kind, size))
     before = {name: value.copy() for name, value in vars(store).items() if isinstance(value, dict | list | set)}
-    gate.preview("scores", "feed", daily(number), breaker_key="feed")
+    routing.preview(gate, "scores", "feed", daily(number), breaker_key="feed")
     recovery.due_probes(gate, {"feed": terms(BreakerPolicy(), 1)})
     recovery.due_releases(gate)
     recovery.due_healings(gate)

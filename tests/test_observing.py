@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dagster_contracts import observing, recovery, stored
+from dagster_contracts import observing, probing, recovery, routing, stored
 from dagster_contracts.core.breaker import Breaker, Refused, State
 from dagster_contracts.core.contract import (
     Attached,
@@ -222,7 +222,7 @@ def test_a_late_probe_changes_no_breaker() -> None:
     source = Source(rows=BAD)
     source.observe("v1")
     source.clock.at += HOUR
-    claimed = source.gate.claim(source.terms, "feed", holder="slow")
+    claimed = probing.claim(source.gate, source.terms, "feed", holder="slow")
     assert not isinstance(claimed, Refused)
     source.clock.at += HOUR
     source.rows = GOOD
@@ -257,7 +257,7 @@ def test_a_partition_that_goes_bad_is_replaced_by_the_one_before() -> None:
     source.observe("v1", place=first)
     source.rows = BAD
     source.observe("v1", place=second)
-    route = source.gate.route(StepKey("r", "s"), "c", "feed", second, accepts=Confidence.STALE, terms=source.terms)
+    route = routing.route(source.gate, StepKey("r", "s"), "c", "feed", second, accepts=Confidence.STALE, terms=source.terms)
     assert (route.served, route.confidence) == (first, Confidence.STALE)
 
 
@@ -367,4 +367,4 @@ def test_what_was_last_found_bad_is_never_fresh_and_good_data_always_finds_its_w
 
 def read_as(source: Source, accepts: Confidence) -> RouteKind:
     name = StepKey(f"{source.clock.at} {len(source.statuses)} {uuid.uuid4()}", "s")
-    return source.gate.route(name, "c", "feed", UNPARTITIONED, accepts=accepts, terms=source.terms).kind
+    return routing.route(source.gate, name, "c", "feed", UNPARTITIONED, accepts=accepts, terms=source.terms).kind

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from dagster_contracts import recovery, stored
+from dagster_contracts import recovery, routing, stored
 from dagster_contracts.core.breaker import OverrideKind, Refused, State
 from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.errors import UsageError
@@ -277,8 +277,8 @@ def test_an_input_that_nobody_judges_keeps_no_output_degraded() -> None:
     step = StepKey("run", "report")
     routes = [
         world.route("report", 6, STALE, step=step),
-        world.gate.route(step, "report", "other", daily(6), accepts=STALE, terms=other),
-        world.gate.route(step, "report", "plain", daily(6), accepts=STALE, terms=None),
+        routing.route(world.gate, step, "report", "other", daily(6), accepts=STALE, terms=other),
+        routing.route(world.gate, step, "report", "plain", daily(6), accepts=STALE, terms=None),
     ]
     world.store.breakers()  # "other" has none: nothing of it was ever judged
     output = world.gate.record_output("report", daily(6), "run", routes)

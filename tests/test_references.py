@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from dagster_contracts import stored
+from dagster_contracts import probing, stored
 from dagster_contracts.core.contract import Attached, BreakerPolicy, Confidence, Contract, Property, QualityRule, SchemaObject
 from dagster_contracts.core.errors import StoreUnavailable
 from dagster_contracts.core.ledger import UNPARTITIONED, Partition, Status
@@ -156,9 +156,9 @@ def test_a_probe_compares_and_its_batch_is_a_reference_once_released(feed: Feed)
     assert held.batch.status is Status.PUBLISHING  # a fresh batch probes, and closes
     feed.deliver(day(4), DRIFTED)
     feed.clock.at += timedelta(days=1)
-    probe = feed.gate.claim(feed.terms, "feed", holder="run")
+    probe = probing.claim(feed.gate, feed.terms, "feed", holder="run")
     assert isinstance(probe, Probe)
-    settled = feed.gate.settle(feed.terms, probe, pl.DataFrame({"risk": USUAL}))
+    settled = probing.settle(feed.gate, feed.terms, probe, pl.DataFrame({"risk": USUAL}))
     assert observed(settled).endswith("2 good batches, newest 2026-11-03")
     going = stored.publishing(feed.gate, settled.batch, "run")
     feed.gate.published(going.batch, None)

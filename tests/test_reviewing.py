@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dagster_contracts import recovery, reviewing
+from dagster_contracts import recovery, reviewing, routing
 from dagster_contracts.core.breaker import State
 from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.errors import LostRace, UsageError
@@ -138,7 +138,7 @@ def test_a_contracted_asset_loses_the_batch_that_it_published(world: World) -> N
 
     def read(accepts: Confidence) -> tuple[str, str | None]:
         step = StepKey(world.run(), "report")
-        route = world.gate.route(step, "report", "scores", daily(6), accepts=accepts, terms=contracted)
+        route = routing.route(world.gate, step, "report", "scores", daily(6), accepts=accepts, terms=contracted)
         return route.kind.value, route.served.key if route.served else None
 
     assert read(LOW) == ("low_confidence", DAY6)

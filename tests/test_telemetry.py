@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from dagster_contracts import telemetry
+from dagster_contracts import probing, telemetry
 from dagster_contracts.core.contract import BreakerPolicy, Confidence
 from dagster_contracts.core.errors import StoreUnavailable
 from dagster_contracts.core.ledger import Partition, Route, RouteKind
@@ -116,7 +116,7 @@ def test_a_late_probe(told: Told) -> None:
     claimed = made.claim()
     assert isinstance(claimed, Probe)
     made.clock.at = day(4) + made.terms.policy.lease
-    made.gate.settle(made.terms, claimed, GOOD)
+    probing.settle(made.gate, made.terms, claimed, GOOD)
     assert told.of("breaker.probes", "probed/late") == {("feed", "late"): 1}
     assert made.breaker.state == "half_open"
 

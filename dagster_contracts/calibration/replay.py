@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from dagster_contracts import recovery, stored
+from dagster_contracts import probing, recovery, routing, stored
 from dagster_contracts.calibration.observed import key_of
 from dagster_contracts.calibration.series import Bounds, bounds_of, values_of
 from dagster_contracts.chaos.batch import Arrival, Batch
@@ -160,8 +160,9 @@ class _Player:
     def _reads(self, delivery: Delivery) -> Iterator[Read]:
         for consumer in (*self.terms.policy.consumers, OTHERS):
             step = StepKey(delivery.run_id, consumer)
-            found = self.gate.considered(step, consumer, self.terms.asset, delivery.partition, accepts=None, terms=self.terms).route
-            served = found.served.key if found.served is not None and found.served != delivery.partition else None
+            place, terms = delivery.partition, self.terms
+            found = routing.considered(self.gate, step, consumer, terms.asset, place, accepts=None, terms=terms).route
+            served = found.served.key if found.served is not None and found.served != place else None
             yield Read(consumer, found.kind, served)
 
     def wait_until(self, at: datetime) -> None:
@@ -181,9 +182,9 @@ class _Player:
         """Whether one passed, so that another may be due at this moment. Each is of another batch, or ends by itself."""
         passed = False
         for due in recovery.due_probes(self.gate, {self.terms.asset: self.terms}):
-            probe = self.gate.claim(self.terms, due.breaker.key, holder=due.run_key)
+            probe = probing.claim(self.gate, self.terms, due.breaker.key, holder=due.run_key)
             if not isinstance(probe, Refused):
-                passed |= self.gate.settle(self.terms, probe, self.beside[probe.batch.id]).verdict.outcome in ACCEPTED
+                passed |= probing.settle(self.gate, self.terms, probe, self.beside[probe.batch.id]).verdict.outcome in ACCEPTED
         return passed
 
     def _release(self) -> None:

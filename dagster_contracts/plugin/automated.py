@@ -12,6 +12,7 @@ from typing import Any
 
 import dagster as dg
 
+from dagster_contracts import routing
 from dagster_contracts.core.ledger import Batch, Output, Route, RouteKind, Status, StepKey
 from dagster_contracts.gate import Gate
 from dagster_contracts.plugin import private
@@ -93,7 +94,7 @@ def _route(site: Site, gate: Gate, consumer: dg.AssetKey, upstream: dg.AssetKey,
     name, reader = upstream.to_user_string(), consumer.to_user_string()
     place = partition_of(key, graph.get(upstream).partitions_def)
     accepts = site.accepts([reader], name)
-    return gate.considered(NOBODY, reader, name, place, accepts=accepts, terms=site.terms.get(name)).route
+    return routing.considered(gate, NOBODY, reader, name, place, accepts=accepts, terms=site.terms.get(name)).route
 
 
 def _is_missing(instance: dg.DagsterInstance, graph: Any, upstream: dg.AssetKey, route: Route) -> bool:

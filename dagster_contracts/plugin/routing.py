@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from dagster_contracts import routing
 from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.errors import StorageError, StoreUnavailable
 from dagster_contracts.core.ledger import IN_PLACE, Partition, Route, RouteKind, StepKey
@@ -211,7 +212,7 @@ def decide(
     if not substitutes and (terms is not None or upstream not in site.parents):
         accepts = Confidence.FULL
     gate = site.gate(step.instance, version_at)
-    return gate.route(step_key(step), consumers[0], upstream, requested, accepts=accepts, terms=terms, omits=omits)
+    return routing.route(gate, step_key(step), consumers[0], upstream, requested, accepts=accepts, terms=terms, omits=omits)
 
 
 def decide_window(

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from dagster_contracts import routing
 from dagster_contracts.cli.app import app
 from dagster_contracts.core.contract import Confidence, attach
 from dagster_contracts.core.ledger import Partition, Route, StepKey
@@ -168,7 +169,7 @@ def _past(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     def consume(asset: str, number: int, accepts: Confidence) -> None:
         clock.at = FIRST + timedelta(days=number - 1, hours=1)
-        route: Route = gate.route(StepKey(f"run-{asset}", asset), asset, "vendor/feed", day(number), accepts=accepts, terms=terms)
+        route: Route = routing.route(gate, StepKey(f"run-{asset}", asset), asset, "vendor/feed", day(number), accepts=accepts, terms=terms)
         gate.record_output(asset, day(number), f"run-{asset}", [route])
 
     deliver(1, FIRST, "HIGH_RISK")

@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from dagster_contracts import recovery, reviewing
+from dagster_contracts import recovery, reviewing, routing
 from dagster_contracts.core.breaker import OverrideKind
 from dagster_contracts.core.contract import Confidence, Fallback, attach
 from dagster_contracts.core.ledger import OutputStatus, StepKey
@@ -193,7 +193,7 @@ def _consumed(store: SqlStore, asset: str, number: int, accepts: Confidence, hou
     """`asset` is made of the feed's day so many hours after the first delivery."""
     gate, run_id = Gate(store, LocalEngine()), f"run-{asset}-{hours}"
     terms = Terms.of(attach(load_contracts(Path("feed.odcs.yaml")), ["vendor/feed"])["vendor/feed"])
-    read = gate.route(StepKey(run_id, asset), asset, "vendor/feed", of_day(number), accepts=accepts, terms=terms)
+    read = routing.route(gate, StepKey(run_id, asset), asset, "vendor/feed", of_day(number), accepts=accepts, terms=terms)
     gate.record_output(asset, of_day(number), run_id, [read])
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
+from dagster_contracts import routing
 from dagster_contracts.core import breaker as machine
 from dagster_contracts.core.breaker import Breaker, OverrideKind, Refused, State
 from dagster_contracts.core.contract import Confidence
@@ -242,7 +243,7 @@ def standing(
 def routed(store: Durable, now: datetime, terms: Terms, place: Partition, accepts: Confidence) -> Route:
     """What a step would be given now; in a copy, since it is remembered that it was."""
     gate = Gate(store.copied(outbox=False).at(now), Counts())
-    return gate.route(StepKey("look", "anybody"), "anybody", "feed", place, accepts=accepts, terms=terms)
+    return routing.route(gate, StepKey("look", "anybody"), "anybody", "feed", place, accepts=accepts, terms=terms)
 
 
 def last_good_is_good(store: Durable, now: datetime, place: Partition, key: str) -> None:

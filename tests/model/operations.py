@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from dagster_contracts import recovery, stored
+from dagster_contracts import probing, recovery, routing, stored
 from dagster_contracts.core import breaker as machine
 from dagster_contracts.core.breaker import Missed, OverrideKind, Refused, Step
 from dagster_contracts.core.contract import Confidence, Severity
@@ -75,13 +75,13 @@ def probe(*, version: int = 0, times: int = 1, vendor: str | None = None) -> Ope
 
     def claim(at: Bench, _: object) -> Probe | None:
         at.doing = Doing("claim")
-        claimed = at.gate.claim(at.terms(version), key, holder=at.name)
+        claimed = probing.claim(at.gate, at.terms(version), key, holder=at.name)
         return claimed if isinstance(claimed, Probe) else None
 
     def settle(at: Bench, claimed: Probe) -> None:
         kind = claimed.batch.data_version
         at.doing = Doing("settle", kind.partition(" ")[0], claimed.lease_id, claimed.batch.id)
-        at.gate.settle(at.terms(version), claimed, data(kind))
+        probing.settle(at.gate, at.terms(version), claimed, data(kind))
 
     label = f"probe{f' of {vendor}' if vendor else ''}{f' under contract {version + 1}' if version else ''}"
     return Operation(label, (claim, settle), times)
@@ -195,7 +195,7 @@ def consume(number: int | None, accepts: Confidence, *, times: int = 1) -> Opera
     def run(at: Bench, _: object) -> None:
         at.doing = Doing("route")
         step = StepKey(at.name, "scores")
-        at.gate.route(step, "scores", "feed", place(number), accepts=accepts, terms=at.terms(0))
+        routing.route(at.gate, step, "scores", "feed", place(number), accepts=accepts, terms=at.terms(0))
 
     return Operation(f"scores reads {place(number)}, accepts {accepts}", (run,), times)
 

@@ -26,6 +26,7 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, text
 
+from dagster_contracts import routing
 from dagster_contracts.core.breaker import State
 from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.ledger import Batch, RouteKind, Status, StepKey
@@ -224,7 +225,9 @@ def check_nobody_is_wedged(own: Desk) -> None:
     """A good delivery comes through, once the last lease, cooldown and override have ended by themselves."""
     for number in range(10, 31):
         own.deliver(day(1), number, {"rows": 100 + number})
-        route = own.gate.route(StepKey("last", str(number)), "x", own.asset, daily(number), accepts=Confidence.FULL, terms=own.terms)
+        route = routing.route(
+            own.gate, StepKey("last", str(number)), "x", own.asset, daily(number), accepts=Confidence.FULL, terms=own.terms
+        )
         if route.kind is RouteKind.FRESH:
             assert own.breaker is not None
             assert own.breaker.state is State.CLOSED

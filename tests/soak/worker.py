@@ -10,7 +10,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from dagster_contracts import recovery, stored
+from dagster_contracts import probing, recovery, routing, stored
 from dagster_contracts.core.breaker import OverrideKind
 from dagster_contracts.core.contract import BreakerPolicy, Confidence, Window
 from dagster_contracts.core.errors import StoreUnavailable, UsageError
@@ -118,7 +118,7 @@ class Worker:
         number, accepts = self.choose.randint(1, DAYS), self.choose.choice([Confidence.FULL, Confidence.STALE, Confidence.LOW])
         run = f"{self.choose.getrandbits(64):x}"
         consumer = f"scores of {at.asset}"
-        route = at.gate.route(StepKey(run, consumer), consumer, at.asset, daily(number), accepts=accepts, terms=at.terms)
+        route = routing.route(at.gate, StepKey(run, consumer), consumer, at.asset, daily(number), accepts=accepts, terms=at.terms)
         if route.kind in (RouteKind.FRESH, RouteKind.LAST_GOOD) and route.served is not None:
             read = at.read(f"live/{route.served.key}")
             self.log("BAD DATA READ AS GOOD" if read is None or "outside" in read else f"read {route.kind}")
@@ -126,12 +126,12 @@ class Worker:
 
     def probe(self, at: Desk) -> None:
         for due in recovery.due_probes(at.gate, {at.asset: at.terms}):
-            claimed = at.gate.claim(at.terms, due.breaker.key, holder=f"worker {self.task.number}")
+            claimed = probing.claim(at.gate, at.terms, due.breaker.key, holder=f"worker {self.task.number}")
             if not isinstance(claimed, Probe):
                 continue
             data = at.read(f"beside/{claimed.batch.staged}")
             assert data is not None, "a refused batch lies beside the live data"
-            at.gate.settle(at.terms, claimed, data)
+            probing.settle(at.gate, at.terms, claimed, data)
             self.log("verdict")
 
     def release(self, at: Desk) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from dagster_contracts import routing
 from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.ledger import RouteKind, StepKey
 from dagster_contracts.gate import Gate
@@ -26,7 +27,7 @@ class Seconds:
 
 def route(gate: Gate, number: int, run: str = "run") -> RouteKind:
     step = StepKey(run, "step")
-    return gate.route(step, "scores", "feed", daily(number), accepts=Confidence.FULL, terms=terms()).kind
+    return routing.route(gate, step, "scores", "feed", daily(number), accepts=Confidence.FULL, terms=terms()).kind
 
 
 def judge(gate: Gate, number: int, data: Any) -> None:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import psycopg
 import pytest
 
-from dagster_contracts import recovery
+from dagster_contracts import recovery, routing
 from dagster_contracts.core.contract import Confidence, ServiceLevel
 from dagster_contracts.core.ledger import RouteKind, StepKey
 from dagster_contracts.core.snapshot import Change
@@ -45,7 +45,7 @@ def test_a_first_decision_reads_once_and_writes_once_and_a_repeated_one_reads_on
     gate = Gate(store, Counts())
 
     def decide() -> RouteKind:
-        found = gate.route(STEP, "scores", "feed", daily(1), accepts=Confidence.FULL, terms=terms())
+        found = routing.route(gate, STEP, "scores", "feed", daily(1), accepts=Confidence.FULL, terms=terms())
         return found.kind
 
     with counted(store) as first:
@@ -57,7 +57,7 @@ def test_a_first_decision_reads_once_and_writes_once_and_a_repeated_one_reads_on
 
 def test_looking_ahead_reads_once(store: SqlStore) -> None:
     with counted(store) as asked:
-        Gate(store, Counts()).preview("scores", "feed", daily(1), breaker_key="feed")
+        routing.preview(Gate(store, Counts()), "scores", "feed", daily(1), breaker_key="feed")
     assert asked.trips == 1
 
 
@@ -89,7 +89,7 @@ def refused(store: SqlStore, days: int) -> Gate:
     for number in range(1, days + 1):
         gate.judge(of, Delivery(daily(number), f"run {number}", f"run {number}"), BAD)
         step = StepKey(f"run {number}", "scores")
-        route = gate.route(step, "scores", of.asset, daily(number), accepts=Confidence.FULL, terms=of)
+        route = routing.route(gate, step, "scores", of.asset, daily(number), accepts=Confidence.FULL, terms=of)
         assert route.kind is RouteKind.HALTED
         gate.record_output(f"scores {days}", daily(number), f"run {number}", [route])
     recovery.reset(gate, of.asset, actor="ana", reason="looked at")
