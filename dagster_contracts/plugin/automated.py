@@ -15,8 +15,8 @@ import dagster as dg
 from dagster_contracts import routing
 from dagster_contracts.core.ledger import Batch, Output, Route, RouteKind, Status, StepKey
 from dagster_contracts.gate import Gate
-from dagster_contracts.plugin import private
 from dagster_contracts.plugin.partitions import partition_of
+from dagster_contracts.plugin.private import mappings
 from dagster_contracts.plugin.running import Running
 from dagster_contracts.plugin.site import Site
 
@@ -37,13 +37,13 @@ def route_requests(
     waiting = _waiting(gate)
     if not waiting:
         return
-    graph, running = private.asset_graph(context), Running(context.instance)
+    graph, running = mappings.asset_graph(context), Running(context.instance)
     for consumer in consumers:
         for upstream in sorted(graph.get(consumer).parent_keys - {consumer}):
             if upstream.to_user_string() in site.sources:
                 continue  # a refusal takes nothing from Dagster there: an observation stands, and nobody materializes it anyway
             for batch in waiting.get(upstream.to_user_string(), ()):
-                for key in private.partitions_below(graph, context.instance, upstream, consumer, batch.partition.key):
+                for key in mappings.partitions_below(graph, context.instance, upstream, consumer, batch.partition.key):
                     if not running.makes(consumer, key) and _goes_on(site, gate, context, graph, consumer, key):
                         yield _request(consumer, with_it.get(consumer, [consumer]), key, batch)
 
@@ -77,7 +77,7 @@ def _goes_on(site: Site, gate: Gate, context: Any, graph: Any, consumer: dg.Asse
     for upstream in sorted(graph.get(consumer).parent_keys - {consumer}):
         routes = [
             _route(site, gate, consumer, upstream, graph, each)
-            for each in private.partitions_above(graph, context.instance, upstream, consumer, key)
+            for each in mappings.partitions_above(graph, context.instance, upstream, consumer, key)
         ]
         if any(route.kind is RouteKind.HALTED for route in routes):
             return False

@@ -6,6 +6,7 @@ them is a probe. A failing check never blocks by itself: the gate does.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -19,8 +20,8 @@ from dagster_contracts.core.inert import LINE, shown
 from dagster_contracts.core.plan import NotExecuted
 from dagster_contracts.core.verdict import Finding, Outcome, Verdict
 from dagster_contracts.judgement import Judgement, Terms
-from dagster_contracts.plugin import private
 from dagster_contracts.plugin.metadata import inert, table, table_of_failing_rows, table_of_findings
+from dagster_contracts.plugin.private import instances
 from dagster_contracts.ports import Store
 
 PREFIX = "contract_"
@@ -30,16 +31,19 @@ BREAKER = "contract_breaker"
 def specs(terms: Terms, key: dg.AssetKey, partitions: dg.PartitionsDefinition | None) -> list[dg.AssetCheckSpec]:
     """The checks of one asset: its clause groups in the contract's order, then the breaker."""
     contract = terms.attached.contract
-    groups = [
-        private.check_spec(
-            f"{PREFIX}{clause}",
-            key,
-            partitions,
-            shown(f"{clause}: {len(_rules(terms, clause))} rules of contract {contract.id} {contract.version}", LINE),
-        )
-        for clause in Clause
-        if _rules(terms, clause)
-    ]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", category=dg.PreviewWarning)  # Dagster calls partitioned checks a preview, and would warn of each
+        groups = [
+            dg.AssetCheckSpec(
+                f"{PREFIX}{clause}",
+                asset=key,
+                blocking=False,
+                partitions_def=partitions,
+                description=shown(f"{clause}: {len(_rules(terms, clause))} rules of contract {contract.id} {contract.version}", LINE),
+            )
+            for clause in Clause
+            if _rules(terms, clause)
+        ]
     breaker = dg.AssetCheckSpec(
         BREAKER,
         asset=key,
@@ -64,13 +68,13 @@ def evaluations(context: Any, store: Store, terms: Terms, judgements: Sequence[J
     selected = {key.name: key for key in context.selected_asset_check_keys if is_ours(key, ours)}
     key = dg.AssetKey.from_user_string(terms.asset)
     for judgement in judgements:
-        target = private.target_of(context.instance, key, judgement.batch.partition.key) if judgement.publish else None
+        target = instances.target_of(context.instance, key, judgement.batch.partition.key) if judgement.publish else None
         for clause in Clause:
             if f"{PREFIX}{clause}" in selected:
                 yield _of_clause(terms, key, clause, judgement, target)
     if BREAKER in selected and judgements:
         breakers = standing(store, terms, [judgement.breaker for judgement in judgements])
-        yield of_breakers(terms.asset, breakers, judgements[-1].batch.updated_at, private.target_of(context.instance, key, None))
+        yield of_breakers(terms.asset, breakers, judgements[-1].batch.updated_at, instances.target_of(context.instance, key, None))
     if close:
         for check in selected.values():
             yield dg.Output(None, output_name=dg.AssetCheckSpec(check.name, asset=check.asset_key).get_python_identifier())
@@ -206,4 +210,4 @@ def _table_of(breakers: Sequence[Breaker], now: datetime) -> dg.TableMetadataVal
 def report_breakers(instance: dg.DagsterInstance, asset: str, breakers: Sequence[Breaker], now: datetime) -> None:
     """Show the present state of an asset's breakers on it without a run."""
     key = dg.AssetKey.from_user_string(asset)
-    instance.report_runless_asset_event(of_breakers(asset, breakers, now, private.target_of(instance, key, None)))
+    instance.report_runless_asset_event(of_breakers(asset, breakers, now, instances.target_of(instance, key, None)))

@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import dagster as dg
-from dagster.components.component_scaffolding import scaffold_component
 
 from dagster_contracts.core.errors import ContractError
-from dagster_contracts.plugin import private
 from dagster_contracts.plugin.definitions import with_contracts
+from dagster_contracts.plugin.private import rebuilding
 from dagster_contracts.plugin.registry import RegistryResource
 from dagster_contracts.plugin.resource import BreakerResource
 
@@ -23,7 +22,7 @@ class ContractsScaffolder(dg.Scaffolder):
 
     def scaffold(self, request: dg.ScaffoldRequest) -> None:
         """Files that are there already stay as they are."""
-        scaffold_component(request, {"contracts": FOLDER})
+        dg.scaffold_component(request, {"contracts": FOLDER})
         folder = request.target_path / FOLDER
         folder.mkdir(exist_ok=True)
 
@@ -71,7 +70,7 @@ class ContractsComponent(dg.Component, dg.Resolvable):
         where = Path(context.path) / "defs.yaml"
         url = _given("database_url", self.database_url, "then breakers are kept in SQLite beside the Dagster instance", where)
         return with_contracts(
-            private.definitions_beneath(context),
+            rebuilding.definitions_beneath(context),
             contracts=paths if self.registry is None else _registered(self.registry, paths, where),
             breakers=BreakerResource(url=url, cache_seconds=self.cache_seconds),
             environment=self.environment,

@@ -15,11 +15,13 @@ from dagster_contracts.core.contract import Contract, attach
 from dagster_contracts.core.errors import ContractError, ContractInvalid, StoreError, did_you_mean
 from dagster_contracts.core.waiving import long_waivers
 from dagster_contracts.judgement import Terms
-from dagster_contracts.plugin import catalog, checks, operating, private, pruning, reviews, sensors, sources
+from dagster_contracts.plugin import catalog, checks, operating, pruning, reviews, sensors, sources
+from dagster_contracts.plugin.assets import iterate_assets
 from dagster_contracts.plugin.deliveries import with_freshness
 from dagster_contracts.plugin.drill import Drill, offer
 from dagster_contracts.plugin.fitting import terms_fit
 from dagster_contracts.plugin.in_place import is_readable, writes_itself
+from dagster_contracts.plugin.private import io_managers, nodes, rebuilding, steps
 from dagster_contracts.plugin.registry import RegistryResource
 from dagster_contracts.plugin.relaying import LOG
 from dagster_contracts.plugin.resolving import silent_readers
@@ -72,7 +74,6 @@ def with_contracts(
 
     Raises ContractError (all problems at once) where a contract is wrong, matches no or several assets, or an asset cannot be governed.
     """
-    private.require_known_dagster()
     distinct([LOG.name, *(sink.name for sink in sinks)])
     if RESOURCE in (defs.resources or {}):
         raise ContractError(f'the resource key "{RESOURCE}" is taken, or with_contracts was called twice; call it once, with all contracts')
@@ -80,7 +81,7 @@ def with_contracts(
     _refuse_wrong_urls([("breakers", breakers), ("contracts", contracts), *(defs.resources or {}).items()])
     _refuse_shown_passwords(defs)
     sensors_given, schedules, assets = _gathered(defs)
-    specs = [spec for item in private.iterate_assets(assets) for spec in item.specs]
+    specs = [spec for item in iterate_assets(assets) for spec in item.specs]
     specs += [item for item in assets if isinstance(item, dg.AssetSpec)]
     specs += [dg.AssetSpec(item.key) for item in assets if isinstance(item, dg.SourceAsset)]
     refuse_unknown_keys(assets, specs)
@@ -91,7 +92,7 @@ def with_contracts(
     terms_fit(attached, specs)
     assets = [sources.as_definition(item, attached) for item in assets]
     known = _known(readers or {}, specs)
-    made_here = [spec for item in private.iterate_assets(assets) if item.is_executable for spec in item.specs]
+    made_here = [spec for item in iterate_assets(assets) if item.is_executable for spec in item.specs]
     site = Site.of(
         defs,
         made_here,
@@ -106,16 +107,16 @@ def with_contracts(
     _refuse_resolved_jobs(defs, site)
     _refuse_what_cannot_be_read(assets, site)
     _tell_of_silent_readers(assets, site)
-    wrapping = Wrapping(site, private.iterate_assets(assets))
+    wrapping = Wrapping(site, iterate_assets(assets))
     wrapped = [_governed(item, site, wrapping) for item in assets]
-    observed = {key for item in private.iterate_assets(assets) if item.is_executable for key in item.keys}
+    observed = {key for item in iterate_assets(assets) if item.is_executable for key in item.keys}
     external = sorted({dg.AssetKey.from_user_string(asset) for asset in site.sources} - observed)
     wrapped += [sources.external_checks(site, key) for key in external]
     made: list[dg.Definitions] = []
-    governed = private.rebuilt_definitions(
+    governed = rebuilding.definitions_with(
         defs,
         assets=[*wrapped, *offer.assets(site, drill)],
-        resources={**_routed({"io_manager": private.DEFAULT_IO_MANAGER, **(defs.resources or {})}, site), RESOURCE: site},
+        resources={**_routed({"io_manager": io_managers.DEFAULT_IO_MANAGER, **(defs.resources or {})}, site), RESOURCE: site},
         sensors=[*sensors_given, *sensors.all_sensors(site, wrapped, sinks)],
         schedules=[*schedules, *operating.schedules(site), *pruning.schedules(site), *offer.schedules(site, drill)],
         jobs=[
@@ -184,7 +185,7 @@ def _known(readers: Mapping[str, LiveReader], specs: Sequence[dg.AssetSpec]) -> 
 
 def _refuse_what_cannot_be_read(assets: Sequence[object], site: Site) -> None:
     """What an asset writes by itself is judged after it was written, if anybody says how to read it."""
-    for item in private.iterate_assets(assets):
+    for item in iterate_assets(assets):
         silent = [asset for asset in writes_itself(item) if asset in site.terms and not is_readable(item, asset, site)]
         if item.is_materializable and silent:
             raise ContractError(
@@ -197,7 +198,7 @@ def _refuse_what_cannot_be_read(assets: Sequence[object], site: Site) -> None:
 
 def _tell_of_silent_readers(assets: Sequence[object], site: Site) -> None:
     """Who reads by itself and does not ask: it halts, also where it would accept a fallback."""
-    found = list(silent_readers(site, private.iterate_assets(assets)))
+    found = list(silent_readers(site, iterate_assets(assets)))
     if found:
         told = ", ".join(f"{consumer} (of {upstream})" for consumer, upstream in found[:10])
         more = f" and {len(found) - 10} more" if len(found) > 10 else ""
@@ -216,7 +217,7 @@ def _gathered(defs: dg.Definitions) -> tuple[list[Any], list[Any], list[Any]]:
     automations: list[list[Any]] = [[], []]
     for place, given in zip(automations, (defs.sensors or [], defs.schedules or []), strict=True):
         for item in given:
-            automation, own = private.without_own_assets(item) if isinstance(item, _AUTOMATIONS) else (item, [])
+            automation, own = rebuilding.without_own_assets(item) if isinstance(item, _AUTOMATIONS) else (item, [])
             place.append(automation)
             assets += [each for each in own if not any(each is known for known in assets)]
     return automations[0], automations[1], assets
@@ -228,7 +229,7 @@ _AUTOMATIONS = (dg.SensorDefinition, dg.ScheduleDefinition)
 def _refuse_resolved_jobs(defs: dg.Definitions, site: Site) -> None:
     """A job that was resolved already holds the ungoverned assets."""
     for job in defs.jobs or []:
-        inside = [key.to_user_string() for key in private.assets_of_job(job)] if isinstance(job, dg.JobDefinition) else []
+        inside = [key.to_user_string() for key in rebuilding.assets_of_job(job)] if isinstance(job, dg.JobDefinition) else []
         if governed := [key for key in inside if site.concerns(key)]:
             raise ContractError(
                 f'job "{job.name}" was resolved before with_contracts and would run {", ".join(governed)} without contracts; '
@@ -250,14 +251,14 @@ def _routed(resources: Mapping[str, Any], site: Site) -> dict[str, Any]:
     """The resources, with routing around every IO manager."""
     routed: dict[str, Any] = {}
     for name, resource in resources.items():
-        definition = private.resource_definition(resource)
+        definition = io_managers.resource_definition(resource)
         routed[name] = resource if definition is None else _routing(definition, site)
     return routed
 
 
 def _routing(definition: dg.IOManagerDefinition | dg.InputManagerDefinition, site: Site) -> dg.IOManagerDefinition:
     return dg.IOManagerDefinition(
-        resource_fn=lambda context: private.around_resource(definition, context, lambda made: routing_around(made, site)),
+        resource_fn=lambda context: io_managers.around_resource(definition, context, lambda made: routing_around(made, site)),
         config_schema=definition.config_schema,
         description=definition.description,
         required_resource_keys=set(definition.required_resource_keys),
@@ -276,14 +277,8 @@ def _governed(assets: Any, site: Site, wrapping: Wrapping) -> Any:
     specs = [catalog.described(spec, site.terms) for spec in assets.specs]
     if assets.is_materializable:  # of what is only observed Dagster's policies see nothing come
         specs = [with_freshness(spec, site.terms) for spec in specs]
-    rebuilt = private.rebuilt_assets(assets, wrapping.node(assets), wrapping.checks_of(assets), specs)
-    return rebuilt if not assets.resource_defs else _with_routed_resources(rebuilt, site)
-
-
-def _with_routed_resources(assets: dg.AssetsDefinition, site: Site) -> dg.AssetsDefinition:
-    attributes = assets.get_attributes_dict()
-    attributes["resource_defs"] = _routed(attributes["resource_defs"], site)
-    return type(assets).dagster_internal_init(**attributes)
+    checks_added, resources = wrapping.checks_of(assets), _routed(assets.resource_defs, site)
+    return rebuilding.assets_around(assets, wrapping.node(assets), checks_added, specs, resources)
 
 
 # Outputs of checks are many, and all alike.
@@ -307,29 +302,29 @@ class Wrapping:
         self._ops: set[int] = set()
         concerned = [item for item in executable if any(site.concerns(key.to_user_string()) for key in item.keys)]
         while concerned:
-            self._ops.update(id(op) for item in concerned for op in private.ops_of(private.node_of(item)))
+            self._ops.update(id(op) for item in concerned for op in nodes.ops_of(item.node_def))
             concerned = [item for item in executable if self._is_partly_wrapped(item)]
 
     def _is_partly_wrapped(self, assets: dg.AssetsDefinition) -> bool:
-        own = {id(op) for op in private.ops_of(private.node_of(assets))}
+        own = {id(op) for op in nodes.ops_of(assets.node_def)}
         return bool(own & self._ops) and not own <= self._ops
 
     def reaches(self, assets: dg.AssetsDefinition) -> bool:
         """Whether a contract concerns these assets, or an op of theirs is that of others which one concerns: a job takes only one of it."""
-        return assets.is_executable and any(id(op) in self._ops for op in private.ops_of(private.node_of(assets)))
+        return assets.is_executable and any(id(op) in self._ops for op in nodes.ops_of(assets.node_def))
 
     def _look(self, assets: dg.AssetsDefinition) -> None:
-        node = private.node_of(assets)
+        node = assets.node_def
         if any(key.to_user_string() in self.site.resolves for key in assets.keys):
-            self._resolving.update(id(op) for op in private.ops_of(node))
+            self._resolving.update(id(op) for op in nodes.ops_of(node))
         for name, key in assets.node_keys_by_output_name.items():
             if (terms := self.site.terms.get(key.to_user_string())) is None:
                 continue
             added = [*self._specs_of(assets, key, terms)]
-            self._checks.setdefault(id(private.op_that_makes(node, name)), []).extend(added)
+            self._checks.setdefault(id(nodes.op_that_makes(node, name)), []).extend(added)
             if isinstance(node, dg.GraphDefinition):
                 self._more.setdefault(id(node), {})[name] = added
-                self._inner.update(id(op) for op in private.ops_of(node))
+                self._inner.update(id(op) for op in nodes.ops_of(node))
 
     def _specs_of(self, assets: dg.AssetsDefinition, key: dg.AssetKey, terms: Terms) -> dict[str, dg.AssetCheckSpec]:
         specs = checks.specs(terms, key, assets.specs_by_key[key].partitions_def)
@@ -340,26 +335,26 @@ class Wrapping:
         return {name: spec for key in assets.keys for name, spec in self._specs.get(key.to_user_string(), {}).items()}
 
     def node(self, assets: dg.AssetsDefinition) -> Any:
-        node = private.node_of(assets)
-        return private.rebuilt_node(node, self._wrapped, self._seen, self._more.get(id(node), {}))
+        node = assets.node_def
+        return nodes.rebuilt_node(node, self._wrapped, self._seen, self._more.get(id(node), {}))
 
     def _wrapped(self, op: dg.OpDefinition) -> dg.OpDefinition:
-        body = private.inner_compute(op)
+        body = nodes.inner_compute(op)
         declared = {name: definition.dagster_type for name, definition in op.input_dict.items()}
         site = self.site
 
         def compute(context: Any, inputs: Mapping[str, Any]) -> Iterator[Any]:
-            if private.is_observing(context):
+            if steps.is_observing(context):
                 yield from ObservingStep(site, context).run(context, lambda collecting: body(collecting, inputs))
                 return
             step = GatedStep(site, context)
-            yield from step.run(lambda given: private.drive(body(context, given), step.step), op, inputs, declared)
+            yield from step.run(lambda given: steps.drive(body(context, given), step.step), op, inputs, declared)
 
         # Inputs are loaded by the step, after the gate: Dagster is told nothing of their types, the step checks them.
-        ins = {name: each if declared[name].is_nothing else private.lazy_input(each) for name, each in op.ins.items()}
-        outs = private.or_not_run(op) if id(op) in self._inner else dict(op.outs)
+        ins = {name: each if declared[name].is_nothing else nodes.lazy_input(each) for name, each in op.ins.items()}
+        outs = nodes.or_not_run(op) if id(op) in self._inner else dict(op.outs)
         if id(op) in self._inner or id(op) in self._checks:  # a probe run yields no output
-            outs = {name: private.optional(out) for name, out in outs.items()}
+            outs = {name: nodes.optional(out) for name, out in outs.items()}
         asks = [RESOURCE] if id(op) in self._resolving else []  # `resolve` finds its site by it
         outs.update(dict.fromkeys(self._checks.get(id(op), ()), _OF_CHECK))
-        return private.rebuilt_op(op, compute, ins=ins, outs=outs, tags={**op.tags, GATED: "true"}, resources=asks)
+        return nodes.rebuilt_op(op, compute, ins=ins, outs=outs, tags={**op.tags, GATED: "true"}, resources=asks)

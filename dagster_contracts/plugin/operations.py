@@ -23,11 +23,12 @@ from dagster_contracts.core.ledger import IN_PLACE, UNPARTITIONED, Batch, Output
 from dagster_contracts.core.verdict import Outcome, Verdict
 from dagster_contracts.gate import Gate
 from dagster_contracts.judgement import Delivery, Judgement, Terms
-from dagster_contracts.plugin import private
+from dagster_contracts.plugin.assets import iterate_assets, made_together
 from dagster_contracts.plugin.checks import is_ours
 from dagster_contracts.plugin.frames import as_polars
 from dagster_contracts.plugin.metadata import CONFIDENCE
 from dagster_contracts.plugin.partitions import partition_of
+from dagster_contracts.plugin.private import instances, io_managers, rebuilding
 from dagster_contracts.plugin.routing import RELEASE, RoutingIOManager, staging_key
 from dagster_contracts.plugin.site import RESOURCE, Site
 from dagster_contracts.plugin.sources import released
@@ -77,7 +78,7 @@ def open_instance() -> dg.DagsterInstance:
 
 def asset_keys(defs: dg.Definitions) -> list[str]:
     """Every asset of the definitions, those of other code locations that they name too."""
-    specs = [spec for item in private.iterate_assets(defs.assets or []) for spec in item.specs]
+    specs = [spec for item in iterate_assets(defs.assets) for spec in item.specs]
     specs += [item for item in defs.assets or [] if isinstance(item, dg.AssetSpec)]
     return sorted({spec.key.to_user_string() for spec in specs})
 
@@ -100,7 +101,7 @@ def _terms(site: Site, instance: dg.DagsterInstance, asset: str) -> Terms:
 
 def _assets_def(defs: dg.Definitions, asset: str) -> dg.AssetsDefinition:
     key = dg.AssetKey.from_user_string(asset)
-    return next(item for item in private.iterate_assets(defs.assets) if key in item.keys)
+    return next(item for item in iterate_assets(defs.assets) if key in item.keys)
 
 
 # --- what is stored ------------------------------------------------------------------------------------------------
@@ -116,15 +117,15 @@ def _storage(defs: dg.Definitions, instance: dg.DagsterInstance, asset: str) -> 
         return
     assets = _assets_def(defs, asset)
     name = assets.get_io_manager_key_for_asset_key(key)
-    resources = {"io_manager": private.DEFAULT_IO_MANAGER, **(defs.resources or {}), **assets.resource_defs}
+    resources = {"io_manager": io_managers.DEFAULT_IO_MANAGER, **(defs.resources or {}), **assets.resource_defs}
     needed = {each: value for each, value in resources.items() if not isinstance(value, Site)}
     with dg.build_resources(needed, instance=instance) as built:
         manager = getattr(built, name)
-        config = private.config_of(name, needed[name])
+        config = io_managers.config_of(name, needed[name])
         wrapped = manager.wrapped if isinstance(manager, RoutingIOManager) else manager
 
         def read(place: dg.AssetKey, partition: str | None) -> Any:
-            return wrapped.load_input(private.storage_context(assets, key, place, partition, instance, config))
+            return wrapped.load_input(io_managers.storage_context(assets, key, place, partition, instance, config))
 
         yield read
 
@@ -134,7 +135,7 @@ def ungoverned_assets(defs: dg.Definitions, wanted: Sequence[str]) -> tuple[list
     for one that is none."""
     site = (defs.resources or {}).get(RESOURCE)
     governed = site.terms.keys() if isinstance(site, Site) else set()
-    made = {key.to_user_string() for item in private.iterate_assets(defs.assets or []) if item.is_executable for key in item.keys}
+    made = {key.to_user_string() for item in iterate_assets(defs.assets) if item.is_executable for key in item.keys}
     if unknown := next((key for key in wanted if key not in made), None):
         near = did_you_mean(unknown, sorted(made)) or ";"
         raise UsageError(f'no asset "{unknown}" is made here{near} assets: {", ".join(sorted(made)) or "none"}')
@@ -407,7 +408,7 @@ def heal(defs: dg.Definitions, instance: dg.DagsterInstance, asset: str | None, 
     """
     site = site_of(defs)
     gate = site.gate(instance)
-    here = {key.to_user_string() for item in private.iterate_assets(defs.assets) if item.is_executable for key in item.keys}
+    here = {key.to_user_string() for item in iterate_assets(defs.assets) if item.is_executable for key in item.keys}
     here |= set(site.sources)
     if asset is not None and asset not in here:
         listed = ", ".join(sorted(here)[:10])
@@ -440,7 +441,7 @@ def _let_through(defs: dg.Definitions, instance: dg.DagsterInstance, gate: Gate,
 
 def _healed(defs: dg.Definitions, instance: dg.DagsterInstance, gate: Any, output: Output) -> HealedRow:
     key = dg.AssetKey.from_user_string(output.asset)
-    job = private.job_of(defs, {*private.made_together(defs.assets).get(key, [key])})
+    job = rebuilding.job_of(defs, {*made_together(defs.assets).get(key, [key])})
     tags = {"contracts/heal": output.id}
     ran = job.execute_in_process(instance=instance, partition_key=output.partition.key, tags=tags, raise_on_error=False)
     present = gate.store.output(output.asset, output.partition.key)
@@ -478,13 +479,13 @@ def observe(defs: dg.Definitions, instance: dg.DagsterInstance, asset: str | Non
 
 def _looked_at(defs: dg.Definitions, instance: dg.DagsterInstance, site: Site, asset: str, partition: str | None) -> ObservedRow:
     key = dg.AssetKey.from_user_string(asset)
-    observes = [item for item in private.iterate_assets(defs.assets) if key in item.keys and item.is_observable]
-    checked = {check for item in private.iterate_assets(defs.assets) for check in item.check_keys if check.asset_key == key}
+    observes = [item for item in iterate_assets(defs.assets) if key in item.keys and item.is_observable]
+    checked = {check for item in iterate_assets(defs.assets) for check in item.check_keys if check.asset_key == key}
     if observes and partition is None:
-        job = private.job_of(defs, set(observes[0].keys) if not observes[0].can_subset else {key})
+        job = rebuilding.job_of(defs, set(observes[0].keys) if not observes[0].can_subset else {key})
     else:
-        job = private.job_of(defs, set(), {check for check in checked if is_ours(check, site.terms)})
-    tags = {} if partition is None else {private.PARTITION: partition}
+        job = rebuilding.job_of(defs, set(), {check for check in checked if is_ours(check, site.terms)})
+    tags = {} if partition is None else {instances.PARTITION: partition}
     ran = job.execute_in_process(instance=instance, tags=tags, raise_on_error=False)
     newest = next(iter(site.gate(instance).store.batches(asset=asset, partition=partition, limit=1)), None)
     found = "nothing is there" if newest is None else f"[{newest.partition}] {newest.outcome}, {newest.status}"
@@ -497,7 +498,7 @@ def run_release(defs: dg.Definitions, instance: dg.DagsterInstance, batch: Batch
     if batch.asset in (site := site_of(defs)).sources:
         released(site.gate(instance), batch, OUTSIDE_RUNS)
         return OUTSIDE_RUNS
-    job = private.job_of(defs, {key})
+    job = rebuilding.job_of(defs, {key})
     result = job.execute_in_process(instance=instance, partition_key=batch.partition.key, tags={RELEASE: batch.id}, raise_on_error=False)
     if not result.success:
         raise UsageError(f"the release run {result.run_id} failed; see it in Dagster")

@@ -15,8 +15,8 @@ import dagster as dg
 from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.errors import StoreUnavailable, UsageError, did_you_mean
 from dagster_contracts.core.ledger import IN_PLACE, Partition, Route, RouteKind
-from dagster_contracts.plugin import private
 from dagster_contracts.plugin.partitions import partition_of
+from dagster_contracts.plugin.private import mappings, steps
 from dagster_contracts.plugin.routing import decide, staging_key, step_key
 from dagster_contracts.plugin.site import RESOLVES, RESOURCE, Site
 
@@ -78,7 +78,7 @@ def upstreams(site: Site, consumers: list[str]) -> list[str]:
 
 def reads_by_itself(site: Site, step: Any, upstream: str) -> bool:
     """Whether the assets of a step ask for the routes to an upstream in their body."""
-    assets = private.assets_of_step(step)
+    assets = steps.assets_of_step(step)
     keys = () if assets is None else sorted(key.to_user_string() for key in assets.keys)
     readers = [key for key in keys if upstream in site.parents.get(key, ())]
     return bool(readers) and site.resolves.issuperset(readers)
@@ -94,7 +94,7 @@ def unresolved(site: Site, consumers: list[str], routes: list[Route]) -> list[st
 def silent_readers(site: Site, assets: list[dg.AssetsDefinition]) -> Iterator[tuple[str, str]]:
     """(consumer, upstream) where a consumer reads governed data by itself, and does not say that it resolves."""
     for item in (each for each in assets if each.is_executable):
-        node = private.node_of(item)
+        node = item.node_def
         for name, key in item.node_keys_by_input_name.items():
             upstream = key.to_user_string()
             governed = upstream in site.terms or bool(site.governed_ancestors(upstream))
@@ -106,10 +106,10 @@ def silent_readers(site: Site, assets: list[dg.AssetsDefinition]) -> Iterator[tu
 
 
 def _site(context: Any) -> Site:
-    step = getattr(private.op_context(context), "_step_execution_context", None)
+    step = steps.running_step(context)
     if step is None:
         raise UsageError("resolve: call it within a run, with the context of the asset's own function")
-    found = private.resource_of(step, RESOURCE)
+    found = steps.resource_of(step, RESOURCE)
     if not isinstance(found, Site):
         raise UsageError(
             f"resolve: {step.op_def.name} does not say that it reads by itself, or no contract concerns it: give it "
@@ -119,12 +119,12 @@ def _site(context: Any) -> Site:
 
 
 def _requested(step: Any, assets: dg.AssetsDefinition, upstream: dg.AssetKey, given: str | None) -> Partition:
-    partitions = private.partitions_def_of(step, upstream)
+    partitions = steps.partitions_def_of(step, upstream)
     if given is not None or partitions is None:
         if given is not None and partitions is None:
             raise UsageError(f"resolve: {upstream.to_user_string()} has no partitions, so partition_key={given!r} names none; leave it out")
         return partition_of(given, partitions)
-    keys = private.mapped_partitions(step, assets, upstream)
+    keys = mappings.mapped_partitions(step, assets, upstream)
     if len(keys) != 1:
         name = upstream.to_user_string()
         told = f"{', '.join(keys[:3])}{', ...' if len(keys) > 3 else ''}"

@@ -9,7 +9,7 @@ import dagster as dg
 from pydantic import ConfigDict
 
 from dagster_contracts.core.errors import StoreError, StoreUnavailable
-from dagster_contracts.plugin import private
+from dagster_contracts.plugin.private import instances
 from dagster_contracts.ports import Clock, Store
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class BreakerResource(dg.ConfigurableResource):  # type: ignore[type-arg]
             return url
         if instance.is_ephemeral:
             return None
-        if private.runs_on_this_machine(instance):
+        if instances.runs_on_this_machine(instance):
             return url_beside(instance.root_directory)
         launcher = type(instance.run_launcher).__name__
         raise StoreUnavailable(

@@ -17,10 +17,10 @@ from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.errors import StorageError, StoreUnavailable
 from dagster_contracts.core.ledger import IN_PLACE, Partition, Route, RouteKind, StepKey
 from dagster_contracts.core.route import of_several
-from dagster_contracts.plugin import private, storage
+from dagster_contracts.plugin import storage
 from dagster_contracts.plugin.frames import joined
 from dagster_contracts.plugin.partitions import partition_of
-from dagster_contracts.plugin.redirected import redirected
+from dagster_contracts.plugin.private import io_contexts, io_managers, mappings, nodes, steps
 from dagster_contracts.windowed import routes_of_window
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class RoutingIOManager(dg.IOManager):
         self.site = site
 
     def handle_output(self, context: dg.OutputContext, obj: Any) -> Any:
-        if obj is private.NOT_RUN or self.is_set_aside(context):
+        if obj is nodes.NOT_RUN or self.is_set_aside(context):
             return None
         written = self.wrapped.handle_output(context, obj)
         self.confirm(context)
@@ -64,7 +64,7 @@ class RoutingIOManager(dg.IOManager):
         if BATCH not in context.output_metadata:
             return
         names = _text(context.output_metadata[BATCH]).split("\n")
-        version = (private.written_etag(context) or storage.version_of(private.written_path(context))) if len(names) == 1 else None
+        version = (io_contexts.written_etag(context) or storage.version_of(io_contexts.written_path(context))) if len(names) == 1 else None
         gate = self.site.gate(context.step_context.instance)
         try:
             for name in names:
@@ -77,7 +77,7 @@ class RoutingIOManager(dg.IOManager):
 
     def load_input(self, context: dg.InputContext) -> Any:
         if not context.has_asset_key and is_not_run(self.site, context):
-            return private.NOT_RUN
+            return nodes.NOT_RUN
         if not context.has_asset_key or (consumers := gated_consumers(context)) is None:
             return self.wrapped.load_input(context)
         return RoutedInput(self, context, consumers)
@@ -87,7 +87,7 @@ class YieldingRoutingIOManager(RoutingIOManager):
     """Around an IO manager whose `handle_output` is a generator of events."""
 
     def handle_output(self, context: dg.OutputContext, obj: Any) -> Any:
-        if obj is private.NOT_RUN or self.is_set_aside(context):
+        if obj is nodes.NOT_RUN or self.is_set_aside(context):
             return
         yield from self.wrapped.handle_output(context, obj)
         self.confirm(context)
@@ -116,7 +116,7 @@ class RoutedInput:
         step = self.context.step_context
         ask = getattr(self.manager.wrapped, "version_at", None)
         site, own = self.manager.site, self.consumers
-        omits = len(keys) > 1 and private.reads_all(step, self.context.asset_key)
+        omits = len(keys) > 1 and mappings.reads_all(step, self.context.asset_key)
         places = [partition_of(key, partitions) for key in keys]
         if len(keys) > 1 and not omits:
             return of_several(decide_window(site, step, own, self.context.asset_key, places, version_at=ask), omits=False)
@@ -140,8 +140,10 @@ class RoutedInput:
         if [route.served for route in routes] != [route.requested for route in routes]:
             partitions = [route.served.key for route in routes if route.served is not None and route.served.key is not None]
         is_earlier = any(route.kind is RouteKind.LAST_GOOD and route.batch_id is not None for route in routes)
-        context = redirected(self.context, place=place, partitions=partitions or None, dagster_type=dagster_type, is_earlier=is_earlier)
-        parts = private.in_ranges(context) if private.reads_by_range(self.manager.wrapped) else [context]
+        context = io_contexts.redirected(
+            self.context, place=place, partitions=partitions or None, dagster_type=dagster_type, is_earlier=is_earlier
+        )
+        parts = io_contexts.in_ranges(context) if io_managers.reads_by_range(self.manager.wrapped) else [context]
         if len(parts) != 1:
             return joined([self.manager.wrapped.load_input(part) for part in parts])
         value = self.manager.wrapped.load_input(context)
@@ -160,7 +162,7 @@ _NOTHING_THERE = (
 def reads_stored(site: Site, step: Any) -> bool:
     """Whether a step of a contracted asset is run to judge or publish what is stored, and not to make anything: in a run that selects only
     its checks, or that releases one of its batches. So does every op of a graph."""
-    assets = private.assets_of_step(step)
+    assets = steps.assets_of_step(step)
     if assets is None or not any(key.to_user_string() in site.terms for key in assets.node_keys_by_output_name.values()):
         return False
     released = step.dagster_run.tags.get(RELEASE, "").partition("|")[0]
@@ -169,16 +171,16 @@ def reads_stored(site: Site, step: Any) -> bool:
 
 def is_not_run(site: Site, context: dg.InputContext) -> bool:
     """Whether an input comes from an op of the same graph that stood aside."""
-    step = private.loading_step(context)
+    step = io_contexts.loading_step(context)
     return step is not None and GATED in step.op_def.tags and reads_stored(site, step)
 
 
 def gated_consumers(context: dg.InputContext) -> list[str] | None:
     """The assets of the step that loads this input, if the gate stands before it; None where it does not, or where no step loads it."""
-    step = private.loading_step(context)
+    step = io_contexts.loading_step(context)
     if step is None or GATED not in step.op_def.tags:
         return None
-    assets = private.assets_of_step(step)
+    assets = steps.assets_of_step(step)
     if assets is None:
         return None
     own = sorted(key.to_user_string() for key in assets.keys)
@@ -225,8 +227,8 @@ def decide_window(
     version_at: storage.VersionAt | None = None,
 ) -> list[Route]:
     """The routes of one step to several partitions of an upstream that it reads as one: as they are, or moved back whole."""
-    name, partitions = upstream.to_user_string(), private.partitions_def_of(step, upstream)
-    earlier = ([partition_of(key, partitions) for key in keys] for keys in private.earlier_windows(step, upstream))
+    name, partitions = upstream.to_user_string(), steps.partitions_def_of(step, upstream)
+    earlier = ([partition_of(key, partitions) for key in keys] for keys in mappings.earlier_windows(step, upstream))
     accepts, terms = site.accepts(consumers, name), site.terms.get(name)
     gate = site.gate(step.instance, version_at)
     return routes_of_window(gate, step_key(step), consumers[0], name, requested, earlier, accepts=accepts, terms=terms)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 
-from dagster_contracts.plugin.private import PARTITION
+from dagster_contracts.plugin.private import instances
 
 LOOKED_AT = 500  # runs that are not over
 NOT_OVER = [
@@ -21,8 +21,8 @@ class Running:
     def __init__(self, instance: dg.DagsterInstance):
         runs = instance.get_runs(dg.RunsFilter(statuses=NOT_OVER), limit=LOOKED_AT)
         # A run without a selection makes all of its job, which is not known here: it may make any asset.
-        self._known = {(asset, run.tags.get(PARTITION)) for run in runs for asset in run.asset_selection or ()}
-        self._any = {run.tags.get(PARTITION) for run in runs if run.asset_selection is None and run.asset_check_selection is None}
+        self._known = {(asset, run.tags.get(instances.PARTITION)) for run in runs for asset in run.asset_selection or ()}
+        self._any = {run.tags.get(instances.PARTITION) for run in runs if run.asset_selection is None and run.asset_check_selection is None}
 
     def makes(self, asset: dg.AssetKey, partition: str | None) -> bool:
         """Whether one of them makes, or may make, this partition of an asset (None: unpartitioned)."""

@@ -20,7 +20,8 @@ from dagster_aws.s3 import S3Resource
 from pydantic import Field
 
 from dagster_contracts.core.errors import LostWrite, StorageError, StorageUnreachable
-from dagster_contracts.plugin import frames, private
+from dagster_contracts.plugin import frames
+from dagster_contracts.plugin.private import io_contexts, io_managers
 from dagster_contracts.plugin.routing import BATCH, REPLACES
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class ParquetObjects(dg.UPathIOManager):
             _WRITE: uuid.uuid4().hex,
         }
         etag = self._put(name, obj, replaces, told)
-        context.add_output_metadata({"uri": dg.MetadataValue.path(self._address(name)), private.ETAG: etag})
+        context.add_output_metadata({"uri": dg.MetadataValue.path(self._address(name)), io_contexts.ETAG: etag})
 
     def _put(self, name: str, obj: Any, replaces: str, told: dict[str, str]) -> str:
         import pyarrow.parquet as pq
@@ -153,12 +154,10 @@ class ParquetObjects(dg.UPathIOManager):
     # --- shared ------------------------------------------------------------------------------------------------------
 
     def _name(self, context: dg.OutputContext) -> str:
-        if not context.has_asset_partitions:
-            return self._get_path(context).as_posix()
-        paths = self._get_paths_for_partitions(context)
-        if len(paths) != 1:
-            raise StorageError(f"{len(paths)} partitions of {context.asset_key.to_user_string()} in one output: run them one by one")
-        return next(iter(paths.values())).as_posix()
+        places = io_managers.places_of(self, context)
+        if len(places) != 1:
+            raise StorageError(f"{len(places)} partitions of {context.asset_key.to_user_string()} in one output: run them one by one")
+        return places[0].as_posix()
 
     def _address(self, name: str) -> str:
         return f"s3://{self._bucket}/{name}"

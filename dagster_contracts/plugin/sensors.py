@@ -20,9 +20,10 @@ import dagster as dg
 
 from dagster_contracts import recovery
 from dagster_contracts.core.ledger import Batch
-from dagster_contracts.plugin import private
+from dagster_contracts.plugin.assets import iterate_assets, made_together
 from dagster_contracts.plugin.automated import ROUTE, route_requests
 from dagster_contracts.plugin.deliveries import deliveries_sensor
+from dagster_contracts.plugin.private import instances
 from dagster_contracts.plugin.relaying import relay_sensor
 from dagster_contracts.plugin.routing import PROBED, RELEASE
 from dagster_contracts.plugin.running import Running
@@ -32,30 +33,25 @@ from dagster_contracts.ports import EventSink, StoreSink
 PROBE, HEAL = "contracts_probe", "contracts_heal"
 PER_TICK = 25  # run requests, so that a long outage heals in batches
 LOOKED_UP = 200  # run keys in one question to Dagster's run storage
-RUN_KEY = "dagster/run_key"  # Dagster's tag
 
 
 def all_sensors(site: Site, assets: Sequence[object], sinks: Sequence[EventSink | StoreSink] = ()) -> list[dg.SensorDefinition]:
     """The sensors of a code location; none where nothing is governed."""
     if not site.terms:
         return []
-    keys = [key for item in assets if isinstance(item, dg.AssetsDefinition) and item.is_executable for key in item.keys]
+    own = iterate_assets(assets)
+    keys = [key for item in own if item.is_executable for key in item.keys]
     concerned = [key for key in keys if site.concerns(key.to_user_string())]
     governed = {key for key in concerned if key.to_user_string() in site.terms}
     governed |= {dg.AssetKey.from_user_string(asset) for asset in site.sources}
-    check_keys = [
-        check for item in assets if isinstance(item, dg.AssetsDefinition) for check in item.check_keys if check.asset_key in governed
-    ]
-    with_it = private.made_together(assets)
+    check_keys = [check for item in own for check in item.check_keys if check.asset_key in governed]
+    with_it = made_together(own)
     sensors = [_probe(site, check_keys), _heal(site, sorted({*concerned, *governed}), check_keys, with_it), relay_sensor(site, sinks)]
-    automated = [
-        key for item in private.iterate_assets(assets) for key in item.keys if key in concerned and private.is_automated(item, key)
-    ]
+    automated = [key for item in own for key in item.keys if key in concerned and item.specs_by_key[key].automation_condition is not None]
     sensors += [_route(site, automated, with_it)] if automated else []
     partitions = {
         key.to_user_string(): item.specs_by_key[key].partitions_def
-        for item in assets
-        if isinstance(item, dg.AssetsDefinition)
+        for item in own
         for key in item.keys
         if key in governed and site.terms[key.to_user_string()].plan.promised
     }
@@ -86,7 +82,7 @@ def _probe_request(probe: recovery.DueProbe, check_keys: Sequence[dg.AssetCheckK
 
 def _of_checks(run_key: str, batch: Batch, check_keys: Sequence[dg.AssetCheckKey], tags: Mapping[str, str]) -> dg.RunRequest:
     """A run that selects only the checks of a batch's asset."""
-    place = {} if batch.partition.key is None else {private.PARTITION: batch.partition.key}
+    place = {} if batch.partition.key is None else {instances.PARTITION: batch.partition.key}
     wanted = [key for key in check_keys if key.asset_key.to_user_string() == batch.asset]
     return dg.RunRequest(run_key=run_key, asset_selection=[], asset_check_keys=wanted, tags={**tags, **place})
 
@@ -121,7 +117,7 @@ def _route(site: Site, keys: Sequence[dg.AssetKey], with_it: Mapping[dg.AssetKey
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
     def contracts_route(context: dg.SensorEvaluationContext) -> Any:
-        if not private.is_automation_on(context):
+        if not instances.is_automation_on(context):
             return dg.SkipReason("no sensor that evaluates automation conditions is on")
         due = route_requests(site, context, keys, with_it)
         requests = list(islice(_not_asked_yet(context.instance, due), PER_TICK))
@@ -135,7 +131,7 @@ def _not_asked_yet(instance: dg.DagsterInstance, due: Iterable[dg.RunRequest]) -
     left = iter(due)
     while chunk := list(islice(left, LOOKED_UP)):
         keys = [request.run_key for request in chunk if request.run_key is not None]
-        known = {run.tags[RUN_KEY] for run in instance.get_runs(dg.RunsFilter(tags={RUN_KEY: keys}))}
+        known = {run.tags[instances.RUN_KEY] for run in instance.get_runs(dg.RunsFilter(tags={instances.RUN_KEY: keys}))}
         yield from (request for request in chunk if request.run_key not in known)
 
 

@@ -21,8 +21,10 @@ from dagster_contracts.core.errors import ContractError
 from dagster_contracts.core.inert import shown
 from dagster_contracts.core.ledger import UNPARTITIONED, Batch, Partition, Status
 from dagster_contracts.judgement import Judgement
-from dagster_contracts.plugin import checks, metadata, private
+from dagster_contracts.plugin import checks, metadata
+from dagster_contracts.plugin.assets import iterate_assets
 from dagster_contracts.plugin.partitions import partition_of
+from dagster_contracts.plugin.private import instances, io_managers, rebuilding, steps
 from dagster_contracts.plugin.routing import PROBED, RELEASE
 from dagster_contracts.plugin.site import LiveReader, Site
 
@@ -37,16 +39,16 @@ def as_definition(item: object, attached: Container[str]) -> object:
     """A contracted asset that is not made here, in the form that Dagster takes it for; everything else as it is."""
     if not isinstance(item, dg.SourceAsset | dg.AssetSpec) or item.key.to_user_string() not in attached:
         return item
-    return private.observable(item) if isinstance(item, dg.SourceAsset) else dg.AssetsDefinition(specs=[item])
+    return rebuilding.observable(item) if isinstance(item, dg.SourceAsset) else dg.AssetsDefinition(specs=[item])
 
 
 def sources_of(assets: Sequence[object], attached: Container[str], readers: Mapping[str, LiveReader]) -> Sources:
     """The contracted assets that nobody here makes. Raises ContractError for one that nobody says how to read."""
     found: Sources = {}
-    for item in private.iterate_assets(assets):
+    for item in iterate_assets(assets):
         for spec in () if item.is_materializable else item.specs:
             if (asset := spec.key.to_user_string()) in attached:
-                if asset not in readers and private.chosen_io_manager(item, spec.key) is None:
+                if asset not in readers and io_managers.chosen_io_manager(item, spec.key) is None:
                     raise ContractError(_NOBODY_READS.format(asset))
                 found[asset] = spec.partitions_def
     return found
@@ -85,10 +87,10 @@ class ObservingStep:
 
     def __init__(self, site: Site, context: Any):
         self.site = site
-        self.context = private.op_context(context)
-        self.step = private.step_context(context)
+        self.context = steps.op_context(context)
+        self.step = steps.step_context(context)
         self.gate = site.gate(self.step.instance)
-        assets = private.assets_of_step(self.step)
+        assets = steps.assets_of_step(self.step)
         assert assets is not None
         self.selected = {key.to_user_string() for key in assets.keys}  # none where only checks are selected
         observable = {key.to_user_string() for key in assets.node_keys_by_output_name.values()}
@@ -107,7 +109,7 @@ class ObservingStep:
             yield from self.look()
             return
         found: list[dg.AssetObservation] = []
-        for event in private.drive(body(private.collecting(context, found.append)), self.step):
+        for event in steps.drive(body(steps.collecting(context, found.append)), self.step):
             self._logged(found)
             yield self._result(event) if isinstance(event, dg.ObserveResult) else event
         self._logged(found)
@@ -123,9 +125,9 @@ class ObservingStep:
         told: dict[int, dict[str, Any]] = {}
         for each in sorted(ours, key=lambda one: _in_time(self._place(one.asset_key.to_user_string(), one.partition))):
             asset = each.asset_key.to_user_string()
-            told[id(each)] = self._observed_or_not(asset, self._place(asset, each.partition), private.observed_version(each))
+            told[id(each)] = self._observed_or_not(asset, self._place(asset, each.partition), steps.observed_version(each))
         for each in found:
-            self.context.log_event(private.with_observed_metadata(each, told.get(id(each), {})))
+            self.context.log_event(steps.with_observed_metadata(each, told.get(id(each), {})))
         found.clear()
 
     def _result(self, event: Any) -> Any:
@@ -134,7 +136,7 @@ class ObservingStep:
         asset = None if key is None else key.to_user_string()
         if asset is None or asset not in self.terms:
             return event
-        place = self._place(asset, self.step.dagster_run.tags.get(private.PARTITION))
+        place = self._place(asset, self.step.dagster_run.tags.get(instances.PARTITION))
         told = self._observed_or_not(asset, place, event.data_version.value if event.data_version is not None else None)
         return event._replace(metadata={**(event.metadata or {}), **told})
 
@@ -173,7 +175,7 @@ class ObservingStep:
             elif tags.get(RELEASE, "").startswith(f"{asset}|"):
                 self._release(asset, tags[RELEASE])
             else:
-                self._find(asset, tags.get(private.PARTITION))
+                self._find(asset, tags.get(instances.PARTITION))
         yield from self._told()
 
     def _find(self, asset: str, partition: str | None) -> None:

@@ -25,9 +25,10 @@ from dagster_contracts.core.metrics import reads_object
 from dagster_contracts.core.route import may_be_made_from_fallback, strictest
 from dagster_contracts.core.verdict import Outcome
 from dagster_contracts.judgement import Delivery, Judgement, Terms
-from dagster_contracts.plugin import checks, metadata, private
+from dagster_contracts.plugin import checks, metadata
 from dagster_contracts.plugin.in_place import standing
 from dagster_contracts.plugin.partitions import partition_of
+from dagster_contracts.plugin.private import instances, io_managers, nodes, steps
 from dagster_contracts.plugin.resolving import reads_by_itself, unresolved
 from dagster_contracts.plugin.routing import (
     BATCH,
@@ -53,10 +54,10 @@ class GatedStep:
 
     def __init__(self, site: Site, context: Any):
         self.site = site
-        self.context = private.op_context(context)
-        self.step = private.step_context(context)
+        self.context = steps.op_context(context)
+        self.step = steps.step_context(context)
         self.gate = site.gate(self.step.instance)
-        assets = private.assets_of_step(self.step)
+        assets = steps.assets_of_step(self.step)
         assert assets is not None
         self.assets = assets
         self.consumers = sorted(key.to_user_string() for key in assets.keys)  # none in a probe run: only checks are selected
@@ -66,7 +67,7 @@ class GatedStep:
         self.within = Within(site, self.consumers)
         self.edits: set[str] = set()  # assets of whose edited contract the log tells
         self.kept_back: set[str] = set()  # outputs that were made and may not be passed on
-        self.output_names = {key.to_user_string(): name for key, name in private.own_outputs(self.step, assets).items()}
+        self.output_names = {key.to_user_string(): name for key, name in steps.own_outputs(self.step, assets).items()}
 
     def run(
         self, body: Callable[[Mapping[str, Any]], Iterator[Any]], op: dg.OpDefinition, given: Mapping[str, Any], declared: Mapping[str, Any]
@@ -77,7 +78,7 @@ class GatedStep:
             if self.probing:
                 yield from self.probe()
             elif batch is None or batch.asset not in self.output_names:
-                yield from private.nothing_run(op)
+                yield from nodes.nothing_run(op)
             else:
                 yield from self._delivered(self.release(batch))
             return
@@ -93,7 +94,7 @@ class GatedStep:
 
     def _complete(self, events: Iterator[Any], op: dg.OpDefinition) -> Iterator[Any]:
         """Outputs are optional, for probe runs yield none: where the body leaves out one that it owes, Dagster would not notice."""
-        owed = {name for name, out in op.outs.items() if _is_owed(out) and not private.is_check(self.step, name)}
+        owed = {name for name, out in op.outs.items() if _is_owed(out) and not steps.is_check(self.step, name)}
         owed &= set(self.context.selected_output_names)
         for event in events:
             if isinstance(event, dg.Output | dg.DynamicOutput):
@@ -136,14 +137,14 @@ class GatedStep:
         loaded = dict(given)
         for name, value in waiting.items():
             loaded[name] = value.load(decided[name], declared[name])
-            private.input_type(self.step, declared[name], name, loaded[name])
+            steps.input_type(self.step, declared[name], name, loaded[name])
         return loaded
 
     def _routes_of_others(self, routed: Mapping[str, Any]) -> list[Route]:
         """Upstreams that do not come through a routed input, such as those of `deps=`: what is read of them cannot be swapped, so a
         fallback halts."""
         routes: list[Route] = []
-        for name, key in private.input_asset_keys(self.step).items():
+        for name, key in steps.input_asset_keys(self.step).items():
             upstream = key.to_user_string()
             if name in routed or upstream in self.consumers or not self.site.knows_breakers_of(upstream):
                 continue
@@ -156,7 +157,7 @@ class GatedStep:
         return routes
 
     def _requested(self, input_name: str, key: dg.AssetKey) -> list[Partition]:
-        partitions = private.partitions_def_of(self.step, key)
+        partitions = steps.partitions_def_of(self.step, key)
         if partitions is None:
             return [UNPARTITIONED]
         return [partition_of(each, partitions) for each in self.context.asset_partition_keys_for_input(input_name)]
@@ -285,7 +286,7 @@ class GatedStep:
             self.refusal = self.refusal or dg.Failure(story, metadata=told, allow_retries=False)
         if self._has_no_value(event, asset):
             output_name = self.output_names[asset]
-            yield dg.Output(None, output_name=output_name, metadata={private.NO_MATERIALIZATION: True, "contracts/published": False})
+            yield dg.Output(None, output_name=output_name, metadata={steps.NO_MATERIALIZATION: True, "contracts/published": False})
         else:
             self.kept_back.add(self.output_names[asset])
 
@@ -305,16 +306,16 @@ class GatedStep:
         """The asset that an event stores; None for any other event."""
         if isinstance(event, dg.MaterializeResult):
             return event.asset_key or (next(iter(self.assets.keys)) if len(self.assets.keys) == 1 else None)
-        return private.output_asset_key(self.step, event.output_name) if isinstance(event, dg.Output) else None
+        return steps.output_asset_key(self.step, event.output_name) if isinstance(event, dg.Output) else None
 
     def _has_no_value(self, event: Any, asset: str) -> bool:
         """Whether the asset has written its data itself."""
         if isinstance(event, dg.MaterializeResult):
-            return not private.has_value(event)
+            return not steps.has_value(event)
         return self._writes_itself(asset)
 
     def _writes_itself(self, asset: str) -> bool:
-        return asset in self.site.live_readers or private.has_no_value(self.step, self.output_names[asset])
+        return asset in self.site.live_readers or steps.has_no_value(self.step, self.output_names[asset])
 
     def _as_output(self, asset: str, event: Any) -> dg.Output[Any]:
         """A MaterializeResult of a contracted asset with a value is judged like an output."""
@@ -338,7 +339,7 @@ class GatedStep:
         readable = read_once(event.value)
         one_shot = readable is not event.value  # an Arrow stream, held in memory while it is judged
         event = metadata.with_value(event, readable) if one_shot else event
-        seen = private.version_in_place(self.step, event.output_name)  # before the verdict: what others write later is not overwritten
+        seen = io_managers.version_in_place(self.step, event.output_name)  # before the verdict: what others write later is not overwritten
         values = event.value if len(places) > 1 and isinstance(event.value, dict) else {place.key: event.value for place in places}
         before = self._published(terms.asset, places) if len(places) > 1 else []
         judgements = [self._judge(terms, place, values.get(place.key), event, routes, divisible=len(places) == 1) for place in places]
@@ -423,7 +424,7 @@ class GatedStep:
             self.refusal = self.refusal or dg.Failure(story, metadata=metadata.of_judgement(first), allow_retries=False)
         for judgement in refused:
             self._observe(key, judgement, metadata.refusal(terms, judgement))
-        yield dg.Output(None, output_name=output_name, metadata={private.NO_MATERIALIZATION: True, "contracts/published": False})
+        yield dg.Output(None, output_name=output_name, metadata={steps.NO_MATERIALIZATION: True, "contracts/published": False})
 
     def _is_released(self, asset: str) -> bool:
         return (batch := self.stored_batch()) is not None and batch.asset == asset
@@ -487,7 +488,7 @@ class GatedStep:
         if (division := judgement.division) is None:
             return event
         place = staging_key(judgement.batch.asset, f"{_fingerprint(judgement.batch)}_rows")
-        private.set_aside(self.step, event.output_name, place, division.refused)
+        io_managers.set_aside(self.step, event.output_name, place, division.refused)
         self.context.log.warning(f"{division.rows:,} rows of {judgement.batch.id} were set aside at {'/'.join(place.path)}")
         return metadata.with_rows_set_aside(event, division, place)
 
@@ -496,7 +497,7 @@ class GatedStep:
         stands = batch.status is Status.PUBLISHED  # the same batch, as far as was measured: the live place keeps what it has
         if not stands:
             fingerprint = _fingerprint(batch)
-            private.set_aside(self.step, event.output_name, staging_key(batch.asset, fingerprint), event.value)
+            io_managers.set_aside(self.step, event.output_name, staging_key(batch.asset, fingerprint), event.value)
             self.gate.staged(batch, fingerprint)
         story = shown(metadata.refusal(terms, judgement))
         self.context.log.warning(story)
@@ -517,7 +518,7 @@ class GatedStep:
             metadata={
                 BATCH: batch.id,
                 STATUS: "unchanged" if stands else str(batch.status),
-                private.NO_MATERIALIZATION: True,
+                steps.NO_MATERIALIZATION: True,
                 "contracts/published": False,
             },
             tags={"contracts/published": "false"},
@@ -525,7 +526,7 @@ class GatedStep:
 
     def _anybody_goes_on(self, key: dg.AssetKey) -> bool:
         """Whether a consumer in this run can do without fresh data of `key`."""
-        here = private.children(self.step, key) & private.run_asset_keys(self.step)
+        here = steps.children(self.step, key) & steps.run_asset_keys(self.step)
         words = (self.site.accepts([child.to_user_string()], key.to_user_string()) for child in here)
         return any(word is not Confidence.FULL for word in words)
 
@@ -561,20 +562,20 @@ class GatedStep:
         name, place = self.output_names[batch.asset], batch.partition.key
         if fingerprint == IN_PLACE:
             return standing(self.site, self.step, name, dg.AssetKey.from_user_string(batch.asset), place)
-        return private.read_back(self.step, name, staging_key(batch.asset, fingerprint), place)
+        return io_managers.read_back(self.step, name, staging_key(batch.asset, fingerprint), place)
 
     # --- shared ------------------------------------------------------------------------------------------------------
 
     def partitions(self, key: dg.AssetKey) -> list[Partition]:
         """The partitions of `key` that this run makes."""
-        partitions = private.partitions_def_of(self.step, key)
+        partitions = steps.partitions_def_of(self.step, key)
         if partitions is None or not (self.context.has_partition_key or self.context.has_partition_key_range):
             return [UNPARTITIONED]
         return [partition_of(each, partitions) for each in self.context.partition_keys]
 
     def no_run_retries(self) -> None:
         """The data will not be better in a minute: keep Dagster from retrying the whole run."""
-        self.step.instance.add_run_tags(self.context.run_id, {"dagster/max_retries": "0"})
+        self.step.instance.add_run_tags(self.context.run_id, {instances.MAX_RETRIES: "0"})
 
 
 def _is_owed(out: dg.Out) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import dagster as dg
 
 from dagster_contracts.core.errors import ContractError, did_you_mean
-from dagster_contracts.plugin import private
+from dagster_contracts.plugin.assets import iterate_assets
 from dagster_contracts.plugin.catalog import SAID, TAGGED
 from dagster_contracts.plugin.site import ACCEPTS, RESOLVES
 
@@ -42,9 +42,9 @@ def _of_specs(specs: Iterable[dg.AssetSpec]) -> Iterator[str]:
 
 
 def _of_inputs(assets: Iterable[object]) -> Iterator[str]:
-    for item in private.iterate_assets(assets):
+    for item in iterate_assets(assets):
         for name, key in item.node_keys_by_input_name.items() if item.is_executable else ():
-            for unread in _ours(private.node_of(item).input_dict[name].metadata or {}):
+            for unread in _ours(item.node_def.input_dict[name].metadata or {}):
                 asset = ", ".join(sorted(each.to_user_string() for each in item.keys))
                 yield f'asset "{asset}": nobody reads the metadata {unread} of its input "{key.to_user_string()}"{_elsewhere(unread)}'
 

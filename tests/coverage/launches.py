@@ -19,7 +19,7 @@ from typing import Any
 
 import dagster as dg
 
-from dagster_contracts.plugin import private
+from dagster_contracts.plugin.private import rebuilding
 from dagster_contracts.store.sql import SqlStore
 from tests.coverage import location, three
 from tests.coverage.location import ASKED, BAD, CONTRACTS, DAYS, PARTITIONS, UNREACHABLE, contracts, definitions
@@ -72,7 +72,7 @@ def materialize(at: Ground, family: str, assets: Sequence[str], partition: str |
 
 def job(at: Ground, family: str, assets: Sequence[str], partition: str | None) -> None:
     """a job, in process"""
-    made = private.job_of(at.defs, {*keys_of(assets)})
+    made = rebuilding.job_of(at.defs, {*keys_of(assets)})
     made.execute_in_process(instance=at.instance, partition_key=partition, raise_on_error=False, run_config=QUIET)
 
 

@@ -21,7 +21,8 @@ from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventL
 from sqlalchemy import Engine
 
 from dagster_contracts import BreakerResource, with_contracts
-from dagster_contracts.plugin import private
+from dagster_contracts.plugin.assets import iterate_assets
+from dagster_contracts.plugin.private import rebuilding
 from dagster_contracts.ports import FixedClock, Store
 from dagster_contracts.store.sql import SqlStore
 
@@ -149,7 +150,7 @@ class World:
     def launch(self, request: dg.RunRequest) -> Ran:
         """Execute what a sensor asked for."""
         checks = set(request.asset_check_keys) if request.asset_check_keys is not None else None
-        job = private.job_of(self.defs, set(request.asset_selection or []), checks)
+        job = rebuilding.job_of(self.defs, set(request.asset_selection or []), checks)
         return Ran(
             job.execute_in_process(
                 instance=self.instance, partition_key=request.partition_key, tags=request.tags, raise_on_error=False, run_config=QUIET
@@ -259,4 +260,4 @@ def value_of(world: World, asset: str, partition: str | None = None, defs: dg.De
 
 
 def names(assets: Sequence[object]) -> set[str]:
-    return {key.to_user_string() for item in private.iterate_assets(assets) for key in item.keys}
+    return {key.to_user_string() for item in iterate_assets(assets) for key in item.keys}

@@ -24,7 +24,7 @@ from dagster_contracts.core.verdict import Measurement, Outcome, Verdict
 from dagster_contracts.engines.local import LocalEngine
 from dagster_contracts.gate import Gate
 from dagster_contracts.judgement import Terms
-from dagster_contracts.plugin import private
+from dagster_contracts.plugin.assets import iterate_assets
 from dagster_contracts.plugin.operations import BaselineRow, baseline, site_of
 from dagster_contracts.plugin.partitions import partition_of
 from dagster_contracts.ports import FixedClock
@@ -176,7 +176,7 @@ class Warehouse:
             job = job if only is None else job.get_subset(asset_selection={dg.AssetKey(only)})
             done = job.execute_in_process(instance=self.instance, partition_key=key, raise_on_error=False)
         else:
-            done = dg.materialize(private.iterate_assets(self.plain.assets), instance=self.instance, partition_key=key)
+            done = dg.materialize(iterate_assets(self.plain.assets), instance=self.instance, partition_key=key)
         made = {
             event.asset_key.to_user_string(): event.materialization for event in done.get_asset_materialization_events() if event.asset_key
         }

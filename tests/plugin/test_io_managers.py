@@ -23,9 +23,9 @@ from dagster_contracts import S3ParquetIOManager
 from dagster_contracts.core.errors import LostWrite, StorageUnreachable
 from dagster_contracts.core.ledger import Status
 from dagster_contracts.gate import Gate
-from dagster_contracts.plugin import private
+from dagster_contracts.plugin.assets import iterate_assets
 from dagster_contracts.plugin.operations import reconcile
-from dagster_contracts.plugin.redirected import redirected
+from dagster_contracts.plugin.private import io_contexts, io_managers
 from dagster_contracts.plugin.routing import RoutingIOManager
 from tests.plugin.lab import DAYS, Ran, Vendor, contract_text, day, governed, value_of
 
@@ -161,7 +161,7 @@ def test_a_range_that_leaves_out_a_partition_is_read_from_duckdb_in_parts(tmp_pa
     with governed(tmp_path, _definitions(vendor, manager, pl.DataFrame), STORY) as world:
         for number in (1, 2, 3):
             assert world.run("feed", partition=day(number)).failures == {}
-        feed = next(item for item in private.iterate_assets(world.defs.assets) if dg.AssetKey("feed") in item.keys)
+        feed = next(item for item in iterate_assets(world.defs.assets) if dg.AssetKey("feed") in item.keys)
         spec = feed.specs_by_key[dg.AssetKey("feed")]
         context = dg.build_input_context(
             asset_key=spec.key,
@@ -169,16 +169,16 @@ def test_a_range_that_leaves_out_a_partition_is_read_from_duckdb_in_parts(tmp_pa
             asset_partition_key_range=dg.PartitionKeyRange(day(1), day(3)),
             dagster_type=dg.DagsterType(lambda _, value: True, name="frame", typing_type=pl.DataFrame),
             upstream_output=dg.build_output_context(asset_key=spec.key, definition_metadata=dict(spec.metadata)),
-            resource_config=private.config_of("lake", (world.defs.resources or {})["lake"]),
+            resource_config=io_managers.config_of("lake", (world.defs.resources or {})["lake"]),
         )
-        holed = redirected(context, place=None, partitions=[day(1), day(3)], dagster_type=None)
+        holed = io_contexts.redirected(context, place=None, partitions=[day(1), day(3)], dagster_type=None)
         with dg.build_resources({"lake": manager}) as resources:
             lake = resources.lake
-            assert private.reads_by_range(lake)
-            parts = private.in_ranges(holed)
+            assert io_managers.reads_by_range(lake)
+            parts = io_contexts.in_ranges(holed)
             assert [list(part.asset_partition_keys) for part in parts] == [[day(1)], [day(3)]]
             assert [_read(lake.load_input(part)) for part in parts] == [[day(1)] * 2, [day(3)] * 2]
-            assert len(private.in_ranges(context)) == 1
+            assert len(io_contexts.in_ranges(context)) == 1
 
 
 # --- ours on S3 ------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""One canary for each thing of Dagster's that `plugin/private.py` uses and Dagster does not promise. A red one names what has moved."""
+"""One canary for each thing that `plugin/private` does with what Dagster does not promise. A red one names what has moved."""
 
 import contextlib
 from collections.abc import Iterator
@@ -13,8 +13,7 @@ from dagster._core.launcher import RunLauncher
 from dagster._core.types.dagster_type import resolve_dagster_type
 from dagster._serdes import ConfigurableClass
 
-from dagster_contracts.plugin import private
-from dagster_contracts.plugin.redirected import redirected
+from dagster_contracts.plugin.private import instances, io_contexts, io_managers, nodes, rebuilding, steps
 from tests.plugin.lab import DAYS, QUIET, dagster_home, day
 
 
@@ -46,7 +45,7 @@ def test_an_output_may_be_stored_without_a_materialization(instance: dg.DagsterI
 
     @dg.asset
     def refused() -> dg.Output[int]:
-        return dg.Output(1, metadata={private.NO_MATERIALIZATION: True})
+        return dg.Output(1, metadata={steps.NO_MATERIALIZATION: True})
 
     @dg.asset(io_manager_key="other")
     def goes_on(refused: int) -> int:
@@ -75,23 +74,23 @@ def test_an_op_is_rebuilt_with_all_it_has(instance: dg.DagsterInstance) -> None:
         return config.text
 
     op = original.op
-    body = private.inner_compute(op)
+    body = nodes.inner_compute(op)
 
     def compute(context: Any, inputs: Any) -> Iterator[Any]:
         assert type(context) is dg.AssetExecutionContext
         yield from (dg.Output(f"<{event.value}>") for event in body(context, inputs))
 
-    other = private.rebuilt_op(op, compute, ins=op.ins, outs=op.outs, tags={**op.tags, "ours": "too"})
+    other = nodes.rebuilt_op(op, compute, ins=op.ins, outs=op.outs, tags={**op.tags, "ours": "too"})
     assert (other.name, other.description, other.pool) == (op.name, op.description, op.pool)
     assert other.retry_policy == op.retry_policy
     assert other.required_resource_keys == op.required_resource_keys
     assert other.config_schema == op.config_schema
     assert other.tags == {**op.tags, "ours": "too"}
-    rebuilt = private.rebuilt_assets(original, other, {})
-    assert rebuilt is not original
-    assert rebuilt.specs_by_key == original.specs_by_key
+    around = rebuilding.assets_around(original, other, {})
+    assert around is not original
+    assert around.specs_by_key == original.specs_by_key
     assert original.op is op, "the original is not touched"
-    assert _run(instance, rebuilt).output_for_node("original") == "<said>"
+    assert _run(instance, around).output_for_node("original") == "<said>"
 
 
 def test_a_graph_is_rebuilt_and_a_shared_op_once(instance: dg.DagsterInstance) -> None:
@@ -115,12 +114,12 @@ def test_a_graph_is_rebuilt_and_a_shared_op_once(instance: dg.DagsterInstance) -
 
     def wrap(op: dg.OpDefinition) -> dg.OpDefinition:
         wrapped.append(op.name)
-        return private.rebuilt_op(op, private.inner_compute(op), ins=op.ins, outs=op.outs, tags={"seen": "yes"})
+        return nodes.rebuilt_op(op, nodes.inner_compute(op), ins=op.ins, outs=op.outs, tags={"seen": "yes"})
 
-    graph = private.rebuilt_node(private.node_of(made), wrap, {})
+    graph = nodes.rebuilt_node(made.node_def, wrap, {})
     assert sorted(wrapped) == ["add", "zero"]
     assert {each.tags["seen"] for each in graph.iterate_op_defs()} == {"yes"}
-    assert _run(instance, private.rebuilt_assets(made, graph, {})).output_for_node("made") == 2
+    assert _run(instance, rebuilding.assets_around(made, graph, {})).output_for_node("made") == 2
 
 
 def test_checks_are_added_to_an_op_of_their_asset(instance: dg.DagsterInstance) -> None:
@@ -137,18 +136,18 @@ def test_checks_are_added_to_an_op_of_their_asset(instance: dg.DagsterInstance) 
         yield dg.Output(None, output_name=name)
 
     outs = {**checked.op.outs, name: dg.Out(dg.Nothing, is_required=False)}
-    op = private.rebuilt_op(checked.op, compute, ins={}, outs=outs, tags={})
-    rebuilt = private.rebuilt_assets(checked, op, {name: spec})
-    assert rebuilt.can_subset
+    op = nodes.rebuilt_op(checked.op, compute, ins={}, outs=outs, tags={})
+    around = rebuilding.assets_around(checked, op, {name: spec})
+    assert around.can_subset
     assert list(checked.check_specs) == []
-    ran = _run(instance, rebuilt)
+    ran = _run(instance, around)
     assert ran.success
     assert [item.check_name for item in ran.get_asset_check_evaluations()] == ["extra"]
 
 
 def test_definitions_are_rebuilt(instance: dg.DagsterInstance) -> None:
     defs = dg.Definitions(resources={"one": 1}, metadata={"kept": 1}, executor=dg.in_process_executor)
-    other = private.rebuilt_definitions(defs, resources={"two": 2})
+    other = rebuilding.definitions_with(defs, resources={"two": 2})
     assert other.resources == {"two": 2}
     assert defs.resources == {"one": 1}
     assert other.metadata == defs.metadata
@@ -157,7 +156,7 @@ def test_definitions_are_rebuilt(instance: dg.DagsterInstance) -> None:
 
 def test_an_input_is_made_lazy() -> None:
     given = dg.In(int, description="d", metadata={"columns": ["a"]}, input_manager_key="k", default_value=3)
-    lazy = private.lazy_input(given)
+    lazy = nodes.lazy_input(given)
     assert lazy.to_definition("x").dagster_type.is_any
     assert (lazy.description, lazy.metadata, lazy.input_manager_key, lazy.default_value) == ("d", {"columns": ["a"]}, "k", 3)
 
@@ -173,10 +172,10 @@ def test_targets_of_automations_lose_their_assets() -> None:
     def watches() -> None: ...
 
     for automation in (schedule, watches):
-        bare, assets = private.without_own_assets(automation)
+        bare, assets = rebuilding.without_own_assets(automation)
         assert assets == [aimed_at]
-        assert private.without_own_assets(bare)[1] == []
-        assert private.without_own_assets(automation)[1] == [aimed_at], "the original is not touched"
+        assert rebuilding.without_own_assets(bare)[1] == []
+        assert rebuilding.without_own_assets(automation)[1] == [aimed_at], "the original is not touched"
         defs = dg.Definitions(
             assets=[aimed_at],
             schedules=[bare] if isinstance(bare, dg.ScheduleDefinition) else [],
@@ -195,9 +194,9 @@ def test_io_managers_are_told_from_other_resources() -> None:
     def reads() -> None: ...
 
     for manager in (Plain(), dg.FilesystemIOManager(), dg.fs_io_manager, reads):
-        assert private.resource_definition(manager) is not None
+        assert io_managers.resource_definition(manager) is not None
     for other in (1, dg.ResourceDefinition.hardcoded_resource(1), object()):
-        assert private.resource_definition(other) is None
+        assert io_managers.resource_definition(other) is None
 
 
 def test_resources_are_wrapped_with_their_lifecycle() -> None:
@@ -215,10 +214,10 @@ def test_resources_are_wrapped_with_their_lifecycle() -> None:
 
     context = dg.build_init_resource_context()
     for definition in (generator, dg.IOManagerDefinition(resource_fn=managed)):
-        with private.around_resource(definition, context, lambda made: f"<{made}>") as resource:
+        with io_managers.around_resource(definition, context, lambda made: f"<{made}>") as resource:
             assert resource == "<made>"
     assert ended == ["generator", "managed"]
-    assert private.around_resource(dg.IOManagerDefinition(resource_fn=lambda: "made"), context, lambda made: f"<{made}>") == "<made>"
+    assert io_managers.around_resource(dg.IOManagerDefinition(resource_fn=lambda: "made"), context, lambda made: f"<{made}>") == "<made>"
 
 
 class Places(dg.IOManager):
@@ -250,36 +249,36 @@ def test_contexts_copied_read_and_write_elsewhere(instance: dg.DagsterInstance) 
 
         def handle_output(self, context: dg.OutputContext, obj: object) -> None:
             places.handle_output(context, obj)
-            seen["path"] = private.written_path(context)
+            seen["path"] = io_contexts.written_path(context)
 
         def load_input(self, context: dg.InputContext) -> object:
             before = context.asset_partition_keys
-            other = redirected(context, place=None, partitions=[day(1)], dagster_type=None)
-            staged = redirected(context, place=elsewhere, partitions=None, dagster_type=None)
-            several = redirected(context, place=None, partitions=[day(1), day(2)], dagster_type=None)
+            other = io_contexts.redirected(context, place=None, partitions=[day(1)], dagster_type=None)
+            staged = io_contexts.redirected(context, place=elsewhere, partitions=None, dagster_type=None)
+            several = io_contexts.redirected(context, place=None, partitions=[day(1), day(2)], dagster_type=None)
             seen["other"] = places.load_input(other)
             seen["staged"] = places.load_input(staged)
             seen["several"] = places.load_input(several)
             assert context.asset_partition_keys == before
             assert context.asset_key == dg.AssetKey("source")
-            assert isinstance(private.loading_step(context), StepExecutionContext)
+            assert isinstance(io_contexts.loading_step(context), StepExecutionContext)
             return places.load_input(context)
 
     @dg.asset(partitions_def=DAYS)
     def source(context: dg.AssetExecutionContext) -> str:
-        step = private.step_context(context)
-        assert private.output_asset_key(step, "result") == dg.AssetKey("source")
-        assert private.partitions_def_of(step, dg.AssetKey("source")) == DAYS
-        assert private.run_asset_keys(step) == {dg.AssetKey("source"), dg.AssetKey("reader")}
-        assert private.children(step, dg.AssetKey("source")) == {dg.AssetKey("reader")}
-        assert private.io_manager_of(step, "result") is places
-        private.set_aside(step, "result", elsewhere, f"aside {context.partition_key}")
-        seen["read back"] = private.read_back(step, "result", elsewhere, context.partition_key)
+        step = steps.step_context(context)
+        assert steps.output_asset_key(step, "result") == dg.AssetKey("source")
+        assert steps.partitions_def_of(step, dg.AssetKey("source")) == DAYS
+        assert steps.run_asset_keys(step) == {dg.AssetKey("source"), dg.AssetKey("reader")}
+        assert steps.children(step, dg.AssetKey("source")) == {dg.AssetKey("reader")}
+        assert io_managers.io_manager_of(step, "result") is places
+        io_managers.set_aside(step, "result", elsewhere, f"aside {context.partition_key}")
+        seen["read back"] = io_managers.read_back(step, "result", elsewhere, context.partition_key)
         return f"live {context.partition_key}"
 
     @dg.asset(partitions_def=DAYS)
     def reader(context: dg.AssetExecutionContext, source: str) -> str:
-        assert private.input_asset_keys(private.step_context(context)) == {"source": dg.AssetKey("source")}
+        assert steps.input_asset_keys(steps.step_context(context)) == {"source": dg.AssetKey("source")}
         return source
 
     for number in (1, 2):
@@ -301,10 +300,10 @@ def test_a_late_type_check_raises_as_dagsters_own(instance: dg.DagsterInstance) 
     @dg.op
     def checks(context: dg.OpExecutionContext) -> None:
         declared = dg.Int
-        step = private.step_context(context)
-        private.input_type(step, resolve_dagster_type(declared), "number", 1)
+        step = steps.step_context(context)
+        steps.input_type(step, resolve_dagster_type(declared), "number", 1)
         with pytest.raises(dg.DagsterTypeCheckDidNotPass, match='Type check failed for input "number" - expected type "Int"') as error:
-            private.input_type(step, resolve_dagster_type(declared), "number", "text")
+            steps.input_type(step, resolve_dagster_type(declared), "number", "text")
         found.append(str(error.value))
 
     @dg.job
@@ -316,14 +315,14 @@ def test_a_late_type_check_raises_as_dagsters_own(instance: dg.DagsterInstance) 
 
 
 def test_a_result_knows_whether_it_has_a_value() -> None:
-    assert private.has_value(dg.MaterializeResult(value=None))
-    assert not private.has_value(dg.MaterializeResult())
+    assert steps.has_value(dg.MaterializeResult(value=None))
+    assert not steps.has_value(dg.MaterializeResult())
     assert dg.MaterializeResult().value is NoValueSentinel
 
 
 def test_the_latest_materialization_is_found(instance: dg.DagsterInstance) -> None:
     key = dg.AssetKey("targeted")
-    assert private.target_of(instance, key, None) is None
+    assert instances.target_of(instance, key, None) is None
 
     @dg.asset(partitions_def=DAYS)
     def targeted() -> int:
@@ -331,7 +330,7 @@ def test_the_latest_materialization_is_found(instance: dg.DagsterInstance) -> No
 
     first = _run(instance, targeted, partition=day(1))
     second = _run(instance, targeted, partition=day(2))
-    latest, of_day = private.target_of(instance, key, None), private.target_of(instance, key, day(1))
+    latest, of_day = instances.target_of(instance, key, None), instances.target_of(instance, key, day(1))
     assert latest is not None
     assert of_day is not None
     assert latest.run_id == second.run_id
@@ -339,12 +338,12 @@ def test_the_latest_materialization_is_found(instance: dg.DagsterInstance) -> No
 
 
 def test_where_runs_are_launched(instance: dg.DagsterInstance, tmp_path: Path) -> None:
-    assert private.runs_on_this_machine(instance)
+    assert instances.runs_on_this_machine(instance)
     (tmp_path / "dagster.yaml").write_text(
         "run_launcher:\n  module: tests.plugin.test_private\n  class: Elsewhere\ntelemetry:\n  enabled: false\n"
     )
     with dg.DagsterInstance.from_config(str(tmp_path)) as other:
-        assert not private.runs_on_this_machine(other)
+        assert not instances.runs_on_this_machine(other)
 
 
 class Elsewhere(RunLauncher, ConfigurableClass):
@@ -381,23 +380,23 @@ def test_an_observation_is_taken_before_dagster_logs_it(instance: dg.DagsterInst
         return dg.DataVersionsByPartition({day(1): "v1"})
 
     taken: list[dg.AssetObservation] = []
-    observed = private.observable(source)
-    body = private.inner_compute(observed.op)
+    observed = rebuilding.observable(source)
+    body = nodes.inner_compute(observed.op)
 
     def compute(context: Any, inputs: Any) -> Iterator[Any]:
-        assert private.is_observing(context)
-        yield from body(private.collecting(context, taken.append), inputs)
+        assert steps.is_observing(context)
+        yield from body(steps.collecting(context, taken.append), inputs)
         for each in taken:
-            context.log_event(private.with_observed_metadata(each, {"ours": "too"}))
+            context.log_event(steps.with_observed_metadata(each, {"ours": "too"}))
 
-    other = private.rebuilt_op(observed.op, compute, ins={}, outs=observed.op.outs, tags={})
-    ran = _run(instance, private.rebuilt_assets(observed, other, {}))
+    other = nodes.rebuilt_op(observed.op, compute, ins={}, outs=observed.op.outs, tags={})
+    ran = _run(instance, rebuilding.assets_around(observed, other, {}))
     assert ran.success
-    assert [(each.partition, private.observed_version(each)) for each in taken] == [(day(1), "v1")]
+    assert [(each.partition, steps.observed_version(each)) for each in taken] == [(day(1), "v1")]
     (record,) = instance.fetch_observations(dg.AssetKey("source"), limit=10).records
     assert record.asset_observation is not None
     assert record.asset_observation.metadata["ours"].value == "too"
-    assert private.observed_version(record.asset_observation) == "v1"
+    assert steps.observed_version(record.asset_observation) == "v1"
     assert [event for event in ran.all_events if event.event_type_value == "STEP_EXPECTATION_RESULT"]
 
 
@@ -405,9 +404,9 @@ def test_the_io_manager_that_was_chosen_for_what_is_not_made_here() -> None:
     given = {
         "spec": dg.AssetsDefinition(specs=[dg.AssetSpec("spec").with_io_manager_key("mine")]),
         "bare": dg.AssetsDefinition(specs=[dg.AssetSpec("bare")]),
-        "source": private.observable(dg.SourceAsset("source", io_manager_key="mine")),
-        "plain": private.observable(dg.SourceAsset("plain")),
+        "source": rebuilding.observable(dg.SourceAsset("source", io_manager_key="mine")),
+        "plain": rebuilding.observable(dg.SourceAsset("plain")),
     }
-    found = {name: private.chosen_io_manager(each, dg.AssetKey(name)) for name, each in given.items()}
+    found = {name: io_managers.chosen_io_manager(each, dg.AssetKey(name)) for name, each in given.items()}
     assert found == {"spec": "mine", "bare": None, "source": "mine", "plain": None}
     assert not any(each.is_executable for each in given.values())

@@ -110,13 +110,6 @@ def test_a_folder_without_contracts(tmp_path: Path) -> None:
         with_contracts(dg.Definitions(assets=_assets()), contracts=tmp_path)
 
 
-@pytest.mark.parametrize("version", ["1.12.9", "1.14.0", "2.0.0"])
-def test_a_dagster_it_does_not_know(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str) -> None:
-    monkeypatch.setattr(dg, "__version__", version)
-    with pytest.raises(ContractError, match=f"dagster {version} is installed; this version of dagster-contracts works with dagster 1.13.x"):
-        with_contracts(dg.Definitions(assets=_assets()), contracts=contract_files(tmp_path, contract_text()))
-
-
 def test_loading_touches_nothing_but_contracts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither the database, which is out of reach, nor the folder it stands in, nor DAGSTER_HOME; and the sensors and jobs resolve."""
     contracts = contract_files(tmp_path / "contracts", contract_text())
@@ -247,7 +240,7 @@ def test_a_variable_that_is_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_without_a_url_under_another_launcher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each run would have its own breaker, silently closed: refused, and nothing is read as closed."""
-    monkeypatch.setattr("dagster_contracts.plugin.private.runs_on_this_machine", lambda instance: False)
+    monkeypatch.setattr("dagster_contracts.plugin.private.instances.runs_on_this_machine", lambda instance: False)
     with dagster_home(tmp_path) as instance:
         ran = _in_process(_governed(tmp_path, ""), instance)
         assert "Set BreakerResource(url=...) to a PostgreSQL database that all runs reach" in ran.failures["feed"]

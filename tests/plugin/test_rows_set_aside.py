@@ -8,7 +8,8 @@ import pyarrow as pa
 
 from dagster_contracts.core.ledger import Status
 from dagster_contracts.core.verdict import Outcome
-from dagster_contracts.plugin import private
+from dagster_contracts.plugin.assets import iterate_assets
+from dagster_contracts.plugin.private import io_managers
 from dagster_contracts.plugin.routing import STAGING
 from dagster_contracts.ports import REASONS
 from tests.plugin.lab import DAYS, World, a_consumer, contract_text, day, governed, value_of
@@ -30,9 +31,9 @@ def _frame(*risks: str) -> pd.DataFrame:
 
 def _set_aside(world: World, location: object, partition: str) -> pd.DataFrame:
     """What lies at a place beside the live data, read by the asset's own IO manager."""
-    (assets,) = (item for item in private.iterate_assets(world.defs.assets) if dg.AssetKey("feed") in item.keys)
+    (assets,) = (item for item in iterate_assets(world.defs.assets) if dg.AssetKey("feed") in item.keys)
     place = dg.AssetKey(str(getattr(location, "value", location)).split("/"))
-    context = private.storage_context(assets, dg.AssetKey("feed"), place, partition, world.instance)
+    context = io_managers.storage_context(assets, dg.AssetKey("feed"), place, partition, world.instance)
     manager = dg.FilesystemIOManager(base_dir=str(Path(world.instance.storage_directory())))
     frame = manager.create_io_manager(dg.build_init_resource_context(instance=world.instance)).load_input(context)
     assert isinstance(frame, pd.DataFrame)

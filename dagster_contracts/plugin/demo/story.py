@@ -27,11 +27,11 @@ from dagster_contracts.core.errors import UsageError
 from dagster_contracts.core.ledger import FALLEN, Batch, Output, OutputStatus, ReviewStatus, Route, RouteKind, Status
 from dagster_contracts.core.route import strictest
 from dagster_contracts.gate import Gate
-from dagster_contracts.plugin import private
 from dagster_contracts.plugin.definitions import with_contracts
 from dagster_contracts.plugin.demo import vendor
 from dagster_contracts.plugin.demo.platform import platform
 from dagster_contracts.plugin.drill import Drill
+from dagster_contracts.plugin.private import instances, rebuilding
 from dagster_contracts.plugin.relaying import RELAY
 from dagster_contracts.plugin.resource import BreakerResource
 from dagster_contracts.plugin.routing import staging_key
@@ -128,11 +128,11 @@ class Story:
         requests = sensor.evaluate_tick(context).run_requests or []
         for request in requests:
             checks = set(request.asset_check_keys) if request.asset_check_keys is not None else None
-            job = private.job_of(self.defs, set(request.asset_selection or []), checks)
+            job = rebuilding.job_of(self.defs, set(request.asset_selection or []), checks)
             result = job.execute_in_process(
                 instance=self.instance, partition_key=request.partition_key, tags=request.tags, raise_on_error=False, run_config=QUIET
             )
-            self.after(result, f"asked for by the sensor {name}", probed=request.tags.get("dagster/partition") if name == PROBE else None)
+            self.after(result, f"asked for by the sensor {name}", probed=request.tags.get(instances.PARTITION) if name == PROBE else None)
         return len(requests)
 
     # --- what is told ------------------------------------------------------------------------------------------------

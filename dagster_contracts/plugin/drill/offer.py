@@ -19,6 +19,7 @@ from dagster_contracts.plugin.drill.report import GROUP, drill_asset, last_score
 from dagster_contracts.plugin.drill.subjects import governed as named
 from dagster_contracts.plugin.drill.subjects import subject_of
 from dagster_contracts.plugin.drill.telling import Told
+from dagster_contracts.plugin.private import instances
 from dagster_contracts.plugin.site import Site
 from dagster_contracts.plugin.slack import token
 
@@ -119,7 +120,7 @@ def _job(site: Site, drill: Drill, governed: Governed) -> dg.JobDefinition:
     @dg.job(
         name=DRILL,
         description="Faults in copies of good batches, through gate, breaker, routing and probe, where nothing is at stake.",
-        tags={"contracts/job": "drill", "dagster/max_retries": "0"},
+        tags={"contracts/job": "drill", instances.MAX_RETRIES: "0"},
     )
     def contracts_drill() -> None:
         drill_contracts()

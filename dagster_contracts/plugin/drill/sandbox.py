@@ -19,8 +19,9 @@ from dagster_contracts import recovery, telemetry
 from dagster_contracts.core.breaker import Breaker, next_probe_at
 from dagster_contracts.core.ledger import Batch, Output, Partition
 from dagster_contracts.gate import Gate
-from dagster_contracts.plugin import operations, private
+from dagster_contracts.plugin import operations
 from dagster_contracts.plugin.drill.subjects import Feed, Subject
+from dagster_contracts.plugin.private import rebuilding
 from dagster_contracts.plugin.resource import BreakerResource
 from dagster_contracts.ports import FixedClock
 
@@ -76,7 +77,7 @@ class Sandbox:
         operations.heal(self.defs, self.instance, None, lambda _: None)
 
     def _run(self, assets: list[str], place: Partition) -> None:
-        job = private.job_of(self.defs, {dg.AssetKey.from_user_string(name) for name in assets})
+        job = rebuilding.job_of(self.defs, {dg.AssetKey.from_user_string(name) for name in assets})
         job.execute_in_process(instance=self.instance, partition_key=place.key, raise_on_error=False)
 
 

@@ -14,7 +14,8 @@ from dagster_contracts.core.errors import UsageError
 from dagster_contracts.core.ledger import Batch, Partition
 from dagster_contracts.core.metrics import reads_object
 from dagster_contracts.judgement import Terms
-from dagster_contracts.plugin import operations, private
+from dagster_contracts.plugin import operations
+from dagster_contracts.plugin.assets import iterate_assets
 from dagster_contracts.plugin.frames import as_polars, joined, kind_of
 from dagster_contracts.plugin.resolving import silent_readers
 from dagster_contracts.plugin.site import Site
@@ -118,7 +119,7 @@ def _feed(defs: dg.Definitions, instance: dg.DagsterInstance, asset: str, last: 
 
 def _bare(defs: dg.Definitions, site: Site, instance: dg.DagsterInstance, asset: str) -> Feed:
     key = dg.AssetKey.from_user_string(asset)
-    made = next(item for item in private.iterate_assets(defs.assets) if key in item.keys)
+    made = next(item for item in iterate_assets(defs.assets) if key in item.keys)
     return Feed(site.in_force(instance, [asset])[asset], made.specs_by_key[key].partitions_def, [])
 
 
@@ -126,7 +127,7 @@ def _readers(site: Site, asset: str) -> Iterator[Reader]:
     """Of those that are defined here, and those that the contract names, one of each confidence: they are gated alike. One that reads by
     itself is gated as one that accepts only fresh data."""
     policy = site.terms[asset].policy
-    silent = {consumer for consumer, upstream in silent_readers(site, private.iterate_assets(site.given.assets)) if upstream == asset}
+    silent = {consumer for consumer, upstream in silent_readers(site, iterate_assets(site.given.assets)) if upstream == asset}
     here = {name for name, parents in site.parents.items() if asset in parents and name not in site.terms}
     names = sorted(here) + [name for name in policy.consumers if name not in site.parents]
     found = [Reader(name, Confidence.FULL if name in silent else _accepts(site, name, asset)) for name in names]

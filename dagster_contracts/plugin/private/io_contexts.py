@@ -1,4 +1,4 @@
-"""Contexts of IO managers that are to read something else than their run asked for; Dagster's internals again, see `private`.
+"""Contexts of IO managers that are to read something else than their run asked for, and what contexts tell of a write.
 
 A manager may name the partition by whatever its context tells: the input's partitions, the run's partition key, the step, the upstream
 output. All of them tell what is served; what can tell only of what was asked for raises, so that nothing else is opened unnoticed.
@@ -12,10 +12,10 @@ from typing import Any, NoReturn
 
 import dagster as dg
 from dagster._core.definitions.partitions.subset import PartitionsSubset
-from dagster._core.execution.context.system import StepExecutionContext
-from dagster._core.types.dagster_type import DagsterType
 
 from dagster_contracts.core.errors import UsageError
+
+ETAG = "contracts/etag"  # output metadata: the version of what was written at its `uri`
 
 
 def redirected(
@@ -23,7 +23,7 @@ def redirected(
     *,
     place: dg.AssetKey | None,
     partitions: Sequence[str] | None,
-    dagster_type: DagsterType | None,
+    dagster_type: dg.DagsterType | None,
     is_earlier: bool = False,
 ) -> dg.InputContext:
     """A copy of an input context that reads another key, other partitions, or as another type. `is_earlier`: what it reads was made
@@ -55,6 +55,39 @@ def set_aside_output(context: dg.OutputContext, place: dg.AssetKey) -> dg.Output
     other._asset_key = place
     other._step_key = f"{context._step_key}__{place.path[-1]}"
     return other
+
+
+def loading_step(context: dg.InputContext) -> dg.StepExecutionContext | None:
+    """The step that an input is loaded for; None outside of runs."""
+    return context._step_context
+
+
+def in_ranges(context: dg.InputContext) -> list[dg.InputContext]:
+    """The same read as several, each of partitions without a gap between them. Of several dimensions, each partition is one."""
+    definition = context.asset_partitions_def if context.has_asset_partitions else None
+    if isinstance(definition, dg.TimeWindowPartitionsDefinition):
+        subset = definition.empty_subset().with_partition_keys(context.asset_partition_keys)
+        ranges = subset.get_partition_key_ranges(definition)
+        parts = [definition.get_partition_keys_in_range(each) for each in ranges]
+    elif isinstance(definition, dg.MultiPartitionsDefinition):
+        parts = [[each] for each in context.asset_partition_keys]
+    else:
+        return [context]
+    return [context] if len(parts) <= 1 else [redirected(context, place=None, partitions=each, dagster_type=None) for each in parts]
+
+
+def written_path(context: dg.OutputContext) -> str | None:
+    """The path that an IO manager logged for what it has just written, if it logs one, as Dagster's own file managers do."""
+    path = context._user_generated_metadata.get("path")
+    return None if path is None else str(getattr(path, "value", path))
+
+
+def written_etag(context: dg.OutputContext) -> str | None:
+    """ "address|etag" of the object that an IO manager says it has just written; None where it says nothing of one."""
+    told = context._user_generated_metadata
+    if ETAG not in told or "uri" not in told:
+        return None
+    return "|".join(str(getattr(told[name], "value", told[name])) for name in ("uri", ETAG))
 
 
 def _serve(other: Any, context: dg.InputContext, partitions: Sequence[str]) -> None:
@@ -133,10 +166,10 @@ class _Output(dg.OutputContext):
         return _refuse("the run or identifier of `upstream_output`", self._untold_run) if known else super().run_id
 
 
-class _Step(StepExecutionContext):
+class _Step(dg.StepExecutionContext):
     """The step of an input that is served other partitions. Of other inputs, and of outputs, it tells what the run asks for."""
 
-    _asked: StepExecutionContext
+    _asked: dg.StepExecutionContext
     _input: str | None
     _subset: PartitionsSubset
     _served: str
