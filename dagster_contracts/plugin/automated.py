@@ -7,7 +7,7 @@ A consumer with an automation condition that reads a refused batch directly, and
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any
 
 import dagster as dg
@@ -22,11 +22,16 @@ from dagster_contracts.plugin.site import Site
 
 ROUTE = "contracts_route"
 WAITING = 1000  # refused batches that are looked at, newest first
+Silent = Set[tuple[str, str]]  # (consumer, upstream): it reads by itself and does not say that it resolves
 NOBODY = StepKey("", "")  # no step: what would be decided, not what was
 
 
 def route_requests(
-    site: Site, context: dg.SensorEvaluationContext, consumers: Sequence[dg.AssetKey], with_it: Mapping[dg.AssetKey, Sequence[dg.AssetKey]]
+    site: Site,
+    context: dg.SensorEvaluationContext,
+    consumers: Sequence[dg.AssetKey],
+    with_it: Mapping[dg.AssetKey, Sequence[dg.AssetKey]],
+    silent: Silent,
 ) -> Iterator[dg.RunRequest]:
     """The runs of consumers that are to go on with fallback data, each asked for under its own run key. `with_it`: what Dagster makes only
     together with a consumer.
@@ -44,7 +49,7 @@ def route_requests(
                 continue  # a refusal takes nothing from Dagster there: an observation stands, and nobody materializes it anyway
             for batch in waiting.get(upstream.to_user_string(), ()):
                 for key in mappings.partitions_below(graph, context.instance, upstream, consumer, batch.partition.key):
-                    if not running.makes(consumer, key) and _goes_on(site, gate, context, graph, consumer, key):
+                    if not running.makes(consumer, key) and _goes_on(site, gate, context, graph, consumer, key, silent):
                         yield _request(consumer, with_it.get(consumer, [consumer]), key, batch)
 
 
@@ -69,14 +74,14 @@ def _waiting(gate: Gate) -> dict[str, list[Batch]]:
     return found
 
 
-def _goes_on(site: Site, gate: Gate, context: Any, graph: Any, consumer: dg.AssetKey, key: str | None) -> bool:
+def _goes_on(site: Site, gate: Gate, context: Any, graph: Any, consumer: dg.AssetKey, key: str | None, silent: Silent) -> bool:
     """Whether the consumer has all it reads, some of it from fallback, and has not been made of that already."""
     name = consumer.to_user_string()
     made = gate.store.output(name, key)
     falls_back = False
     for upstream in sorted(graph.get(consumer).parent_keys - {consumer}):
         routes = [
-            _route(site, gate, consumer, upstream, graph, each)
+            _route(site, gate, consumer, upstream, graph, each, silent)
             for each in mappings.partitions_above(graph, context.instance, upstream, consumer, key)
         ]
         if any(route.kind is RouteKind.HALTED for route in routes):
@@ -90,10 +95,10 @@ def _goes_on(site: Site, gate: Gate, context: Any, graph: Any, consumer: dg.Asse
 _FALLBACKS = (RouteKind.LAST_GOOD, RouteKind.LOW_CONFIDENCE)
 
 
-def _route(site: Site, gate: Gate, consumer: dg.AssetKey, upstream: dg.AssetKey, graph: Any, key: str | None) -> Route:
+def _route(site: Site, gate: Gate, consumer: dg.AssetKey, upstream: dg.AssetKey, graph: Any, key: str | None, silent: Silent) -> Route:
     name, reader = upstream.to_user_string(), consumer.to_user_string()
     place = partition_of(key, graph.get(upstream).partitions_def)
-    accepts = site.accepts([reader], name)
+    accepts = site.accepts([reader], name, substitutes=(reader, name) not in silent)
     return routing.considered(gate, NOBODY, reader, name, place, accepts=accepts, terms=site.terms.get(name)).route
 
 

@@ -198,7 +198,8 @@ def _refuse_what_cannot_be_read(assets: Sequence[object], site: Site) -> None:
 
 def _tell_of_silent_readers(assets: Sequence[object], site: Site) -> None:
     """Who reads by itself and does not ask: it halts, also where it would accept a fallback."""
-    found = list(silent_readers(site, iterate_assets(assets)))
+    silent = silent_readers(site, iterate_assets(assets))
+    found = [(consumer, upstream) for consumer, upstream in silent if upstream in site.terms or site.governed_ancestors(upstream)]
     if found:
         told = ", ".join(f"{consumer} (of {upstream})" for consumer, upstream in found[:10])
         more = f" and {len(found) - 10} more" if len(found) > 10 else ""

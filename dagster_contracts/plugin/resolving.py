@@ -92,13 +92,12 @@ def unresolved(site: Site, consumers: list[str], routes: list[Route]) -> list[st
 
 
 def silent_readers(site: Site, assets: list[dg.AssetsDefinition]) -> Iterator[tuple[str, str]]:
-    """(consumer, upstream) where a consumer reads governed data by itself, and does not say that it resolves."""
+    """(consumer, upstream) where a consumer reads by itself, and does not say that it resolves."""
     for item in (each for each in assets if each.is_executable):
         node = item.node_def
         for name, key in item.node_keys_by_input_name.items():
             upstream = key.to_user_string()
-            governed = upstream in site.terms or bool(site.governed_ancestors(upstream))
-            if not governed or not node.input_dict[name].dagster_type.is_nothing:
+            if not node.input_dict[name].dagster_type.is_nothing:
                 continue
             for consumer in sorted(each.to_user_string() for each in item.keys):
                 if upstream in site.parents.get(consumer, ()) and consumer not in site.resolves:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from dagster_contracts import routing
-from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.errors import StorageError, StoreUnavailable
 from dagster_contracts.core.ledger import IN_PLACE, Partition, Route, RouteKind, StepKey
 from dagster_contracts.core.route import of_several
@@ -56,8 +55,8 @@ class RoutingIOManager(dg.IOManager):
         return written
 
     def is_set_aside(self, context: dg.OutputContext) -> bool:
-        """Whether the step has written this output elsewhere already."""
-        return BATCH in context.output_metadata and _text(context.output_metadata[STATUS]) != "published"
+        """Whether there is nothing to write: the step has written this output elsewhere, or it stands where its asset has written it."""
+        return steps.NO_MATERIALIZATION in context.output_metadata
 
     def confirm(self, context: dg.OutputContext) -> None:
         """Tell the ledger that a batch stands in the live place now."""
@@ -209,10 +208,8 @@ def decide(
 ) -> Route:
     """The route of one step to one partition of an upstream. `substitutes` False: the step reads by itself, only the live place. `omits`:
     it reads all partitions, and can do without this one."""
-    accepts = site.accepts(consumers, upstream)
+    accepts = site.accepts(consumers, upstream, substitutes=substitutes)
     terms = site.terms.get(upstream)
-    if not substitutes and (terms is not None or upstream not in site.parents):
-        accepts = Confidence.FULL
     gate = site.gate(step.instance, version_at)
     return routing.route(gate, step_key(step), consumers[0], upstream, requested, accepts=accepts, terms=terms, omits=omits)
 

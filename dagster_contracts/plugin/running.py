@@ -7,6 +7,7 @@ import dagster as dg
 from dagster_contracts.plugin.private import instances
 
 LOOKED_AT = 500  # runs that are not over
+SEVERAL = "..."  # no partition key: Dagster allows none that holds it
 NOT_OVER = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -21,9 +22,14 @@ class Running:
     def __init__(self, instance: dg.DagsterInstance):
         runs = instance.get_runs(dg.RunsFilter(statuses=NOT_OVER), limit=LOOKED_AT)
         # A run without a selection makes all of its job, which is not known here: it may make any asset.
-        self._known = {(asset, run.tags.get(instances.PARTITION)) for run in runs for asset in run.asset_selection or ()}
-        self._any = {run.tags.get(instances.PARTITION) for run in runs if run.asset_selection is None and run.asset_check_selection is None}
+        self._known = {(asset, _partition(run)) for run in runs for asset in run.asset_selection or ()}
+        self._any = {_partition(run) for run in runs if run.asset_selection is None and run.asset_check_selection is None}
 
     def makes(self, asset: dg.AssetKey, partition: str | None) -> bool:
         """Whether one of them makes, or may make, this partition of an asset (None: unpartitioned)."""
-        return partition in self._any or (asset, partition) in self._known
+        return any(each in self._any or (asset, each) in self._known for each in (partition, SEVERAL))
+
+
+def _partition(run: dg.DagsterRun) -> str | None:
+    """Which keys a range has is not known here: such a run may make any."""
+    return SEVERAL if instances.RANGE_START in run.tags else run.tags.get(instances.PARTITION)

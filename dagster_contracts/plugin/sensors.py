@@ -25,6 +25,7 @@ from dagster_contracts.plugin.automated import ROUTE, route_requests
 from dagster_contracts.plugin.deliveries import deliveries_sensor
 from dagster_contracts.plugin.private import instances
 from dagster_contracts.plugin.relaying import relay_sensor
+from dagster_contracts.plugin.resolving import silent_readers
 from dagster_contracts.plugin.routing import PROBED, RELEASE
 from dagster_contracts.plugin.running import Running
 from dagster_contracts.plugin.site import Site
@@ -48,7 +49,8 @@ def all_sensors(site: Site, assets: Sequence[object], sinks: Sequence[EventSink 
     with_it = made_together(own)
     sensors = [_probe(site, check_keys), _heal(site, sorted({*concerned, *governed}), check_keys, with_it), relay_sensor(site, sinks)]
     automated = [key for item in own for key in item.keys if key in concerned and item.specs_by_key[key].automation_condition is not None]
-    sensors += [_route(site, automated, with_it)] if automated else []
+    silent = frozenset(silent_readers(site, own))
+    sensors += [_route(site, automated, with_it, silent)] if automated else []
     partitions = {
         key.to_user_string(): item.specs_by_key[key].partitions_def
         for item in own
@@ -108,7 +110,9 @@ def _heal(
     return contracts_heal
 
 
-def _route(site: Site, keys: Sequence[dg.AssetKey], with_it: Mapping[dg.AssetKey, Sequence[dg.AssetKey]]) -> dg.SensorDefinition:
+def _route(
+    site: Site, keys: Sequence[dg.AssetKey], with_it: Mapping[dg.AssetKey, Sequence[dg.AssetKey]], silent: frozenset[tuple[str, str]]
+) -> dg.SensorDefinition:
     @dg.sensor(
         name=ROUTE,
         description="Starts consumers with an automation condition on fallback data where their feed was refused, while automation is on.",
@@ -119,7 +123,7 @@ def _route(site: Site, keys: Sequence[dg.AssetKey], with_it: Mapping[dg.AssetKey
     def contracts_route(context: dg.SensorEvaluationContext) -> Any:
         if not instances.is_automation_on(context):
             return dg.SkipReason("no sensor that evaluates automation conditions is on")
-        due = route_requests(site, context, keys, with_it)
+        due = route_requests(site, context, keys, with_it, silent)
         requests = list(islice(_not_asked_yet(context.instance, due), PER_TICK))
         return requests or dg.SkipReason("no refused batch keeps a consumer from going on with fallback data")
 

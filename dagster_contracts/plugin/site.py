@@ -146,8 +146,11 @@ class Site:
         concerned = {source for asset in assets for source in (self.governed_ancestors(asset) | ({asset} & self.terms.keys()))}
         return bool(concerned) and all(self.terms[source].policy.admit_when_unavailable for source in concerned)
 
-    def accepts(self, consumers: Iterable[str], upstream: str) -> Confidence | None:
-        """The strictest of what the consumers of one step accept of `upstream`; None where only the store can tell."""
+    def accepts(self, consumers: Iterable[str], upstream: str, *, substitutes: bool = True) -> Confidence | None:
+        """The strictest of what the consumers of one step accept of `upstream`; None where only the store can tell. `substitutes` False:
+        they read by themselves, only the live place."""
+        if not substitutes and (upstream in self.terms or upstream not in self.parents):
+            return Confidence.FULL
         words = [self._accepts(consumer, upstream) for consumer in consumers]
         known = [word for word in words if word is not None]
         return None if len(known) < len(words) or not known else max(known, key=lambda word: word.rank)

@@ -408,6 +408,9 @@ class GatedStep:
         refused = [judgement for judgement in judgements if not judgement.publish]
         self.within.refused(refused)
         if refused:
+            for judgement in judgements:
+                if judgement.publish:
+                    self._materialized(key, judgement, event)
             yield from self._tell_refused(terms, refused, name)
         else:
             yield metadata.with_judgement(event, judgements[0], {})
@@ -425,6 +428,13 @@ class GatedStep:
         for judgement in refused:
             self._observe(key, judgement, metadata.refusal(terms, judgement))
         yield dg.Output(None, output_name=output_name, metadata={steps.NO_MATERIALIZATION: True, "contracts/published": False})
+
+    def _materialized(self, key: dg.AssetKey, judgement: Judgement, event: Any) -> None:
+        """A partition that stands and passed, of a range whose output says that nothing was materialized: others of it were refused."""
+        told = {**(event.metadata or {}), **metadata.of_judgement(judgement)}
+        self.context.log_event(
+            dg.AssetMaterialization(key, partition=judgement.batch.partition.key, metadata=told, tags=dict(event.tags or {}))
+        )
 
     def _is_released(self, asset: str) -> bool:
         return (batch := self.stored_batch()) is not None and batch.asset == asset

@@ -154,14 +154,16 @@ def test_eager_and_heal_do_not_both_make_it(tmp_path: Path) -> None:
         world.at(11, 13)
         world.run("feed", partition=TODAY)
         assert daemon.tick() == set()
-        begun = create_run_for_test(
-            world.instance,
-            status=dg.DagsterRunStatus.STARTED,
-            asset_selection=frozenset({dg.AssetKey("stale")}),
-            tags={"dagster/partition": TODAY},
-        )
-        assert world.tick("contracts_heal") == []
-        world.instance.delete_run(begun.run_id)
+        ranged = {"dagster/asset_partition_range_start": day(9), "dagster/asset_partition_range_end": TODAY}
+        for tags in ({"dagster/partition": TODAY}, ranged):
+            begun = create_run_for_test(
+                world.instance,
+                status=dg.DagsterRunStatus.STARTED,
+                asset_selection=frozenset({dg.AssetKey("stale")}),
+                tags=tags,
+            )
+            assert world.tick("contracts_heal") == []
+            world.instance.delete_run(begun.run_id)
         [healing] = world.tick("contracts_heal")
         world.launch(healing)
         assert value_of(world, "stale", TODAY) == TODAY
@@ -196,6 +198,24 @@ def test_on_cron(tmp_path: Path) -> None:
         assert daemon.tick(datetime(2026, 1, 11, 5, tzinfo=UTC)) == set()
         assert route(world) == [("nightly", TODAY)]
         assert route(world) == []
+
+
+def test_nobody_is_started_who_reads_by_itself(tmp_path: Path) -> None:
+    """Nothing can be put under a consumer that only names its upstream: it would be halted, however stale the data that it accepts. One
+    that resolves what it reads goes on."""
+    said = {"partitions_def": DAYS, "deps": ["feed"], "automation_condition": EAGER}
+
+    @dg.asset(**said, metadata={"contracts/accepts": "stale"})
+    def by_itself() -> int:
+        return 1
+
+    @dg.asset(**said, metadata={"contracts/accepts": "stale", "contracts/resolves": True})
+    def resolving(context: dg.AssetExecutionContext) -> str:
+        return str(resolve(context, "feed").partition)
+
+    with a_world(tmp_path, Vendor(bad={TODAY}), by_itself, resolving) as world:
+        world.run("feed", partition=TODAY)
+        assert route(world) == [("resolving", TODAY)]
 
 
 def test_automation_that_is_off_stays_off(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def feeds(vendor: Vendor, folder: Path) -> dg.Definitions:
     def nothing(context: dg.AssetExecutionContext) -> None:
         write("nothing", context.partition_key)
 
-    @dg.asset(partitions_def=DAYS)
+    @dg.asset(partitions_def=DAYS, io_manager_key="disk")
     def result(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type: ignore[type-arg]
         write("result", context.partition_key)
         return dg.MaterializeResult(metadata={"mine": "kept"}, tags={"tier": "1"})
@@ -163,6 +163,25 @@ def test_a_failure_that_overwrote_a_good_partition_ends_it_as_last_good(tmp_path
         assert (route.kind, str(route.served)) == (RouteKind.LAST_GOOD, D1)
         later = _route(world, "result", D3, Confidence.STALE)
         assert str(later.served) == D1, "what overwrote the second day is not good"
+
+
+def test_of_a_range_what_passed_is_materialized_and_what_failed_is_not(tmp_path: Path) -> None:
+    vendor = Vendor(bad={D2})
+
+    @dg.asset(partitions_def=DAYS, backfill_policy=dg.BackfillPolicy.single_run())
+    def feed(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        return dg.MaterializeResult(metadata={"mine": "kept"}, tags={"tier": "1"})
+
+    readers = {"feed": lambda partition: vendor.frame(str(partition))}
+    with governed(tmp_path, lambda: dg.Definitions(assets=[feed]), readers=readers) as world:
+        ran = world.run(tags={"dagster/asset_partition_range_start": D1, "dagster/asset_partition_range_end": D2})
+        assert f"feed [{D2}] was refused" in ran.failures["feed"]
+        newest = [world.ledger().batches(asset="feed", partition=key)[0].status for key in (D1, D2)]
+        assert newest == [Status.PUBLISHED, Status.QUARANTINED]
+        assert world.instance.get_materialized_partitions(dg.AssetKey("feed")) == {D1}
+        made = ran.materialized("feed")
+        assert made is not None
+        assert (made.metadata["mine"].value, made.metadata["contracts/outcome"].value, made.tags["tier"]) == ("kept", "pass", "1")
 
 
 def test_a_writer_that_dies_leaves_nothing_that_is_read_as_fresh(tmp_path: Path) -> None:
