@@ -27,7 +27,7 @@ from dagster_contracts.plugin.assets import iterate_assets, made_together
 from dagster_contracts.plugin.checks import is_ours
 from dagster_contracts.plugin.frames import as_polars
 from dagster_contracts.plugin.metadata import CONFIDENCE
-from dagster_contracts.plugin.partitions import partition_of
+from dagster_contracts.plugin.partitions import alone, partition_of
 from dagster_contracts.plugin.private import instances, io_managers, rebuilding
 from dagster_contracts.plugin.routing import RELEASE, RoutingIOManager, staging_key
 from dagster_contracts.plugin.site import RESOURCE, Site
@@ -125,7 +125,7 @@ def _storage(defs: dg.Definitions, instance: dg.DagsterInstance, asset: str) -> 
         wrapped = manager.wrapped if isinstance(manager, RoutingIOManager) else manager
 
         def read(place: dg.AssetKey, partition: str | None) -> Any:
-            return wrapped.load_input(io_managers.storage_context(assets, key, place, partition, instance, config))
+            return alone(wrapped.load_input(io_managers.storage_context(assets, key, place, partition, instance, config)), partition)
 
         yield read
 

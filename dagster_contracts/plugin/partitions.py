@@ -21,6 +21,11 @@ def partition_of(key: str | None, partitions: dg.PartitionsDefinition | None) ->
     return Partition(key)
 
 
+def alone(value: object, key: str | None) -> object:
+    """The value of one partition, also where it is a dict of that partition alone: assets that make any number of them return such."""
+    return value[key] if isinstance(value, dict) and list(value) == [key] else value
+
+
 def _multi(key: str, partitions: dg.MultiPartitionsDefinition) -> Partition:
     by_name = {definition.name: definition.partitions_def for definition in partitions.partitions_defs}
     values = partitions.get_partition_key_from_str(key).keys_by_dimension

@@ -27,7 +27,7 @@ from dagster_contracts.core.verdict import Outcome
 from dagster_contracts.judgement import Delivery, Judgement, Terms
 from dagster_contracts.plugin import checks, metadata
 from dagster_contracts.plugin.in_place import standing
-from dagster_contracts.plugin.partitions import partition_of
+from dagster_contracts.plugin.partitions import alone, partition_of
 from dagster_contracts.plugin.private import instances, io_managers, nodes, steps
 from dagster_contracts.plugin.resolving import reads_by_itself, unresolved
 from dagster_contracts.plugin.routing import (
@@ -340,18 +340,20 @@ class GatedStep:
         one_shot = readable is not event.value  # an Arrow stream, held in memory while it is judged
         event = metadata.with_value(event, readable) if one_shot else event
         seen = io_managers.version_in_place(self.step, event.output_name)  # before the verdict: what others write later is not overwritten
-        values = event.value if len(places) > 1 and isinstance(event.value, dict) else {place.key: event.value for place in places}
-        before = self._published(terms.asset, places) if len(places) > 1 else []
-        judgements = [self._judge(terms, place, values.get(place.key), event, routes, divisible=len(places) == 1) for place in places]
+        several = len(places) > 1
+        values = event.value if several and isinstance(event.value, dict) else {each.key: alone(event.value, each.key) for each in places}
+        whole = not several and values[places[0].key] is event.value
+        before = self._published(terms.asset, places) if several else []
+        judgements = [self._judge(terms, place, values.get(place.key), event, routes, divisible=whole) for place in places]
         event = self._without_refused_rows(event, judgements[0])
-        if len(places) == 1 and judgements[0].publish and self._is_read_beside(terms):
-            value = event.value
+        if not several and judgements[0].publish and self._is_read_beside(terms):
+            value = event.value if whole else values[places[0].key]
             self.made[terms.attached.contract.id, terms.attached.object.name] = lambda: value
         if one_shot:
             event = metadata.with_value(event, event.value.to_reader())
         refused = [judgement for judgement in judgements if not judgement.publish]
         self.within.refused(refused)
-        if refused and len(places) > 1:
+        if refused and several:
             yield from self._refuse_range(terms, event.output_name, judgements, before)
             return
         if refused:
@@ -565,7 +567,7 @@ class GatedStep:
 
     def _set_aside(self, batch: Batch) -> Any:
         assert batch.staged is not None
-        return self._stored(batch, batch.staged)
+        return alone(self._stored(batch, batch.staged), batch.partition.key)
 
     def _stored(self, batch: Batch, fingerprint: str) -> Any:
         """What was set aside of a refused batch."""

@@ -11,8 +11,10 @@ import pytest
 
 from dagster_contracts import recovery
 from dagster_contracts.core.ledger import Status
+from dagster_contracts.core.verdict import Outcome
 from dagster_contracts.engines.local import default_engine
 from dagster_contracts.gate import Gate
+from dagster_contracts.plugin import operations
 from tests.plugin.lab import DAYS, Vendor, World, a_consumer, a_feed, contract_text, day, governed, value_of
 
 # name -> the checks of its own that it reports
@@ -256,6 +258,30 @@ def test_a_range_with_a_bad_partition_publishes_nothing(ranged: tuple[World, Ven
     assert Status.PUBLISHED not in left.values()
     assert Status.PUBLISHING not in left.values(), "nothing waits for a writer that never comes"
     assert (left[day(5)], left[day(6)]) == (Status.QUARANTINED, Status.HELD)
+
+
+def test_a_range_of_one_partition(tmp_path: Path) -> None:
+    """A dict of that one: judged, judged again from where it lies, probed and released like the frame in it."""
+    vendor = Vendor(bad={day(2)})
+
+    @dg.asset(partitions_def=DAYS)
+    def feed(context: dg.AssetExecutionContext) -> dict[str, pd.DataFrame]:
+        return {key: vendor.frame(key) for key in context.partition_keys}
+
+    with governed(tmp_path, lambda: dg.Definitions(assets=[feed])) as world:
+        assert _range(world, 1, 1).failures == {}
+        assert list(value_of(world, "feed", day(1))) == [day(1)]
+        assert world.run("feed", partition=day(2)).failures
+        [refused] = world.ledger().batches(asset="feed", statuses=(Status.QUARANTINED,))
+        again = operations.rejudge(world.defs, world.instance, refused.id, actor="ana", reason="seen")
+        assert again.verdict.outcome is Outcome.FAIL
+        world.at(3, 6)
+        [probe] = world.tick("contracts_probe")
+        assert {"contract_semantics": False}.items() <= world.launch(probe).checks("feed").items()
+        recovery.release(Gate(world.ledger(), default_engine()), refused, actor="ana", reason="known")
+        [request] = [each for each in world.tick("contracts_heal") if "contracts/release" in each.tags]
+        assert world.launch(request).failures == {}
+        assert list(value_of(world, "feed", day(2))) == [day(2)]
 
 
 def test_a_refused_range_of_one_output_spares_the_other(ranged: tuple[World, Vendor]) -> None:
