@@ -25,23 +25,23 @@ sys.path.insert(0, str(ROOT))
 
 from tests.coverage import launches  # noqa: E402
 from tests.coverage.location import FEEDS, PARTITIONS  # noqa: E402
-from tests.coverage.matrix import ROWS, Ground, Turn, play  # noqa: E402
+from tests.coverage.matrix import ROWS, Ground, Turn, one_by_one, play  # noqa: E402
 
 PAGE = ROOT / "docs/reference/coverage.md"
 FOUND = PAGE.with_suffix(".json")
 THREE = ("plain", "`multi_asset`, all of it", "`graph_asset`, nested")
-ALL = (*launches.IN_PROCESS, *launches.SERVED, *launches.APART)
-APART = {each.__name__ for each in launches.APART}
+ALL = (*launches.IN_PROCESS, *launches.SERVED, *launches.TOGETHER)
+TOGETHER = {each.__name__ for each in launches.TOGETHER}
 Found = dict[str, dict[str, str]]  # launch -> row -> "" or what was wrong
 
 
 def ways(ground: Ground, names: list[str]) -> Iterator[tuple[str, Any]]:
     """Name and launch; one daemon at a time."""
-    yield from ((each.__name__, each) for each in launches.IN_PROCESS if each.__name__ in names)
+    yield from ((each.__name__, one_by_one(each)) for each in launches.IN_PROCESS if each.__name__ in names)
     if asked := [each for each in launches.SERVED if each.__name__ in names]:
         with launches.served(ground) as made:
-            yield from ((each.__name__, each(made)) for each in asked)
-    yield from ((each.__name__, each) for each in launches.APART if each.__name__ in names)
+            yield from ((each.__name__, one_by_one(each(made))) for each in asked)
+    yield from ((each.__name__, each) for each in launches.TOGETHER if each.__name__ in names)
 
 
 def of_three(asset: str) -> bool:
@@ -49,24 +49,24 @@ def of_three(asset: str) -> bool:
     return asset in wanted or asset.partition("_")[2] in wanted
 
 
-def missing(found: dict[str, str], *, three: bool) -> list[str]:
-    """The families of partitions of which a row was never run, or was wrong."""
-    rows = {row: FEEDS[feeds[0]] for row, (feeds, _) in ROWS.items() if not three or row in THREE}
-    return [family for family in PARTITIONS if any(found.get(row, "not run") for row, of in rows.items() if of == family)]
+def missing(name: str, found: dict[str, str], *, three: bool) -> list[list[str]]:
+    """The families of partitions of which a row was never run in a way, or was wrong; those together that it runs together."""
+    absent = launches.way_of(name).absent
+    rows = {row: FEEDS[feeds[0]] for row, (feeds, _) in ROWS.items() if row not in absent and (not three or row in THREE)}
+    families = [family for family in PARTITIONS if any(found.get(row, "not run") for row, of in rows.items() if of == family)]
+    return [list(PARTITIONS)] if families and name in TOGETHER else [[family] for family in families]
 
 
 def run(names: list[str], file: Path, *, three: bool, again: bool) -> None:
     """Each family of each way is written down when it is done: what is stopped goes on there."""
     found: Found = json.loads(file.read_text()) if file.exists() else {}
-    few = {name for name in names if three or name in APART}
-    todo = {name: missing({} if again else found.get(name, {}), three=name in few) for name in names}
-    everything: Callable[[str], bool] = lambda asset: True  # noqa: E731
+    todo = {name: missing(name, {} if again else found.get(name, {}), three=three) for name in names}
+    wanted: Callable[[str], bool] = of_three if three else lambda asset: True
     with tempfile.TemporaryDirectory(prefix="coverage-", ignore_cleanup_errors=True) as folder, launches.ground(Path(folder)) as ground:
-        for number, (name, launch) in enumerate(ways(ground, [name for name in names if todo[name]])):
-            for family in todo[name]:
-                wanted = of_three if name in few else everything
-                seen = play(ground, launch, Turn(number), [family], wanted, launches.readers_of(name))
-                print(name, family, {row: flaw for row, flaw in seen.items() if flaw} or f"{len(seen)} kinds as expected", flush=True)
+        for number, (name, launch) in enumerate(ways(ground, [name for name in names if todo[name]]), 1):
+            for families in todo[name]:
+                seen = play(ground, launch, Turn(number), families, wanted, launches.way_of(name))
+                print(name, *families, {row: flaw for row, flaw in seen.items() if flaw} or f"{len(seen)} kinds as expected", flush=True)
                 found.setdefault(name, {}).update(seen)
                 file.write_text(json.dumps(found, indent=1) + "\n")
 
@@ -75,17 +75,26 @@ def page(found: Found) -> str:
     known = {each.__name__: " ".join(str(each.__doc__).split()) for each in ALL}
     ran = [name for name in known if name in found]
     head = [f"| kind of asset | {' | '.join(str(number) for number in range(1, len(ran) + 1))} |", f"|---|{'---|' * len(ran)}"]
-    rows = [f"| {row} | {' | '.join(_cell(found[name].get(row)) for name in ran)} |" for row in ROWS]
+    rows = [f"| {row} | {' | '.join(_cell(name, row, found) for name in ran)} |" for row in ROWS]
     count = sum(len(found[name]) for name in ran)
     wrong = sum(bool(flaw) for name in ran for flaw in found[name].values())
-    listed = [f"{number}. {known[name]}" for number, name in enumerate(ran, 1)]
+    listed = [f"{number}. {known[name]}{_absent(name)}" for number, name in enumerate(ran, 1)]
     return "\n".join(
         [INTRODUCTION, "", *listed, "", *head, *rows, "", f"{count} cells were run, {count - wrong} were as they must be.", REST, ""]
     )
 
 
-def _cell(flaw: str | None) -> str:
+def _cell(name: str, row: str, found: Found) -> str:
+    if row in launches.way_of(name).absent:
+        return "-"
+    flaw = found[name].get(row)
     return "" if flaw is None else "wrong" if flaw else "yes"
+
+
+def _absent(name: str) -> str:
+    """Why there is no such thing in Dagster."""
+    reasons = dict.fromkeys(launches.way_of(name).absent.values())
+    return "".join(f" (`-`: {reason})" for reason in reasons)
 
 
 INTRODUCTION = """\
@@ -94,7 +103,8 @@ INTRODUCTION = """\
 Written by `tools/coverage.py` from `coverage.json` beside it; `tools/coverage.py --again` finds it anew. It runs assets of every kind in
 every way below: first with a good batch, then with a bad one. `yes`: the good batch was published, the bad one was not and does not count
 as materialized, consumers that accept stale data were given the last good (or were halted, where a static or dynamic key has none), and
-those that accept only fresh data were halted, where the list of ways says nothing else. An empty cell was not run."""
+those that accept only fresh data were halted, where the list of ways says nothing else. `-`: Dagster has no such thing. An empty cell was
+not run."""
 
 REST = """
 Beside these, in the tests: consumers in every form and through every form of IO manager (`tests/plugin/test_gate_forms.py`); partition
@@ -117,7 +127,7 @@ def main() -> None:
     given = parser.parse_args()
     if not given.page:
         run(given.launches, given.out, three=given.three, again=given.again)
-    PAGE.write_text(page(json.loads(given.out.read_text())))
+    given.out.with_suffix(".md").write_text(page(json.loads(given.out.read_text())))
 
 
 if __name__ == "__main__":

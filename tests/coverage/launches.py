@@ -21,13 +21,25 @@ import dagster as dg
 
 from dagster_contracts.plugin.private import rebuilding
 from dagster_contracts.store.sql import SqlStore
-from tests.coverage import location, three
-from tests.coverage.location import ASKED, BAD, CONTRACTS, DAYS, PARTITIONS, UNREACHABLE, contracts, definitions
-from tests.coverage.matrix import ALL_IN_ONE, DAY_KEYS, Ground, Readers
+from tests.coverage import location
+from tests.coverage.location import (
+    ASKED,
+    BAD,
+    CONTRACTS,
+    CRON,
+    DAYS,
+    FEEDS,
+    PARTITIONS,
+    ROWS_OF_READERS,
+    UNREACHABLE,
+    contracts,
+    definitions,
+)  # fmt: skip
+from tests.coverage.matrix import ALL_IN_ONE, HALTED, KEYED, ROWS, SOURCE_ROWS, Asked, Ground, Turn, Way
 from tests.plugin.lab import QUIET, contract_files
 
 ROOT = Path(__file__).parents[2]
-FILE, THREE = str(Path(location.__file__)), str(Path(three.__file__))
+FILE = str(Path(location.__file__))
 BIN = Path(sys.executable).parent
 DONE = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 UNDER_WAY = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.NOT_STARTED]
@@ -331,62 +343,101 @@ def _asked(made: Served, by: str) -> Any:
     return launch
 
 
-# --- the daemon alone, and ranges: each launch has processes of its own, over three.py -----------------------------------
+# --- all families at once, with `BackfillPolicy.single_run()` and with consumers of every condition ----------------------
 
 
-def _of_three(at: Ground) -> dict[str, str]:
-    """The large location, which is imported too, is not built then."""
-    return {"COVERAGE_FOLDER": "", "COVERAGE_OF_THREE": str(at.folder)}
+def by_range(at: Ground, asked: Sequence[Asked]) -> None:
+    """a backfill of two partitions of assets with `BackfillPolicy.single_run()`, which is one run: where the second is bad nothing of it is
+    published, what was published before stays, and its consumers are not run. Consumers of what is not handed on (it writes itself, is
+    external or observed) are run, and halted: they read two partitions as one, and one is not fresh"""
+    with served(at, COVERAGE_AT_ONCE="1") as made:
+        for family, assets, partition in asked:
+            keys = [Turn.before(family, str(partition)), str(partition)]
+            for key in keys if family == "sources" else ():
+                at.look(key)
+            _range(made, family, _with_policy(assets), keys)
 
 
-def by_range(at: Ground, family: str, assets: Sequence[str], partition: str | None) -> None:
-    """a backfill of two days of assets with `BackfillPolicy.single_run()`, which is one run: where the second day is bad nothing of it is
-    published, what was published before stays, and its consumers are not run"""
-    assert partition is not None
-    place = DAY_KEYS.index(partition)
-    chosen = [name for name in assets if name in three.NAMES or name.startswith(("stale_", "full_"))]
-    with served(at, THREE, **_of_three(at)) as made:
-        told = made.ask(BACKFILL, given={"assetSelection": _paths(chosen), "partitionNames": DAY_KEYS[max(0, place - 1) : place + 1]})
-        name = told["launchPartitionBackfill"].get("backfillId")
-        assert name, told
-        made.until(lambda: _backfill_is_over(at, name))
-        made.ended(**{"dagster/backfill": name})
-    runs = at.instance.get_runs(dg.RunsFilter(tags={"dagster/backfill": name}))
-    assert len(runs) == 1, f"{len(runs)} runs instead of one"
+def _range(made: Served, family: str, assets: Sequence[str], keys: Sequence[str]) -> None:
+    told = made.ask(BACKFILL, given={"assetSelection": _paths(assets), "partitionNames": keys})
+    name = told["launchPartitionBackfill"].get("backfillId")
+    assert name, told
+    made.until(lambda: _backfill_is_over(made.at, name))
+    made.ended(**{"dagster/backfill": name})
+    runs = [run for run in made.at.instance.get_runs(dg.RunsFilter(tags={"dagster/backfill": name})) if run.root_run_id is None]
+    assert len(runs) == 1, f"{len(runs)} runs instead of one of {family}"
 
 
-def by_conditions(at: Ground, family: str, assets: Sequence[str], partition: str | None) -> None:
+def _with_policy(assets: Sequence[str]) -> list[str]:
+    return [name for name in assets if name not in ROWS_OF_READERS]
+
+
+def by_conditions(at: Ground, asked: Sequence[Asked]) -> None:
     """`eager()`, `on_cron()` and `eager() & all_deps_blocking_checks_passed()`, in the daemon, after a job of the feeds: a bad batch starts
     those that accept stale data, by `contracts_route`, and nobody else"""
-    assert partition is not None
-    bad = partition in (at.folder / BAD).read_text().split("\n")
-    awaited = [f"{word}_{name}" for name in three.NAMES for word in three.CONDITIONS if not bad or three.ACCEPTS[word] == "stale"]
-    end = DAYS.get_next_partition_key(partition) or "2026-03-02"
-    began = time.time()
+    bad = (at.folder / BAD).read_text() != ""
+    day = next(str(one.partition) for one in asked if one.family == "daily")
+    end = DAYS.get_next_partition_key(day) or "2026-03-02"
+    began, since = time.time(), at.store.now()
 
     def ticks() -> int:
-        known = [each for each in at.instance.all_instigator_state() if each.name == three.SENSOR]
+        known = [each for each in at.instance.all_instigator_state() if each.name == location.SENSOR]
         return sum(len(at.instance.get_ticks(each.instigator_origin_id, each.selector_id, after=began)) for each in known)
 
-    with served(at, THREE, webserver=False, **_of_three(at), COVERAGE_END=end, COVERAGE_AUTOMATED="1") as made:
-        made.until(lambda: ticks() > 1)  # conditions begin with their first evaluation
-        made.until(lambda: 5 < time.time() % 120 < 30)  # what comes after the minute of the cron is seen before the next one
-        job(at, family, [name for name in assets if name in three.NAMES], partition)
-        made.until(lambda: all(at.store.output(name, partition) for name in awaited), 480)
+    def more(number: int) -> None:
         seen = ticks()
-        made.until(lambda: ticks() > seen + 2 and not at.instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY)))
+        made.until(lambda: ticks() >= seen + number)
+
+    def is_made(name: str, partition: str | None) -> bool:
+        output = at.store.output(name, partition)
+        return output is not None and output.at >= since
+
+    with served(at, webserver=False, COVERAGE_END=end, COVERAGE_AT_ONCE="1", COVERAGE_AUTOMATED="1") as made:
+        more(2)  # conditions begin with their first evaluation
+        turn = time.time() // CRON
+        made.until(lambda: time.time() // CRON > turn, CRON + 30)
+        more(2)  # what was there when the time of the cron came is not new any more
+        for one in asked:
+            if one.family == "sources":
+                at.look(str(one.partition))
+                at.instance.report_runless_asset_event(dg.AssetMaterialization("f_external", partition=one.partition))
+            else:
+                job(at, one.family, [name for name in one.assets if name in FEEDS], one.partition)
+        rows = [(row, one) for one in asked for row, (feeds, _) in ROWS.items() if FEEDS[feeds[0]] == one.family]
+        awaited = [
+            (name, one.partition)
+            for row, one in rows
+            for name, after in WAYS["by_conditions"].outputs(row, bad=bad).items()
+            if after != "not run"
+        ]
+        given_up = time.time() + 360
+        made.until(lambda: all(is_made(*each) for each in awaited) or time.time() > given_up, 400)
+        more(3)
+        made.until(lambda: not at.instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY)))
 
 
 # --- all of them -----------------------------------------------------------------------------------------------------
 
 IN_PROCESS = (materialize, job, processes, asset_materialize, dg_launch)
 SERVED = (by_mutation, by_sensor, by_schedule, by_backfill, by_reexecution, by_run_retries)
-APART = (by_range, by_conditions)  # of three kinds
-READERS = {
-    "by_range": Readers({"stale": "not run", "full": "not run"}, forms=False),
-    "by_conditions": Readers({"stale": "stale", "cron": "stale", "full": "not run", "checked": "not run"}, forms=False),
+TOGETHER = (by_range, by_conditions)  # of all families in one go
+NOT_RUN = {"stale": "not run", "full": "not run"}
+CONDITIONAL = {**NOT_RUN, "cron": "not run", "checked": "not run"}
+BESIDE = {"stale": "stale", "cron": "stale", "full": "halted", "checked": "not run"}
+WAYS = {
+    "by_range": Way(
+        NOT_RUN,
+        of_row=dict.fromkeys(("writes itself", *SOURCE_ROWS), HALTED),
+        forms={},
+        absent={"unpartitioned": "an unpartitioned asset has no range of partitions"},
+    ),
+    "by_conditions": Way(
+        {**CONDITIONAL, "stale": "stale", "cron": "stale"},
+        of_row={**dict.fromkeys(KEYED, CONDITIONAL), **dict.fromkeys(SOURCE_ROWS, BESIDE)},
+        forms={name: after if after == "stale" else "not run" for name, after in ROWS_OF_READERS.items()},
+    ),
 }
 
 
-def readers_of(name: str) -> Readers:
-    return READERS.get(name, ALL_IN_ONE)
+def way_of(name: str) -> Way:
+    return WAYS.get(name, ALL_IN_ONE)

@@ -1,20 +1,24 @@
 """Every kind of asset in one code location, governed: what processes of Dagster load, and what is run in process.
 
 What the vendor delivers badly stands in the file `bad` of a folder, a partition key (or, unpartitioned, an asset) a line. Each contracted
-asset has two consumers: `stale_X` accepts the last good data, `full_X` nothing else than fresh data; both are `eager()`.
+asset has consumers: `stale_X` accepts the last good data, `full_X` nothing else than fresh data; both are `eager()`.
 
-`-f` this file with COVERAGE_FOLDER set. No postponed annotations here: Dagster reads the annotation of a context as it stands.
+`-f` this file with COVERAGE_FOLDER set. COVERAGE_END is the first day that is not there yet. With COVERAGE_AT_ONCE a backfill of an asset
+is one run, and there are consumers of every condition (READERS); with COVERAGE_AUTOMATED the sensor that evaluates conditions is on, too.
+
+No postponed annotations here: Dagster reads the annotation of a context as it stands.
 """
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import pandas as pd
+from dagster._core.storage.fs_io_manager import PickledObjectFilesystemIOManager
 
 from dagster_contracts import BreakerResource, with_contracts
 from dagster_contracts.ports import Clock
@@ -22,7 +26,7 @@ from tests.plugin import forms
 from tests.plugin.lab import Vendor, contract_text
 
 FIRST = date(2026, 1, 1)
-DAYS = dg.DailyPartitionsDefinition(FIRST.isoformat(), end_date="2026-03-02")  # 60 of them
+DAYS = dg.DailyPartitionsDefinition(FIRST.isoformat(), end_date=os.environ.get("COVERAGE_END", "2026-03-02"))  # 60 of them
 STATIC = dg.StaticPartitionsDefinition([f"s{number}" for number in range(60)])
 DYNAMIC = dg.DynamicPartitionsDefinition(name="files")
 BY_VENDOR = dg.MultiPartitionsDefinition({"day": DAYS, "vendor": dg.StaticPartitionsDefinition(["acme", "best"])})
@@ -32,6 +36,21 @@ PARTITIONS: Mapping[str, dg.PartitionsDefinition | None] = {
     "daily": DAYS, "static": STATIC, "dynamic": DYNAMIC, "multi": BY_VENDOR, "none": None, "sources": DAYS,
 }  # fmt: skip
 SOURCES = ("f_external", "f_observable")  # that are looked at before each launch, which makes their consumers alone
+AT_ONCE = "COVERAGE_AT_ONCE" in os.environ
+POLICY: dict[str, Any] = {"backfill_policy": dg.BackfillPolicy.single_run()} if AT_ONCE else {}
+EAGER = dg.AutomationCondition.eager()
+CRON = 240  # seconds between the ticks of on_cron()
+READERS: Mapping[str, tuple[str, dg.AutomationCondition]] = {  # first part of a consumer's name -> what it accepts, what starts it
+    "stale": ("stale", EAGER),
+    "full": ("full", EAGER),
+    "cron": ("stale", dg.AutomationCondition.on_cron(f"*/{CRON // 60} * * * *")),
+    "checked": ("full", EAGER & dg.AutomationCondition.all_deps_blocking_checks_passed()),
+}
+SENSOR = "automation"
+if TYPE_CHECKING:
+    Frame = pd.DataFrame
+else:
+    Frame = Any if AT_ONCE else pd.DataFrame  # of one partition a frame, of several a dict
 
 
 class FileVendor(Vendor):
@@ -51,6 +70,24 @@ class FileVendor(Vendor):
         return set(self.file.read_text().split("\n")) if self.file.exists() else set()
 
 
+def by_partition(keys: Sequence[str], read: Callable[[str], Any]) -> Any:
+    """What is read of one partition; of several, a dict."""
+    found = {key: read(key) for key in keys}
+    return found if len(found) > 1 else found[keys[0]]
+
+
+class Ranged(PickledObjectFilesystemIOManager):
+    """Dagster's own file manager, which also takes a dict of partitions where a run has several."""
+
+    def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
+        if not (context.has_asset_partitions and isinstance(obj, dict)):
+            super().handle_output(context, obj)
+            return
+        for key, path in self._get_paths_for_partitions(context).items():
+            self.make_directory(path.parent)
+            self.dump_to_path(context, obj[key], path)
+
+
 class Written(dg.ConfigurableIOManager):
     """Reads what assets have written by themselves."""
 
@@ -59,8 +96,8 @@ class Written(dg.ConfigurableIOManager):
     def handle_output(self, context: dg.OutputContext, obj: object) -> None:
         raise AssertionError("nothing is handed to it here")
 
-    def load_input(self, context: dg.InputContext) -> pd.DataFrame:
-        return read_written(Path(self.folder), context.asset_key.path[-1], context.asset_partition_key)
+    def load_input(self, context: dg.InputContext) -> Any:
+        return by_partition(context.asset_partition_keys, lambda key: read_written(Path(self.folder), context.asset_key.path[-1], key))
 
 
 class Delivered(dg.ConfigurableIOManager):
@@ -71,8 +108,8 @@ class Delivered(dg.ConfigurableIOManager):
     def handle_output(self, context: dg.OutputContext, obj: object) -> None:
         raise AssertionError("nothing is handed to it here")
 
-    def load_input(self, context: dg.InputContext) -> pd.DataFrame:
-        return FileVendor(Path(self.folder)).frame(context.asset_partition_key)
+    def load_input(self, context: dg.InputContext) -> Any:
+        return by_partition(context.asset_partition_keys, FileVendor(Path(self.folder)).frame)
 
 
 def read_written(folder: Path, asset: str, partition: str | None) -> pd.DataFrame:
@@ -85,53 +122,57 @@ def _write(folder: Path, asset: str, partition: str, frame: pd.DataFrame) -> Non
     path.write_text(json.dumps(frame.to_dict("list")))
 
 
-# --- contracted assets, one of each kind; `feed` (plain) is that of forms.py -----------------------------------------
+# --- contracted assets, one of each kind -----------------------------------------------------------------------------
 
 
 def feeds(vendor: Vendor, folder: Path) -> list[Any]:
-    daily: dict[str, Any] = {"partitions_def": DAYS}
+    daily: dict[str, Any] = {"partitions_def": DAYS, **POLICY}
+
+    def delivered(context: Any) -> Any:
+        return by_partition(context.partition_keys, vendor.frame)
 
     @dg.asset(**daily, deps=["elsewhere"])
-    def f_deps(context: dg.AssetExecutionContext) -> pd.DataFrame:
-        return vendor.frame(context.partition_key)
+    def f_deps(context: dg.AssetExecutionContext) -> Frame:
+        return delivered(context)
 
     @dg.asset(**daily)
-    def f_result(context: dg.AssetExecutionContext) -> dg.MaterializeResult[pd.DataFrame]:
-        return dg.MaterializeResult(value=vendor.frame(context.partition_key), metadata={"rows": 2})
+    def f_result(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Frame]:
+        return dg.MaterializeResult(value=delivered(context), metadata={"rows": 2})
 
     @dg.asset(**daily)
     def f_written(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type: ignore[type-arg]
-        _write(folder, "f_written", context.partition_key, vendor.frame(context.partition_key))
+        for key in context.partition_keys:
+            _write(folder, "f_written", key, vendor.frame(key))
         return dg.MaterializeResult(metadata={"rows": 2})
 
     @dg.asset(**daily)
-    def f_configured(context: dg.AssetExecutionContext, config: forms.Threshold, model: forms.Model) -> pd.DataFrame:
+    def f_configured(context: dg.AssetExecutionContext, config: forms.Threshold, model: forms.Model) -> Frame:
         assert (config.suffix, model.say("x")) == ("!", "x")
-        return vendor.frame(context.partition_key)
+        return delivered(context)
 
     @dg.multi_asset(**daily, outs={"f_left": dg.AssetOut(), "f_right": dg.AssetOut()})
-    def f_two(context: dg.AssetExecutionContext) -> tuple[pd.DataFrame, pd.DataFrame]:
-        return vendor.frame(context.partition_key), vendor.frame(context.partition_key)
+    def f_two(context: dg.AssetExecutionContext) -> tuple[Frame, Frame]:
+        return delivered(context), delivered(context)
 
     @dg.multi_asset(**daily, outs={name: dg.AssetOut(is_required=False) for name in ("f_part", "f_rest")}, can_subset=True)
-    def f_parts(context: dg.AssetExecutionContext) -> Iterator[dg.Output[pd.DataFrame]]:
+    def f_parts(context: dg.AssetExecutionContext) -> Iterator[dg.Output[Frame]]:
         for name in sorted(context.op_execution_context.selected_output_names & {"f_part", "f_rest"}):
-            yield dg.Output(vendor.frame(context.partition_key), output_name=name)
+            yield dg.Output(delivered(context), output_name=name)
 
     @dg.op
-    def fetch(context: dg.OpExecutionContext) -> pd.DataFrame:
-        return vendor.frame(context.partition_key)
+    def fetch(context: dg.OpExecutionContext) -> Frame:
+        return delivered(context)
 
     @dg.op
-    def clean(raw: pd.DataFrame) -> pd.DataFrame:
+    def clean(raw: Frame) -> Frame:
         return raw
 
     @dg.graph
-    def cleaned() -> pd.DataFrame:
+    def cleaned() -> Frame:
         return clean(fetch())
 
     @dg.graph_asset(**daily)
-    def f_graph() -> pd.DataFrame:
+    def f_graph() -> Frame:
         return clean.alias("again")(cleaned())
 
     @dg.graph_multi_asset(**daily, outs={"f_pair": dg.AssetOut(), "f_other": dg.AssetOut()})
@@ -140,24 +181,25 @@ def feeds(vendor: Vendor, folder: Path) -> list[Any]:
         return {"f_pair": clean.alias("one")(raw), "f_other": clean.alias("other")(raw)}
 
     @dg.asset(**daily)
-    async def f_async(context: dg.AssetExecutionContext) -> pd.DataFrame:
-        return vendor.frame(context.partition_key)
+    async def f_async(context: dg.AssetExecutionContext) -> Frame:
+        return delivered(context)
 
     @dg.asset(**daily)
     def f_generated(context: dg.AssetExecutionContext) -> Iterator[Any]:
-        context.log_event(dg.AssetObservation(asset_key="f_generated", partition=context.partition_key, metadata={"seen": 1}))
-        yield dg.Output(vendor.frame(context.partition_key), data_version=dg.DataVersion(context.partition_key))
+        for key in context.partition_keys:
+            context.log_event(dg.AssetObservation(asset_key="f_generated", partition=key, metadata={"seen": 1}))
+        yield dg.Output(delivered(context), data_version=dg.DataVersion(" ".join(context.partition_keys)))
 
     def made(name: str) -> dg.AssetsDefinition:
         @dg.asset(name=name, **daily)
-        def each(context: dg.AssetExecutionContext) -> pd.DataFrame:
-            return vendor.frame(context.partition_key)
+        def each(context: dg.AssetExecutionContext) -> Frame:
+            return delivered(context)
 
         return each
 
     @dg.asset(**daily, check_specs=[dg.AssetCheckSpec("own", asset="f_checked")])
     def f_checked(context: dg.AssetExecutionContext) -> Iterator[Any]:
-        yield dg.Output(vendor.frame(context.partition_key))
+        yield dg.Output(delivered(context))
         yield dg.AssetCheckResult(passed=True)
 
     @dg.observable_source_asset
@@ -165,25 +207,25 @@ def feeds(vendor: Vendor, folder: Path) -> list[Any]:
         return dg.DataVersion("1")
 
     @dg.asset(**daily, deps=[f_observed])
-    def f_of_observed(context: dg.AssetExecutionContext) -> pd.DataFrame:
-        return vendor.frame(context.partition_key)
+    def f_of_observed(context: dg.AssetExecutionContext) -> Frame:
+        return delivered(context)
 
     def keyed(name: str, partitions: dg.PartitionsDefinition | None) -> dg.AssetsDefinition:
-        @dg.asset(name=name, partitions_def=partitions)
-        def each(context: dg.AssetExecutionContext) -> pd.DataFrame:
-            return vendor.frame(context.partition_key if partitions else name)
+        @dg.asset(name=name, partitions_def=partitions, **(POLICY if partitions else {}))
+        def each(context: dg.AssetExecutionContext) -> Frame:
+            return delivered(context) if partitions else vendor.frame(name)
 
         return each
 
-    @dg.observable_source_asset(**daily)
+    @dg.observable_source_asset(partitions_def=DAYS)
     def f_observable() -> dg.DataVersionsByPartition:
         key = (folder / OBSERVED).read_text()
         return dg.DataVersionsByPartition({key: "bad" if key in vendor.bad else "good"})
 
     families = [keyed(f"f_{name}", each) for name, each in PARTITIONS.items() if name not in ("daily", "sources")]
     return [
-        f_deps, f_result, f_written, f_configured, f_two, f_parts, f_graph, f_pairs, f_async, f_generated, made("f_made"), f_checked,
-        f_observed, f_of_observed, *families, dg.AssetSpec("f_external", **daily), f_observable,
+        made("feed"), f_deps, f_result, f_written, f_configured, f_two, f_parts, f_graph, f_pairs, f_async, f_generated, made("f_made"),
+        f_checked, f_observed, f_of_observed, *families, dg.AssetSpec("f_external", partitions_def=DAYS), f_observable,
     ]  # fmt: skip
 
 
@@ -201,22 +243,45 @@ FEEDS: Mapping[str, str] = {  # contracted asset -> family
 
 
 def consumers(names: Sequence[str]) -> list[dg.AssetsDefinition]:
-    def reader(of: str, accepts: str) -> dg.AssetsDefinition:
+    def reader(of: str, word: str) -> dg.AssetsDefinition:
         given = dg.AssetIn(of, input_manager_key="written" if of == "f_written" else "delivered" if of in SOURCES else None)
+        accepts, condition = READERS[word]
+        partitions = PARTITIONS[FEEDS[of]]
 
         @dg.asset(
-            name=f"{accepts}_{of}",
-            partitions_def=PARTITIONS[FEEDS[of]],
+            name=f"{word}_{of}",
+            partitions_def=partitions,
             ins={"given": given},
             metadata={"contracts/accepts": accepts},
-            automation_condition=dg.AutomationCondition.eager(),
+            automation_condition=condition,
+            **(POLICY if partitions else {}),
         )
-        def each(given: pd.DataFrame) -> str:
-            return str(given["read"].iloc[0])
+        def each(given: Frame) -> Any:
+            return {key: _read(frame) for key, frame in given.items()} if isinstance(given, dict) else _read(given)
 
         return each
 
-    return [reader(of, accepts) for of in names for accepts in ("stale", "full")]
+    return [reader(of, word) for of in names for word in (READERS if AT_ONCE else ("stale", "full"))]
+
+
+def _read(frame: pd.DataFrame) -> str:
+    return str(frame["read"].iloc[0])
+
+
+def in_every_form(vendor: Vendor, folder: Path) -> dg.Definitions:
+    """Consumers of `feed`, which is made here. Those that are looked at are `eager()`, where conditions are."""
+    given = forms.forms(vendor, str(folder / "pickles"), "stale", DAYS)
+    own = [item for item in given.assets or [] if not isinstance(item, dg.AssetsDefinition) or dg.AssetKey("feed") not in item.keys]
+
+    def automated(spec: dg.AssetSpec) -> dg.AssetSpec:
+        chosen = AT_ONCE and spec.key.to_user_string() in ROWS_OF_READERS
+        return spec.replace_attributes(automation_condition=EAGER) if chosen else spec
+
+    return dg.Definitions(
+        assets=dg.map_asset_specs(automated, own) if AT_ONCE else own,  # type: ignore[type-var]
+        asset_checks=given.asset_checks,
+        resources={**(given.resources or {}), "io_manager": Ranged(str(folder / "storage"))},
+    )
 
 
 def mapped() -> list[dg.AssetsDefinition]:
@@ -271,7 +336,7 @@ def automations(assets: Sequence[dg.AssetsDefinition], family: str) -> tuple[dg.
 
 def ungoverned(folder: Path) -> dg.Definitions:
     vendor = FileVendor(folder)
-    given = forms.forms(vendor, str(folder / "pickles"), "stale", DAYS)
+    given = in_every_form(vendor, folder)
     own = [*feeds(vendor, folder), *consumers(list(FEEDS)), *mapped()]
     both = [automations(_aimed_at([*(given.assets or []), *own], name), name) for name in PARTITIONS]
     return dg.Definitions(
@@ -279,7 +344,7 @@ def ungoverned(folder: Path) -> dg.Definitions:
         asset_checks=given.asset_checks,
         resources={**(given.resources or {}), "written": Written(folder=str(folder)), "delivered": Delivered(folder=str(folder))},
         executor=dg.in_process_executor,
-        sensors=[sensor for sensor, _ in both],
+        sensors=[*(sensor for sensor, _ in both), *conditions()],
         schedules=[schedule for _, schedule in both],
         jobs=[
             *(dg.define_asset_job(f"all_{name}", selection=of_family(name)) for name in PARTITIONS),
@@ -289,6 +354,14 @@ def ungoverned(folder: Path) -> dg.Definitions:
             ),
         ],
     )
+
+
+def conditions() -> list[dg.SensorDefinition]:
+    """The sensor that evaluates all conditions, where there are to be any."""
+    if not AT_ONCE:
+        return []
+    status = dg.DefaultSensorStatus.RUNNING if "COVERAGE_AUTOMATED" in os.environ else dg.DefaultSensorStatus.STOPPED
+    return [dg.AutomationConditionSensorDefinition(SENSOR, target="*", default_status=status, minimum_interval_seconds=10)]
 
 
 def _aimed_at(assets: Sequence[Any], family: str) -> list[dg.AssetsDefinition]:

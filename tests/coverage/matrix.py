@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import dagster as dg
 
@@ -42,6 +44,10 @@ ROWS: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
 }
 
 
+SOURCE_ROWS = ("external asset, its consumers", "observable source, its consumers")
+KEYED = ("static partitions", "dynamic partitions")  # whose keys have no earlier batch of their own to fall back to
+
+
 @dataclass(frozen=True)
 class Ground:
     """Where it is played: the definitions, an instance, the store of the breakers, and a folder that other processes see."""
@@ -75,79 +81,116 @@ class Turn:
     number: int
 
     def key(self, family: str, bad: bool) -> str | None:
-        place = 2 * self.number + bad
+        return self.at(family, 2 * self.number + bad)
+
+    @staticmethod
+    def before(family: str, key: str) -> str:
+        """The partition before one of a partitioned family."""
+        place = next(place for place in range(len(DAY_KEYS)) if Turn.at(family, place) == key)
+        return str(Turn.at(family, place - 1))
+
+    @staticmethod
+    def at(family: str, place: int) -> str | None:
         day = DAY_KEYS[place]
         return {"daily": day, "static": f"s{place}", "dynamic": f"d{place}", "multi": f"{day}|acme", "none": None, "sources": day}[family]
 
 
 DAY_KEYS = location.DAYS.get_partition_keys()
-Launch = Callable[[Ground, str, Sequence[str], str | None], None]  # (ground, family, assets, partition)
+
+
+class Asked(NamedTuple):
+    """What is launched of a family: one partition (None: unpartitioned)."""
+
+    family: str
+    assets: Sequence[str]
+    partition: str | None
+
+
+Launch = Callable[[Ground, str, Sequence[str], str | None], None]  # (ground, *asked)
+LaunchAll = Callable[[Ground, Sequence[Asked]], None]
+
+
+def one_by_one(launch: Launch) -> LaunchAll:
+    """A family after the other, sources looked at before."""
+
+    def each(ground: Ground, asked: Sequence[Asked]) -> None:
+        for one in asked:
+            if one.family == "sources":
+                ground.look(str(one.partition))
+            if one.assets:
+                launch(ground, *one)
+
+    return each
 
 
 @dataclass(frozen=True)
-class Readers:
+class Way:
     """What a refused batch leaves the consumers of a contracted asset, by the first part of their names, where it is not what a run of all
-    leaves them; `forms`: those of `feed` in every form are looked at too."""
+    leaves them."""
 
     left: Mapping[str, str]
-    forms: bool = True
+    of_row: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # the same of the rows where it is something else
+    forms: Mapping[str, str] = field(default_factory=lambda: ROWS_OF_READERS)  # the consumers of `feed` in every form
+    absent: Mapping[str, str] = field(default_factory=dict)  # rows that Dagster does not run in this way, and why
+
+    def outputs(self, row: str, *, bad: bool) -> dict[str, str]:
+        """The consumers of a row, and what becomes of them."""
+        feeds, forms = ROWS[row]
+        left = self.of_row.get(row, self.left)
+        found = {f"{first}_{feed}": after for feed in feeds for first, after in left.items()}
+        found |= {name: self.forms[name] for name in forms if name in self.forms}
+        return found if bad else dict.fromkeys(found, "ok")
 
 
-ALL_IN_ONE = Readers({"stale": "stale", "full": "halted"})
+HALTED = {"stale": "halted", "full": "halted"}
+ALL_IN_ONE = Way({"stale": "stale", "full": "halted"}, of_row=dict.fromkeys(KEYED, HALTED))
 
 
 def play(
     ground: Ground,
-    launch: Launch,
+    launch: LaunchAll,
     turn: Turn,
     families: Iterable[str] = PARTITIONS,
     wanted: Callable[[str], bool] = lambda asset: True,
-    readers: Readers = ALL_IN_ONE,
+    way: Way = ALL_IN_ONE,
 ) -> dict[str, str]:
     """Good batches, then bad ones, of every row in these families. Row -> "" where all was as it must be, else what was not.
 
     `wanted` says which assets are launched and looked at; feeds always are.
     """
     wrong: dict[str, list[str]] = {}
-    chosen = list(families)
+    rows = {row: of for row, of in ROWS.items() if FEEDS[of[0][0]] in [*families] and row not in way.absent and all(map(wanted, of[0]))}
+    chosen = [family for family in PARTITIONS if any(FEEDS[feeds[0]] == family for feeds, _ in rows.values())]
     ground.forgive()
-    ground.instance.add_dynamic_partitions("files", [f"d{2 * turn.number + bad}" for bad in (0, 1)])
+    ground.instance.add_dynamic_partitions("files", [f"d{2 * turn.number + place}" for place in (-1, 0, 1)])
     for bad in (False, True):
         ground.deliver(*((turn.key(family, True) or "f_none") for family in chosen) if bad else ())
-        for family in chosen:
-            if family == "sources":
-                ground.look(str(turn.key(family, bad)))
-            if assets := list(filter(wanted, of_family(family))):
-                launch(ground, family, assets, turn.key(family, bad))
-        for row, flaws in judged(ground, turn, chosen, wanted, readers, bad=bad).items():
-            wrong.setdefault(row, []).extend(flaws)
+        began = ground.store.now()
+        asked = [Asked(family, list(filter(wanted, of_family(family))), turn.key(family, bad)) for family in chosen]
+        launch(ground, asked)
+        for row in rows:
+            wrong.setdefault(row, []).extend(_flaws(ground, turn, row, wanted, way, began, bad=bad))
     ground.deliver()
     return {row: "; ".join(flaws) for row, flaws in wrong.items()}
 
 
-def judged(
-    ground: Ground, turn: Turn, families: Sequence[str], wanted: Callable[[str], bool], readers: Readers, *, bad: bool
-) -> dict[str, list[str]]:
-    """By row, everything that is not as it must be after good batches, or after bad ones."""
-    found: dict[str, list[str]] = {}
-    for row, (feeds, forms) in ROWS.items():
-        family = FEEDS[feeds[0]]
-        if family not in families or not all(map(wanted, feeds)):
-            continue
-        key = turn.key(family, bad)
-        flaws = [flaw for feed in feeds for flaw in _of_feed(ground, feed, family, key, bad=bad)]
-        if bad and (good := turn.key(family, False)) is not None:
-            flaws += [flaw for feed in feeds for flaw in _of_feed(ground, feed, family, good, bad=False)]
-        outputs = {name: after for feed in feeds for name, after in _consumers(feed, family, readers.left).items()}
-        outputs |= {name: ROWS_OF_READERS[name] for name in forms if readers.forms}
-        for name, after in outputs.items():
-            flaws += _of_output(ground, name, key, after if bad else "ok") if wanted(name) else ()
-        found[row] = flaws
-    return found
+def _flaws(ground: Ground, turn: Turn, row: str, wanted: Callable[[str], bool], way: Way, began: datetime, *, bad: bool) -> Iterator[str]:
+    """Everything of a row that is not as it must be after good batches, or after bad ones."""
+    feeds, _ = ROWS[row]
+    family = FEEDS[feeds[0]]
+    key, good = turn.key(family, bad), turn.key(family, False)
+    for feed in feeds:
+        yield from _of_feed(ground, feed, key, bad=bad)
+        if bad and good is not None:
+            yield from _of_feed(ground, feed, good, bad=False)
+    for name, after in way.outputs(row, bad=bad).items():
+        if wanted(name):
+            yield from _of_output(ground, name, key, after, began)
 
 
-def _of_feed(ground: Ground, feed: str, family: str, key: str | None, *, bad: bool) -> Iterator[str]:
-    batches = ground.store.batches(asset=feed, partition=key) if key is not None else ground.store.batches(asset=feed)
+def _of_feed(ground: Ground, feed: str, key: str | None, *, bad: bool) -> Iterator[str]:
+    known = ground.store.batches(asset=feed, partition=key) if key is not None else ground.store.batches(asset=feed)
+    batches = [batch for batch in known if batch.status is not Status.DISCARDED]  # which changed nothing
     wanted = Status.QUARANTINED if bad else Status.PUBLISHED
     if not batches or batches[0].status is not wanted:
         yield f"{feed} [{key}] is {batches[0].status if batches else 'not judged'}, expected {wanted}"
@@ -155,15 +198,9 @@ def _of_feed(ground: Ground, feed: str, family: str, key: str | None, *, bad: bo
         yield f"{feed} [{key}] counts as {'materialized' if bad else 'missing'}"
 
 
-def _consumers(feed: str, family: str, left: Mapping[str, str]) -> dict[str, str]:
-    """What a refused batch leaves them. A static or dynamic key has no earlier batch of its own to fall back to."""
-    none = family in ("static", "dynamic")
-    return {f"{first}_{feed}": "halted" if none and word == "stale" else word for first, word in left.items()}
-
-
-def _of_output(ground: Ground, asset: str, key: str | None, wanted: str) -> Iterator[str]:
+def _of_output(ground: Ground, asset: str, key: str | None, wanted: str, began: datetime) -> Iterator[str]:
     output = ground.store.output(asset, key)
-    found = "not run" if output is None else _word(output)
+    found = "not run" if output is None or output.at < began else _word(output)
     if found != wanted:
         yield f"{asset} [{key}] is {found}, expected {wanted}"
 

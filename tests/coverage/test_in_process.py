@@ -12,7 +12,7 @@ import pytest
 
 from tests.coverage import launches
 from tests.coverage.location import FEEDS
-from tests.coverage.matrix import ROWS, Ground, Turn, play
+from tests.coverage.matrix import ROWS, Ground, Turn, one_by_one, play
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
 
 @pytest.fixture(scope="module")
 def seen(ground: Ground) -> dict[str, str]:
-    return play(ground, launches.job, Turn(0), wanted=FEEDS.__contains__)
+    return play(ground, one_by_one(launches.job), Turn(0), wanted=FEEDS.__contains__)
 
 
 @pytest.mark.parametrize("row", ROWS)
@@ -33,7 +33,7 @@ def test_a_job(seen: dict[str, str], row: str) -> None:
 
 def test_materialize(ground: Ground) -> None:
     """`dg.materialize` of what `with_contracts` gave."""
-    assert play(ground, launches.materialize, Turn(1), ["none"]) == {"unpartitioned": ""}
+    assert play(ground, one_by_one(launches.materialize), Turn(1), ["none"]) == {"unpartitioned": ""}
 
 
 def test_what_is_wrong_is_told(ground: Ground) -> None:
@@ -43,7 +43,7 @@ def test_what_is_wrong_is_told(ground: Ground) -> None:
         at.deliver()
         launches.job(at, *given)  # type: ignore[arg-type]
 
-    told = play(ground, well, Turn(2), ["none"])["unpartitioned"]
+    told = play(ground, one_by_one(well), Turn(2), ["none"])["unpartitioned"]
     assert "f_none [None] is published, expected quarantined" in told
     assert "stale_f_none [None] is ok, expected stale" in told
 
