@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 from dagster_contracts.core.breaker import Breaker, Transition
 from dagster_contracts.core.deliveries import Quiet
 from dagster_contracts.core.downstream import Reader
+from dagster_contracts.core.errors import Problem
 from dagster_contracts.core.events import Event
 from dagster_contracts.core.ledger import Batch, Decision, Output, Partition, Review, Route, StepKey
 from dagster_contracts.core.metrics import Metric, ProfileOf
@@ -403,6 +404,10 @@ class ContractRegistry(Protocol):
 
     def uses(self, contract_id: str | None = None, *, consumer: str | None = None, limit: int = 1000) -> Sequence[Use]:
         """Who consumes what, as the latest version of each contract says."""
+        ...
+
+    def edited(self, submissions: Sequence[Submission]) -> Sequence[Problem]:
+        """Those among them whose version is registered with another content, which `publish` would refuse."""
         ...
 
     def publish(

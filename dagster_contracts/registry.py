@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -66,15 +66,21 @@ class Registry:
 
         return str(parse(self._url))
 
-    def pull(self, folder: str | Path) -> Sequence[Path]:
+    def pull(self, folder: str | Path, *, force: bool = False) -> Sequence[Path]:
         """Write every contract that is in force into a folder, for definitions to be loaded with; return the files that changed.
 
-        Raises UsageError where a profile file of a contract would stand elsewhere.
+        A file whose content was never registered is replaced with `force` alone. Raises UsageError where there is one, and where a profile
+        file of a contract would stand elsewhere; nothing is written then.
         """
         from dagster_contracts.store.pulling import pull
 
         found = (self.contracts.in_force(entry.contract_id) for entry in self.contracts.latest(limit=PULLED))
-        return pull([each for each in found if each is not None], Path(folder))
+        return pull([each for each in found if each is not None], Path(folder), None if force else self._former)
+
+    def _former(self, contract_id: str) -> Collection[str]:
+        """Every text that was registered of a contract: its own, and those of its profile files."""
+        found = (self.contracts.get(contract_id, entry.version) for entry in self.contracts.entries(contract_id))
+        return {text for each in found if each is not None for text in (each.text, *each.profiles.values())}
 
     def list(self) -> Sequence[Entry]:
         """Of each contract the version that was registered last, by id; 1,000 at most."""

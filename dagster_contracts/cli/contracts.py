@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated
@@ -18,6 +18,7 @@ from dagster_contracts.cli.revisions import contract_at
 from dagster_contracts.core.compile import compile_plan
 from dagster_contracts.core.contract import Contract
 from dagster_contracts.core.errors import Problem
+from dagster_contracts.core.registry import Submission
 from dagster_contracts.core.slips import consumer_slips, governed_twice, slips
 from dagster_contracts.core.verdict import Outcome, verdict_to_json
 from dagster_contracts.core.waiving import long_waivers
@@ -32,7 +33,12 @@ def lint(
     format: FormatOption = Format.TEXT,
     database_url: Annotated[
         str | None,
-        typer.Option("--database-url", metavar="URL", help="Compare with what breakers there were judged under.", show_default=False),
+        typer.Option(
+            "--database-url",
+            metavar="URL",
+            help="Compare with the registry there, and with what breakers were judged under.",
+            show_default=False,
+        ),
     ] = None,
 ) -> None:
     """Check contracts, and tell which rules are executed.
@@ -43,15 +49,16 @@ def lint(
     """
     from dagster_contracts.store.files import survey_contracts
 
-    contracts, problems = survey_contracts(*paths)
+    found, problems = survey_contracts(*paths)
+    contracts = [each.contract for each in found]
     today = datetime.now(UTC).date()
     problems += (problem for contract in contracts for problem in long_waivers(contract, today))
     problems += governed_twice(contracts, certain=True)
-    assets = [found.asset or found.name for contract in contracts for found in contract.objects]
+    assets = [obj.asset or obj.name for contract in contracts for obj in contract.objects]
     warnings = [slip for contract in contracts for slip in (*slips(contract), *consumer_slips(contract, assets))]
     warnings += [*governed_twice(contracts, certain=False), *refused_rules(contracts)]
     if database_url is not None:
-        warnings += edits(contracts, options.reading_at(database_url).breakers())
+        warnings += _edits(found, database_url)
     if format is Format.JSON:
         linted = [_linted(contract, today) for contract in contracts]
         print_json({"contracts": linted, "problems": [*map(_problem, problems)], "warnings": [*map(_problem, warnings)]})
@@ -111,6 +118,15 @@ def _related(contract: Contract, given: Sequence[str]) -> Related:
     return related_of(contract, given)
 
 
+def _edits(found: Sequence[Submission], database_url: str) -> Iterator[Problem]:
+    """What the registry has otherwise; of others, what breakers were judged under otherwise."""
+    registered = options.registry_at(database_url).contracts.edited(found)
+    yield from registered
+    told = {problem.source for problem in registered}
+    left = [each.contract for each in found if each.contract.source not in told]
+    yield from edits(left, options.reading_at(database_url).breakers())
+
+
 # --- what lint prints ----------------------------------------------------------------------------------------------
 
 
@@ -153,4 +169,6 @@ def _print_linted(contracts: Sequence[Contract], problems: Sequence[Problem], wa
     for problem in problems:
         print_text(styled(problem, "red"))
     told = f", {counted(len(warnings), 'warning')}" if warnings else ""
-    print_text(f"{counted(len(contracts), 'valid contract')}, {counted(len(problems), 'problem')}{told}")
+    wrong = {problem.source for problem in problems}
+    valid = [contract for contract in contracts if contract.source not in wrong]
+    print_text(f"{counted(len(valid), 'valid contract')}, {counted(len(problems), 'problem')}{told}")

@@ -15,6 +15,7 @@ from dagster_contracts.cli.wording import clock
 from dagster_contracts.core.compile import compile_plan
 from dagster_contracts.core.errors import UsageError
 from dagster_contracts.core.registry import Entry, Published
+from dagster_contracts.core.wording import counted
 from dagster_contracts.registry import Registry
 
 app = typer.Typer(help="Registered contracts.", no_args_is_help=True)
@@ -112,17 +113,21 @@ def get(
 @app.command()
 def pull(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the files go.", show_default=False)],
+    force: Annotated[bool, typer.Option("--force", help="Replace files that hold what was never registered: edits are lost.")] = False,
     database_url: UrlOption = None,
 ) -> None:
-    """Write the contracts that are in force as files, for a code location to be loaded with."""
+    """Write the contracts that are in force as files, for a code location to be loaded with.
+
+    Files that are replaced hold an earlier version; where one holds what was never registered, nothing is written.
+    """
     registry = options.registry_at(database_url)
     try:
-        changed = registry.pull(folder)
+        changed = registry.pull(folder, force=force)
     except OSError as error:
         raise UsageError(f"{folder} cannot be written: {error.strerror or error}; name another folder") from error
     for path in changed:
         print_text(f"wrote {path}")
-    print_text(f"{len(changed)} files changed")
+    print_text(f"{counted(len(changed), 'file')} changed")
     if not changed and not any(registry.contracts.in_force(entry.contract_id) for entry in registry.list()):
         say(_none_in_force(registry))
 

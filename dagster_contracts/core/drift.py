@@ -88,7 +88,8 @@ def expected(check: Drifted) -> str:
     if check.kind is DriftKind.BELOW_REFERENCE:
         return f"share of values less than {number(check.factor or 0)} of the median {bounds(check.threshold)}, from {reference}"
     if check.kind is DriftKind.MEAN_CHANGE:
-        return f"change of the mean {bounds(check.threshold)}, from {reference}"
+        told = check.threshold if check.threshold.percent else check.threshold.as_percent()  # as what is observed is told
+        return f"change of the mean {bounds(told)}, from {reference}"
     return f"{_NAMES[check.kind]} {bounds(check.threshold)} from {reference}"
 
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
@@ -107,7 +106,7 @@ def _check(given: Mapping[str, Any], obj: SchemaObject, column: str, operator: O
         other = given["other"]
         return Within(Compared(column, given["operator"], other, _text(obj, column), _text(obj, other)), threshold)
     if metric == "share":
-        return Within(Among(column, tuple(given["values"])), threshold if percent else _in_percent(threshold))
+        return Within(Among(column, tuple(given["values"])), threshold if percent else threshold.as_percent())
     return _drifted(given, obj, column, threshold)
 
 
@@ -115,13 +114,6 @@ def _text(obj: SchemaObject, column: str) -> TimeText | None:
     """How the dates and times of a column are written. Raises NotMeasurable where they are not read."""
     prop = next((prop for prop in obj.properties if prop.name == column), None)
     return None if prop is None or prop.logical_type not in CLOCKED else instant_text(prop)
-
-
-def _in_percent(threshold: Threshold) -> Threshold:
-    """Exactly: 0.07 is 7 percent."""
-    value = threshold.value
-    hundredfold = tuple(float(Decimal(str(part)) * 100) for part in (value if isinstance(value, tuple) else (value,)))
-    return replace(threshold, value=(hundredfold[0], hundredfold[1]) if len(hundredfold) == 2 else hundredfold[0], percent=True)
 
 
 # --- distances from a reference ------------------------------------------------------------------------------------

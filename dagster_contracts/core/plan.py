@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from enum import StrEnum
 
 from dagster_contracts.core.contract import Clause, Operator, Severity, Waiver
@@ -25,6 +26,17 @@ class Threshold:
     operator: Operator
     value: float | tuple[float, float]
     percent: bool = False
+
+    def as_percent(self) -> Threshold:
+        """Of a part, the same in percent, exactly: 0.07 is 7 percent."""
+        if isinstance(self.value, tuple):
+            low, high = map(_hundredfold, self.value)
+            return Threshold(self.operator, (low, high), percent=True)
+        return Threshold(self.operator, _hundredfold(self.value), percent=True)
+
+
+def _hundredfold(value: float) -> float:
+    return float(Decimal(str(value)) * 100)
 
 
 ZERO = Threshold(Operator.MUST_BE, 0)

@@ -6,12 +6,14 @@ that is wrong with it, measured by what is registered already.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from dagster_contracts.core.compat import Comparison, compare
 from dagster_contracts.core.contract import Contract, Fallback
+from dagster_contracts.core.document import read
 from dagster_contracts.core.errors import ContractError, ContractInvalid, Problem, did_you_mean
 from dagster_contracts.core.versions import Step, read_version, step
 from dagster_contracts.core.waiving import long_waivers, waiver_problems
@@ -94,12 +96,14 @@ class Admission:
 @dataclass(frozen=True, slots=True)
 class Known:
     """What is registered that bears on a submission, at the time `now`: all versions of its contracts, oldest first, with the content of
-    the latest of each; and every name that a consumer may have."""
+    the latest of each; by name, what was registered under a version that has another content now; and every name that a consumer may
+    have."""
 
     now: datetime
 
     entries: Mapping[str, Sequence[Entry]] = field(default_factory=dict)
     latest: Mapping[str, Contract] = field(default_factory=dict)
+    former: Mapping[str, Registered] = field(default_factory=dict)
     consumers: frozenset[str] = frozenset()
 
 
@@ -179,19 +183,38 @@ def _is_registered(each: Submission, known: Known, problems: list[Problem]) -> b
         if step(entry.version, contract.version) is not Step.NONE:
             continue
         if (entry.version, entry.content_hash) != (contract.version, contract.content_hash):
-            problems.append(Problem("version", _changed(entry, contract), source=contract.source))
+            problems.append(Problem("version", _changed(entry, each, known.former.get(entry.name)), source=contract.source))
         return True
     return False
 
 
-def _changed(entry: Entry, contract: Contract) -> str:
+def edited(submissions: Sequence[Submission], known: Known) -> list[Problem]:
+    """Versions that are registered with another content, or written in another way: `admit` would refuse them."""
+    problems: list[Problem] = []
+    for several in _by_contract(submissions, []).values():
+        for each in several:
+            _is_registered(each, known, problems)
+    return problems
+
+
+def _changed(entry: Entry, each: Submission, former: Registered | None) -> str:
+    contract = each.contract
     when = f"{entry.published_at:%Y-%m-%d %H:%MZ}"
     if entry.version != contract.version:
         return f'"{contract.version}" is the version {entry.version} of contract "{contract.id}", registered on {when}; write it the same'
-    return (
-        f'contract "{contract.id}" {entry.version} was registered on {when} by {entry.author} with another content (sha256 '
-        f"{entry.content_hash[:12]}, now {contract.content_hash[:12]}); a registered version is never changed: raise the version"
-    )
+    told = f'contract "{contract.id}" {entry.version} was registered on {when} by {entry.author}'
+    hashes = f"(sha256 {entry.content_hash[:12]}, now {contract.content_hash[:12]})"
+    if former is not None and _means_the_same(former, each):
+        return (
+            f"{told}, and only comments and layout differ {hashes}; a registered version is never changed: raise the version, or take "
+            f"the registered text with `dagster-contracts registry get {entry.name} --output FILE`"
+        )
+    return f"{told} with another content {hashes}; a registered version is never changed: raise the version"
+
+
+def _means_the_same(former: Registered, each: Submission) -> bool:
+    one, other = (json.dumps(read(text).value, sort_keys=True) for text in (former.text, each.text))
+    return one == other and dict(former.profiles) == dict(each.profiles)
 
 
 def _backwards(fresh: Sequence[Submission], known: Known) -> Problem | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from difflib import get_close_matches
 
 from dagster_contracts.core.compile import compile_plan
@@ -133,16 +134,35 @@ def _thresholds(contract: Contract) -> Iterator[tuple[str, str]]:
             if (bounds := _bounds(rule.check)) is None or not isinstance(rule.check, Within | Drifted):
                 continue
             threshold = rule.check.threshold
+            if isinstance(rule.check, Drifted) and rule.check.kind is DriftKind.MEAN_CHANGE:
+                if why := _meant_in_percent(threshold):
+                    yield f"{obj.name}: {rule.id}", why
+                continue
             low, high = (0, 100) if threshold.percent else bounds
             counted = isinstance(rule.check, Within) and isinstance(rule.check.metric, RowCount)
             if (word := _settled(threshold, low, high)) and not (counted and word == "always"):  # that is how empty batches are let pass
                 yield f"{obj.name}: {rule.id}", _told(threshold, word, low, high)
 
 
+def _meant_in_percent(threshold: Threshold) -> str:
+    """Of a change of the mean, which has a sign and no bounds: a whole number without a unit is hundreds of percent. Else nothing."""
+    if threshold.percent or max(map(abs, _pair(threshold))) < 1:
+        return ""
+    written, meaning = _listed(threshold), _listed(threshold.as_percent())
+    return (
+        f"{threshold.operator} {written} without a unit is {meaning}, since a change of the mean is told as a part of it; "
+        f"add `unit: percent` if {_listed(replace(threshold, percent=True))} is meant, "
+        f"else write {_listed(replace(threshold.as_percent(), percent=False))} with `unit: percent`"
+    )
+
+
 def _told(threshold: Threshold, word: str, low: float, high: float) -> str:
-    value = " and ".join(f"{part:g}" for part in _pair(threshold))
     span = f"is never below {low:g}" if high == _MOST else f"is always from {low:g} to {high:g}"
-    return f"{threshold.operator} {value}{'%' if threshold.percent else ''} {word} holds: what is measured {span}"
+    return f"{threshold.operator} {_listed(threshold)} {word} holds: what is measured {span}"
+
+
+def _listed(threshold: Threshold) -> str:
+    return " and ".join(f"{part:g}{'%' if threshold.percent else ''}" for part in _pair(threshold))
 
 
 def _pair(threshold: Threshold) -> tuple[float, ...]:

@@ -50,17 +50,17 @@ def load_submissions(*paths: str | Path) -> list[Submission]:
     found = _read(paths, True)
     if problems := [*found.problems, *found.copies]:
         raise ContractInvalid(problems)
-    return [Submission(each, found.texts[str(each.source)], next((obj.profiles for obj in each.objects), {})) for each in found.contracts]
+    return found.submissions()
 
 
-def survey_contracts(*paths: str | Path) -> tuple[list[Contract], list[Problem]]:
-    """As `load_contracts`, but what is wrong is returned beside the contracts that are right, not raised, and notes are complete.
+def survey_contracts(*paths: str | Path) -> tuple[list[Submission], list[Problem]]:
+    """As `load_submissions`, but what is wrong is returned beside the contracts that are right, not raised, and notes are complete.
 
     Raises ContractError for a missing path and for a folder without a contract only.
     """
     found = _read(paths, True)
-    noted = [replace(each, notes=(*each.notes, *remarks(found.texts[str(each.source)]))) for each in found.contracts]
-    return noted, found.problems
+    found.contracts = [replace(each, notes=(*each.notes, *remarks(found.texts[str(each.source)]))) for each in found.contracts]
+    return found.submissions(), found.problems
 
 
 def _read(paths: Iterable[str | Path], profiles: bool) -> _Found:
@@ -93,6 +93,10 @@ class _Found:
             self.problems.append(Problem("", broken.message, line=broken.line, source=broken.source))
         except ContractInvalid as invalid:
             self.problems += invalid.problems
+
+    def submissions(self) -> list[Submission]:
+        found = ((each, next((obj.profiles for obj in each.objects), {})) for each in self.contracts)
+        return [Submission(each, self.texts[str(each.source)], profiles) for each, profiles in found]
 
     def _add(self, contract: Contract) -> None:
         for index, other in enumerate(self.contracts):

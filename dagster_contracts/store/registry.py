@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import datetime
 from typing import Any
@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Dialect, Select, bindparam, func, insert, sel
 from sqlalchemy.dialects import postgresql, sqlite
 
 from dagster_contracts.core.contract import Contract, Fallback
-from dagster_contracts.core.errors import StoreUnavailable
+from dagster_contracts.core.errors import Problem, StoreUnavailable
 from dagster_contracts.core.odcs import reread
 from dagster_contracts.core.registry import (
     Admission,
@@ -27,6 +27,7 @@ from dagster_contracts.core.registry import (
     admit,
     assets_of,
     binding,
+    edited,
     producer_of,
     uses_of,
 )
@@ -109,6 +110,9 @@ class SqlRegistry:
         with self._database.reading() as connection:
             return list(connection.execute(select(_assets.name).order_by(_assets.name)).scalars())
 
+    def edited(self, submissions: Sequence[Submission]) -> Sequence[Problem]:
+        return edited(submissions, self._known(submissions, frozenset())[1])
+
     # --- write -----------------------------------------------------------------------------------------------------
 
     def publish(
@@ -143,9 +147,10 @@ class SqlRegistry:
             latest = _latest(
                 connection, {each.contract.id: entries[each.contract.id][-1] for each in changing if each.contract.id in entries}
             )
+            former = _documents(connection, [entry.number for each in submissions for entry in _otherwise(each.contract, entries)])
             strangers = named - consumers - {name for each in submissions for name in assets_of(each.contract)}
             registered = _names(connection, strangers)
-        return seen, Known(now, entries, latest, consumers | registered)
+        return seen, Known(now, entries, latest, {each.entry.name: each for each in former}, consumers | registered)
 
     def _add(self, seen: int, new: Sequence[Admission], author: str) -> tuple[Entry, ...] | None:
         """None where somebody else has registered something since number `seen`. One publication at a time."""
@@ -214,11 +219,12 @@ def _newest(connection: Connection) -> int:
 
 
 def _latest(connection: Connection, wanted: Mapping[str, Entry]) -> dict[str, Contract]:
-    found: dict[str, Contract] = {}
-    for some in _chunks([entry.number for entry in wanted.values()]):
-        query = select(*(_versions[name] for name in _ENTRY), _versions.document).where(_versions.number.in_(some))
-        found.update({row.contract_id: _registered(row).contract for row in connection.execute(query)})
-    return found
+    return {each.entry.contract_id: each.contract for each in _documents(connection, [entry.number for entry in wanted.values()])}
+
+
+def _documents(connection: Connection, numbers: Sequence[int]) -> list[Registered]:
+    query = select(*(_versions[name] for name in _ENTRY), _versions.document)
+    return [_registered(row) for some in _chunks(numbers) for row in connection.execute(query.where(_versions.number.in_(some)))]
 
 
 def _add_assets(connection: Connection, names: Iterable[str], author: str, now: datetime) -> None:
@@ -258,6 +264,13 @@ def _use(row: Any) -> Use:
 
 def _differs(contract: Contract, entries: Mapping[str, Sequence[Entry]]) -> bool:
     return all(entry.version != contract.version for entry in entries.get(contract.id, ()))
+
+
+def _otherwise(contract: Contract, entries: Mapping[str, Sequence[Entry]]) -> Iterator[Entry]:
+    """Its version, where that is registered with another content."""
+    for entry in entries.get(contract.id, ()):
+        if entry.version == contract.version and entry.content_hash != contract.content_hash:
+            yield entry
 
 
 def _packed(each: Submission) -> bytes:

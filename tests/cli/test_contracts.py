@@ -311,6 +311,7 @@ def test_lint_tells_of_waivers_that_last_too_long_or_are_of_no_rule(run: Callabl
     contract.write_text(waiving("2999-01-01"))
     ran = run("lint", contract)
     assert (ran.code, "more than 90 days ahead" in ran.out) == (1, True)
+    assert ran.out.endswith("0 valid contracts, 1 problem\n")
     contract.write_text(waiving("2020-01-01", "risk_indicator.invalidValue"))
     ran = run("lint", contract)
     assert (ran.code, 'did you mean "risk_indicator.invalidValues"?' in ran.out) == (1, True)

@@ -70,6 +70,30 @@ def test_data_and_versions_are_judged_by_what_is_registered(run: Callable[..., R
     assert run("diff", "vendor-feed@2.0.0", "vendor-feed@1.2.0").code == 1
 
 
+@pytest.mark.parametrize(
+    ("edit", "told"),
+    [
+        (("required: true", "required: false"), "with another content"),
+        (("version: 1.2.0", "version: v1.2.0"), "is the version 1.2.0 of contract"),
+        (("schema:", "# the feed\nschema:"), "only comments and layout differ"),
+    ],
+)
+def test_lint_tells_of_an_edit_that_publish_refuses(
+    run: Callable[..., Ran], contracts: Path, tmp_path: Path, edit: tuple[str, str], told: str
+) -> None:
+    arguments = ("lint", contracts, "--strict", "--format", "json", "--database-url", f"sqlite:///{tmp_path}/contracts.db")
+    run("publish", contracts)
+    assert run(*arguments).json["warnings"] == []
+    (contracts / "feed.odcs.yaml").write_text(CONTRACT.replace(*edit))
+    ran = run(*arguments)
+    (warning,) = ran.json["warnings"]
+    assert (ran.code, ran.json["problems"], warning["path"]) == (1, [], "version")
+    assert told in warning["message"]
+    refused = run("publish", contracts)
+    assert refused.code == 2
+    assert " ".join(warning["message"].split()) in " ".join(refused.err.split())
+
+
 def test_every_wrong_thing_is_told_and_nothing_is_registered(run: Callable[..., Ran], contracts: Path) -> None:
     (contracts / "copy.odcs.yaml").write_text(CONTRACT)
     (contracts / "fine.odcs.yaml").write_text(CONTRACT.replace("id: vendor-feed", "id: fine").replace("vendor/feed", "fine"))
@@ -148,6 +172,24 @@ def test_what_is_in_force_is_pulled(run: Callable[..., Ran], contracts: Path, tm
     ((name, text),) = found.items()
     assert (name.startswith("urn_x_.._feed-"), text) == (True, odd)
     assert run("lint", "pulled").code == 0
+
+
+def test_a_local_edit_is_not_pulled_over(run: Callable[..., Ran], contracts: Path) -> None:
+    run("publish", contracts)
+    file, edited = contracts / "vendor-feed.odcs.yaml", CONTRACT.replace("PT6H", "PT7H")
+    (contracts / "feed.odcs.yaml").rename(file)
+    file.write_text(LATER)
+    run("publish", contracts)
+    file.write_text(CONTRACT)
+    assert run("registry", "pull", "contracts").out.endswith("1 file changed\n")  # an earlier version, not edited
+    file.write_text(edited)
+    ran = run("registry", "pull", "contracts")
+    told = " ".join(ran.err.split())
+    assert (ran.code, file.read_text()) == (2, edited)
+    assert f"{file.relative_to(contracts.parent)}: no registered version has this content" in told
+    assert "--force" in told
+    assert run("registry", "pull", "contracts", "--force").out == "wrote contracts/vendor-feed.odcs.yaml\n1 file changed\n"
+    assert file.read_text() == LATER
 
 
 def test_a_waiver_that_lasts_too_long_is_not_registered(run: Callable[..., Ran], contracts: Path) -> None:

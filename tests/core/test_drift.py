@@ -183,6 +183,14 @@ def test_a_distance_says_what_moved(check: Drifted, batch: Profile, reference: P
             rule(DriftKind.MEAN_CHANGE, threshold=Threshold(Operator.BETWEEN, (-5, 5), percent=True)),
             "change of the mean between -5% and 5%, from the last 7 good batches",
         ),
+        (
+            rule(DriftKind.MEAN_CHANGE, threshold=Threshold(Operator.GREATER_THAN, -5)),
+            "change of the mean more than -500%, from the last 7 good batches",
+        ),
+        (
+            rule(DriftKind.MEAN_CHANGE, threshold=Threshold(Operator.BETWEEN, (-0.07, 0.07))),
+            "change of the mean between -7% and 7%, from the last 7 good batches",
+        ),
     ],
 )
 def test_what_is_expected(check: Drifted, words: str) -> None:

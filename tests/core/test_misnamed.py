@@ -50,6 +50,38 @@ def test_what_is_misnamed_is_told_once(entry: str, words: str) -> None:
     assert words in found[0]
 
 
+CHANGE = "  - {name: b, logicalType: number, quality: [" + OURS + "{metric: meanChange, reference: {lastGood: 3}, %s}}]}"
+
+
+@pytest.mark.parametrize(
+    ("bound", "words"),
+    [
+        ("mustBeGreaterThan: -5", "-500%"),
+        ("mustBeBetween: [-5, 5]", "-500% and 500%"),
+        ("mustBeLessThan: 2.5", "250%"),
+    ],
+)
+def test_a_change_of_the_mean_is_hardly_bounded_by_whole_numbers_without_a_unit(bound: str, words: str) -> None:
+    (only,) = told(CHANGE % bound)
+    assert f"without a unit is {words}" in only
+    assert "unit: percent" in only
+
+
+@pytest.mark.parametrize(
+    "bound",
+    [
+        "unit: percent, mustBeGreaterThan: -5",
+        "unit: percent, mustBeBetween: [-200, 200]",
+        "unit: percent, mustBeBetween: [-360, 300]",
+        "mustBeGreaterThan: -0.05",
+        "mustBeBetween: [-0.5, 0.5]",
+        "minimumSamples: 60",
+    ],
+)
+def test_a_change_of_the_mean_has_a_sign_and_no_bounds(bound: str) -> None:
+    assert told(CHANGE % bound) == []
+
+
 @pytest.mark.parametrize(
     "entry",
     [
