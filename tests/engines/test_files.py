@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dagster_contracts.core.errors import MeasurementError
-from dagster_contracts.core.metrics import Duplicates, Nested, Nulls, Query, RowCount, TypeBreaches
+from dagster_contracts.core.metrics import EACH, Duplicates, Metric, Nested, Nulls, Query, RowCount, TypeBreaches
 from dagster_contracts.core.verdict import Count, Figure, Measurement, Unmeasured
 from dagster_contracts.engines.files import csv_lines, json_depth
 from dagster_contracts.engines.files.engine import FilesEngine
@@ -106,8 +106,9 @@ def test_names_that_look_like_a_glob_are_names(tmp_path: Path) -> None:
         ("f.json", b'[{"a": 1.5}, {"a": 2}]', [{"a": 1.5}, {"a": 2.0}]),
         ("f.json", b'{"a": 1}\n{"a": 2}', [{"a": 1}, {"a": 2}]),
         ("f.json", b"[]", []),
-        ("f.ndjson", b'{"a": 1}\n{"a": "x"}\n', [{"a": "1"}, {"a": "x"}]),
-        ("f.ndjson", b'{"a": true}\n{"a": 1}\n', [{"a": "true"}, {"a": "1"}]),
+        ("f.ndjson", b'{"a": 1}\n{"a": "x"}\n', [{"a": 1}, {"a": "x"}]),
+        ("f.ndjson", b'{"a": true}\n{"a": 1}\n', [{"a": True}, {"a": 1}]),
+        ("f.ndjson", b'{"a": true, "b": 1}\n{"a": {}, "b": 2.5}\n', [{"a": True, "b": 1.0}, {"a": {}, "b": 2.5}]),
         ("f.ndjson", b'{"a": {"b": 1}}\n{"a": 1, "c": 2}\n', [{"a": {"b": 1}, "c": None}, {"a": 1, "c": 2}]),
         ("f.jsonl", '{"a": "x\u2028y"}\n{"a": [1]}\n'.encode(), [{"a": "x\u2028y"}, {"a": [1]}]),
     ],
@@ -148,6 +149,10 @@ def test_json(tmp_path: Path, name: str, content: bytes, rows: list[dict[str, ob
         ("f.json", b'[{"a": 1}, {"a"', "cannot be read as json"),
         ("f.jsonl", b'{"a": 1}\n{"a": \n', ":2: is not JSON"),
         ("f.json", b"[1, 2]", "expected JSON objects"),
+        ("f.jsonl", b'{"i": 1}\n{"i": 1, "\\u0069": 2.5}\n', ':2: an object names a field more than once: "i" (2 times)'),
+        ("f.jsonl", b'{"i": 1, "i": "x"}\n', '"i" (2 times)'),
+        ("f.jsonl", b'{"i": {"a": 1, "b": 2, "a": 1}}\n{"i": 5}\n', ':1: an object names a field more than once: "a" (2 times)'),
+        ("f.json", b'[{"i": 1, "j": [{"a": null, "a": null}]}]', '"a" (2 times)'),
         ("f.xlsx", b"PK", 'named "*.xlsx"'),
         ("f", b"a\n1\n", "expected one of .csv"),
     ],
@@ -277,6 +282,24 @@ def test_one_bad_value_within_objects_is_one(tmp_path: Path) -> None:
     found = ENGINE.measure(path, metrics)
     assert isinstance(found, Measurement)
     assert list(found.values.values()) == [Count(1), Count(0)]
+
+
+@pytest.mark.parametrize("odd", [12345, 1.5, True])
+@pytest.mark.parametrize("array", [False, True])
+@pytest.mark.parametrize("path", [(), ("addr", "zip"), ("all", EACH)])
+def test_what_is_no_text_among_text_is_no_string(tmp_path: Path, odd: object, array: bool, path: tuple[str, ...]) -> None:
+    def row(value: object) -> dict[str, object]:
+        held: object = {"addr": {"zip": value}, "all": ["x", value]} if path else value
+        return {"id": 1, "user": held, "note": "[x"}
+
+    rows = [json.dumps(row(value)) for value in [*[None, "01234"] * 150, odd]]
+    file = write(tmp_path, "f.json", (f"[{','.join(rows)}]" if array else "\n".join(rows)).encode())
+    metric = TypeBreaches("user", "string")
+    asked: Metric = Nested("user", path, metric) if path else metric
+    found = ENGINE.measure(file, [asked, TypeBreaches("note", "string"), TypeBreaches("id", "integer")])
+    assert isinstance(found, Measurement)
+    assert list(found.values.values()) == [Count(1), Count(0), Count(0)]
+    assert [str(value).lower() for value, _ in ENGINE.samples(file, [asked])[asked].values] == [str(odd).lower()]
 
 
 def test_sql_sees_mixed_values_of_json_as_json(tmp_path: Path) -> None:

@@ -7,6 +7,11 @@ import numpy as np
 DEEPEST = 100  # levels that are read
 _BLOCK = 1 << 20
 _QUOTE = ord('"')
+_STEPS = np.zeros(256, np.int8)
+_STEPS[[ord("{"), ord("[")]] = 1
+_STEPS[[ord("}"), ord("]")]] = -1
+_MATTERS = _STEPS != 0
+_MATTERS[_QUOTE] = True
 
 
 def depth(text: bytes) -> int:
@@ -15,9 +20,11 @@ def depth(text: bytes) -> int:
     plain = text.replace(b"\\\\", b"  ").replace(b'\\"', b"  ") if b"\\" in text else text
     for start in range(0, len(plain), _BLOCK):
         block = np.frombuffer(plain[start : start + _BLOCK], np.uint8)
-        parity = (np.cumsum(block == _QUOTE) + quoted) % 2
-        steps = ((block == ord("{")) | (block == ord("["))).astype(np.int64) - ((block == ord("}")) | (block == ord("]")))
-        levels = level + np.cumsum(np.where(parity == 0, steps, 0))
+        signs = block[_MATTERS[block]]
+        if not signs.size:
+            continue
+        quotes = np.cumsum(signs == _QUOTE, dtype=np.int32) + quoted
+        levels = level + np.cumsum(np.where(quotes & 1, 0, _STEPS[signs]), dtype=np.int32)
         deepest = max(deepest, int(levels.max()))
-        level, quoted = int(levels[-1]), int(parity[-1])
+        level, quoted = int(levels[-1]), int(quotes[-1]) & 1
     return deepest

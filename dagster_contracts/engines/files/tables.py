@@ -9,8 +9,6 @@ Several Parquet files are one table of the same columns; folders named key=value
 from __future__ import annotations
 
 import gzip
-import io
-import json
 import re
 import shutil
 from collections import Counter
@@ -23,8 +21,7 @@ from urllib.parse import unquote
 
 import polars as pl
 
-from dagster_contracts.engines.files import csv_lines, s3
-from dagster_contracts.engines.files.json_depth import DEEPEST, depth
+from dagster_contracts.engines.files import csv_lines, json_rows, s3
 from dagster_contracts.engines.files.places import File, Unreadable, files_of
 
 FORMATS = (".csv", ".csv.gz", ".parquet", ".jsonl", ".ndjson", ".json")
@@ -156,65 +153,8 @@ def _column_of(key: str, partitions: dict[str, dict[str, str | None]]) -> pl.Exp
     return pl.col(_PATH).replace_strict(list(partitions), values, return_dtype=pl.String).alias(key)
 
 
-# --- JSON ----------------------------------------------------------------------------------------------------------
-
-
 def _json(place: str, path: Path) -> pl.LazyFrame:
-    """JSON lines, or one array of objects. Polars reads them where every field has one type.
-
-    Else fields of several plain types become text, and fields with objects or arrays are held as Python objects, each judged by itself.
-    """
-    content = path.read_bytes()
-    text = content.decode("utf-8-sig")
-    if (levels := depth(content)) > DEEPEST:
-        raise Unreadable(f"{place}: is nested {levels:,} levels deep, more than {DEEPEST} are not read; is a bracket left open?")
-    try:
-        read = pl.read_json if text.lstrip().startswith("[") else pl.read_ndjson
-        frame = read(io.StringIO(text), infer_schema_length=None)
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
-        return _one_type_per_field(_records(place, text)).lazy()
-    suspects = [name for name in frame.columns if _may_hold_containers(frame[name])]
-    records = _records(place, text) if suspects else []
-    held = (_field(name, [record.get(name) for record in records]) for name in suspects)
-    return frame.with_columns(each for each in held if each.dtype == pl.Object).lazy()
-
-
-def _may_hold_containers(column: pl.Series) -> bool:
-    """Whether text in it, at any depth, may be an object or array that Polars made text of beside other text."""
-    if column.dtype == pl.String:
-        return bool(column.str.contains(r"^\s*[\[{]").any())
-    if not column.dtype.is_nested() or "String" not in str(column.dtype):
-        return False
-    return bool(column.to_frame().select(pl.struct(pl.all()).struct.json_encode().str.contains(r'"\s*[\[{]').any()).item())
-
-
-def _records(place: str, text: str) -> list[dict[str, object]]:
-    if text.lstrip().startswith("["):
-        records: list[dict[str, object]] = json.loads(text)
-    else:
-        records = []
-        for number, line in enumerate(text.split("\n"), start=1):
-            try:
-                records += [json.loads(line)] if line.strip() else []
-            except ValueError as error:
-                raise Unreadable(f"{place}:{number}: is not JSON; expected one JSON object on each line", str(error)) from error
-    if not all(isinstance(record, dict) for record in records):
-        raise Unreadable(f"{place}: expected JSON objects, one for each row; found other values among them")
-    return records
-
-
-def _one_type_per_field(records: list[dict[str, object]]) -> pl.DataFrame:
-    names = dict.fromkeys(name for record in records for name in record)
-    return pl.DataFrame([_field(name, [record.get(name) for record in records]) for name in names])
-
-
-def _field(name: str, values: list[object]) -> pl.Series:
-    kinds = {type(value) for value in values if value is not None}
-    if kinds & {dict, list}:
-        return pl.Series(name, values, dtype=pl.Object)
-    if len(kinds) <= 1:
-        return pl.Series(name, values)
-    return pl.Series(name, [v if v is None or isinstance(v, str) else json.dumps(v) for v in values], dtype=pl.String)
+    return json_rows.read(place, path).lazy()
 
 
 _READERS: dict[str, Callable[[str, Path], pl.LazyFrame]] = {

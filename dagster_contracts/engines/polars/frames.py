@@ -226,7 +226,7 @@ def _series(column: Any, dtype: str) -> _Read:
 
 
 def _of_polars(column: pl.Series) -> _Read:
-    """Objects and arrays in a column of Python objects are text as JSON."""
+    """Objects, arrays and booleans in a column of Python objects are text as JSON."""
     if column.dtype != pl.Object:
         return column, None, None
     import pandas as pd
@@ -235,7 +235,7 @@ def _of_polars(column: pl.Series) -> _Read:
 
 
 def _as_text(cell: object) -> str:
-    return json.dumps(cell, default=str) if isinstance(cell, dict | list) else str(cell)
+    return json.dumps(cell, default=str) if isinstance(cell, dict | list | bool) else str(cell)
 
 
 def _of_arrow(values: Any) -> pl.Series:
