@@ -60,8 +60,8 @@ def fallback_of(routes: Sequence[Route]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(route.breaker_key for route in routes if route.kind not in kinds and route.breaker_key is not None))
 
 
-def with_judgement(event: dg.Output[Any], judgement: Judgement, extra: Mapping[str, Any]) -> dg.Output[Any]:
-    return _extended(event, {**of_judgement(judgement), **extra}, {})
+def with_told(event: OutputT, told: Mapping[str, Any]) -> OutputT:
+    return _extended(event, told, {})
 
 
 def with_rows_set_aside(event: dg.Output[Any], division: Division, place: dg.AssetKey) -> dg.Output[Any]:

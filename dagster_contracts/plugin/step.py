@@ -360,9 +360,8 @@ class GatedStep:
             yield from self._refuse(terms, event, refused[0])
         else:
             batches = "\n".join(judgement.batch.id for judgement in judgements)
-            yield metadata.with_judgement(
-                event, judgements[0], {BATCH: batches, STATUS: "published", **({} if seen is None else {REPLACES: seen})}
-            )
+            replaced = {} if seen is None else {REPLACES: seen}
+            yield metadata.with_told(event, {**self._told(key, judgements), BATCH: batches, STATUS: "published", **replaced})
         yield from checks.evaluations(self.context, self.gate.store, terms, judgements)
 
     def _refuse_range(self, terms: Terms, output_name: str, judgements: Sequence[Judgement], before: Sequence[Batch]) -> Iterator[Any]:
@@ -415,7 +414,7 @@ class GatedStep:
                     self._materialized(key, judgement, event)
             yield from self._tell_refused(terms, refused, name)
         else:
-            yield metadata.with_judgement(event, judgements[0], {})
+            yield metadata.with_told(event, self._told(key, judgements))
         yield from checks.evaluations(self.context, self.gate.store, terms, judgements)
 
     def _tell_refused(self, terms: Terms, refused: Sequence[Judgement], output_name: str) -> Iterator[Any]:
@@ -430,6 +429,14 @@ class GatedStep:
         for judgement in refused:
             self._observe(key, judgement, metadata.refusal(terms, judgement))
         yield dg.Output(None, output_name=output_name, metadata={steps.NO_MATERIALIZATION: True, "contracts/published": False})
+
+    def _told(self, key: dg.AssetKey, judgements: Sequence[Judgement]) -> Mapping[str, Any]:
+        """What an output says of its verdict. Of several partitions each has a verdict, which its own materialization tells."""
+        if len(judgements) == 1:
+            return metadata.of_judgement(judgements[0])
+        for judgement in judgements:
+            self.step.add_asset_metadata(metadata.of_judgement(judgement), key, judgement.batch.partition.key)
+        return {}
 
     def _materialized(self, key: dg.AssetKey, judgement: Judgement, event: Any) -> None:
         """A partition that stands and passed, of a range whose output says that nothing was materialized: others of it were refused."""

@@ -233,6 +233,22 @@ def test_a_range_is_judged_and_published_by_partition(ranged: tuple[World, Vendo
     assert consumer.materialized("after").tags["contracts/confidence"] == "full"  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("in_place", [False, True])
+def test_each_partition_of_a_range_tells_its_own_verdict(tmp_path: Path, in_place: bool) -> None:
+    rows = {day(number): pd.DataFrame({"customer_id": range(number), "risk": "LOW"}) for number in (1, 2)}
+
+    @dg.asset(partitions_def=DAYS)
+    def feed(context: dg.AssetExecutionContext) -> Any:
+        return dg.MaterializeResult() if in_place else {key: rows[key] for key in context.partition_keys}
+
+    definitions = dg.Definitions(assets=[feed], resources={"io_manager": ByPartition(tmp_path)})
+    readers = {"feed": lambda partition: rows[str(partition)]} if in_place else {}
+    with governed(tmp_path, lambda: definitions, readers=readers) as world:
+        assert _range(world, 1, 2).failures == {}
+        made = world.instance.fetch_materializations(dg.AssetKey("feed"), limit=9).records
+        assert {each.partition_key: each.asset_materialization.metadata["contracts/rows"].value for each in made} == {day(1): 1, day(2): 2}
+
+
 def test_a_refused_range_leaves_what_was_published_before(ranged: tuple[World, Vendor]) -> None:
     """The same data again of days that stand in the live place: nothing was written over them."""
     world, vendor = ranged
