@@ -20,10 +20,11 @@ from dagster_contracts.core.events import Event, EventType, Report
 from dagster_contracts.core.ledger import Batch, Output, Partition, Release, Route, RouteKind, Status
 from dagster_contracts.core.route import is_left_out
 from dagster_contracts.core.snapshot import Change, Snapshot, may_be_released
+from dagster_contracts.core.verdict import Outcome
 from dagster_contracts.core.windows import is_streamed
 from dagster_contracts.gate import Gate
 from dagster_contracts.judgement import Terms, change_of
-from dagster_contracts.ports import Tripped
+from dagster_contracts.ports import Store, Tripped
 
 # --- what is due ---------------------------------------------------------------------------------------------------
 
@@ -173,15 +174,19 @@ def report(gate: Gate, key: str, told: Report) -> Event:
 def release(gate: Gate, batch: Batch, *, actor: str, reason: str) -> Batch:
     """Let a quarantined or held batch through despite its verdict; the sensor contracts_heal or a run publishes it. Never last good.
 
-    Raises UsageError where the batch is not waiting, or its data is not stored.
+    One that was discarded, and that no delivery of its partition has followed, can be released too: what was set aside of it is kept.
+    Raises UsageError where the batch is neither, or its data is not stored.
     """
 
     def revise(row: Batch, now: datetime) -> Batch:
-        if row.status not in (Status.QUARANTINED, Status.HELD):
-            raise UsageError(f"{row.id} is {row.status}; only a quarantined or held batch can be released")
+        discarded = row.status is Status.DISCARDED and _is_newest(gate.store, row)
+        if row.status not in (Status.QUARANTINED, Status.HELD) and not discarded:
+            later = " and a later delivery of its partition has come" if row.status is Status.DISCARDED else ""
+            raise UsageError(f"{row.id} is {row.status}{later}; only a quarantined or held batch can be released")
         if row.staged is None:
             raise UsageError(not_stored(row))
-        return replace(row, released=Release(actor, reason, now), updated_at=now)
+        refused = Status.QUARANTINED if row.outcome is Outcome.FAIL else Status.HELD
+        return replace(row, status=refused, released=Release(actor, reason, now), updated_at=now)
 
     return _revise_batch(gate, batch, revise, EventType.BATCH_RELEASED, actor=actor, reason=reason)
 
@@ -193,9 +198,24 @@ def not_stored(batch: Batch) -> str:
     return f"the data of {batch.id} is not stored beside the live data; run the asset again to deliver it"
 
 
-def waiting_batch(gate: Gate, asset: str, partition: str | None) -> Batch:
-    """The newest quarantined or held batch of an asset's partition. Raises UsageError where there is none, or several partitions wait."""
+def _is_newest(store: Store, batch: Batch) -> bool:
+    """Of its partition."""
+    return [each.id for each in store.batches(asset=batch.asset, partition=batch.partition.key, limit=1)] == [batch.id]
+
+
+def discarded_batch(store: Store, asset: str, partition: str | None) -> Batch | None:
+    """The newest batch of a partition, if it was discarded and its data is stored still."""
+    newest = next(iter(store.batches(asset=asset, partition=partition, limit=1)), None)
+    kept = newest is not None and newest.status is Status.DISCARDED and newest.staged is not None and newest.partition.key == partition
+    return newest if kept else None
+
+
+def releasable_batch(gate: Gate, asset: str, partition: str | None) -> Batch:
+    """The newest quarantined or held batch of an asset's partition, else one that was discarded last. Raises UsageError where there is
+    none, or several partitions wait."""
     found = gate.store.batches(asset=asset, partition=partition, statuses=(Status.QUARANTINED, Status.HELD))
+    if not found and (discarded := discarded_batch(gate.store, asset, partition)) is not None:
+        return discarded
     others = sorted({str(batch.partition) for batch in found})
     if not found:
         place = asset if partition is None else f"{asset} [{partition}]"
@@ -206,7 +226,8 @@ def waiting_batch(gate: Gate, asset: str, partition: str | None) -> Batch:
 
 
 def discard(gate: Gate, batch: Batch, *, actor: str, reason: str) -> Batch:
-    """Dismiss a quarantined or held batch: it is no longer listed, probed or served. Its partition stays refused until delivered anew."""
+    """Dismiss a quarantined or held batch: it is no longer listed, probed or served. Its partition stays refused until delivered anew.
+    What was set aside of it is not deleted."""
 
     def revise(row: Batch, now: datetime) -> Batch:
         if row.status not in (Status.QUARANTINED, Status.HELD):

@@ -16,7 +16,7 @@ from dagster_contracts.core.ledger import Partition, Route, RouteKind, StepKey
 from dagster_contracts.core.snapshot import Change, Grounds, Snapshot
 from dagster_contracts.gate import RACES, Gate
 from dagster_contracts.judgement import Terms, change_of
-from dagster_contracts.ports import Asked
+from dagster_contracts.ports import Asked, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,12 +154,17 @@ def preview(gate: Gate, consumer: str, upstream: str, requested: Partition, *, b
 
 def previews(gate: Gate, routes: Sequence[Route]) -> dict[Route, Route]:
     """The same for what several consumers were given: each route, and what would come of it now. A constant number of questions."""
+    now = grounds_now(gate.store, routes)
+    keys = {then: _asked(then.upstream, then.requested, then.breaker_key).key for then in now}
+    return {then: _decide(gate, found, "", then.upstream, then.requested, Confidence.FULL, None, keys[then]) for then, found in now.items()}
+
+
+def grounds_now(store: Store, routes: Sequence[Route]) -> dict[Route, Grounds]:
+    """What each would be decided by now. A constant number of questions."""
     asked = {then: _asked(then.upstream, then.requested, then.breaker_key) for then in routes}
     different = list(dict.fromkeys(asked.values()))
-    grounds = dict(zip(different, gate.store.grounds_of(different), strict=True))
-    return {
-        then: _decide(gate, grounds[each], "", each.asset, each.partition, Confidence.FULL, None, each.key) for then, each in asked.items()
-    }
+    grounds = dict(zip(different, store.grounds_of(different), strict=True))
+    return {then: grounds[each] for then, each in asked.items()}
 
 
 def _asked(upstream: str, requested: Partition, breaker_key: str | None) -> Asked:

@@ -208,7 +208,8 @@ def test_only_what_waits_beside_the_live_data_can_be_released() -> None:
         recovery.release(world.gate, unwritten, actor="ann", reason="why")
     stale_view = row(world, 6)
     recovery.discard(world.gate, stale_view, actor="ann", reason="useless")
-    with pytest.raises(UsageError, match="is discarded; only a quarantined or held batch can be released"):
+    world.deliver(6, UNREADABLE, day(6, 7))
+    with pytest.raises(UsageError, match="is discarded and a later delivery of its partition has come; only a quarantined or held batch"):
         recovery.release(world.gate, stale_view, actor="bob", reason="why")
     with pytest.raises(UsageError, match="is not in the ledger"):
         recovery.release(world.gate, replace(stale_view, id="unknown"), actor="bob", reason="why")
@@ -227,6 +228,16 @@ def test_a_discarded_batch_is_neither_probed_nor_served_until_delivered_anew() -
     world.deliver(6, GOOD)
     assert world.route("fraud_scores", 6, FULL).kind is RouteKind.FRESH
     assert world.events().count("batch.discarded") == 1
+
+
+def test_what_was_discarded_last_can_be_released_after_all() -> None:
+    world = tripped()
+    discarded = recovery.discard(world.gate, row(world, 6), actor="ann", reason="a duplicate")
+    recovery.reset(world.gate, "feed", actor="ann", reason="fixed")
+    assert recovery.releasable_batch(world.gate, "feed", daily(6).key) == discarded
+    released = recovery.release(world.gate, discarded, actor="bob", reason="it was none")
+    assert (released.status, released.staged) == (Status.QUARANTINED, discarded.staged)
+    assert [due.batch.id for due in recovery.due_releases(world.gate)] == [discarded.id]
 
 
 # --- healing -------------------------------------------------------------------------------------------------------

@@ -99,13 +99,13 @@ def release(
     module: ModuleOption = None,
     database_url: UrlOption = None,
 ) -> None:
-    """Let a waiting batch through whatever its verdict: recorded, marked, never served as last good.
+    """Let a waiting batch, or the one discarded last, through whatever its verdict: recorded, marked, never served as last good.
 
     With --file, --module or a definitions.py here it is published at once; else by the sensor contracts_heal.
     """
     reason, actor = options.stated(reason), options.acting(actor)
     store = options.store_at(database_url)
-    batch = _waiting(store, key, partition)
+    batch = recovery.discarded_batch(store, key, partition) or _waiting(store, key, partition)
     found = project.load(file, module) if project.is_given(file, module) else None
     released = recovery.release(options.gate_of(store), batch, actor=actor, reason=reason)
     print_text(f"{batch.asset} [{batch.partition}]: the {batch.status} batch ({batch.outcome}) was released by {actor}")
@@ -126,6 +126,10 @@ def discard(
     batch = _waiting(store, key, partition)
     recovery.discard(options.gate_of(store), batch, actor=actor, reason=reason)
     print_text(f"{batch.asset} [{batch.partition}]: the {batch.status} batch ({batch.outcome}) was discarded by {actor}")
+    if batch.staged is not None:
+        print_text("what was set aside of it is kept: until the next delivery of it, `batch release` lets it through after all")
+    else:
+        print_text("nothing is stored of it: only a new delivery brings it back")
 
 
 # --- which batch is meant ------------------------------------------------------------------------------------------

@@ -6,14 +6,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from dagster_contracts import routing
 from dagster_contracts.cli import forms, options
 from dagster_contracts.cli.options import LISTED, FormatOption, UrlOption
 from dagster_contracts.cli.printing import Format, print_json, print_table, print_text
 from dagster_contracts.cli.wording import WAITING, age, given, let_in, outlook, prospect, why
 from dagster_contracts.core import breaker as machine
 from dagster_contracts.core.breaker import Breaker, State
-from dagster_contracts.core.ledger import FALLEN, Batch, Output, Review, ReviewStatus, Status
+from dagster_contracts.core.ledger import FALLEN, Batch, Output, Review, ReviewStatus, Route, Status
+from dagster_contracts.core.snapshot import fallen
 from dagster_contracts.core.windows import is_micro_batch
+from dagster_contracts.core.wording import counted
 from dagster_contracts.ports import Store, Waiting
 
 _TOLD_WITHIN = timedelta(minutes=2)  # the sensor that delivers events looks twice a minute
@@ -27,6 +30,7 @@ class _Status:
     batches: Sequence[Batch]  # held, quarantined, publishing
     outputs: Sequence[Output]  # degraded, halted, withdrawn
     reviews: Sequence[Review]  # pending
+    missing: frozenset[Route]  # what outputs have read, and only a new delivery brings
     sinks: Sequence[Waiting]
 
 
@@ -48,12 +52,15 @@ def status(format: FormatOption = Format.TEXT, database_url: UrlOption = None) -
 
 
 def _read(store: Store) -> _Status:
+    outputs = store.outputs(statuses=FALLEN, limit=LISTED)
+    grounds = routing.grounds_now(store, [route for output in outputs for route in fallen(output)])
     found = _Status(
         store.now(),
         store.breakers(),
         store.batches(statuses=WAITING, limit=LISTED),
-        store.outputs(statuses=FALLEN, limit=LISTED),
+        outputs,
         store.reviews(statuses=(ReviewStatus.PENDING,), limit=LISTED),
+        frozenset(route for route, now in grounds.items() if now.snapshot.is_missing),
         store.waiting(),
     )
     for rows, what in ((found.batches, "batches"), (found.outputs, "outputs"), (found.reviews, "reviews")):
@@ -98,7 +105,7 @@ def _rows(found: _Status) -> Iterator[tuple[object, ...]]:
     for output in found.outputs:
         place = f"{output.asset} [{output.partition}]"
         state = f"{output.status} ({output.confidence})" if output.confidence is not None else output.status
-        yield ("output", place, state, *age(output.at, now), given(output), "computed again once its inputs are fresh")
+        yield ("output", place, state, *age(output.at, now), given(output), _awaited(output, found.missing))
     made = {output.id: given(output) for output in found.outputs}
     for review in found.reviews:
         place = f"{review.asset} [{review.partition}]"
@@ -112,8 +119,16 @@ def _rows(found: _Status) -> Iterator[tuple[object, ...]]:
         )
     for waiting in found.sinks:
         if waiting.oldest is not None and now - waiting.oldest > _TOLD_WITHIN:
-            told = f"{waiting.events} events were not delivered yet"
+            told = f"{counted(waiting.events, 'event')} not delivered yet"
             yield ("sink", waiting.sink, "behind", *age(waiting.oldest, now), told, "delivered by contracts_relay or `relay`")
+
+
+def _awaited(output: Output, missing: frozenset[Route]) -> str:
+    """What an output waits for: nothing but a person brings what was discarded."""
+    again = [f"{route.upstream} [{route.requested}]" for route in fallen(output) if route in missing]
+    if not again:
+        return "computed again once its inputs are fresh"
+    return f"deliver {again[0]}{f' and {len(again) - 1} more' if len(again) > 1 else ''} again, then it is computed again"
 
 
 def _unconfirmed_rows(batches: Sequence[Batch], now: datetime) -> Iterator[tuple[object, ...]]:

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
+from dagster_contracts.cli import advice
+from dagster_contracts.cli.advice import SHOWN, argument, breaker_of, by_upstream, place, streams
 from dagster_contracts.cli.printing import lasting
-from dagster_contracts.cli.wording import clock, let_in, may_be_published, outlook, prospect, reading, streaming
+from dagster_contracts.cli.wording import clock, let_in, outlook, prospect, reading, streaming
 from dagster_contracts.core import breaker as machine
-from dagster_contracts.core.breaker import Breaker, State, failures
+from dagster_contracts.core.breaker import State, failures
 from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.events import Event
 from dagster_contracts.core.ledger import Batch, Decision, Output, OutputStatus, Review, ReviewStatus, Route, RouteKind, Status
-from dagster_contracts.core.snapshot import Standing, fallen
+from dagster_contracts.core.snapshot import Grounds, Standing, fallen
 from dagster_contracts.core.verdict import Outcome
-from dagster_contracts.core.windows import is_micro_batch, is_streamed
+from dagster_contracts.core.windows import is_micro_batch
+from dagster_contracts.core.wording import counted
 
-_SHOWN = 5  # findings of one batch, and entries of one kind
-AFFECTED = 2 * _SHOWN  # outputs that are told of
+AFFECTED = 2 * SHOWN  # outputs that are told of
 DECIDED = (ReviewStatus.APPROVED, ReviewStatus.REJECTED)
 _ACCEPTING = {
     Confidence.FULL: "halts",
@@ -27,10 +28,12 @@ _ACCEPTING = {
 }
 
 
-def of_standing(found: Standing, partition: str | None, reviews: Mapping[str, Review]) -> list[str]:
-    """Paragraphs, an empty line between two. `reviews` are those that were decided, by the id of their output."""
-    who = [_made(found, reviews), _affected(found, reviews)]
-    paragraphs = [_state(found), _batches(found, partition), *who, _awaited(found), _commands(found)]
+def of_standing(found: Standing, partition: str | None, reviews: Mapping[str, Review], now: Mapping[Route, Grounds]) -> list[str]:
+    """Paragraphs, an empty line between two. `reviews` are those that were decided, by the id of their output; `now` has the present
+    grounds of what its output, and those affected by it, have read."""
+    commands = advice.commands(found, partition, now)
+    told = [_made(found, reviews, now), _affected(found, reviews), _awaited(found, now, acted_on=bool(commands))]
+    paragraphs = [_state(found), _batches(found, partition), *told, _what_to_do(commands)]
     lines: list[str] = []
     for paragraph in map(list, paragraphs):
         if paragraph:
@@ -50,7 +53,7 @@ _ROUTED = {  # whether a stream feeds it, whether its consumers fall back
 
 
 def _state(found: Standing) -> Iterator[str]:
-    streamed = _is_streamed(found)
+    streamed = streams(found)
     for stored in found.breakers:
         breaker = machine.current(stored, found.now)
         routed = machine.enforced_open(breaker, found.now)
@@ -63,10 +66,10 @@ def _state(found: Standing) -> Iterator[str]:
             yield f"  {override.actor} set {override.kind} on {clock(override.set_at)}, until {end}: {override.reason}"
         if breaker.state is not State.CLOSED:
             yield f"  Cause: {breaker.cause} (contract {breaker.contract_version})."
-            yield from (f"  {finding}" for finding in breaker.findings[:_SHOWN])
+            yield from (f"  {finding}" for finding in breaker.findings[:SHOWN])
             yield from _more(len(breaker.findings))
         if breaker.reopened:
-            yield f"  {breaker.reopened} probes have failed since."
+            yield f"  {counted(breaker.reopened, 'probe')} {'has' if breaker.reopened == 1 else 'have'} failed since."
 
 
 def _since(moment: datetime | None, now: datetime) -> str:
@@ -76,32 +79,26 @@ def _since(moment: datetime | None, now: datetime) -> str:
 def _batches(found: Standing, partition: str | None) -> Iterator[str]:
     unconfirmed = [batch for batch in found.waiting if is_micro_batch(batch) and batch.status is Status.PUBLISHING]
     waiting = [batch for batch in found.waiting if batch not in unconfirmed]
-    for batch in waiting[:_SHOWN]:
-        yield f"{_place(batch)} is {batch.status}{_since(batch.arrived_at, found.now)}: {_outcome(batch)}"
+    for batch in waiting[:SHOWN]:
+        yield f"{place(batch)} is {batch.status}{_since(batch.arrived_at, found.now)}: {_outcome(batch)}"
         findings = failures(batch.verdict) if batch.verdict is not None else ()
-        yield from (f"  {finding}" for finding in findings[:_SHOWN])
+        yield from (f"  {finding}" for finding in findings[:SHOWN])
         yield from _more(len(findings))
-        yield f"  Next: {prospect(batch, _breaker_of(found, batch), found.now)}."
+        yield f"  Next: {prospect(batch, breaker_of(found, batch), found.now)}."
     if unconfirmed:
         since = _since(unconfirmed[-1].arrived_at, found.now)
         yield f"{let_in(unconfirmed)}{since}; no consumer has confirmed yet that they went on."
         yield f"  Next: {prospect(unconfirmed[-1], None, found.now)}."
-    if len(waiting) > _SHOWN:
-        yield f"{len(waiting) - _SHOWN} more batches of {found.asset} wait; see `dagster-contracts batch list {found.asset}`."
+    if len(waiting) > SHOWN:
+        yield f"{len(waiting) - SHOWN} more batches of {found.asset} wait; see `dagster-contracts batch list {found.asset}`."
     if not found.waiting and found.newest is not None and found.newest.status is Status.DISCARDED:
-        yield f"{_place(found.newest)} was discarded on {clock(found.newest.updated_at)}: {found.newest.note}"
+        yield f"{place(found.newest)} was discarded on {clock(found.newest.updated_at)}: {found.newest.note}"
+    if partition is not None and found.newest is None and found.affected:
+        yield f"{found.asset} [{partition}] was never delivered."
     published = found.published
     if published is not None and (partition is not None or not found.waiting):
         released = f", released by {published.released.actor}: {published.released.reason}" if published.released is not None else ""
-        yield f"{_place(published)} is published{_since(published.updated_at, found.now)} ({published.outcome}{released})."
-
-
-def _breaker_of(found: Standing, batch: Batch) -> Breaker | None:
-    return next((breaker for breaker in found.breakers if breaker.key == batch.breaker_key), None)
-
-
-def _is_streamed(found: Standing) -> bool:
-    return any(is_streamed(batch) for batch in (found.newest, found.published, *found.waiting) if batch is not None)
+        yield f"{place(published)} is published{_since(published.updated_at, found.now)} ({published.outcome}{released})."
 
 
 def _outcome(batch: Batch) -> str:
@@ -114,33 +111,65 @@ def _outcome(batch: Batch) -> str:
     return "it was let in, and its writer has not said that it is written: it still writes, or has died."
 
 
-def _place(entry: Batch | Output) -> str:
-    return f"{entry.asset} [{entry.partition}]"
-
-
 def _more(count: int) -> Iterator[str]:
-    if count > _SHOWN:
-        yield f"  and {count - _SHOWN} more findings"
+    if count > SHOWN:
+        yield f"  and {count - SHOWN} more findings"
 
 
 # --- consumers -------------------------------------------------------------------------------------------------------
 
 
-def _made(found: Standing, reviews: Mapping[str, Review]) -> Iterator[str]:
+def _made(found: Standing, reviews: Mapping[str, Review], now: Mapping[Route, Grounds]) -> Iterator[str]:
     """What the asset itself was made from, as a consumer."""
     output = found.output
     if output is None:
         return
-    yield f"{_place(output)} {_ending(output)} on {clock(output.at)}{' from fresh data' if output.status is OutputStatus.OK else ''}."
+    yield f"{place(output)} {_ending(output)} on {clock(output.at)}{' from fresh data' if output.status is OutputStatus.OK else ''}."
     yield from (f"  {said}" for said in _reviewed(output, reviews))
-    for route in output.inputs:
-        if output.status is not OutputStatus.OK:
-            yield f"  It {_read(route)}."
-            if route.reason:
-                over = route.since is not None and route.breaker_key not in {each.key for each in (*found.breakers, *found.above)}
-                yield f"  At that time: {route.reason}" if over else f"  {route.reason}"
-        elif _is_released(route):
+    if output.status is not OutputStatus.OK:
+        for upstream, routes in by_upstream(output.inputs).items():
+            yield from _given(found, upstream, routes, now)
+    for route in output.inputs if output.status is OutputStatus.OK else ():
+        if _is_released(route):
             yield f"  It {_read(route)}: a batch that had been {route.reason}"
+        if _is_refused_anew(route, now):
+            newer = now[route].snapshot.refused
+            see = f"dagster-contracts why {argument(route.upstream, route.requested)}"
+            yield f"  It {_read(route)}: the earlier delivery of it. A newer one is {newer.status if newer else 'refused'}; see `{see}`."
+
+
+def _given(found: Standing, upstream: str, routes: Sequence[Route], now: Mapping[Route, Grounds]) -> Iterator[str]:
+    """A reason is told once for all partitions of an upstream that have the same breaker. First what is not fresh, and of that what was
+    ever delivered."""
+
+    def rank(route: Route) -> int:
+        return 2 if _is_whole(route) else int(_never_delivered(route, now))
+
+    told: set[str | None] = set()
+    ordered = sorted(routes, key=rank)
+    for route in ordered[:SHOWN]:
+        yield f"  It {_read(route)}{', which was never delivered' if _never_delivered(route, now) else ''}."
+        if route.reason and route.breaker_key not in told:
+            told.add(route.breaker_key)
+            over = route.since is not None and route.breaker_key not in {each.key for each in (*found.breakers, *found.above)}
+            yield f"  At that time: {route.reason}" if over else f"  {route.reason}"
+    if more := ordered[SHOWN:]:
+        never = sum(_never_delivered(route, now) for route in more)
+        yield f"  and {len(more)} more partitions of {upstream}" + (f", {never} of them never delivered" if never else "") + "."
+
+
+def _is_whole(route: Route) -> bool:
+    return route.kind in (RouteKind.FRESH, RouteKind.UNJUDGED) and route.confidence is Confidence.FULL
+
+
+def _never_delivered(route: Route, now: Mapping[Route, Grounds]) -> bool:
+    return route in now and not _is_whole(route) and now[route].is_never_delivered
+
+
+def _is_refused_anew(route: Route, now: Mapping[Route, Grounds]) -> bool:
+    """Whether a delivery came after the one that stands there, and was set aside."""
+    found = now[route].snapshot if route.kind is RouteKind.FRESH and route in now else None
+    return found is not None and found.refused is not None and found.published is not None
 
 
 def _is_released(route: Route) -> bool:
@@ -205,10 +234,10 @@ def _is_of_output(route: Route) -> bool:
 def _affected(found: Standing, reviews: Mapping[str, Review]) -> Iterator[str]:
     outputs = found.affected
     if outputs:
-        yield f"Affected: {len(outputs)} outputs." if len(outputs) > 1 else "Affected: 1 output."
+        yield f"Affected: {counted(len(outputs), 'output')}."
     for output in outputs[:AFFECTED]:
         told = "; it ".join(map(_read, fallen(output)))
-        yield f"  {_place(output)} {_ending(output)} on {clock(output.at)}: it {told}."
+        yield f"  {place(output)} {_ending(output)} on {clock(output.at)}: it {told}."
         yield from (f"    {said}" for said in _reviewed(output, reviews))
     if len(outputs) > AFFECTED:
         yield f"  and {len(outputs) - AFFECTED} more; see `dagster-contracts status`."
@@ -223,7 +252,7 @@ def _affected(found: Standing, reviews: Mapping[str, Review]) -> Iterator[str]:
 # --- what comes next -------------------------------------------------------------------------------------------------
 
 
-def _awaited(found: Standing) -> Iterator[str]:
+def _awaited(found: Standing, grounds: Mapping[Route, Grounds], *, acted_on: bool) -> Iterator[str]:
     """What its own breakers wait for, and those above it where it fell back to something."""
     fell = found.output is not None and found.output.status is not OutputStatus.OK
     upstream = {route.breaker_key for route in found.output.inputs} if found.output is not None and fell else set()
@@ -234,61 +263,21 @@ def _awaited(found: Standing) -> Iterator[str]:
             yield f"Waiting for: {now.key}: {said}."
         elif machine.enforced_open(now, found.now):
             yield f"Waiting for: {now.key}: a new delivery that passes."
-        if _is_streamed(found) and now in found.breakers and machine.enforced_open(now, found.now) and now.override is None:
+        if streams(found) and now in found.breakers and machine.enforced_open(now, found.now) and now.override is None:
             yield "  The first micro-batch that arrives then is the probe; where a rule of a time window failed, the first whole window."
     if found.output is not None and fell:
-        yield f"Waiting for: {_place(found.output)} is computed again once its inputs are fresh."
-    if not found.affected and not any(True for _ in _commands(found)):
+        yield f"Waiting for: {place(found.output)} is computed again once its inputs are fresh."
+    if not found.affected and not acted_on:
         read = found.output.inputs if found.output is not None else ()
-        released = any(map(_is_released, read)) or (found.published is not None and found.published.released is not None)
-        yield "Nothing else is the matter." if released else "Nothing is the matter."
+        told = any(_is_released(route) or _is_refused_anew(route, grounds) for route in read)
+        released = found.published is not None and found.published.released is not None
+        yield "Nothing else is the matter." if told or released else "Nothing is the matter."
 
 
-def _commands(found: Standing) -> Iterator[str]:
-    commands = list(dict.fromkeys(_command(found)))
+def _what_to_do(commands: Sequence[str]) -> Iterator[str]:
     if commands:
         yield "What to do:"
         yield from (f"  {command}" for command in commands)
-
-
-def _command(found: Standing) -> Iterator[str]:
-    for batch in found.waiting[:_SHOWN]:
-        of = shlex.quote(batch.asset) + (f" --partition {shlex.quote(batch.partition.key)}" if batch.partition.key is not None else "")
-        if is_streamed(batch):
-            if batch.status is not Status.PUBLISHING:  # which is nothing to look at
-                yield f"dagster-contracts batch show {of}"
-        elif batch.status is Status.PUBLISHING:
-            yield "dagster-contracts reconcile"
-        elif may_be_published(batch, _breaker_of(found, batch), found.now):
-            yield "see that the sensor contracts_heal is on, or"
-            yield "dagster-contracts heal"
-        elif batch.outcome in (Outcome.FAIL, Outcome.INCONCLUSIVE):
-            yield f"deliver {_place(batch)} again, or"
-            yield f"dagster-contracts batch show {of}"
-            yield f"dagster-contracts batch rejudge {of} --reason ..."
-            yield f"dagster-contracts batch release {of} --reason ..."
-    for breaker in found.breakers:
-        key = shlex.quote(breaker.key)
-        if machine.current(breaker, found.now).override is not None:
-            yield f"dagster-contracts breaker reset {key} --reason ..."
-        elif machine.enforced_open(breaker, found.now):
-            yield from _closing(found, breaker)
-        if machine.current(breaker, found.now).state is not State.CLOSED and breaker.incident:
-            yield f"dagster-contracts why {key} --incident {breaker.incident}"
-    if found.output is not None and found.output.status is not OutputStatus.OK:
-        for route in found.output.inputs:
-            if route.kind not in (RouteKind.FRESH, RouteKind.UNJUDGED):
-                of = f" --partition {shlex.quote(route.requested.key)}" if route.requested.key is not None else ""
-                yield f"dagster-contracts why {shlex.quote(route.upstream)}{of}"
-
-
-def _closing(found: Standing, breaker: Breaker) -> Iterator[str]:
-    """Whether a person's word on the breaker helps: it publishes what passed, and frees nothing that was refused."""
-    key, waiting = shlex.quote(breaker.key), [batch for batch in found.waiting if batch.breaker_key == breaker.key]
-    if _is_streamed(found) or not waiting:
-        yield f"dagster-contracts breaker force-closed {key} --until PT2H --reason ..."
-    elif any(batch.status is Status.HELD and batch.outcome in (Outcome.PASS, Outcome.WARN) for batch in waiting):
-        yield f"dagster-contracts breaker reset {key} --reason ..."
 
 
 # --- what was --------------------------------------------------------------------------------------------------------
@@ -307,7 +296,7 @@ def of_decisions(
     ]
     for decision in decisions:
         lines.append(f"  {_exact(decision.decided_at)}: it {_read(decision.route)}.")
-        if decision.route.kind is not RouteKind.FRESH and decision.route.reason:
+        if decision.route.reason:
             lines.append(f"    {decision.route.reason}")
     for review in reviews:
         if review.decided_at is not None:

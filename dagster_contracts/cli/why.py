@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from dagster_contracts import routing
 from dagster_contracts.cli import forms, options, telling
 from dagster_contracts.cli.options import LISTED, FormatOption, UrlOption
 from dagster_contracts.cli.printing import Format, print_json, print_text
@@ -15,8 +16,8 @@ from dagster_contracts.core.breaker import asset_of
 from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.errors import UsageError, did_you_mean
 from dagster_contracts.core.events import Event, EventType
-from dagster_contracts.core.ledger import Decision, Review
-from dagster_contracts.core.snapshot import Standing
+from dagster_contracts.core.ledger import Decision, Review, Route
+from dagster_contracts.core.snapshot import Standing, fallen
 from dagster_contracts.ports import Store
 
 
@@ -57,6 +58,8 @@ def _standing(store: Store, asset: str, partition: str | None) -> tuple[dict[str
     found = store.standing(asset_of(asset), partition)
     if not found.breakers and found.newest is None and found.output is None:
         raise UsageError(_unknown(store, asset, partition))
+    if partition is not None and found.newest is None and found.output is None and not found.affected:
+        raise UsageError(_unknown(store, asset, partition))
     reviews = _reviews(store, found)
     form: dict[str, object] = {
         "at": forms.time(found.now),
@@ -70,9 +73,13 @@ def _standing(store: Store, asset: str, partition: str | None) -> tuple[dict[str
         "affected": [forms.of_output(output, found.now) for output in found.affected],
         "reviews": [forms.of_review(review) for review in reviews.values()],
     }
-    if partition is not None and found.newest is None and found.output is None:
-        raise UsageError(_unknown(store, asset, partition))
-    return form, telling.of_standing(found, partition, reviews)
+    return form, telling.of_standing(found, partition, reviews, routing.grounds_now(store, _inputs(found)))
+
+
+def _inputs(found: Standing) -> list[Route]:
+    """What its own output has read, and what others have read of it that have fallen over it."""
+    over = (route for output in found.affected for route in fallen(output) if route.upstream == found.asset)
+    return [*(found.output.inputs if found.output is not None else ()), *over]
 
 
 def _reviews(store: Store, found: Standing) -> dict[str, Review]:

@@ -31,10 +31,18 @@ def decide(snapshot: Snapshot, *, asset: str, requested: Partition, accepts: Con
     blank = _blank(snapshot, asset, requested, breaker_key)
     live_is_asked_for = requested.key is not None or (refused is None and not snapshot.open)
     if published is not None and live_is_asked_for and published.confidence.satisfies(accepts):
-        return _read(blank, RouteKind.FRESH, published.confidence, published)
+        return _of_earlier(_read(blank, RouteKind.FRESH, published.confidence, published), refused)
     if not snapshot.judged and not snapshot.open:
         return replace(blank, kind=RouteKind.UNJUDGED, confidence=Confidence.FULL, served=requested, reason="never judged")
     return _fallback(replace(blank, reason=_why(snapshot, asset, requested)), snapshot, accepts)
+
+
+def _of_earlier(route: Route, refused: Batch | None) -> Route:
+    """What was published is read, as ever, though a newer delivery of the same partition was set aside: the route says so."""
+    if refused is None:
+        return route
+    told = f"The delivery of {_clock(refused.arrived_at)} is {refused.status}: the earlier one is read."
+    return replace(route, reason=f"{route.reason}. {told}" if route.reason else told)
 
 
 def decide_output(output: Output | None, *, asset: str, requested: Partition, accepts: Confidence) -> Route:

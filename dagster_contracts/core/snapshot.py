@@ -42,6 +42,11 @@ class Snapshot:
     def open(self) -> bool:
         return self.breaker is not None and enforced_open(self.breaker, self.now)
 
+    @property
+    def is_missing(self) -> bool:
+        """Whether it was delivered once, and nothing brings it about now but a new delivery: all of it was discarded."""
+        return self.judged and self.published is None and self.publishing is None and self.refused is None
+
     def is_head(self, partition: Partition) -> bool:
         """Whether a batch of `partition` arriving now may move the breaker: it is not older than what is published."""
         return partition.end is None or self.newest_published_end is None or partition.end >= self.newest_published_end
@@ -55,6 +60,11 @@ class Grounds:
     snapshot: Snapshot
     output: Output | None = None
     kept: Route | None = None
+
+    @property
+    def is_never_delivered(self) -> bool:
+        """Whether a breaker watches over it, and nothing of it was ever judged or made."""
+        return self.snapshot.breaker is not None and not self.snapshot.judged and self.output is None
 
 
 @dataclass(frozen=True, slots=True)

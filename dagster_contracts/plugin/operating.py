@@ -108,7 +108,7 @@ def _release_job(site: Site, governed: Governed) -> dg.JobDefinition:
             raise dg.Failure("actor or reason is empty; say who decides, and why: it is what others will read later", allow_retries=False)
         with _readable_errors():
             gate = site.gate(context.instance)
-            batch = recovery.waiting_batch(gate, config.asset, config.partition)
+            batch = recovery.releasable_batch(gate, config.asset, config.partition)
             released = recovery.release(gate, batch, actor=actor, reason=reason)
             run = operations.run_release(governed(), context.instance, released)
         context.log.info(f"{batch.asset} [{batch.partition}]: the {batch.status} batch was released by {actor}; run {run} published it")

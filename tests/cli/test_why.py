@@ -13,7 +13,7 @@ import pytest
 from dagster_contracts import recovery, reviewing, routing
 from dagster_contracts.core.breaker import OverrideKind
 from dagster_contracts.core.contract import Confidence, Fallback, attach
-from dagster_contracts.core.ledger import OutputStatus, StepKey
+from dagster_contracts.core.ledger import OutputStatus, Route, RouteKind, StepKey
 from dagster_contracts.core.route import decide_output
 from dagster_contracts.core.snapshot import Change
 from dagster_contracts.engines.local import LocalEngine
@@ -160,6 +160,77 @@ def test_after_a_reset_it_is_said_what_publishes_a_held_batch(run: Callable[...,
     assert "see that the sensor contracts_heal is on, or\n  dagster-contracts heal\n" in out
     assert "batch release" not in out
     assert "Nothing is the matter" not in out
+
+
+@pytest.mark.usefixtures("past")
+def test_what_was_discarded_is_to_be_delivered_again_or_released(run: Callable[..., Ran]):
+    second = ("vendor/feed", "--partition", "2026-01-02")
+    run("batch", "discard", *second, "--reason", "dup")
+    run("breaker", "reset", "vendor/feed", "--reason", "z")
+    release = "dagster-contracts batch release vendor/feed --partition 2026-01-02 --reason ...\n"
+    again = "What to do:\n  deliver vendor/feed [2026-01-02] again, or\n"
+    assert run("why", *second).out.endswith(f"{again}  {release}")
+    assert f"{again}  dagster-contracts why vendor/feed --partition 2026-01-02\n" in run("why", "fraud").out
+    assert "  deliver vendor/feed [2026-01-02] again, or\n  dagster-contracts why vendor/feed --part" in run("why", "vendor/feed").out
+    rows = [line for line in run("status").out.splitlines() if line.startswith("output")]
+    assert len(rows) == 2
+    assert all("deliver vendor/feed [2026-01-02] again" in line for line in rows)
+    assert run("batch", "release", *second, "--reason", "no dup").code == 0
+    assert "released by ana, to be published" in run("why", *second).out
+
+
+def _has_read(store: SqlStore, asset: str, *routes: Route, status: OutputStatus = OutputStatus.DEGRADED) -> None:
+    confidence = {OutputStatus.HALTED: None, OutputStatus.OK: Confidence.FULL}.get(status, Confidence.STALE)
+    store.save(Change(outputs=(output(asset, status, asset=asset, confidence=confidence, inputs=routes),)))
+
+
+def test_a_partition_that_was_never_delivered_is_said_so_and_its_breaker_is_advised_on(run: Callable[..., Ran], past: str):
+    never = of_day(20)
+    _has_read(SqlStore(past), "last", route("vendor/feed", never, RouteKind.HALTED, reason="open"), status=OutputStatus.HALTED)
+    out = run("why", "last").out
+    assert "It was given nothing of vendor/feed [2026-01-20], which was never delivered.\n" in out
+    assert out.endswith("What to do:\n  dagster-contracts why vendor/feed\n")
+    own = run("why", "vendor/feed", "--partition", "2026-01-20")
+    assert own.code == 0
+    assert "vendor/feed [2026-01-20] was never delivered.\n" in own.out
+    assert "  deliver vendor/feed [2026-01-20]\n  dagster-contracts breaker force-closed vendor/feed --until PT2H" in own.out
+
+
+def test_a_cause_is_told_once_of_many_partitions(run: Callable[..., Ran], past: str):
+    days = [of_day(number) for number in (*range(4, 32), 2, 3)]
+    left = [route("vendor/feed", each, RouteKind.LAST_GOOD, reason=f"[{each}] was left out. The cause.") for each in days]
+    _has_read(SqlStore(past), "monthly", *left)
+    out = run("why", "monthly").out
+    assert out.count("The cause.") == 1
+    assert "  and 25 more partitions of vendor/feed, 25 of them never delivered.\n" in out
+    assert out[out.index("What to do:") :].splitlines()[1:] == [
+        "  dagster-contracts why vendor/feed --partition 2026-01-02",
+        "  dagster-contracts why vendor/feed --partition 2026-01-03",
+        "  dagster-contracts why vendor/feed",
+    ]
+
+
+@pytest.mark.usefixtures("contract")
+def test_a_newer_delivery_that_was_refused_is_told_of_what_was_made_of_the_earlier_one(run: Callable[..., Ran], past: str):
+    _redelivered(_at(past, 26))
+    _consumed(_at(past, 27), "revenue", 1, Confidence.STALE, 27)
+    out = run("why", "revenue").out
+    assert (
+        "  It read vendor/feed [2026-01-01], fresh: the earlier delivery of it. A newer one is quarantined; see "
+        "`dagster-contracts why vendor/feed --partition 2026-01-01`.\n"
+    ) in out
+    assert out.endswith("Nothing else is the matter.\n")
+    assert (
+        "    The delivery of 2026-01-02 08:00Z is quarantined: the earlier one is read.\n"
+        in run("why", "revenue", "--at", "2026-01-03T00:00Z").out
+    )
+
+
+def _redelivered(store: SqlStore) -> None:
+    """The first day comes again, and is refused."""
+    gate, terms = Gate(store, LocalEngine()), Terms.of(attach(load_contracts(Path("feed.odcs.yaml")), ["vendor/feed"])["vendor/feed"])
+    worse = pl.DataFrame({"customer_id": [1, 2], "risk_indicator": ["18", "LOW_RISK"]})
+    gate.staged(gate.judge(terms, Delivery(of_day(1), "again", "again"), worse).batch, "again")
 
 
 @pytest.mark.usefixtures("past")
