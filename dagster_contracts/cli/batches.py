@@ -38,7 +38,7 @@ def list_batches(
     database_url: UrlOption = None,
 ) -> None:
     """Batches, newest arrival first."""
-    store = options.reading_at(database_url)
+    store = options.store_at(database_url)
     found = store.batches(asset=key, partition=partition, statuses=status or (), limit=limit)
     if key is not None and not found:
         _known_asset(store, key)
@@ -58,7 +58,7 @@ def list_batches(
 @app.command()
 def show(key: KeyArgument, partition: PartitionOption = None, format: FormatOption = Format.TEXT, database_url: UrlOption = None) -> None:
     """The newest batch (of a partition) with its verdict, findings and failing rows."""
-    store = options.reading_at(database_url)
+    store = options.store_at(database_url)
     found = store.batches(asset=key, partition=partition, limit=1)
     if not found:
         _known_asset(store, key)

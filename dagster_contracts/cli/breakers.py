@@ -30,7 +30,7 @@ UntilOption = Annotated[
 @app.command()
 def show(key: KeyArgument, format: FormatOption = Format.TEXT, database_url: UrlOption = None) -> None:
     """All there is to know of a breaker."""
-    store = options.reading_at(database_url)
+    store = options.store_at(database_url)
     now, breaker = store.now(), recovery.known_breaker(options.gate_of(store), key)
     waiting = store.batches(asset=machine.asset_of(key), statuses=WAITING, limit=LISTED)
     batches = [batch for batch in waiting if batch.breaker_key == key]
@@ -51,7 +51,7 @@ def history(
     database_url: UrlOption = None,
 ) -> None:
     """Every transition, override and contract version, newest first."""
-    store = options.reading_at(database_url)
+    store = options.store_at(database_url)
     recovery.known_breaker(options.gate_of(store), key)
     transitions = store.transitions(key, limit)
     if format is Format.JSON:

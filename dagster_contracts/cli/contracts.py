@@ -124,7 +124,7 @@ def _edits(found: Sequence[Submission], database_url: str) -> Iterator[Problem]:
     yield from registered
     told = {problem.source for problem in registered}
     left = [each.contract for each in found if each.contract.source not in told]
-    yield from edits(left, options.reading_at(database_url).breakers())
+    yield from edits(left, options.store_at(database_url).breakers())
 
 
 # --- what lint prints ----------------------------------------------------------------------------------------------

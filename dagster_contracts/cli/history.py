@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dagster_contracts.cli.options import LISTED, reading_at, registry_at, tell_of_limit
+from dagster_contracts.cli.options import LISTED, registry_at, store_at, tell_of_limit
 from dagster_contracts.cli.printing import say
 from dagster_contracts.cli.revisions import Source
 from dagster_contracts.core.breaker import asset_of
@@ -107,7 +107,7 @@ class Recorded:
 
 def recorded_of(contract: Contract, obj: SchemaObject, database_url: str | None) -> Recorded:
     """What the ledger has of the asset that an object is about. Raises UsageError where that is nothing."""
-    store = reading_at(database_url)
+    store = store_at(database_url)
     asset = _asset(store, obj)
     found = store.batches(asset=asset, limit=LISTED)
     tell_of_limit(len(found), "batches")

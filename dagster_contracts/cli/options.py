@@ -101,20 +101,6 @@ def store_at(url: str | None) -> Store:
     return SqlStore(resolve_url(url, os.environ))
 
 
-def reading_at(url: str | None) -> Store:
-    """The store, for a command that lists what there is. A SQLite file that is not there yet is an empty store; raises UsageError where
-    its folder is not there either: then the url is likely misspelt."""
-    from dagster_contracts.store.connect import parse
-    from dagster_contracts.store.place import resolve_url
-
-    path = parse(resolve_url(url, os.environ)).path
-    if path is not None and not path.parent.is_dir():
-        raise UsageError(
-            f"there is no folder {path.parent} for the SQLite store {path}; correct the url, or run `dagster-contracts db upgrade`"
-        )
-    return store_at(url)
-
-
 def registry_at(url: str | None) -> Registry:
     """The registry of contracts, in the same database."""
     return Registry(url)

@@ -69,7 +69,11 @@ def _print_published(published: Published) -> None:
 @app.command("list")
 def list_contracts(database_url: UrlOption = None, format: FormatOption = Format.TEXT) -> None:
     """The version of each contract that was registered last."""
-    _print_entries(options.registry_at(database_url).list(), format)
+    registry = options.registry_at(database_url)
+    found = registry.list()
+    _print_entries(found, format)
+    if not found:
+        say(_none_in_force(registry))
 
 
 @app.command()
@@ -147,7 +151,12 @@ def consumers(
     format: FormatOption = Format.TEXT,
 ) -> None:
     """Who consumes what, as the latest version of each contract says."""
-    found = options.registry_at(database_url).consumers(contract_id, of=consumer)
+    registry = options.registry_at(database_url)
+    found = registry.consumers(contract_id, of=consumer)
+    if not found and contract_id is not None and not registry.history(contract_id):
+        registry.get(contract_id)  # says what there is
+    if not found and not registry.list():
+        say(_none_in_force(registry))
     if format is Format.JSON:
         print_json({"uses": list(map(of_row, found))})
         return

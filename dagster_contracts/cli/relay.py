@@ -68,7 +68,7 @@ def relay(
     Always: to stdout, a line each. Settings of the Kafka client, secrets among them, are environment variables:
     CONTRACTS_KAFKA_OPTION_SASL_PASSWORD is sasl.password.
     """
-    store = options.reading_at(database_url)
+    store = options.store_at(database_url)
     if forget is not None:
         if not store.forget(forget):
             known = ", ".join(waiting.sink for waiting in store.waiting()) or "none"

@@ -24,7 +24,7 @@ PartitionOption = Annotated[str | None, typer.Option("--partition", metavar="P",
 @app.command("list")
 def list_reviews(format: FormatOption = Format.TEXT, database_url: UrlOption = None) -> None:
     """Reviews that wait, newest first."""
-    store = options.reading_at(database_url)
+    store = options.store_at(database_url)
     found = store.reviews(statuses=(ReviewStatus.PENDING,), limit=LISTED)
     options.tell_of_limit(len(found), "reviews")
     if format is Format.JSON:

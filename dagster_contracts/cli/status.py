@@ -39,7 +39,7 @@ def status(format: FormatOption = Format.TEXT, database_url: UrlOption = None) -
 
     Held and quarantined batches, degraded, halted and withdrawn outputs, pending reviews, events that a sink was not told yet.
     """
-    found = _read(options.reading_at(database_url))
+    found = _read(options.store_at(database_url))
     if format is Format.JSON:
         print_json(_form(found))
         return

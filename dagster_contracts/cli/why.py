@@ -40,7 +40,7 @@ def why(
     if incident is not None and (at is not None or partition is not None):
         raise UsageError("--incident is asked alone: an incident is of a breaker, whatever the partition; leave out --at and --partition")
     moment = None if at is None else options.instant(at, "--at")
-    store = options.reading_at(database_url)
+    store = options.store_at(database_url)
     if incident is not None:
         form, lines = _incident(store, asset, incident)
     elif moment is not None:

@@ -87,6 +87,13 @@ def parse(url: str) -> Address:
     return Address(parsed, Path(parsed.database).absolute())
 
 
+def require_folder(address: Address) -> None:
+    """A SQLite file that is not there yet is an empty store. Without its folder the url is likely misspelt or nothing is mounted, and
+    an empty store would let everything pass: raises StoreError."""
+    if address.path is not None and not address.path.parent.is_dir():
+        raise StoreError(f"there is no folder {address.path.parent} for the {address}; correct the url, or {UPGRADE}, which makes it")
+
+
 # --- engines -------------------------------------------------------------------------------------------------------
 
 

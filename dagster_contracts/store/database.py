@@ -13,7 +13,7 @@ from sqlalchemy import Connection, PoolProxiedConnection, StaticPool, create_eng
 from sqlalchemy.exc import DBAPIError
 
 from dagster_contracts.core.errors import LostRace
-from dagster_contracts.store.connect import READ_COMMITTED, WRITES, Address, engine_of, translated
+from dagster_contracts.store.connect import READ_COMMITTED, WRITES, Address, engine_of, require_folder, translated
 from dagster_contracts.store.statement import Statement, Text, Values
 from dagster_contracts.store.tables import metadata
 from dagster_contracts.store.upgrade import require, revision, upgrade_at
@@ -150,6 +150,7 @@ class Database:
 
     def _has_tables(self, path: Path) -> bool:
         if not path.exists():
+            require_folder(self._address)
             return False
         with self._engine.connect() as connection:
             return revision(connection) is not None

@@ -34,8 +34,8 @@ class SqlStore:
     """`ports.Store` on a database.
 
     `url` is `postgresql://user:password@host:port/database` or `sqlite:////path/to/file`. SQLite creates and migrates itself on the
-    first write; PostgreSQL is migrated by `upgrade`. May be pickled and used by threads and forked processes: each process has
-    connections of its own, opened on first use.
+    first write, where the folder of the file is there; PostgreSQL is migrated by `upgrade`. May be pickled and used by threads and forked
+    processes: each process has connections of its own, opened on first use.
 
     Raises StoreUnavailable where the database is out of reach, SchemaOutOfDate where its tables are missing or of another version,
     LostRace from `save`, StoreError for all that trying again does not mend (also here, for a malformed url).

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, func, inspect, select
 from sqlalchemy.schema import DropTable
 
 from dagster_contracts.core.errors import SchemaOutOfDate, StoreError
-from dagster_contracts.store.connect import UPGRADE, WRITES, Address, engine_of, parse, translated
+from dagster_contracts.store.connect import UPGRADE, WRITES, Address, engine_of, parse, require_folder, translated
 from dagster_contracts.store.tables import VERSION_TABLE, metadata, version
 
 if TYPE_CHECKING:
@@ -26,7 +26,11 @@ def upgrade(url: str) -> str:
 
     Creates a SQLite file and its folder where they are missing. Raises SchemaOutOfDate where a newer package made the tables.
     """
-    return upgrade_at(parse(url))
+    address = parse(url)
+    if address.path is not None:
+        with translated(address):
+            address.path.parent.mkdir(parents=True, exist_ok=True)
+    return upgrade_at(address)
 
 
 NOTHING = "base"  # of `downgrade`: before the first revision there are no tables
@@ -54,9 +58,8 @@ def downgrade(url: str, to: str) -> str:
 
 
 def upgrade_at(address: Address) -> str:
+    require_folder(address)
     with translated(address):
-        if address.path is not None:
-            address.path.parent.mkdir(parents=True, exist_ok=True)
         engine = engine_of(address, create=True)
         try:
             with engine.connect().execution_options(**{WRITES: True}) as connection, connection.begin():

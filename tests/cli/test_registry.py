@@ -122,6 +122,17 @@ def test_a_consumer_must_be_known(run: Callable[..., Ran], contracts: Path, tmp_
     assert run("registry", "consumers", "--of", "nobody", "--format", "json").json["uses"] == []
 
 
+def test_what_asks_of_nothing_says_so(run: Callable[..., Ran], contracts: Path, tmp_path: Path) -> None:
+    for command in ("list", "consumers"):
+        ran = run("registry", command)
+        assert (ran.code, f"no contract is registered in the SQLite store {tmp_path}/contracts.db" in ran.err) == (0, True)
+    run("publish", contracts)
+    assert run("registry", "consumers", "vendor-feed").code == 0
+    for command in ("consumers", "history"):
+        ran = run("registry", command, "vendor-fed")
+        assert (ran.code, 'did you mean "vendor-feed"?' in ran.err) == (2, True)
+
+
 def test_a_consumer_can_be_made_known(run: Callable[..., Ran], contracts: Path) -> None:
     (contracts / "feed.odcs.yaml").write_text(CONTRACT + "      consumers: [{asset: scores, fallback: halt}]\n")
     assert run("registry", "add-consumer", "scores").code == 0

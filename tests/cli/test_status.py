@@ -136,7 +136,7 @@ def test_an_empty_store_is_said_to_be_empty_and_stays_absent(run: Callable[..., 
 
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_a_folder_that_is_not_there_is_a_mistake(run: Callable[..., Ran], tmp_path: Path, form: str):
-    for command in ("status", "batch list", "review list"):
+    for command in ("status", "batch list", "review list", "registry list", "registry consumers", "registry history payments"):
         ran = run(*command.split(), "--database-url", f"sqlite:///{tmp_path}/nodir/x.db", "--format", form)
         assert (ran.code, ran.out) == (2, "")
         assert f"there is no folder {tmp_path}/nodir for the SQLite store {tmp_path}/nodir/x.db" in ran.err

@@ -308,12 +308,18 @@ def test_a_file_that_is_no_database(tmp_path: Path, use: Use) -> None:
     assert type(caught.value) is StoreError
 
 
+@both
+def test_a_folder_that_is_not_there(tmp_path: Path, use: Use) -> None:
+    with pytest.raises(StoreError, match=r"there is no folder .* correct the url") as caught:
+        use(SqlStore(f"sqlite:///{tmp_path}/folder/store.db"))
+    assert type(caught.value) is StoreError
+    assert not (tmp_path / "folder").exists()
+
+
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    store = SqlStore(f"sqlite:///{tmp_path}/file/store.db")
-    read(store)
     with pytest.raises(StoreError) as caught:
-        write(store)
+        upgrade(f"sqlite:///{tmp_path}/file/store.db")
     assert type(caught.value) is StoreError
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from dagster_contracts.core.breaker import State
 from dagster_contracts.core.contract import BreakerPolicy, Contract, Fallback, Operator, QualityRule, Window
-from dagster_contracts.core.errors import ContractError, StoreUnavailable, UsageError
+from dagster_contracts.core.errors import ContractError, StoreError, StoreUnavailable, UsageError
 from dagster_contracts.core.ledger import Status
 from dagster_contracts.core.snapshot import Change
 from dagster_contracts.core.verdict import Outcome
@@ -422,3 +422,10 @@ def test_an_asset_without_contract_and_a_batch_without_name_are_refused():
         World().gate.judge(frame(), asset="order", batch="1")
     with pytest.raises(UsageError, match="name of the micro-batch is"):
         World().judge("")
+
+
+def test_a_store_whose_folder_is_not_there_is_no_new_store(tmp_path: Path) -> None:
+    gate = StreamGate(contract(), f"sqlite:///{tmp_path}/mnt/s.db")
+    with pytest.raises(StoreError, match=r"there is no folder .*/mnt for the SQLite store .*correct the url"):
+        gate.judge(frame(), asset="orders", batch="1")
+    assert not (tmp_path / "mnt").exists()
