@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from dagster_contracts.core.contract import Contract, attach
 from dagster_contracts.core.errors import ContractError, ContractInvalid, StoreError, did_you_mean
 from dagster_contracts.core.waiving import long_waivers
 from dagster_contracts.judgement import Terms
-from dagster_contracts.plugin import catalog, checks, operating, pruning, reviews, sensors, sources
+from dagster_contracts.plugin import catalog, checks, operating, own_checks, pruning, reviews, sensors, sources
 from dagster_contracts.plugin.assets import iterate_assets
 from dagster_contracts.plugin.deliveries import with_freshness
 from dagster_contracts.plugin.drill import Drill, offer
@@ -116,6 +117,7 @@ def with_contracts(
     governed = rebuilding.definitions_with(
         defs,
         assets=[*wrapped, *offer.assets(site, drill)],
+        asset_checks=[own_checks.gated(item, site, partial(_routed, site=site)) for item in defs.asset_checks or []],
         resources={**_routed({"io_manager": io_managers.DEFAULT_IO_MANAGER, **(defs.resources or {})}, site), RESOURCE: site},
         sensors=[*sensors_given, *sensors.all_sensors(site, wrapped, sinks)],
         schedules=[*schedules, *operating.schedules(site), *pruning.schedules(site), *offer.schedules(site, drill)],
@@ -214,13 +216,13 @@ def _tell_of_silent_readers(assets: Sequence[object], site: Site) -> None:
 
 def _gathered(defs: dg.Definitions) -> tuple[list[Any], list[Any], list[Any]]:
     """Sensors, schedules, and every asset: those that stand only in a `target=` too."""
-    assets = list(defs.assets or [])
+    assets, given_checks = list(defs.assets or []), list(defs.asset_checks or [])
     automations: list[list[Any]] = [[], []]
     for place, given in zip(automations, (defs.sensors or [], defs.schedules or []), strict=True):
         for item in given:
             automation, own = rebuilding.without_own_assets(item) if isinstance(item, _AUTOMATIONS) else (item, [])
             place.append(automation)
-            assets += [each for each in own if not any(each is known for known in assets)]
+            assets += [each for each in own if not any(each is known for known in [*assets, *given_checks])]
     return automations[0], automations[1], assets
 
 
@@ -271,6 +273,8 @@ def _routing(definition: dg.IOManagerDefinition | dg.InputManagerDefinition, sit
 def _governed(assets: Any, site: Site, wrapping: Wrapping) -> Any:
     if not isinstance(assets, dg.AssetsDefinition):
         return assets
+    if isinstance(assets, dg.AssetChecksDefinition):
+        return own_checks.gated(assets, site, partial(_routed, site=site))
     if not assets.is_executable and any(key.to_user_string() in site.sources for key in assets.keys):
         return assets.map_asset_specs(lambda spec: catalog.described(spec, site.terms))
     if not wrapping.reaches(assets):

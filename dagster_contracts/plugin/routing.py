@@ -110,17 +110,21 @@ class RoutedInput:
     def routes(self) -> list[Route]:
         """Decide (or recall) the route of every partition asked for. Several that are read as one all halt where one of them is not to be
         had, unless the input reads all that there are."""
-        partitions = self.context.asset_partitions_def if self.context.has_asset_partitions else None
-        keys: Sequence[str | None] = list(self.context.asset_partition_keys) if partitions else [None]
+        places = self.places()
         step = self.context.step_context
         ask = getattr(self.manager.wrapped, "version_at", None)
         site, own = self.manager.site, self.consumers
-        omits = len(keys) > 1 and mappings.reads_all(step, self.context.asset_key)
-        places = [partition_of(key, partitions) for key in keys]
-        if len(keys) > 1 and not omits:
+        omits = len(places) > 1 and mappings.reads_all(step, self.context.asset_key)
+        if len(places) > 1 and not omits:
             return of_several(decide_window(site, step, own, self.context.asset_key, places, version_at=ask), omits=False)
         decided = [decide(site, step, own, self.upstream, place, omits=omits, version_at=ask) for place in places]
         return of_several(decided, omits=omits)
+
+    def places(self) -> list[Partition]:
+        """The partitions that are asked for."""
+        partitions = self.context.asset_partitions_def if self.context.has_asset_partitions else None
+        keys: Sequence[str | None] = list(self.context.asset_partition_keys) if partitions else [None]
+        return [partition_of(key, partitions) for key in keys]
 
     def load(self, routes: Sequence[Route], dagster_type: Any) -> Any:
         """Read what the routes say. None of them is halted. Raises StorageError where nothing was judged and nothing stands."""

@@ -40,7 +40,13 @@ def definitions(folder: Path, url: str) -> dg.Definitions:
     def tolerant(feed: pd.DataFrame) -> dg.Output[str]:
         return dg.Output(str(feed["risk"].iloc[0]), metadata={"pid": os.getpid()})
 
-    defs = dg.Definitions(assets=[feed, flaky, strict, tolerant], jobs=[dg.define_asset_job("daily", selection="*")])
+    @dg.asset_check(asset=feed, blocking=True, partitions_def=DAYS)
+    def has_rows(feed: pd.DataFrame) -> dg.AssetCheckResult:
+        return dg.AssetCheckResult(passed=len(feed) == 2)
+
+    defs = dg.Definitions(
+        assets=[feed, flaky, strict, tolerant], asset_checks=[has_rows], jobs=[dg.define_asset_job("daily", selection="*")]
+    )
     return with_contracts(defs, contracts=folder / CONTRACTS, breakers=BreakerResource(url=url))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -63,6 +64,13 @@ def assets_around(
         attributes["check_specs_by_output_name"] = {**(attributes["check_specs_by_output_name"] or {}), **checks}
         attributes["selected_asset_check_keys"] = {*assets.check_keys, *(spec.key for spec in checks.values())}
     return type(assets).dagster_internal_init(**attributes)
+
+
+def checks_around(checks: dg.AssetChecksDefinition, node: dg.OpDefinition, resources: Mapping[str, Any]) -> dg.AssetChecksDefinition:
+    """The same checks around another op, with other resources."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", category=dg.BetaWarning)  # of a parameter that nobody here has given
+        return type(checks)(**{**checks.get_attributes_dict(), "node_def": node, "resource_defs": resources})
 
 
 def without_own_assets(

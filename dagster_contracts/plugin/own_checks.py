@@ -1,0 +1,128 @@
+"""The project's own checks of what is governed: they look at what is published.
+
+Dagster starts such a check as a step of its own, after the step that has made its asset. Where that has refused its batch, or was halted,
+nothing new stands in the live place: the check is skipped, so that it neither tells of older data nor keeps anybody from falling back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import dagster as dg
+
+from dagster_contracts.core.contract import Confidence
+from dagster_contracts.core.errors import StoreUnavailable
+from dagster_contracts.core.inert import shown
+from dagster_contracts.core.ledger import Batch, Output, OutputStatus, Partition, Route, RouteKind, Status
+from dagster_contracts.plugin.private import nodes, rebuilding, steps
+from dagster_contracts.plugin.routing import GATED, RoutedInput
+from dagster_contracts.plugin.site import Site
+
+REFUSED = (Status.QUARANTINED, Status.HELD)
+HALTED = (OutputStatus.HALTED, OutputStatus.WITHDRAWN)
+
+
+def gated(item: Any, site: Site, routed: Callable[[Mapping[str, Any]], dict[str, Any]]) -> Any:
+    """The same checks, skipped where nothing is published of what they look at; as they are where no contract has a say in it. `routed`
+    puts routing around their own resources."""
+    if not isinstance(item, dg.AssetChecksDefinition) or not isinstance(item.node_def, dg.OpDefinition):
+        return item
+    if not any(is_gated(site, key) for key in item.keys_by_input_name.values()):
+        return item
+    op = item.node_def
+    body = nodes.inner_compute(op)
+    declared = {name: definition.dagster_type for name, definition in op.input_dict.items()}
+
+    def compute(context: Any, inputs: Mapping[str, Any]) -> Iterator[Any]:
+        step = CheckingStep(site, context)
+        yield from step.run(lambda given: steps.drive(body(context, given), step.step), inputs, declared)
+
+    ins = {name: each if declared[name].is_nothing else nodes.lazy_input(each) for name, each in op.ins.items()}
+    around = nodes.rebuilt_op(op, compute, ins=ins, outs=op.outs, tags={**op.tags, GATED: "true"})
+    return rebuilding.checks_around(item, around, routed(item.resource_defs))
+
+
+def is_gated(site: Site, key: dg.AssetKey) -> bool:
+    """Whether an asset is made here, and may be refused or halted."""
+    asset = key.to_user_string()
+    return asset in site.parents and asset not in site.sources and site.concerns(asset)
+
+
+class CheckingStep:
+    """One execution of an op of checks."""
+
+    def __init__(self, site: Site, context: Any):
+        self.site = site
+        self.context = steps.op_context(context)
+        self.step = steps.step_context(context)
+        assets = steps.assets_of_step(self.step)
+        assert assets is not None
+        self.assets = assets
+        self.gate = site.gate(self.step.instance)
+
+    def run(
+        self, body: Callable[[Mapping[str, Any]], Iterator[Any]], given: Mapping[str, Any], declared: Mapping[str, Any]
+    ) -> Iterator[Any]:
+        """The body, where all that it looks at is published. Where some of the assets that it checks are not, and it is given none of
+        them, it is not believed about those."""
+        waiting = {name: value for name, value in given.items() if isinstance(value, RoutedInput)}
+        routes = {name: [_as_asked(value.upstream, place) for place in value.places()] for name, value in waiting.items()}
+        missing = self._missing(routes)
+        specs = self.assets.node_check_specs_by_output_name
+        selected = {specs[name].key: name for name in self.context.selected_output_names}
+        checked = {key.asset_key.to_user_string() for key in selected}
+        for reason in missing.values():
+            self.context.log.warning(f"{', '.join(sorted(key.name for key in selected))} looks at what is published: {shown(reason)}")
+        if missing.keys() - checked or missing.keys() >= checked or any(value.upstream in missing for value in waiting.values()):
+            yield from (dg.Output(None, output_name=name) for name in selected.values())
+            return
+        loaded = dict(given)
+        for name, value in waiting.items():
+            loaded[name] = value.load(routes[name], declared[name])
+            steps.input_type(self.step, declared[name], name, loaded[name])
+        for event in body(loaded):
+            is_result = isinstance(event, dg.AssetCheckResult) and event.asset_key is not None
+            if is_result and event.asset_key.to_user_string() in missing:
+                yield dg.Output(None, output_name=selected[dg.AssetCheckKey(event.asset_key, event.check_name)])
+            else:
+                yield event
+
+    def _missing(self, routes: dict[str, list[Route]]) -> dict[str, str]:
+        """Why there is nothing to look at, by asset. `routes` are what the inputs ask for: of several partitions those that are not
+        published are left out of them."""
+        keys = sorted({key.to_user_string() for key in self.assets.keys_by_input_name.values() if is_gated(self.site, key)})
+        missing: dict[str, str] = {}
+        try:
+            for asset in keys:
+                fallen = self._fallen(asset)
+                told = next(
+                    (f"{asset} [{place}] is {status}" for place, (status, run) in fallen.items() if run == self.context.run_id), None
+                )
+                for name, asked in routes.items():
+                    gone = {each.requested for each in asked if each.upstream == asset and self._is_gone(asset, each.requested, fallen)}
+                    if gone and len(gone) == len(asked):
+                        told = told or f"{asset} [{asked[0].requested}] is {fallen[asked[0].requested][0]}"
+                    routes[name] = [replace(each, served=None) if each.requested in gone else each for each in asked]
+                if told is not None:
+                    missing[asset] = told
+        except StoreUnavailable as error:
+            if not self.site.admits_without_store(keys):
+                raise
+            self.context.log.warning(f"what is published of {', '.join(keys)} is not known: {error}")
+        return missing
+
+    def _fallen(self, asset: str) -> dict[Partition, tuple[str, str]]:
+        """The partitions of which something was refused, held or halted: what became of it, and in which run."""
+        batches, outputs = self.gate.store.batches(asset=asset, statuses=REFUSED), self.gate.store.outputs(asset=asset, statuses=HALTED)
+        rows: list[Batch | Output] = [*batches, *outputs]
+        return {row.partition: (str(row.status), row.run_id) for row in reversed(rows)}
+
+    def _is_gone(self, asset: str, place: Partition, fallen: Container[Partition]) -> bool:
+        published = (Status.PUBLISHED,)
+        return place in fallen and not self.gate.store.batches(asset=asset, partition=place.key, statuses=published, limit=1)
+
+
+def _as_asked(asset: str, place: Partition) -> Route:
+    return Route(asset, place, RouteKind.FRESH, Confidence.FULL, served=place)
