@@ -68,7 +68,7 @@ def infer(
     batches = [batch for batch in found if batch.rows]
     if not batches:
         empty = [batch.name for batch in found if batch.name]
-        told_of = f": {', '.join(empty[:10])} {'has' if len(empty) == 1 else 'have'} columns and no row" if empty else ""
+        told_of = f": {', '.join(empty[:10])} {'has' if len(empty) == 1 else 'have'} no row" if empty else ""
         raise UsageError(f"{name}: no row to learn a contract from{told_of}")
     told(f"{name}: {sum(batch.rows for batch in batches):,} rows in {len(batches):,} {'batch' if len(batches) == 1 else 'batches'}")
     clauses = _clauses(replace(case, batches=batches))

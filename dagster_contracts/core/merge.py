@@ -51,6 +51,7 @@ def merged(metrics: Sequence[Metric], parts: Sequence[Measurement | Unmeasured])
         if isinstance(part, Unmeasured):
             return part
         measured.append(part)
+    measured = [part for part in measured if part.columns_told] or measured[:1]  # what has neither rows nor columns adds nothing
     first = measured[0]
     for part in measured[1:]:
         if differing := set(_names(first)) ^ set(_names(part)) or (set() if len(first.columns) == len(part.columns) else {"one twice"}):

@@ -90,13 +90,15 @@ class MeasuredBatch:
         return self.measurement.values.get(metric, _NO_VALUE)
 
     def unusable(self, metric: Metric) -> str | None:
-        for column in metric.columns:
+        for column in metric.columns if self.measurement.columns_told else ():
             if self.times[column] != 1:
                 return f"column {column} is missing" if not self.times[column] else f"column {column} appears {self.times[column]} times"
         return None
 
     def without(self, rule: Rule) -> str | None:
         """The deprecated column that `rule` speaks of, where it has gone."""
+        if not self.measurement.columns_told:
+            return None
         gone = {each.column for each in self.deprecated if not self.times[each.column]}
         return next((column for column in _named(rule) if column in gone), None) if gone else None
 
@@ -127,6 +129,8 @@ def judge_rule(rule: Rule, batch: MeasuredBatch) -> Finding | NotExecuted:
     if batch.deprecated and (why := batch.stood_in(rule)) is not None:
         return NotExecuted(rule.id, why, Severity.INFO, rule.clause)
     match rule.check:
+        case Present() | Gone() if not batch.measurement.columns_told:
+            return finding(rule, True, "no row that could tell")
         case Present(column):
             return _present(rule, column, batch)
         case Gone():
@@ -198,10 +202,10 @@ def _closed(rule: Rule, columns: tuple[str, ...], batch: MeasuredBatch) -> Findi
 
 def _stored(rule: Rule, column: str, physical_type: str, batch: MeasuredBatch) -> Finding | NotExecuted:
     found = next((each for each in batch.measurement.columns if each.name == column), None)
-    if found is None:
+    if found is None and batch.measurement.columns_told:
         return _not_executed(rule, f"column {column} is missing")
-    held = physical.same(physical_type, found.type) if batch.measurement.typed_source else None
-    if held is None:
+    held = physical.same(physical_type, found.type) if found and batch.measurement.typed_source else None
+    if found is None or held is None:
         return NotExecuted(rule.id, f"the data comes without {physical_type} or another type of a database", Severity.INFO, rule.clause)
     return finding(rule, held, f"stored as {found.type}")
 

@@ -109,12 +109,16 @@ Measured = Count | Instant | Figure | Bins | Profile | Answer | Unmeasured | Not
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """What one pass over a batch found. `values` has an entry for every metric asked for whose columns exist."""
+    """What one pass over a batch found. `values` has an entry for every metric asked for whose columns exist.
+
+    `columns_told` is False for JSON without a row: it names columns nowhere else, so that any may be meant, and none is missing.
+    """
 
     rows: int
     columns: tuple[Column, ...]
     values: Mapping[Metric, Measured]
     typed_source: bool = False  # the types of `columns` are those of a database: physicalType can be compared with them
+    columns_told: bool = True
 
 
 @dataclass(frozen=True, slots=True)

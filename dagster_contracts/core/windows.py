@@ -133,7 +133,8 @@ def to_document(measurement: Measurement | Unmeasured, metrics: Sequence[Metric]
     kept = {_name(metric): _coded(measurement.values[metric]) for metric in metrics if metric in measurement.values}
     used = {name for metric in metrics for name in metric.columns}  # others may come and go from one micro-batch to the next
     columns = [[column.name, column.type] for column in measurement.columns if column.name in used]
-    return {"rows": measurement.rows, "columns": columns, "typed_source": measurement.typed_source, "values": kept}
+    told = {} if measurement.columns_told else {"columns_told": False}
+    return {"rows": measurement.rows, "columns": columns, "typed_source": measurement.typed_source, "values": kept, **told}
 
 
 def from_document(document: Mapping[str, Any], metrics: Sequence[Metric]) -> Measurement | Unmeasured:
@@ -143,7 +144,7 @@ def from_document(document: Mapping[str, Any], metrics: Sequence[Metric]) -> Mea
     found: Mapping[str, Any] = document["values"]
     values = {metric: _decoded(found[name]) for metric in metrics if (name := _name(metric)) in found}
     columns = tuple(Column(name, kind) for name, kind in document["columns"])
-    return Measurement(document["rows"], columns, values, document["typed_source"])
+    return Measurement(document["rows"], columns, values, document["typed_source"], document.get("columns_told", True))
 
 
 def _name(metric: Metric) -> str:

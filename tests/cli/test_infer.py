@@ -99,7 +99,7 @@ def test_a_file_without_rows_and_a_folder_without_files_are_named(run: Callable[
     (tmp_path / "head.csv").write_text("id,amount\n")
     ran = run("infer", tmp_path / "head.csv", "--name", "payments")
     assert (ran.code, ran.out) == (2, "")
-    assert "payments: no row to learn a contract from: head.csv has columns and no row" in ran.err
+    assert "payments: no row to learn a contract from: head.csv has no row" in ran.err
     (tmp_path / "none").mkdir()
     assert f"{tmp_path}/none: no data file there" in run("infer", tmp_path / "none", "--name", "payments").err
 

@@ -56,6 +56,18 @@ def test_what_is_made_passes(run: Callable[..., Ran], shop: Path, tmp_path: Path
         assert judged.code == 0, judged.out
 
 
+@pytest.mark.parametrize("form", ["parquet", "csv", "jsonl"])
+def test_no_rows_pass_where_a_rule_allows_them(run: Callable[..., Ran], tmp_path: Path, form: str) -> None:
+    file = tmp_path / "feed.odcs.yaml"
+    file.write_text(
+        "{apiVersion: v3.1.0, kind: DataContract, id: f, version: 1.0.0, status: active, schema: [{name: feed, "
+        "quality: [{metric: rowCount, mustBeGreaterOrEqualTo: 0}], properties: [{name: n, logicalType: integer, required: true}]}]}"
+    )
+    ran = run("mock", file, "--rows", 0, "--output", tmp_path / f"f.{form}")
+    assert (ran.code, ran.err, ran.out) == (0, "", f"feed: 0 rows in {tmp_path}/f.{form}\n")
+    assert run("test", file, "--data", tmp_path / f"f.{form}").code == 0
+
+
 def test_the_name_of_the_file_says_the_format(run: Callable[..., Ran], contract: Path, tmp_path: Path) -> None:
     assert run("mock", contract, "--output", "a.csv", "--rows", 5).code == 0
     assert run("mock", contract, "--output", "b.csv", "--rows", 5).code == 0

@@ -62,6 +62,13 @@ rows = st.lists(
 )
 
 
+def test_a_part_without_rows_or_columns_adds_nothing():
+    void = Measurement(0, (), {Nulls("x"): Count(0)}, columns_told=False)
+    part = Measurement(2, (Column("x", "Int64"),), {Nulls("x"): Count(1)})
+    assert merged([Nulls("x")], [void, part, void]) == part
+    assert merged([Nulls("x")], [void, void]) == void
+
+
 def measured(data: list[tuple[object, ...]], metrics: tuple[Metric, ...]) -> Measurement:
     found = PolarsEngine().measure(pl.DataFrame(data, schema=SCHEMA, orient="row"), metrics)
     assert isinstance(found, Measurement)

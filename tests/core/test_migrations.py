@@ -83,6 +83,15 @@ def test_both_shapes_are_accepted_until_the_last_day(columns: tuple[str, ...], w
     assert (judged(EXPANDED, *columns).outcome, judged(EXPANDED, *columns, at=AFTER).outcome) == (within, after)
 
 
+@pytest.mark.parametrize("at", [LAST, AFTER])
+def test_what_tells_no_columns_breaks_no_rule_of_them(at: datetime) -> None:
+    plan = compile_plan(EXPANDED, EXPANDED.objects[0])
+    metrics = {rule.check.metric: Count(0) for rule in plan.rules if isinstance(rule.check, Within)}
+    verdict = judge(plan, Measurement(0, (), metrics, columns_told=False), {}, as_of=at, head=True)  # type: ignore[arg-type]
+    assert [finding.rule for finding in verdict.findings if finding.outcome is not Outcome.PASS] == ["rowCount"]
+    assert not verdict.not_executed
+
+
 def test_what_has_not_come_is_listed_and_its_rules_with_it() -> None:
     missed = {item.rule: item.reason for item in judged(EXPANDED, "nm", "first").not_executed}
     assert set(missed) == {"ln.present", "ln.type", "ln.required"}

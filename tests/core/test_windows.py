@@ -16,8 +16,9 @@ from dagster_contracts.core.compile import compile_plan
 from dagster_contracts.core.contract import Contract, Operator, Property, QualityRule, SchemaObject, ServiceLevel
 from dagster_contracts.core.judge import judge
 from dagster_contracts.core.merge import merged, parts_of
+from dagster_contracts.core.metrics import Nulls
 from dagster_contracts.core.plan import Plan
-from dagster_contracts.core.verdict import Measurement, Outcome, Unmeasured
+from dagster_contracts.core.verdict import Count, Measurement, Outcome, Unmeasured
 from dagster_contracts.core.windows import from_document, split, to_document, window_ending, window_of
 from dagster_contracts.engines.polars.engine import PolarsEngine
 
@@ -126,6 +127,11 @@ def test_columns_that_no_rule_of_the_window_reads_may_come_and_go():
     together = merged(window.metrics, parts)
     assert isinstance(together, Measurement)
     assert together.rows == 2
+
+
+def test_what_told_no_columns_stays_so():
+    void = Measurement(0, (), {Nulls("n"): Count(0)}, columns_told=False)
+    assert from_document(json.loads(json.dumps(to_document(void, [Nulls("n")]))), [Nulls("n")]) == void
 
 
 def test_what_could_not_be_measured_stays_so():

@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dagster_contracts.core.errors import MeasurementError
-from dagster_contracts.core.metrics import EACH, Duplicates, Metric, Nested, Nulls, Query, RowCount, TypeBreaches
-from dagster_contracts.core.verdict import Count, Figure, Measurement, Unmeasured
+from dagster_contracts.core.metrics import EACH, ColumnType, Duplicates, Metric, Nested, Newest, Nulls, Query, RowCount, TypeBreaches
+from dagster_contracts.core.verdict import Count, Figure, Instant, Measurement, Unmeasured
 from dagster_contracts.engines.files import csv_lines, json_depth
 from dagster_contracts.engines.files.engine import FilesEngine
 from dagster_contracts.engines.files.tables import scan
@@ -282,6 +282,23 @@ def test_one_bad_value_within_objects_is_one(tmp_path: Path) -> None:
     found = ENGINE.measure(path, metrics)
     assert isinstance(found, Measurement)
     assert list(found.values.values()) == [Count(1), Count(0)]
+
+
+@pytest.mark.parametrize(("name", "content"), [("f.jsonl", b""), ("f.ndjson", b"\n"), ("f.json", b"[]"), ("f.json", b" [ ]\n")])
+def test_json_without_a_row_has_no_column_that_is_missing(tmp_path: Path, name: str, content: bytes) -> None:
+    path = write(tmp_path, name, content)
+    metrics = [
+        TypeBreaches("a", "integer"),
+        Nested("b", ("c", EACH), Nulls("b")),
+        Duplicates(("a", "b")),
+        Newest("d"),
+        Query("SELECT count(*) FROM t WHERE e = 'x' AND a > 1", "t", (("a", ColumnType("integer")),)),
+    ]
+    found = ENGINE.measure(path, metrics)
+    assert isinstance(found, Measurement)
+    assert (found.rows, found.columns, found.columns_told) == (0, (), False)
+    assert [found.values[metric] for metric in metrics] == [Count(0), Count(0), Count(0), Instant(None), Figure(0)]
+    assert ENGINE.samples(path, metrics) == {}
 
 
 @pytest.mark.parametrize("odd", [12345, 1.5, True])

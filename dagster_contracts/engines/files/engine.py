@@ -18,8 +18,8 @@ from typing import TypeGuard, cast
 
 import polars as pl
 
-from dagster_contracts.core.metrics import Metric, may_read
-from dagster_contracts.core.verdict import Column, Measured, Measurement, NotApplicable, Sample, Unmeasured
+from dagster_contracts.core.metrics import Metric, Nested, may_read
+from dagster_contracts.core.verdict import Column, Count, Measured, Measurement, NotApplicable, Sample, Unmeasured
 from dagster_contracts.engines.files import documents, tables
 from dagster_contracts.engines.files.places import File, Place, Unreadable, changed, files_of, is_place, is_single, told
 from dagster_contracts.ports import NO_OTHERS, Division, FileSet, MetricEngine, Related
@@ -30,13 +30,14 @@ class Opened:
     """Data that was found and can be read.
 
     `changed` says what changed since, None where nothing did. `lacking` are columns that cannot be computed here, and why; `shown`
-    stand in every failing row.
+    stand in every failing row. JSON without a row tells no columns.
     """
 
     frame: pl.LazyFrame
     changed: Callable[[], str | None]
     lacking: Mapping[str, str] = field(default_factory=dict)
     shown: tuple[str, ...] = ()
+    columns_told: bool = True
 
 
 @contextmanager
@@ -49,7 +50,8 @@ def opened(data: Place | FileSet, wanted: Collection[str] = ()) -> Iterator[Open
         if isinstance(data, FileSet) or (several := _tables(place, found)) is None:
             yield _of_files(found, wanted, unchanged)
         else:
-            yield Opened(tables.table(several, stack), unchanged)
+            frame = tables.table(several, stack)
+            yield Opened(frame, unchanged, columns_told=not (tables.is_json(several[0].name) and tables.is_void(frame)))
 
 
 def _tables(place: Place, found: list[File]) -> Sequence[File] | None:
@@ -86,6 +88,8 @@ class FilesEngine:
             return self._measured(source, metrics, others)
 
     def _measured(self, source: Opened, metrics: Sequence[Metric], related: Related) -> Measurement | Unmeasured:
+        if not source.columns_told:
+            return self._of_no_row(source, metrics, related)
         missed = {metric: _missed(metric, source.lacking) for metric in metrics}
         found = self.engine.measure(source.frame, [metric for metric in metrics if missed[metric] is None], related)
         if (reason := source.changed()) is not None:
@@ -95,6 +99,20 @@ class FilesEngine:
         values: dict[Metric, Measured] = {metric: value for metric in metrics if (value := missed[metric] or found.values.get(metric))}
         without = tuple(Column(name, str(documents.COLUMNS[name])) for name in source.lacking)
         return replace(found, columns=found.columns + without, values=values)
+
+    def _of_no_row(self, source: Opened, metrics: Sequence[Metric], related: Related) -> Measurement | Unmeasured:
+        """As of a CSV that is a header alone, of all columns that are asked for."""
+        within = [metric for metric in metrics if isinstance(metric, Nested)]
+        named = {column for metric in metrics for column in metric.columns}
+        known = {column.lower() for column in named}
+        words = {word.lower() for word in may_read(metrics)} - known  # in SQL names have no case
+        frame = pl.LazyFrame(schema=dict.fromkeys(sorted(named | words), pl.String))
+        found = self.engine.measure(frame, [metric for metric in metrics if metric not in within], related)
+        if (reason := source.changed()) is not None:
+            return Unmeasured(reason)
+        if isinstance(found, Unmeasured):
+            return found
+        return replace(found, columns=(), columns_told=False, values={**found.values, **dict.fromkeys(within, Count(0))})
 
     def samples(self, data: object, metrics: Sequence[Metric], limit: int = 20, related: Related = NO_OTHERS) -> Mapping[Metric, Sample]:
         """As the engine within. Of files, failing rows show path, size and the columns concerned."""

@@ -26,6 +26,7 @@ from dagster_contracts.engines.files.places import File, Unreadable, files_of
 
 FORMATS = (".csv", ".csv.gz", ".parquet", ".jsonl", ".ndjson", ".json")
 
+_MAY_BE_EMPTY = (".jsonl", ".ndjson")  # a line for each row, and nothing else
 _QUOTED_OR_BLANK = re.compile(rb'("(?:[^"]|"")*")|(\n)(?:\r?\n)+')
 _NO_VALUE = "__HIVE_DEFAULT_PARTITION__"  # how Hive and Spark write null in the name of a folder
 _PATH = "\x00path"
@@ -39,6 +40,15 @@ def is_tabular(name: str) -> bool:
 
 def is_parquet(name: str) -> bool:
     return _suffix(name) == ".parquet"
+
+
+def is_json(name: str) -> bool:
+    return _READERS.get(_suffix(name)) is _json
+
+
+def is_void(frame: pl.LazyFrame) -> bool:
+    """Whether it has neither rows nor columns."""
+    return not frame.collect_schema() and not frame.collect().height
 
 
 def scan(path: str | Path) -> pl.LazyFrame:
@@ -68,7 +78,7 @@ def table(files: Sequence[File], stack: ExitStack) -> pl.LazyFrame:
     for file in files:
         if file.problem is not None:
             raise Unreadable(f"{file.address}: {file.problem}; is not a file that can be read")
-        if file.size == 0:
+        if file.size == 0 and _suffix(file.name) not in _MAY_BE_EMPTY:
             raise Unreadable(
                 f"{file.address}: the file is empty (0 bytes); expected data, or at least a header; was it written completely?"
             )
