@@ -8,24 +8,36 @@ from pathlib import Path, PurePath
 
 import polars as pl
 
+from dagster_contracts.cli.printing import say
 from dagster_contracts.core.contract import Contract
 from dagster_contracts.core.errors import MeasurementError, UsageError
-from dagster_contracts.engines.files.places import files_of
+from dagster_contracts.engines.files.places import File, files_of
 from dagster_contracts.engines.files.tables import is_parquet, is_tabular, require_tabular, table
 from dagster_contracts.validating import object_of
+
+_TOLD = 5  # files that are left out
 
 
 def tables(places: Sequence[str], beside: Collection[Path] = ()) -> Iterator[tuple[str, pl.DataFrame]]:
     """Each file of the places as a table of its own with its name, in the order of their names. Raises MeasurementError, also for CSV
     whose fields are not parted by commas.
 
-    YAML files that lie in a folder, and what is known to be no data (`beside`), are passed over.
+    YAML files that lie in a folder, and what is known to be no data (`beside`), are passed over; so are files of other kinds, which are
+    told, unless nothing else is there.
     """
     named, other = set(places), {file.resolve() for file in beside}
+    found: list[File] = []
+    left: list[File] = []
     for file in files_of(_placed(places)):
         is_other = file.name.endswith((".yaml", ".yml")) or (file.local is not None and file.local.resolve() in other)
-        if is_other and file.address not in named and str(file.local) not in named:
-            continue
+        if (is_tabular(file.name) and not is_other) or file.address in named or str(file.local) in named:
+            found.append(file)
+        elif not is_other:
+            left.append(file)
+    if found and left:
+        more = f" and {len(left) - _TOLD:,} more" if len(left) > _TOLD else ""
+        say(f"left out, as no table: {', '.join(file.name for file in left[:_TOLD])}{more}")
+    for file in found or left:
         require_tabular(file.name, file.address)
         with ExitStack() as stack:
             frame = table([file], stack).collect()

@@ -77,6 +77,22 @@ def test_the_contract_and_the_labels_may_lie_beside_the_batches(run: Callable[..
     assert ran.err.startswith("error: 5 ") if command == "calibrate" else (ran.code, ran.err) == (0, "")  # five are too few for it
 
 
+def test_other_kinds_of_files_in_a_folder_are_left_out_and_told(run: Callable[..., Ran], feed: Path):
+    (feed / "data" / "contracts.db").write_bytes(b"SQLite")
+    (feed / "data" / "notes.txt").write_text("x")
+    asked = ("backtest", feed / "feed.odcs.yaml", "--history")
+    ran = run(*asked, feed / "data")
+    assert (ran.code, ran.err) == (0, "left out, as no table: contracts.db, notes.txt\n")
+    assert (run(*asked, feed / "data" / "notes.txt").code, run(*asked, feed / "data", "--history", feed / "data" / "notes.txt").code) == (
+        2,
+        2,
+    )
+    for file in (feed / "data").glob("*.csv"):
+        file.unlink()
+    ran = run(*asked, feed / "data")
+    assert (ran.code, 'contracts.db: a file named "*.db" is not read' in ran.err) == (2, True)
+
+
 CUSTOMERS = """  - name: customers
     properties: [{name: id, logicalType: string}, {name: country, logicalType: string}]
 """
