@@ -135,13 +135,14 @@ def _decide(
     if policy is None:
         return routes.decide_output(grounds.output, asset=upstream, requested=requested, accepts=accepts or Confidence.FULL)
     accepted = accepts or policy.accepts(consumer)
-    decided = routes.decide(snapshot, asset=upstream, requested=requested, accepts=accepted, breaker_key=key)
+    output = grounds.output
+    decided = routes.decide(snapshot, asset=upstream, requested=requested, accepts=accepted, breaker_key=key, output=output)
     if decided.kind is RouteKind.LAST_GOOD and snapshot.last_good is not None and not gate.is_intact(snapshot.last_good):
         without = replace(snapshot, last_good=None)
-        decided = routes.decide(without, asset=upstream, requested=requested, accepts=accepted, breaker_key=key)
+        decided = routes.decide(without, asset=upstream, requested=requested, accepts=accepted, breaker_key=key, output=output)
     if decided.kind not in (RouteKind.FRESH, RouteKind.UNJUDGED):
         return decided
-    made = routes.decide_output(grounds.output, asset=upstream, requested=requested, accepts=accepted)
+    made = routes.decide_output(output, asset=upstream, requested=requested, accepts=accepted)
     return decided if made.kind is RouteKind.FRESH else made
 
 

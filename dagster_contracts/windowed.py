@@ -45,10 +45,10 @@ def routes_of_window(
 
     found = [look(place) for place in requested]
     decided = [each.route for each in found]
-    if not any(each.is_kept for each in found) and not all(map(route.is_fresh, decided)):
-        moved = _moved(decided, earlier, look, found[0]) if found[0].accepts is not Confidence.FULL else None
-        if moved is not None:
-            found = [routing.Considered(each, item.accepts) for each, item in zip(moved, found, strict=True)]
+    undecided = not any(each.is_kept for each in found)
+    if undecided and found[0].accepts is not Confidence.FULL and not all(map(route.is_fresh, decided)):
+        moved = _moved(decided, earlier, look, found[0]) or [route.not_moved(each, len(decided)) for each in decided]
+        found = [routing.Considered(each, item.accepts) for each, item in zip(moved, found, strict=True)]
     return [routing.remembered(gate, step, consumer, each, terms) for each in found]
 
 

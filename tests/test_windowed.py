@@ -70,8 +70,18 @@ def test_where_none_is_whole_it_halts(bad: tuple[int, ...], length: int) -> None
     assert not any(route.kind is RouteKind.LAST_GOOD for route in routes)
 
 
+def test_a_halt_says_that_a_fallback_was_looked_for() -> None:
+    (halted,) = [route for route in asked(delivered(2, 4)) if route.kind is RouteKind.HALTED]
+    assert halted.reason.startswith(
+        "2 partitions of feed are read as one, and [2026-01-04] is not fresh. "
+        "No earlier window of 2 partitions was judged good throughout, so there is nothing to fall back to. feed"
+    )
+
+
 def test_who_accepts_full_only_halts() -> None:
-    assert RouteKind.HALTED in {route.kind for route in asked(delivered(5), Confidence.FULL)}
+    halted = [route for route in asked(delivered(5), Confidence.FULL) if route.kind is RouteKind.HALTED]
+    assert halted
+    assert "to fall back to" not in halted[0].reason
 
 
 @pytest.mark.parametrize(("hours", "moves"), [(24, True), (23, False)])

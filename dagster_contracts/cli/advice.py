@@ -66,7 +66,7 @@ def _of_missing(found: Standing, partition: str | None, now: Mapping[Route, Grou
             if kept:
                 yield f"dagster-contracts batch release {argument(newest.asset, newest.partition)} --reason ..."
         return
-    asked = dict.fromkeys(route.requested for route in now if route.upstream == found.asset and now[route].snapshot.is_missing)
+    asked = dict.fromkeys(route.requested for route in now if route.upstream == found.asset and now[route].is_missing)
     for requested in list(asked)[:SHOWN]:
         yield f"deliver {found.asset} [{requested}] again, or"
         yield f"dagster-contracts why {argument(found.asset, requested)}"
@@ -86,7 +86,7 @@ def _of_inputs(output: Output, now: Mapping[Route, Grounds]) -> Iterator[str]:
     read = [route for route in fallen(output) if route.kind not in (RouteKind.FRESH, RouteKind.UNJUDGED)]
     for upstream, routes in by_upstream(read).items():
         known = [route for route in routes if route not in now or not now[route].is_never_delivered]
-        for route in [route for route in known if route in now and now[route].snapshot.is_missing][:SHOWN]:
+        for route in [route for route in known if route in now and now[route].is_missing][:SHOWN]:
             yield f"deliver {upstream} [{route.requested}] again, or"
         if len(known) <= SHOWN:
             yield from (f"dagster-contracts why {argument(upstream, route.requested)}" for route in known)

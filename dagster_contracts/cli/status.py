@@ -60,7 +60,7 @@ def _read(store: Store) -> _Status:
         store.batches(statuses=WAITING, limit=LISTED),
         outputs,
         store.reviews(statuses=(ReviewStatus.PENDING,), limit=LISTED),
-        frozenset(route for route, now in grounds.items() if now.snapshot.is_missing),
+        frozenset(route for route, now in grounds.items() if now.is_missing),
         store.waiting(),
     )
     for rows, what in ((found.batches, "batches"), (found.outputs, "outputs"), (found.reviews, "reviews")):

@@ -20,13 +20,17 @@ from types import MappingProxyType
 
 from dagster_contracts.core.breaker import Breaker, State, current, failures, next_probe_at
 from dagster_contracts.core.contract import Confidence
-from dagster_contracts.core.ledger import IN_PLACE, Batch, Output, OutputStatus, Partition, Route, RouteKind, Status, place_of
-from dagster_contracts.core.snapshot import Snapshot
+from dagster_contracts.core.ledger import FALLEN, IN_PLACE, Batch, Output, OutputStatus, Partition, Route, RouteKind, Status, place_of
+from dagster_contracts.core.snapshot import Snapshot, fallen
 from dagster_contracts.core.verdict import Outcome
+from dagster_contracts.core.wording import counted
 
 
-def decide(snapshot: Snapshot, *, asset: str, requested: Partition, accepts: Confidence, breaker_key: str) -> Route:
-    """The route of a consumer that accepts down to `accepts` to `requested` of a contracted `asset`."""
+def decide(
+    snapshot: Snapshot, *, asset: str, requested: Partition, accepts: Confidence, breaker_key: str, output: Output | None = None
+) -> Route:
+    """The route of a consumer that accepts down to `accepts` to `requested` of a contracted `asset`. `output` is what the asset last made
+    there of its own inputs, if it has any."""
     published, refused = snapshot.published, snapshot.refused
     blank = _blank(snapshot, asset, requested, breaker_key)
     live_is_asked_for = requested.key is not None or (refused is None and not snapshot.open)
@@ -34,7 +38,7 @@ def decide(snapshot: Snapshot, *, asset: str, requested: Partition, accepts: Con
         return _of_earlier(_read(blank, RouteKind.FRESH, published.confidence, published), refused)
     if not snapshot.judged and not snapshot.open:
         return replace(blank, kind=RouteKind.UNJUDGED, confidence=Confidence.FULL, served=requested, reason="never judged")
-    return _fallback(replace(blank, reason=_why(snapshot, asset, requested)), snapshot, accepts)
+    return _fallback(replace(blank, reason=_why(snapshot, asset, requested)), snapshot, accepts, output)
 
 
 def _of_earlier(route: Route, refused: Batch | None) -> Route:
@@ -110,6 +114,14 @@ def moved_back(routes: Sequence[Route], window: Sequence[Route], limit: timedelt
     ]
 
 
+def not_moved(route: Route, number: int) -> Route:
+    """Of a consumer that accepts less than full: a fallback was looked for, and no window of as many partitions can be one."""
+    if is_fresh(route):
+        return route
+    told = f"No earlier window of {counted(number, 'partition')} was judged good throughout, so there is nothing to fall back to."
+    return replace(route, reason=f"{told} {route.reason}".rstrip())
+
+
 def is_fresh(route: Route) -> bool:
     return route.kind in (RouteKind.FRESH, RouteKind.UNJUDGED)
 
@@ -168,15 +180,15 @@ def strictest(routes: Iterable[Route]) -> Route | None:
 # --- fallbacks -----------------------------------------------------------------------------------------------------
 
 
-def _fallback(blank: Route, snapshot: Snapshot, accepts: Confidence) -> Route:
+def _fallback(blank: Route, snapshot: Snapshot, accepts: Confidence, output: Output | None) -> Route:
     refused = snapshot.refused
     if accepts is Confidence.LOW and refused is not None and refused.staged is not None:
         return _read(blank, RouteKind.LOW_CONFIDENCE, Confidence.LOW, refused)
     if accepts is Confidence.FULL:
-        return replace(blank, reason=f"{blank.reason} {_outlook(blank, snapshot)}")
+        return replace(blank, reason=f"{blank.reason} {_outlook(blank, snapshot, output)}")
     good = snapshot.last_good
     if good is not None:
-        return _last_good(blank, good, snapshot)
+        return _last_good(blank, good, snapshot, output)
     if accepts is Confidence.LOW and not snapshot.judged:
         return replace(blank, kind=RouteKind.LOW_CONFIDENCE, confidence=Confidence.LOW, served=blank.requested)
     what = (
@@ -188,15 +200,15 @@ def _fallback(blank: Route, snapshot: Snapshot, accepts: Confidence) -> Route:
     missing = f"No {what} has been judged good; run `dagster-contracts baseline {blank.upstream}`{or_low}."
     if refused is not None and refused.staged == IN_PLACE and blank.requested.end is None:
         missing = f"Whatever was good there before has been overwritten by it{or_low}."
-    return replace(blank, reason=f"{blank.reason} {missing} {_outlook(blank, snapshot)}")
+    return replace(blank, reason=f"{blank.reason} {missing} {_outlook(blank, snapshot, output)}")
 
 
-def _last_good(blank: Route, good: Batch, snapshot: Snapshot) -> Route:
+def _last_good(blank: Route, good: Batch, snapshot: Snapshot, output: Output | None) -> Route:
     limit = snapshot.breaker.policy.max_staleness if snapshot.breaker else None
     age = _staleness(blank.requested, good.partition)
     if limit is not None and age is not None and age > limit:
         too_old = f"The last good partition {good.partition} is {age} older, more than maxStaleness {limit}."
-        return replace(blank, reason=f"{blank.reason} {too_old} {_outlook(blank, snapshot)}")
+        return replace(blank, reason=f"{blank.reason} {too_old} {_outlook(blank, snapshot, output)}")
     return _read(blank, RouteKind.LAST_GOOD, Confidence.STALE, good)
 
 
@@ -298,7 +310,7 @@ def _findings(refused: Batch | None) -> tuple[str, ...]:
     return failures(refused.verdict) if refused is not None and refused.verdict is not None else ()
 
 
-def _outlook(blank: Route, snapshot: Snapshot) -> str:
+def _outlook(blank: Route, snapshot: Snapshot, output: Output | None) -> str:
     """When it is looked at again, and what a person can do about this batch, and about the breaker where it is open."""
     place = f" --partition {blank.requested}" if blank.requested.key is not None else ""
     refused = snapshot.refused
@@ -315,8 +327,20 @@ def _outlook(blank: Route, snapshot: Snapshot) -> str:
     elif snapshot.open and _is_kept_back_by_breaker(snapshot, blank.requested):
         told.append(f"Override: dagster-contracts breaker force-closed {blank.breaker_key} --reason ...")
     elif snapshot.publishing is None:
-        told.append("Deliver it again.")
+        told.append(_again(snapshot, output))
     return " ".join(told)
+
+
+def _again(snapshot: Snapshot, output: Output | None) -> str:
+    """What was made from fallback data comes out the same, as long as its inputs are what they are."""
+    live = snapshot.published
+    made = fallen(output) if output is not None and output.status in FALLEN else ()
+    if not made and (live is None or live.confidence is Confidence.FULL):
+        return "Deliver it again."
+    inputs = list(dict.fromkeys(f"{route.upstream} [{route.requested}]" for route in made))
+    named = ", ".join(inputs[:3]) + (f" and {len(inputs) - 3} more" if len(inputs) > 3 else "")
+    fresh = f"{named} {'is' if len(inputs) == 1 else 'are'}" if inputs else "what it was made from is"
+    return f"Once {fresh} fresh, the sensor contracts_heal makes it again, or: dagster-contracts heal"
 
 
 def _is_kept_back_by_breaker(snapshot: Snapshot, requested: Partition) -> bool:

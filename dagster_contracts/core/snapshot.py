@@ -9,7 +9,7 @@ from datetime import datetime
 from dagster_contracts.core.breaker import Breaker, Transition, enforced_open
 from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.events import Event
-from dagster_contracts.core.ledger import Batch, Output, Partition, Review, Route, RouteKind, Status
+from dagster_contracts.core.ledger import FALLEN, Batch, Output, Partition, Review, Route, RouteKind, Status
 from dagster_contracts.core.references import KeptProfile
 from dagster_contracts.core.verdict import Outcome
 from dagster_contracts.core.windows import Part
@@ -42,11 +42,6 @@ class Snapshot:
     def open(self) -> bool:
         return self.breaker is not None and enforced_open(self.breaker, self.now)
 
-    @property
-    def is_missing(self) -> bool:
-        """Whether it was delivered once, and nothing brings it about now but a new delivery: all of it was discarded."""
-        return self.judged and self.published is None and self.publishing is None and self.refused is None
-
     def is_head(self, partition: Partition) -> bool:
         """Whether a batch of `partition` arriving now may move the breaker: it is not older than what is published."""
         return partition.end is None or self.newest_published_end is None or partition.end >= self.newest_published_end
@@ -60,6 +55,14 @@ class Grounds:
     snapshot: Snapshot
     output: Output | None = None
     kept: Route | None = None
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether it was delivered once, and nothing brings it about now but a new delivery: all of it was discarded. What was made of
+        inputs that were not what they should be is made again with them."""
+        found, made = self.snapshot, self.output
+        gone = found.judged and found.published is None and found.publishing is None and found.refused is None
+        return gone and (made is None or made.status not in FALLEN)
 
     @property
     def is_never_delivered(self) -> bool:

@@ -125,6 +125,20 @@ def halt(consumers: Sequence[str], worst: Route) -> str:
     return f"{what}. {worst.breaker_key or worst.upstream} is open since {worst.since:%Y-%m-%d %H:%MZ}{until}{found}\n{worst.reason}"
 
 
+def kept_back(refused: Sequence[Judgement]) -> str:
+    """How many of a range were refused, and how many did not go on for other reasons, with the first of each."""
+    words = {Status.QUARANTINED: "refused", Status.PUBLISHED: "published before"}
+    places: dict[str, list[Partition]] = {}
+    for judgement in refused:
+        unknown = judgement.batch.outcome is Outcome.INCONCLUSIVE
+        word = "held, as it could not be judged" if unknown else words.get(judgement.batch.status, "held")
+        places.setdefault(word, []).append(judgement.batch.partition)
+    return ", ".join(
+        f"{len(found)} {'was' if len(found) == 1 else 'were'} {word} ({'' if len(found) == 1 else 'first '}{found[0]})"
+        for word, found in places.items()
+    )
+
+
 def refusal(terms: Terms, judgement: Judgement) -> str:
     """Why a batch was not published, where it is, and what happens next, as one paragraph."""
     batch, breaker = judgement.batch, judgement.breaker

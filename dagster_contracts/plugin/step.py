@@ -24,6 +24,7 @@ from dagster_contracts.core.ledger import IN_PLACE, UNPARTITIONED, Batch, Partit
 from dagster_contracts.core.metrics import reads_object
 from dagster_contracts.core.route import may_be_made_from_fallback, strictest
 from dagster_contracts.core.verdict import Outcome
+from dagster_contracts.core.wording import counted
 from dagster_contracts.judgement import Delivery, Judgement, Terms
 from dagster_contracts.plugin import checks, metadata
 from dagster_contracts.plugin.in_place import standing
@@ -374,8 +375,8 @@ class GatedStep:
         if not unknown:
             self.no_run_retries()
         failure = dg.Failure(
-            f"{len(refused)} of {len(judgements)} partitions of {terms.asset} were refused, first {refused[0].batch.partition}; nothing of "
-            "this range run was published. Run the partitions one by one.",
+            f"of {counted(len(judgements), 'partition')} of {terms.asset}, {metadata.kept_back(refused)}; nothing of this range run was "
+            "published. Run the partitions one by one.",
             allow_retries=unknown,
         )
         alone = unknown or len(self.consumers) == 1

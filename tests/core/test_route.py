@@ -161,6 +161,20 @@ def test_a_batch_made_from_fallback_data_is_read_by_those_who_accept_it() -> Non
     assert told(ask(low, STALE)) == LAST
 
 
+def test_what_was_made_from_fallback_data_is_not_to_be_delivered_again() -> None:
+    """To run it again makes the same of the same: what helps is said of what it was made from."""
+    stale = view(CLOSED, published=batch(day(6), confidence=STALE), last_good=GOOD)
+    unknown = ask(stale, FULL).reason
+    assert unknown.endswith(" Once what it was made from is fresh, the sensor contracts_heal makes it again, or: dagster-contracts heal")
+    read = Route("orders", day(6), RouteKind.LAST_GOOD, STALE, served=day(5))
+    output = Output("o", "feed", day(6), "run", OutputStatus.DEGRADED, STALE, (read,), NOW)
+    route = decide(stale, asset="feed", requested=day(6), accepts=FULL, breaker_key="feed", output=output)
+    assert route.reason == (
+        "feed [2026-11-06] was made from fallback data and is only of stale confidence. "
+        "Once orders [2026-11-06] is fresh, the sensor contracts_heal makes it again, or: dagster-contracts heal"
+    )
+
+
 def test_a_released_batch_is_read_in_full_and_says_who_let_it_through() -> None:
     let = batch(day(6), outcome=Outcome.FAIL, released=Release("ann", "known vendor bug", NOW))
     route = ask(view(OPEN, published=let), FULL)

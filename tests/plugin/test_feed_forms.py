@@ -253,7 +253,7 @@ def test_a_refused_range_leaves_what_was_published_before(ranged: tuple[World, V
     """The same data again of days that stand in the live place: nothing was written over them."""
     world, vendor = ranged
     vendor.bad.add(day(4))
-    assert "1 of 3 partitions of feed were refused" in _range(world, 2, 4).failures["feed"]
+    assert "of 3 partitions of feed, 1 was refused (2026-01-04); nothing" in _range(world, 2, 4).failures["feed"]
     for number in (2, 3):
         (batch,) = world.ledger().batches(asset="feed", partition=day(number))
         assert batch.status is Status.PUBLISHED, batch.note
@@ -267,7 +267,7 @@ def test_a_range_with_a_bad_partition_publishes_nothing(ranged: tuple[World, Ven
     world, vendor = ranged
     vendor.bad.add(day(5))
     ran = _range(world, 4, 6)
-    assert "2 of 3 partitions of feed were refused, first 2026-01-05" in ran.failures["feed"]
+    assert "of 3 partitions of feed, 1 was refused (2026-01-05), 1 was held (2026-01-06); nothing of this range run" in ran.failures["feed"]
     assert world.instance.get_run_by_id(ran.run_id).tags["dagster/max_retries"] == "0"  # type: ignore[union-attr]
     assert ran.materialized("feed") is None
     left = {str(batch.partition): batch.status for batch in world.ledger().batches(asset="feed") if batch.run_id == ran.run_id}
@@ -304,7 +304,7 @@ def test_a_refused_range_of_one_output_spares_the_other(ranged: tuple[World, Ven
     world, vendor = ranged
     vendor.bad.add(day(2))
     ran = _range(world, 1, 2, "left", "right")
-    assert "1 of 2 partitions of left were refused" in ran.failures["both"]
+    assert "of 2 partitions of left, 1 was refused (2026-01-02); nothing" in ran.failures["both"]
     assert ran.materialized("left") is None
     assert [item.partition for item in ran.evaluations("left") if not item.passed and item.check_name == "contract_semantics"] == [day(2)]
     published = world.ledger().batches(asset="right", statuses=(Status.PUBLISHED,))
