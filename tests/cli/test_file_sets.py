@@ -56,6 +56,26 @@ def test_an_empty_folder_fails_and_an_absent_one_is_exit_2(run: Callable[..., Ra
     assert ran.err == f"error: {tmp_path}/absent: no such file or folder\n"
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (["x*.csv"], "x*.csv: no file is called like that"),
+        (["good.csv", "x*.csv"], "x*.csv: no file is called like that"),
+        (["empty"], "empty: there is no file in it"),
+        (["empty", "nil"], "empty: there is no file in it"),
+    ],
+)
+def test_nowhere_is_no_batch_of_a_table(run: Callable[..., Ran], contract: Path, images: Path, tmp_path: Path, given: list[str], told: str):
+    for name in ("empty", "nil"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "good.csv").write_text("customer_id,risk_indicator\n1,LOW_RISK\n")
+    data = [word for name in given for word in ("--data", tmp_path / name)]
+    ran = run("test", contract, *data)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith(f"error: {tmp_path}/{told}; ")
+    assert run("test", images, *data).code == 1  # of files that is a set like any other
+
+
 def test_a_bucket_out_of_reach_is_exit_2(run: Callable[..., Ran], images: Path, monkeypatch: pytest.MonkeyPatch):
     for name, value in {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}.items():
         monkeypatch.setenv(name, value)

@@ -95,7 +95,9 @@ def test_every_other_prefix_is_a_set_of_files(bucket: Any):
 
 
 def test_an_empty_prefix_is_no_files_where_it_is_meant(bucket: Any):
-    assert measured("s3://feeds/nothing/").rows == 0
+    assert measured(FileSet("s3://feeds/nothing/")).rows == 0
+    assert "s3://feeds/nothing/: there is no file in it" in unmeasured("s3://feeds/nothing/")
+    assert "s3://feeds/x*.csv: no file is called like that" in unmeasured("s3://feeds/x*.csv")
     assert "no such object, and none below it" in unmeasured("s3://feeds/nothing")
     assert "no such object" in unmeasured("s3://feeds/nothing.csv")
 

@@ -21,7 +21,7 @@ import polars as pl
 from dagster_contracts.core.metrics import Metric, Nested, may_read
 from dagster_contracts.core.verdict import Column, Count, Measured, Measurement, NotApplicable, Sample, Unmeasured
 from dagster_contracts.engines.files import documents, tables
-from dagster_contracts.engines.files.places import File, Place, Unreadable, changed, files_of, is_place, is_single, told
+from dagster_contracts.engines.files.places import File, Place, Unreadable, changed, files_of, is_place, is_single, require_files, told
 from dagster_contracts.ports import NO_OTHERS, Division, FileSet, MetricEngine, Related
 
 
@@ -47,6 +47,8 @@ def opened(data: Place | FileSet, wanted: Collection[str] = ()) -> Iterator[Open
     found = files_of(place)
     unchanged = partial(changed, found, place)
     with ExitStack() as stack:
+        if not isinstance(data, FileSet):
+            require_files(place, found)
         if isinstance(data, FileSet) or (several := _tables(place, found)) is None:
             yield _of_files(found, wanted, unchanged)
         else:

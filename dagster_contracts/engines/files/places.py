@@ -71,6 +71,16 @@ def files_of(place: Place) -> list[File]:
     return sorted(found, key=lambda file: file.name)
 
 
+def require_files(place: Place, found: list[File]) -> None:
+    """Raises Unreadable where `place`, at which these were found, has no file, or one of its globs means none."""
+    places = list(place) if isinstance(place, list | tuple) else [place]
+    for each in places:
+        is_glob = glob.has_magic(str(each))
+        if not found or (is_glob and len(places) > 1 and not files_of(each)):
+            what = "no file is called like that" if is_glob else "there is no file in it"
+            raise Unreadable(f"{each}: {what}; is the place right? Where none is a batch too, let the contract say `physicalType: files`")
+
+
 def is_single(place: Place, found: list[File]) -> bool:
     """Whether a place is that of one file, rather than of a set that happens to hold one."""
     if isinstance(place, list | tuple) or len(found) != 1:
