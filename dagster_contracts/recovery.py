@@ -6,7 +6,7 @@ Sensors and the command line ask these. Nothing here measures data or starts a r
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -128,6 +128,17 @@ def due_healings(gate: Gate, assets: Iterable[str] | None = None) -> list[DueHea
         if all(map(_whole, output.inputs, routes)):
             due.append(DueHealing(output, tuple(item.batch_id or "" for item in routes)))
     return sorted(due, key=lambda item: (item.output.partition.end or item.output.at, item.output.at))
+
+
+def first_due(due: Sequence[DueHealing], above: Callable[[str], Container[str]]) -> list[DueHealing]:
+    """Without those that are made of another one that is due, of the same partition. `above`: everything that an asset is made of.
+
+    The ledger knows what a step was given. Of two assets of one step it does not know that one is made of the other.
+    """
+    assets: dict[str | None, set[str]] = {}
+    for each in due:
+        assets.setdefault(each.output.partition.key, set()).add(each.output.asset)
+    return [each for each in due if not any(other in above(each.output.asset) for other in assets[each.output.partition.key])]
 
 
 def _whole(then: Route, now: Route) -> bool:

@@ -415,7 +415,7 @@ def heal(defs: dg.Definitions, instance: dg.DagsterInstance, asset: str | None, 
         raise UsageError(f'no asset "{asset}" is known here{did_you_mean(asset, here) or ";"} assets: {listed}')
     wanted = [asset] if asset is not None else sorted(here)
     rows: dict[str, HealedRow] = {}
-    while due := _due(gate, wanted, rows):
+    while due := _due(site, gate, wanted, rows):
         for each in due:
             row = _healed(defs, instance, gate, each) if isinstance(each, Output) else _let_through(defs, instance, gate, each)
             rows[each.id] = row
@@ -423,11 +423,12 @@ def heal(defs: dg.Definitions, instance: dg.DagsterInstance, asset: str | None, 
     return list(rows.values())
 
 
-def _due(gate: Gate, assets: Sequence[str], done: Mapping[str, HealedRow]) -> list[Batch] | list[Output]:
+def _due(site: Site, gate: Gate, assets: Sequence[str], done: Mapping[str, HealedRow]) -> list[Batch] | list[Output]:
     """Batches first: what is made of them is due once they are published."""
     if batches := [each.batch for each in recovery.due_releases(gate, assets) if each.batch.id not in done]:
         return batches
-    return [each.output for each in recovery.due_healings(gate, assets) if each.output.id not in done]
+    due = recovery.first_due(recovery.due_healings(gate, assets), site.ancestors)
+    return [each.output for each in due if each.output.id not in done]
 
 
 def _let_through(defs: dg.Definitions, instance: dg.DagsterInstance, gate: Gate, batch: Batch) -> HealedRow:
@@ -443,7 +444,7 @@ def _healed(defs: dg.Definitions, instance: dg.DagsterInstance, gate: Any, outpu
     key = dg.AssetKey.from_user_string(output.asset)
     job = rebuilding.job_of(defs, {*made_together(defs.assets).get(key, [key])})
     tags = {"contracts/heal": output.id}
-    ran = job.execute_in_process(instance=instance, partition_key=output.partition.key, tags=tags, raise_on_error=False)
+    ran = _run_quietly(job, defs, instance, output.partition.key, tags)
     present = gate.store.output(output.asset, output.partition.key)
     result = str(present.status) if present is not None and present.run_id == ran.run_id else "failed"
     return HealedRow(output.asset, str(output.partition), str(output.status), str(ran.run_id), result if ran.success else "failed")
@@ -486,7 +487,7 @@ def _looked_at(defs: dg.Definitions, instance: dg.DagsterInstance, site: Site, a
     else:
         job = rebuilding.job_of(defs, set(), {check for check in checked if is_ours(check, site.terms)})
     tags = {} if partition is None else {instances.PARTITION: partition}
-    ran = job.execute_in_process(instance=instance, tags=tags, raise_on_error=False)
+    ran = _run_quietly(job, defs, instance, None, tags)
     newest = next(iter(site.gate(instance).store.batches(asset=asset, partition=partition, limit=1)), None)
     found = "nothing is there" if newest is None else f"[{newest.partition}] {newest.outcome}, {newest.status}"
     return ObservedRow(asset, str(ran.run_id), found if ran.success else "failed")
@@ -499,7 +500,18 @@ def run_release(defs: dg.Definitions, instance: dg.DagsterInstance, batch: Batch
         released(site.gate(instance), batch, OUTSIDE_RUNS)
         return OUTSIDE_RUNS
     job = rebuilding.job_of(defs, {key})
-    result = job.execute_in_process(instance=instance, partition_key=batch.partition.key, tags={RELEASE: batch.id}, raise_on_error=False)
+    result = _run_quietly(job, defs, instance, batch.partition.key, {RELEASE: batch.id})
     if not result.success:
         raise UsageError(f"the release run {result.run_id} failed; see it in Dagster")
     return str(result.run_id)
+
+
+_ERRORS = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
+
+
+def _run_quietly(
+    job: dg.JobDefinition, defs: dg.Definitions, instance: dg.DagsterInstance, partition: str | None, tags: Mapping[str, str]
+) -> dg.ExecuteInProcessResult:
+    """A run in this process, of which the console is told errors alone. Where a project has loggers of its own, those say what they say."""
+    config = {} if defs.loggers else _ERRORS
+    return job.execute_in_process(instance=instance, partition_key=partition, tags=tags, raise_on_error=False, run_config=config)

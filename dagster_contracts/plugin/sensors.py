@@ -162,7 +162,7 @@ def heal_requests(
         )
     running = Running(instance)  # such as those that `eager()` has asked for
     asked: set[tuple[dg.AssetKey, str | None]] = set()
-    for healing in recovery.due_healings(gate, assets):
+    for healing in recovery.first_due(recovery.due_healings(gate, assets), site.ancestors):
         output = healing.output
         key = dg.AssetKey.from_user_string(output.asset)
         made = list(with_it.get(key, [key]))

@@ -132,14 +132,14 @@ class Site:
 
     def concerns(self, key: str) -> bool:
         """Whether an asset is governed, or reads (at any distance) from one that is, or from one that is not defined here."""
-        return key in self.terms or bool(self.governed_ancestors(key)) or any(parent not in self.parents for parent in self._ancestors(key))
+        return key in self.terms or bool(self.governed_ancestors(key)) or any(parent not in self.parents for parent in self.ancestors(key))
 
     def knows_breakers_of(self, key: str) -> bool:
         """Whether a breaker may stand before an asset's data: its own, one further up, or one of another code location."""
         return key not in self.parents or self.concerns(key)
 
     def governed_ancestors(self, key: str) -> frozenset[str]:
-        return frozenset(parent for parent in self._ancestors(key) if parent in self.terms)
+        return frozenset(parent for parent in self.ancestors(key) if parent in self.terms)
 
     def admits_without_store(self, assets: Iterable[str]) -> bool:
         """Whether every contract that bears on these assets lets data through while no store can record it."""
@@ -171,7 +171,8 @@ class Site:
         words = [self.terms[source].policy.accepts(consumer) for source in sources]
         return max(words, key=lambda word: word.rank, default=None)
 
-    def _ancestors(self, key: str) -> frozenset[str]:
+    def ancestors(self, key: str) -> frozenset[str]:
+        """Everything that an asset is made of, at any distance, as far as it is defined here."""
         found: set[str] = set()
         todo = list(self.parents.get(key, ()))
         while todo:

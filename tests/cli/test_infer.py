@@ -152,6 +152,7 @@ def test_init_learns_of_what_is_stored(run: Callable[..., Ran], tmp_path: Path, 
     assert "revenue: no contract: what is stored is no table, but float" in ran.err
     found = parse((tmp_path / "contracts" / "payments.odcs.yaml").read_text())
     assert "rows in 6 batches" in ran.err
+    assert "DEBUG" not in ran.err
     assert [obj.name for obj in found.objects] == ["payments"]
     assert "vendor/payments: contracts/payments.odcs.yaml is there already" in run("init").err
     assert run("init", "--asset", "paymnets").code == 2

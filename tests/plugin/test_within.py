@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from dagster_contracts.core.ledger import OutputStatus, Status
-from tests.plugin.lab import DAYS, Vendor, World, a_consumer, contract_text, day, governed, value_of
+from dagster_contracts.plugin.operations import heal
+from tests.plugin.lab import DAYS, Vendor, World, a_consumer, a_feed, contract_text, day, governed, value_of
 
 D1, D2 = day(1), day(2)
 LAST_FIRST = ("margin", "revenue", "orders")
@@ -101,3 +102,28 @@ def test_what_accepts_low_is_marked_low(tmp_path: Path, form: str) -> None:
         report = world.run("report", partition=D1).materialized("report")
         assert report is not None
         assert (report.tags or {})["contracts/confidence"] == "low"
+
+
+def test_what_was_halted_together_heals_in_the_order_in_which_it_is_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    full = {"contracts/accepts": "full"}
+
+    @dg.multi_asset(
+        partitions_def=DAYS,
+        specs=[dg.AssetSpec("a_end", deps=["mid"], metadata=full), dg.AssetSpec("mid", deps=["feed"], metadata=full)],
+        can_subset=True,
+    )
+    def several(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
+        yield from (dg.MaterializeResult(asset_key=key) for key in sorted(context.selected_asset_keys, reverse=True))
+
+    vendor = Vendor({D1})
+    with governed(tmp_path, lambda: dg.Definitions(assets=[a_feed(vendor), several])) as world:
+        world.run("feed", partition=D1)
+        assert set(world.run("mid", "a_end", partition=D1).failures) == {"several"}
+        vendor.bad.clear()
+        world.at(1, 13)
+        world.run("feed", partition=D1)
+        [request] = world.tick("contracts_heal")
+        assert request.asset_selection == [dg.AssetKey("mid")]
+        rows = heal(world.defs, world.instance, None, lambda _: None)
+        assert [(row.asset, row.result) for row in rows] == [("mid", "ok"), ("a_end", "ok")]
+        assert capsys.readouterr().err == "", "Dagster tells the console of errors alone"

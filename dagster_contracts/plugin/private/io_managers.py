@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import logging
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from dagster_contracts.plugin.private.io_contexts import own_key, set_aside_outp
 if TYPE_CHECKING:
     from upath import UPath
 
+logger = logging.getLogger("dagster_contracts.plugin")
 DEFAULT_IO_MANAGER = default_job_io_manager  # what Dagster takes where there is none: files, or what its environment variables name
 
 
@@ -118,11 +120,12 @@ def storage_context(
     instance: dg.DagsterInstance,
     config: Any = None,
 ) -> dg.InputContext:
-    """An input context outside of any run: reads `place` as the user's IO manager, of this config, would read the asset `key`."""
+    """An input context outside of any run: reads `place` as the user's IO manager, of this config, would read the asset `key`. What that
+    manager logs below a warning is told to nobody: Dagster's own log would print a line or two of each partition."""
     output = assets.node_def.output_def_named(assets.get_output_name_for_asset_key(key))
     definition = assets.specs_by_key[key].partitions_def
     ranged = _partitioned(partition, definition) if partition is not None and definition is not None else {}
-    return dg.build_input_context(
+    context = dg.build_input_context(
         asset_key=place,
         dagster_type=output.dagster_type,
         instance=instance,
@@ -131,6 +134,8 @@ def storage_context(
         resource_config=config,
         **ranged,
     )
+    context._log = logger  # type: ignore[assignment]
+    return context
 
 
 def _output_context(step: dg.StepExecutionContext, output_name: str) -> dg.OutputContext:
