@@ -34,16 +34,19 @@ Frames = Sequence[tuple[str, "pl.DataFrame"]]
 
 
 def frames_in(history: Sequence[str], beside: Sequence[str | Path | None] = ()) -> Frames:
-    """`beside` are files that may lie in the same folder and are no data: contracts, incidents.
+    """`beside` are files that may lie in the same folder and are no data: contracts, incidents. JSON without a row has the columns of
+    the first batch that tells some.
 
     Raises UsageError where there is no data, MeasurementError where it cannot be read.
     """
     from dagster_contracts.cli.tables import tables
+    from dagster_contracts.engines.files.tables import is_json
 
     found = list(tables(history, [Path(each) for each in beside if each is not None]))
     if not found:
         raise UsageError(f"{', '.join(history)}: no data file there; expected Parquet, CSV or JSON lines")
-    return found
+    shape = next((frame for _, frame in found if frame.width), found[0][1]).clear()
+    return [(name, frame if frame.width or frame.height or not is_json(name) else shape) for name, frame in found]
 
 
 def case_of(source: Source, object_name: str | None, frames: Frames, related: Sequence[str]) -> Case:

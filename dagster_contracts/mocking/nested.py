@@ -64,7 +64,8 @@ class Nesting:
         return (self._once(found, asked) if asked.unique else lambda: self.random.choice(found.values)), found.dtype
 
     def _pool(self, asked: Wanted) -> Pool:
-        need = self.rows * 8 if asked.unique else min(_VARIED, self.rows * 4)
+        rows = max(1, self.rows)  # of no row too it is told what a value would be
+        need = rows * 8 if asked.unique else min(_VARIED, rows * 4)
         found = pool(asked, self.random, need, self.now)
         if not found.values:
             raise Lacking(asked)

@@ -43,6 +43,17 @@ def test_trips_and_reads_are_told(run: Callable[..., Ran], feed: Path):
     assert printed["replays"][0]["clean_refused"] == [{"partition": "2026-01-07", "rules": ["rows"]}]
 
 
+def test_json_without_a_row_lacks_no_column(run: Callable[..., Ran], tmp_path: Path):
+    for day, rows in enumerate(["", '{"n": 1}\n', ""], start=1):
+        (tmp_path / f"2026-01-0{day}.jsonl").write_text(rows)
+    (tmp_path / "feed.odcs.yaml").write_text(
+        "{apiVersion: v3.1.0, kind: DataContract, id: feed, version: 1.0.0, status: active, schema: [{name: feed, "
+        "quality: [{metric: rowCount, mustBeGreaterOrEqualTo: 0}], properties: [{name: n, logicalType: integer, required: true}]}]}"
+    )
+    ran = run("backtest", tmp_path / "feed.odcs.yaml", "--history", tmp_path)
+    assert (ran.code, ran.out.splitlines()[0]) == (0, "feed 1.0.0: 3 batches, 0 refused; tripped never, open for 0 s")
+
+
 def test_an_incident_that_names_a_rule_is_caught_by_that_rule_alone(run: Callable[..., Ran], feed: Path):
     asked = ("backtest", feed / "feed.odcs.yaml", "--history", feed / "data", "--incidents", feed / "labels.yaml")
     (feed / "labels.yaml").write_text("- {partition: 2026-01-07, rule: rows}\n- {partition: 2026-01-07, rule: amount.nullValues}\n")

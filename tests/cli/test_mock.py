@@ -59,9 +59,11 @@ def test_what_is_made_passes(run: Callable[..., Ran], shop: Path, tmp_path: Path
 @pytest.mark.parametrize("form", ["parquet", "csv", "jsonl"])
 def test_no_rows_pass_where_a_rule_allows_them(run: Callable[..., Ran], tmp_path: Path, form: str) -> None:
     file = tmp_path / "feed.odcs.yaml"
+    nested = "" if form == "csv" else ", {name: o, logicalType: object, properties: [{name: s, logicalType: string, unique: true}]}"
     file.write_text(
         "{apiVersion: v3.1.0, kind: DataContract, id: f, version: 1.0.0, status: active, schema: [{name: feed, "
-        "quality: [{metric: rowCount, mustBeGreaterOrEqualTo: 0}], properties: [{name: n, logicalType: integer, required: true}]}]}"
+        "quality: [{metric: rowCount, mustBeGreaterOrEqualTo: 0}], "
+        f"properties: [{{name: n, logicalType: integer, required: true}}{nested}]}}]}}"
     )
     ran = run("mock", file, "--rows", 0, "--output", tmp_path / f"f.{form}")
     assert (ran.code, ran.err, ran.out) == (0, "", f"feed: 0 rows in {tmp_path}/f.{form}\n")
