@@ -1,7 +1,7 @@
 """YAML or JSON text -> plain values, with the line of every place. Safe: no tags, no dates, bounded depth and alias expansion.
 
 Scalars are read as PyYAML reads them, but for three decisions: timestamps stay text (the ODCS schema wants text), `12:30` is text
-and not a base-60 number, and `1e5` is a number (as in JSON). Keys are always text, as in JSON.
+and not a base-60 number, and `1e5` is a number (as in JSON). Numbers keep their digits (precise.py). Keys are always text, as in JSON.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import yaml
 
 from dagster_contracts.core.errors import ContractSyntaxError, Problem
 from dagster_contracts.core.flaws import Flaw, Path, path_text, shown
+from dagster_contracts.core.precise import number_of
 
 MAX_DEPTH = 64
 MAX_ALIASED_NODES = 20_000  # nodes that aliases may add to what is written; a real contract stays far below
@@ -227,7 +228,7 @@ class _Composer:
                 return int(f"{octal[1]}0o{octal[2]}" if octal else digits, 0)
             except ValueError:
                 raise self._refused(f"{shown(text)} is not a number that can be read; quote it if it is text", event.start_mark) from None
-        return float(text.replace("_", "")) if _FLOAT.match(text) else text
+        return number_of(text.replace("_", "")) if _FLOAT.match(text) else text
 
     def _plain_tag(self, event: yaml.CollectionStartEvent, kind: str) -> None:
         tag = event.tag

@@ -6,7 +6,6 @@ that is wrong with it, measured by what is registered already.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -213,8 +212,7 @@ def _changed(entry: Entry, each: Submission, former: Registered | None) -> str:
 
 
 def _means_the_same(former: Registered, each: Submission) -> bool:
-    one, other = (json.dumps(read(text).value, sort_keys=True) for text in (former.text, each.text))
-    return one == other and dict(former.profiles) == dict(each.profiles)
+    return read(former.text).value == read(each.text).value and dict(former.profiles) == dict(each.profiles)
 
 
 def _backwards(fresh: Sequence[Submission], known: Known) -> Problem | None:

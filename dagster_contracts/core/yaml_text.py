@@ -13,6 +13,7 @@ import yaml
 
 from dagster_contracts.core.document import read
 from dagster_contracts.core.errors import ContractSyntaxError
+from dagster_contracts.core.precise import Precise
 
 _WIDE = 100  # characters of a list that is written in one line
 
@@ -45,7 +46,7 @@ def _number(value: object) -> str:
         return ".nan"
     if value in (float("inf"), float("-inf")):
         return ".inf" if value == float("inf") else "-.inf"
-    return json.dumps(value)
+    return str(value) if isinstance(value, Precise) else json.dumps(value)
 
 
 def _reads_as(text: str, value: object) -> bool:

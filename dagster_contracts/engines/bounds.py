@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from datetime import UTC, datetime, time
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation
 from fractions import Fraction
 from zoneinfo import ZoneInfo
 
@@ -45,14 +45,17 @@ def spelled_numbers(texts: Iterable[str]) -> list[int | float]:
     return found
 
 
+_ALL_DIGITS = Context(prec=200)
+
+
 def at_scale(number: int | float, scale: int, precision: int) -> Decimal | None:
     """The number as a decimal of `precision` digits, `scale` of them fractional; None where it has more."""
     exact = Decimal(str(number))
     try:
-        fitted = exact.quantize(Decimal(1).scaleb(-scale))
+        fitted = exact.quantize(Decimal(1).scaleb(-scale), context=_ALL_DIGITS)
     except InvalidOperation:
         return None
-    return fitted if fitted == exact and abs(fitted) < 10 ** (precision - scale) else None
+    return fitted if fitted == exact and fitted.copy_abs() < 10 ** (precision - scale) else None
 
 
 def whole_bounds(metric: OutOfRange, scale: int = 0) -> tuple[int | None, int | None]:

@@ -167,6 +167,22 @@ def test_stdout_is_one_json_document_in_a_process_too(run_process: Callable[...,
     assert run_process("test", contract, "--data", "nowhere.csv", "--format", "json").out == ""
 
 
+def test_a_bound_keeps_the_digits_that_a_float_does_not(run: Callable[..., Ran], contract: Path, tmp_path: Path):
+    """In the verdict, in `diff`, and where two versions differ in these digits alone."""
+    bound, later = "12345678901234567890.12", tmp_path / "later.odcs.yaml"
+    rule = f"logicalType: number\n        logicalTypeOptions: {{maximum: {bound}}}"
+    contract.write_text(CONTRACT.replace("logicalType: integer", rule))
+    later.write_text(contract.read_text().replace(bound, "12345678901234567890.11").replace("version: 1.2.0", "version: 1.3.0"))
+    data = tmp_path / "long.csv"
+    for value, code in ((bound, 0), ("12345678901234567890.13", 1)):
+        data.write_text(f"customer_id,risk_indicator\n{value},HIGH_RISK\n")
+        ran = run("test", contract, "--data", data, "--format", "json")
+        (found,) = [each for each in ran.json["findings"] if each["rule"] == "customer_id.maximum"]
+        assert (ran.code, found["expected"]) == (code, f"at most {bound}")
+    told = run("diff", contract, later).out
+    assert all(f"at most {each}" in told for each in (bound, "12345678901234567890.11"))
+
+
 # --- slips ---------------------------------------------------------------------------------------------------------
 
 SLIPS = """\

@@ -13,7 +13,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dagster_contracts.core.metrics import EACH, Duplicates, Metric, Nested, Orphans, OutOfRange, SizeOutside, TimeText, TypeBreaches
+from dagster_contracts.core.metrics import (
+    EACH,
+    Duplicates,
+    Metric,
+    Nested,
+    NotIn,
+    NotMultiple,
+    Orphans,
+    OutOfRange,
+    SizeOutside,
+    TimeText,
+    TypeBreaches,
+)
+from dagster_contracts.core.precise import Precise
 from dagster_contracts.core.verdict import Count, Measured, Measurement
 from dagster_contracts.engines.polars.engine import PolarsEngine
 from dagster_contracts.engines.pushdown.engine import IbisEngine
@@ -196,3 +209,19 @@ def test_times_that_clocks_leap_over_are_none() -> None:
     written = TimeText("dd.MM.yyyy HH:mm", "^[0-9]{2}[.][0-9]{2}[.][0-9]{4} [0-9]{2}:[0-9]{2}$", "%d.%m.%Y %H:%M", "Europe/Berlin")
     german = pl.DataFrame({"t": ["31.03.2024 02:30", "31.03.2024 03:30"]})
     assert measured(german, TypeBreaches("t", "timestamp", written)) == [Count(1)]
+
+
+def test_bounds_of_more_digits_than_a_float_has_are_exact() -> None:
+    texts = ["12345678901234567890.11", "12345678901234567890.12", "12345678901234567890.13", "12345678901234568000"]
+    least, most = Precise("-12345678901234567890.12"), Precise("12345678901234567890.12")
+    numbers = [Decimal(text) for text in texts]
+    frame = pl.DataFrame(
+        {"t": texts, "d": pl.Series(numbers, dtype=pl.Decimal(38, 2)), "n": pl.Series([-each for each in numbers], dtype=pl.Decimal(38, 2))}
+    )
+    text, *others = OutOfRange("t", maximum=most), OutOfRange("d", maximum=most), OutOfRange("n", minimum=least), NotIn("d", (most, 1))
+    assert measured(frame, text, *others) == [Count(2), Count(2), Count(2), Count(3)]
+    assert in_duckdb(frame, *others) == [Count(2), Count(2), Count(3)]
+    floats = pl.DataFrame({"f": [0.1, 0.2, 0.3]})
+    listed = NotIn("f", (Precise("0.1000000000000000000001"), 0.3)), OutOfRange("f", Precise("0.1000000000000000000001"))
+    assert measured(floats, *listed) == in_duckdb(floats, *listed) == [Count(1), Count(0)]
+    assert measured(floats, NotMultiple("f", Precise("0.1000000000000000000001"))) == [Count(3)]
