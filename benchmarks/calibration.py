@@ -37,6 +37,7 @@ from dagster_contracts.core.odcs import parse
 from dagster_contracts.core.verdict import Outcome
 from dagster_contracts.core.wording import counted
 from dagster_contracts.engines.local import default_engine
+from dagster_contracts.store.memory import MemoryStore
 
 CASES = Path(__file__).resolve().parents[2] / "shared" / "cases"
 NOTES = Path(__file__).with_name("calibration-notes.json")
@@ -115,7 +116,7 @@ def measure(name: str, budget: float, *, inferred: bool) -> Result:
     if half < LEAST:
         note = f"{half} batches are too few to calibrate (at least {LEAST}): the contract is judged as it is"
     else:
-        found = calibrate(case, budget=budget)
+        found = calibrate(case, lambda clock: MemoryStore(clock=clock), budget=budget)
     after = case_of(found.text if found is not None else text, frames)
     known = judged(after.plan([]), after.engine, after.batches)[half:]
     keys = [key_of(each.batch) for each in known]

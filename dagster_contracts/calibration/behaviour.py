@@ -10,7 +10,7 @@ A rule whose figure the contract has a rule on already is not proposed: its auth
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dagster_contracts.chaos.batch import Batch
@@ -48,6 +48,11 @@ class Opened:
 
     def open(self) -> Candidate:
         return self.with_(self.operator, [-_WIDE, _WIDE] if self.operator is Operator.BETWEEN else _WIDE)
+
+
+def as_warning(candidate: Candidate) -> Candidate:
+    assert isinstance(candidate.addition, Quality)
+    return replace(candidate, addition=Quality({**candidate.addition.entry, "severity": "warning"}))
 
 
 def lacking(found: Mapping[str, Any], plan: Plan, batches: Sequence[Batch]) -> list[Opened]:

@@ -4,33 +4,32 @@ measure    every batch once, for the rules that there are and those that could b
 suspect    as many batches as the budget allows may be strange without a label: they are told, and nothing is learned from them
 choose     a threshold for each rule (`choosing`), and bounds for the rules that are lacking (`behaviour`), learned from clean batches
 write      into the text, in place; the version goes up
-judge      all of history again, by the old contract and by the new one
+try        old and new contract on all of history, as `backtest` does; a proposal that refuses a clean batch becomes a warning (`trial`)
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from dagster_contracts.calibration.behaviour import Opened, lacking, no_others
-from dagster_contracts.calibration.choosing import Choice, Labels, Step, chosen, clean_of, since_of, threshold
+from dagster_contracts.calibration.choosing import Choice, Labels, Step, chosen, clean_of, floored, since_of, threshold
 from dagster_contracts.calibration.dials import Dial, dials_of, unit_of
 from dagster_contracts.calibration.incidents import Incident
-from dagster_contracts.calibration.observed import History, key_of, measured, points, verdicts
-from dagster_contracts.calibration.scoring import told_of
+from dagster_contracts.calibration.observed import History, key_of, measured, points
+from dagster_contracts.calibration.scoring import Score, scored
 from dagster_contracts.calibration.spread import TRIED, Usual, holds_later, strange, usual_of
+from dagster_contracts.calibration.trial import Empty, Proposed, harmless, tried
 from dagster_contracts.chaos.bounds import LEAST, Range, written
 from dagster_contracts.chaos.clauses import Candidate, described, object_at
-from dagster_contracts.chaos.history import Known
 from dagster_contracts.chaos.propose import types_are_asked
 from dagster_contracts.chaos.remedy import Case, versioned
 from dagster_contracts.core.amend import Edit, amended
 from dagster_contracts.core.contract import Operator
 from dagster_contracts.core.document import read
 from dagster_contracts.core.errors import UsageError
-from dagster_contracts.core.plan import Drifted, Plan, Within
-from dagster_contracts.core.verdict import Outcome
+from dagster_contracts.core.plan import Drifted, LastGood, Plan, Within
 
 BUDGET = 1.0  # false trips in 100 clean batches
 _SAYS_NOTHING = 0.9  # a bound so near the most that there can be
@@ -42,7 +41,8 @@ class Calibration:
 
     `choices` has every rule with a threshold, then the proposed ones; `fixed` the other rules, each with why it stays. `suspects` are
     batches that look bad and have no label, with the rules that say so. `before` and `after` are the batches without a label that the old
-    and the new contract refuse, each with the rules that do; `missed` the incidents that no rule notices afterwards.
+    and the new contract refuse, each with the rules that do; `missed` the incidents that no rule notices afterwards. `withheld` are rules
+    about columns that are not proposed, each with the clean batches that it would refuse.
     """
 
     text: str
@@ -57,6 +57,7 @@ class Calibration:
     missed: tuple[str, ...]
     labelled: int = 0
     added: tuple[Candidate, ...] = ()
+    withheld: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def clean(self) -> int:
@@ -71,13 +72,20 @@ class Calibration:
         """Clean batches that may be refused."""
         return allowance(self.budget, self.clean)
 
+    @property
+    def outdated(self) -> frozenset[str]:
+        """Batches in `after` from before lasting shifts of all the figures that they are refused for: they are not of the budget."""
+        since = {choice.rule: self.batches.index(choice.since) for choice in self.choices if choice.since is not None}
+        return frozenset(key for key, rules in self.after.items() if all(self.batches.index(key) < since.get(rule, 0) for rule in rules))
+
 
 def allowance(budget: float, clean: int) -> int:
     return math.floor(budget * clean / 100 + 1e-9)
 
 
-def calibrate(case: Case, *, budget: float = BUDGET, incidents: Sequence[Incident] = (), propose: bool = True) -> Calibration:
+def calibrate(case: Case, empty: Empty, *, budget: float = BUDGET, incidents: Sequence[Incident] = (), propose: bool = True) -> Calibration:
     """`case.batches` are history in its order; `incidents` name the bad ones among them. `budget`: false trips in 100 clean batches.
+    `empty` makes the stores in which the old and the new contract are tried: `lambda clock: MemoryStore(clock=clock)`.
 
     Raises UsageError for fewer than LEAST clean batches, for a contract of which nothing can be calibrated, and for a budget that is no
     share of 100.
@@ -105,9 +113,11 @@ def calibrate(case: Case, *, budget: float = BUDGET, incidents: Sequence[Inciden
     seen = _suspects([*dials, *trying.values()], found, labels, allowance(budget, len(keys) - len(bad)))
     labels = replace(labels, suspects=frozenset(seen))
     choices = [chosen(dial, points(dial, found, labels.bad), labels, keys) for dial in dials]
-    new = list(_proposals(wide, trying, found, labels, keys, budget)) if propose else []
+    proposed = Proposed()
+    if propose:
+        proposed = Proposed(list(_proposals(wide, trying, found, labels, keys, budget)), _columns(case, found, labels))
     suspects = {keys[at]: rules for at, rules in seen.items()}
-    return _written(case, plan, budget, dials, choices, new, fixed, found, labels, suspects, propose=propose)
+    return _written(case, empty, budget, dials, choices, proposed, fixed, found, labels, suspects, incidents)
 
 
 def _enough(budget: float) -> str:
@@ -164,9 +174,9 @@ def _proposals(
     for each in wide:
         if each.name not in dials:
             continue
-        dial = dials[each.name]
-        every = points(dial, history, labels.bad)
+        every = points(dials[each.name], history, labels.bad)
         clean = clean_of(every, labels.bad)
+        dial = floored(dials[each.name], clean)
         seen = usual_of(clean, dial.unit, dial.most)
         if seen is None or seen.grows or not holds_later(clean, dial.unit, dial.most, low=dial.low, high=dial.high):
             continue
@@ -182,11 +192,19 @@ def _proposals(
         told = f"{written(seen.low)} to {written(seen.high)} in {seen.batches} clean batches"
         since = since_of(clean, every, labels, keys)
         choice = Choice(
-            each.name, each.column, Step.PROPOSED, "the contract has no such rule", "", operator, value, seen, (), after,
-            tuple(dict.fromkeys(needed)), since,
+            each.name, each.column, Step.PROPOSED, _no_such_rule(dial), "", operator, value, seen, (), after,
+            tuple(dict.fromkeys(needed)), since=since,
         )  # fmt: skip
         operand = list(value) if isinstance(value, tuple) else value
         yield choice, described(each.with_(operator, operand, told), f"Learned: {told}.")
+
+
+def _no_such_rule(dial: Dial) -> str:
+    match dial.rule.check:
+        case Drifted(reference=LastGood(batches)):
+            return f"the contract has no such rule; learned from batches with {batches} good ones before them"
+        case _:
+            return "the contract has no such rule"
 
 
 def _exact(seen: Usual, budget: float) -> Range | None:
@@ -206,56 +224,43 @@ def _columns(case: Case, history: History, labels: Labels) -> list[Candidate]:
 
 def _written(
     case: Case,
-    plan: Plan,
+    empty: Empty,
     budget: float,
     dials: Sequence[Dial],
     choices: Sequence[Choice],
-    new: Sequence[tuple[Choice, Candidate]],
+    proposed: Proposed,
     fixed: Sequence[tuple[str, str]],
     history: History,
     labels: Labels,
     suspects: Mapping[str, tuple[str, ...]],
-    *,
-    propose: bool,
+    incidents: Sequence[Incident],
 ) -> Calibration:
     edits: list[Edit] = []
     for dial, choice in zip(dials, choices, strict=True):
         if choice.step is not Step.KEPT:
             edits += dial.edits(choice.operator, list(choice.value) if isinstance(choice.value, tuple) else choice.value)
     moved = replace(case, text=amended(case.text, edits)) if edits else case
-    added = [candidate for _, candidate in new] + (_columns(case, history, labels) if propose else [])
-    text = moved.with_(added)
+    proposed, after = harmless(moved, proposed, history, labels, empty)
+    text = moved.with_(proposed.candidates)
+    before = tried(case, case.text, history, empty) if text != case.text else after
     text, version = versioned(case, text) if text != case.text else (text, case.contract(case.text)[0].version)
-    every = (*choices, *(choice for choice, _ in new))
-    old, after = verdicts(plan, history, labels.bad), verdicts(replace(case, text=text).plan([]), history, labels.bad)
-    shifted = {choice.rule: history.keys.index(choice.since) for choice in every if choice.since is not None}
+    score = scored(after, incidents)
     return Calibration(
         text=text,
         version=version,
         batches=history.keys,
         budget=budget,
-        choices=every,
+        choices=(*choices, *(choice for choice, _ in proposed.rules)),
         fixed=tuple(fixed),
         suspects=suspects,
-        before=_refused(old, labels, shifted),
-        after=_refused(after, labels, shifted),
-        missed=_missed(after, labels),
+        before=_refused(scored(before, incidents)),
+        after=_refused(score),
+        missed=tuple(told.incident.label for told in score.missed),
         labelled=len(labels.incidents),
-        added=tuple(added),
+        added=tuple(proposed.candidates),
+        withheld=proposed.withheld,
     )
 
 
-def _refused(known: Sequence[Known], labels: Labels, shifted: Mapping[str, int]) -> dict[str, tuple[str, ...]]:
-    """Batches without a label that are refused, with the rules that do; without rules whose figure has shifted since."""
-    found: dict[str, tuple[str, ...]] = {}
-    for at, each in enumerate(known):
-        rules = tuple(sorted(rule for rule in each.verdict.failed_rules if at >= shifted.get(rule, 0)))
-        if rules and at not in labels.incidents:
-            found[key_of(each.batch)] = rules
-    return found
-
-
-def _missed(known: Sequence[Known], labels: Labels) -> tuple[str, ...]:
-    refused = {key_of(each.batch): tuple(sorted(each.verdict.failed_rules)) for each in known if each.verdict.outcome is Outcome.FAIL}
-    every = dict.fromkeys(incident for incidents in labels.incidents.values() for incident in incidents)
-    return tuple(incident.label for incident in every if not told_of(incident, refused).caught)
+def _refused(score: Score) -> dict[str, tuple[str, ...]]:
+    return {each.partition: tuple(sorted(each.rules)) for each in score.refused}

@@ -18,6 +18,8 @@ from dagster_contracts.calibration.spread import TRIED, Point, Usual, holds_late
 from dagster_contracts.chaos.bounds import LEAST, Range, outward
 from dagster_contracts.chaos.figures import Unit
 from dagster_contracts.core.contract import Operator
+from dagster_contracts.core.metrics import RowCount
+from dagster_contracts.core.plan import Within
 
 _CLEARLY = 0.8  # a bound that is nearer than this part of the old one's distance is worth a change
 
@@ -32,7 +34,8 @@ class Step(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Choice:
     """What becomes of one rule. `value` is what stands behind `operator` afterwards; `trips` are the keys of clean batches that the old
-    threshold refuses, `after` those that the new one does; `needed` the incidents that break the rule."""
+    threshold refuses, `after` those that the new one does; `needed` the incidents that break the rule. `warns`: it is proposed as a
+    warning, since as an error it would refuse these clean batches."""
 
     rule: str
     column: str | None
@@ -45,6 +48,7 @@ class Choice:
     trips: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     needed: tuple[str, ...] = ()
+    warns: tuple[str, ...] = ()
     since: str | None = None  # the first batch after a lasting shift: those before it were left out
 
 
@@ -74,13 +78,14 @@ def since_of(clean: Sequence[Point], points: Sequence[Point], labels: Labels, ke
 def chosen(dial: Dial, points: Sequence[Point], labels: Labels, keys: Sequence[str]) -> Choice:
     """What becomes of a rule that the contract has."""
     clean = clean_of(points, labels.bad)
+    dial = floored(dial, clean)
     seen = usual_of(clean, dial.unit, dial.most)
     broken = [point for point in points if not dial.allows(point.value)]
     needed = _needed(dial, [point.batch for point in broken], labels)
     trips = tuple(keys[point.batch] for point in broken if point.batch not in labels.incidents)
     kept = Choice(
         dial.rule.id, dial.rule.column, Step.KEPT, "", written(dial), dial.operator, dial.value, seen, trips, trips, needed,
-        since_of(clean, points, labels, keys),
+        since=since_of(clean, points, labels, keys),
     )  # fmt: skip
     if seen is None:
         return replace(kept, why=f"only {len(clean)} batches have this figure; at least {LEAST} are needed")
@@ -89,6 +94,12 @@ def chosen(dial: Dial, points: Sequence[Point], labels: Labels, keys: Sequence[s
             return replace(kept, why=f"breaks on clean batches, but incident {', '.join(needed)} needs it; it is never widened")
         return _moved(kept, dial, Step.LOOSENED, _wide(dial, seen), points, labels, keys, "breaks on clean batches")
     return _tightened(kept, dial, seen, clean, points, labels, keys)
+
+
+def floored(dial: Dial, clean: Sequence[Point]) -> Dial:
+    """No batch may be empty where none ever was: bounds learned from small ones would reach down to 0."""
+    never_empty = isinstance(dial.rule.check, Within) and isinstance(dial.rule.check.metric, RowCount) and all(p.value > 0 for p in clean)
+    return replace(dial, least=1) if never_empty else dial
 
 
 def _needed(dial: Dial, broken: Sequence[int], labels: Labels) -> tuple[str, ...]:
@@ -148,8 +159,9 @@ def _moved(
     after = tuple(keys[p.batch] for p in points if p.batch not in labels.incidents and not new.allows(p.value))
     needed = _needed(dial, [p.batch for p in points if not new.allows(p.value)], labels)
     needed = tuple(dict.fromkeys((*kept.needed, *needed)))
-    if math.isfinite(new.range.high) and new.range.low <= 0 and new.range.high >= _most(dial, kept.seen):
-        why = f"{why}; what is left of the rule says nothing, so delete it or give it another meaning"
+    if new.range.low <= max(0.0, dial.least) and new.range.high >= _most(dial, kept.seen) and dial.unit not in (Unit.ANY, Unit.WHOLE):
+        left = "that a batch is not empty, which needs no rule" if dial.least > 0 else "nothing"
+        why = f"{why}; what is left of the rule says {left}, so delete it or give it another meaning"
     return replace(kept, step=step, why=why, operator=operator, value=value, after=after, needed=needed)
 
 
@@ -183,7 +195,7 @@ def _side(dial: Dial, wanted: Range, *, upper: bool) -> float:
     width = width if math.isfinite(width) and width > 0 else abs(value) or 1.0
     around = Range(value - width, value) if upper else Range(value, value + width)
     found = outward(around, whole=dial.unit in (Unit.COUNT, Unit.ROWS, Unit.WHOLE))[upper]
-    return min(found, dial.most) if upper else found
+    return min(found, dial.most) if upper else max(found, dial.least)
 
 
 def written(dial: Dial) -> str:

@@ -35,6 +35,7 @@ _STATISTICS = {
 @dataclass(frozen=True, slots=True)
 class Dial:
     """`path` leads to the entry that holds the operator; `value` is the operand as written. `scale` times it is what the rule compares.
+    No bound is put above `most` or below `least`.
 
     `option` is minimum or maximum of logicalTypeOptions: then `path` leads to those, and `figure` is what is looked at instead.
     """
@@ -45,6 +46,7 @@ class Dial:
     value: float | tuple[float, float]
     unit: Unit
     most: float = float("inf")
+    least: float = -float("inf")
     scale: float = 1.0
     option: str | None = None
     figure: Metric | None = None
@@ -137,7 +139,7 @@ def _dial(rule: Rule, path: Path, operator: Operator, value: float | tuple[float
     unit, most = unit_of(rule.check)
     for scale in (1.0, 100.0) if isinstance(rule.check.metric, Among) else (1.0,):
         if _same(rule.check.threshold, value, scale):
-            return Dial(rule, path, operator, value, unit, most / scale, scale)
+            return Dial(rule, path, operator, value, unit, most / scale, scale=scale)
     return None
 
 

@@ -49,6 +49,8 @@ def told(choice: Choice) -> str:
         parts.append(f"learned since the shift at {choice.since}")
     if choice.trips:
         parts.append(f"before: trips on {listed(choice.trips)}")
+    if choice.warns:
+        parts.append(f"a warning, since as an error it would refuse {listed(choice.warns)}")
     if choice.after:
         parts.append(f"now: trips on {listed(choice.after)}")
     if choice.needed:
@@ -70,14 +72,32 @@ def summary(found: Calibration) -> Iterator[str]:
     yield ", ".join(f"{changed[step]} {step.value}" for step in Step)
     if columns := _columns(found):
         yield f"proposed without a threshold: {'; '.join(f'{each.name} ({each.told})' for each in columns)}"
+    if found.withheld:
+        keys = sorted({key for keys in found.withheld.values() for key in keys}, key=found.batches.index)
+        what = listed(tuple(found.withheld))
+        yield f"not proposed, since it would refuse {listed(tuple(keys))}: {what}; give the history after them to have it"
     yield f"clean batches refused: {len(found.before)} before, {len(found.after)} now"
-    if len(found.after) > found.allowed:
-        over = sorted({rule for names in found.after.values() for rule in names})
-        yield f"that is over the budget: {', '.join(over)} cannot be loosened by a threshold, or an incident needs them"
+    if found.outdated:
+        yield f"{len(found.outdated)} of them came before a lasting shift, since which the rules that refuse them were learned"
+    if len(found.after) - len(found.outdated) > found.allowed:
+        over = {rule for key, rules in found.after.items() if key not in found.outdated and key not in found.suspects for rule in rules}
+        yield f"that is over the budget: {'; '.join(f'{rule}: {_stays(rule, found)}' for rule in sorted(over))}"
     for key, rules in found.suspects.items():
         yield f"{key} looks like an incident ({', '.join(rules[:_LISTED])}): nothing was learned from it, it is within the budget"
     for label in found.missed:
         yield f"incident {label} is caught by no rule, or not by the one that it names"
+
+
+def _stays(rule: str, found: Calibration) -> str:
+    """Why a rule goes on refusing clean batches."""
+    choice = next((choice for choice in found.choices if choice.rule == rule), None)
+    if choice is None:
+        return "has no threshold"
+    if choice.needed:
+        return f"incident {listed(choice.needed)} needs it"
+    if choice.step is Step.KEPT:
+        return choice.why
+    return "holds beside all good batches before, but not beside fewer, or older ones, which are left while it refuses"
 
 
 def to_json(found: Calibration, diff: str) -> Mapping[str, object]:
@@ -90,6 +110,7 @@ def to_json(found: Calibration, diff: str) -> Mapping[str, object]:
         "allowed": found.allowed,
         "before": {key: list(rules) for key, rules in found.before.items()},
         "after": {key: list(rules) for key, rules in found.after.items()},
+        "withheld": {rule: list(keys) for rule, keys in found.withheld.items()},
         "suspects": {key: list(rules) for key, rules in found.suspects.items()},
         "missed": list(found.missed),
         "rules": [_rule(choice) for choice in found.choices],
@@ -121,6 +142,7 @@ def _rule(choice: Choice) -> Mapping[str, object]:
         "since": choice.since,
         "trips": list(choice.trips),
         "trips_after": list(choice.after),
+        "warns_on": list(choice.warns),
         "needed_by": list(choice.needed),
     }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
@@ -16,9 +16,9 @@ from dagster_contracts.core.metrics import Metric, ProfileOf, RowCount
 from dagster_contracts.core.plan import Drifted, LastGood, Plan, Rule, StoredProfile, Within
 from dagster_contracts.core.profile import CategoryProfile, NumericProfile
 from dagster_contracts.core.references import GoodProfile
-from dagster_contracts.core.verdict import Count, Figure, Measured, Measurement, Past, Remembered, Unmeasured
+from dagster_contracts.core.verdict import Count, Figure, Measured, Measurement, Past, Remembered, Sample, Unmeasured, Verdict
 from dagster_contracts.measuring import subject
-from dagster_contracts.ports import NO_OTHERS, MetricEngine, Related
+from dagster_contracts.ports import NO_OTHERS, Division, MetricEngine, Related
 
 _DAY = timedelta(days=1)
 
@@ -31,6 +31,7 @@ class History:
 
     batches: tuple[Batch, ...]
     measured: tuple[Measurement | Unmeasured, ...]
+    metrics: frozenset[Metric] = frozenset()  # that were asked for
     references: dict[tuple[int, LastGood, ProfileOf, frozenset[int]], Pooled | None] = field(default_factory=dict, repr=False)
 
     @property
@@ -48,7 +49,28 @@ def measured(
 ) -> History:
     """Each batch measured once; `metrics` are those of the plan and whatever else is to be looked at."""
     found = [engine.measure(subject(plan, batch.frame), metrics, with_itself(plan, batch.frame, related)) for batch in batches]
-    return History(tuple(batches), tuple(found))
+    return History(tuple(batches), tuple(found), frozenset(metrics))
+
+
+@dataclass(frozen=True)
+class Recalling:
+    """An engine that knows what was measured of the batches of a history, and measures what else it is asked for. It shows no rows."""
+
+    engine: MetricEngine
+    history: History
+
+    def measure(self, data: object, metrics: Sequence[Metric], related: Related = NO_OTHERS) -> Measurement | Unmeasured:
+        if self.history.metrics.issuperset(metrics):
+            for batch, found in zip(self.history.batches, self.history.measured, strict=True):
+                if batch.frame is data:
+                    return found
+        return self.engine.measure(data, metrics, related)
+
+    def samples(self, data: object, metrics: Sequence[Metric], limit: int = 20, related: Related = NO_OTHERS) -> Mapping[Metric, Sample]:
+        return {}
+
+    def divide(self, data: object, rules: Mapping[str, Metric], related: Related = NO_OTHERS) -> Division | None:
+        return self.engine.divide(data, rules, related)
 
 
 # --- the figure of a rule, batch by batch --------------------------------------------------------------------------
@@ -135,9 +157,9 @@ def _pooled(to: LastGood, metric: ProfileOf, history: History, at: int, bad: fro
 # --- verdicts ------------------------------------------------------------------------------------------------------
 
 
-def verdicts(plan: Plan, history: History, bad: Set[int] = frozenset()) -> list[Known]:
-    """Each batch judged under another contract, with those before it behind it. `bad` ones are judged, and are no reference."""
-    known: list[Known] = []
+def verdicts(plan: Plan, history: History, bad: Set[int] = frozenset()) -> list[Verdict]:
+    """Each batch judged under another contract, as if all before it but `bad` ones had been accepted."""
+    found: list[Verdict] = []
     good: list[Known] = []
     without = replace(plan, rules=tuple(rule for rule in plan.rules if not _looks_back(rule)))
     asked = [pair for pair in references.asked(plan) if isinstance(pair[0], LastGood)]
@@ -146,10 +168,10 @@ def verdicts(plan: Plan, history: History, bad: Set[int] = frozenset()) -> list[
         pooled = {pair: _reference(pair[0], pair[1], history, at, frozenset(bad)) for pair in asked if isinstance(pair[0], LastGood)}
         past = replace(past, profiles={**past.profiles, **{pair: found[0] for pair, found in pooled.items() if found is not None}})
         verdict = judge(plan, measurement, {}, as_of=batch.arrived_at, head=is_head(batch, good), past=past)
-        known.append(Known(batch, measurement, verdict))
+        found.append(verdict)
         if at not in bad:
-            good.append(known[-1])
-    return known
+            good.append(Known(batch, measurement, verdict))
+    return found
 
 
 def _looks_back(rule: Rule) -> bool:

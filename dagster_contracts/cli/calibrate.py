@@ -57,10 +57,12 @@ def calibrate(
     """
     from dagster_contracts.calibration.calibrate import calibrate as calibrated
     from dagster_contracts.calibration.evidence import diff_of, to_json, to_markdown
+    from dagster_contracts.store.memory import MemoryStore
 
     source = source_at(contract, database_url)
     case = case_of(source, object_name, frames_in(history, [contract, incidents]), related or ())
-    found = calibrated(case, budget=budget, incidents=incidents_of(incidents, [case]), propose=propose)
+    labelled = incidents_of(incidents, [case])
+    found = calibrated(case, lambda clock: MemoryStore(clock=clock), budget=budget, incidents=labelled, propose=propose)
     diff = diff_of(case.text, found, source.name)
     if fix or fix_to is not None:
         if found.text == case.text:

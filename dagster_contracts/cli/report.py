@@ -29,9 +29,10 @@ def print_verdict(verdict: Verdict, subject: str) -> None:
 
 
 def _counts(verdict: Verdict) -> str:
-    """ "2 fail, 30 pass"."""
+    """ "2 fail, 30 pass, 1 not executed"."""
     counted = Counter(finding.outcome for finding in verdict.findings)
-    return ", ".join(f"{counted[outcome]} {outcome}" for outcome in _WORST_FIRST if counted[outcome]) or "no rule executed"
+    told = [f"{counted[outcome]} {outcome}" for outcome in _WORST_FIRST if counted[outcome]] or ["no rule executed"]
+    return ", ".join([*told, f"{len(verdict.not_executed)} not executed"] if verdict.not_executed else told)
 
 
 def _finding(finding: Finding) -> tuple[object, ...]:

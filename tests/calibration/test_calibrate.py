@@ -6,14 +6,17 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dagster_contracts.calibration.calibrate import Calibration, allowance, calibrate
+from dagster_contracts.calibration.calibrate import Calibration, allowance
+from dagster_contracts.calibration.calibrate import calibrate as calibrated
 from dagster_contracts.calibration.choosing import Choice, Step
+from dagster_contracts.calibration.evidence import summary
 from dagster_contracts.calibration.incidents import Incident, incidents_in
 from dagster_contracts.calibration.spread import TRIED, Point, since_shift, usual_of
 from dagster_contracts.chaos.batch import Batch
@@ -24,6 +27,7 @@ from dagster_contracts.chaos.remedy import Case
 from dagster_contracts.core.errors import UsageError
 from dagster_contracts.core.odcs import parse
 from dagster_contracts.engines.local import default_engine
+from dagster_contracts.store.memory import MemoryStore
 
 CONTRACT = """\
 # of the vendor
@@ -59,6 +63,10 @@ def case(sizes: Sequence[int], nulls: Sequence[int] = (), text: str = CONTRACT, 
         assert place.end is not None
         batches.append(Batch(pl.DataFrame({"amount": values}), place.end, place, f"{name}.csv"))
     return Case(text, "feed", batches, default_engine(), arrivals_known=False)
+
+
+def calibrate(case: Case, **given: Any) -> Calibration:
+    return calibrated(case, lambda clock: MemoryStore(clock=clock), **given)
 
 
 def choice(found: Calibration, rule: str) -> Choice:
@@ -118,6 +126,35 @@ def test_a_rule_that_breaks_on_clean_batches_is_loosened_on_that_side_alone():
     assert found.value[0] == 1
     assert found.value[1] >= 106
     assert (len(found.trips), found.after) == (8, ())
+
+
+def test_no_loosened_rule_lets_an_empty_batch_through_where_none_was_empty():
+    text = CONTRACT.replace("mustBeBetween: [1, 1000000]", "mustBeGreaterOrEqualTo: 100")
+    growing = case([24 + 40 * day for day in range(12)], text=text)
+    found = choice(calibrate(growing, propose=False), "rows")
+    assert (found.step, found.value) == (Step.LOOSENED, 1)
+    assert "what is left of the rule says that a batch is not empty, which needs no rule" in found.why
+    first, *others = growing.batches
+    empty = choice(calibrate(replace(growing, batches=[first.holding(first.frame.clear()), *others]), propose=False), "rows")
+    assert (empty.step, empty.value) == (Step.LOOSENED, 0)
+    assert "what is left of the rule says nothing" in empty.why
+
+
+def test_why_more_is_refused_than_the_budget_allows_is_told_of_each_rule():
+    text = CONTRACT.replace("# in euros", "\n        required: true").replace("mustBeBetween: [1, 1000000]", "mustBeLessOrEqualTo: 104")
+    found = calibrate(case([100 + day % 7 for day in range(14)], [1] * 14, text=text), incidents=[incident(6)], propose=False)
+    assert "that is over the budget: amount.required: has no threshold; rows: incident 2026-01-11 needs it" in list(summary(found))
+
+
+def test_columns_that_came_late_are_not_proposed_where_clean_batches_lack_them():
+    history = case([100] * 24)
+    early, late = history.batches[:12], [batch.holding(batch.frame.with_columns(n=pl.lit(7))) for batch in history.batches[12:]]
+    found = calibrate(replace(history, batches=[*early, *late]))
+    assert set(found.withheld) == {"n.present"}
+    assert found.withheld["n.present"] == tuple(batch.partition.key for batch in early)
+    assert not found.after
+    assert any("not proposed, since it would refuse 2026-01-05" in line for line in summary(found))
+    assert set(calibrate(replace(history, batches=late)).withheld) == set()
 
 
 def test_what_looks_like_an_incident_is_told_within_the_budget_and_nothing_is_learned_from_it():

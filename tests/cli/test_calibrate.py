@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import polars as pl
 import pytest
 
 from dagster_contracts.core.odcs import parse
 from tests.calibration.test_calibrate import CONTRACT, case
 from tests.cli.conftest import Ran
 from tests.schemas import assert_described
+from tests.shared_cases import CASES, needs_cases
 
 
 @pytest.fixture
@@ -81,3 +85,45 @@ def test_a_file_that_is_no_batch_of_the_contract_is_an_error(run: Callable[..., 
     (feed / "data" / "labels.csv").write_text("day,what\n2026-01-05,late\n")
     done = run("calibrate", feed / "feed.odcs.yaml", "--history", feed / "data")
     assert (done.code, "labels.csv is no batch of feed" in done.err) == (2, True), done.err
+
+
+# --- what is told is what happens ----------------------------------------------------------------------------------
+
+
+def agreed(run: Callable[..., Ran], contract: Path, history: Path, place: Path) -> dict[str, Any]:
+    """What `calibrate` says, having asked `backtest` of the contract that it wrote: both tell of the same refusals, and what was proposed
+    refuses no clean batch but those that look like incidents."""
+    found = run("calibrate", contract, "--history", history, "--fix-to", place, "--format", "json").json
+    (replay,) = run("backtest", place, "--history", history, "--format", "json").json["replays"]
+    assert {each["partition"]: sorted(each["rules"]) for each in replay["clean_refused"]} == found["after"]
+    new = {rule["rule"] for rule in found["rules"] if rule["step"] == "proposed"} | set(found["columns"])
+    assert not [(key, new & set(rules)) for key, rules in found["after"].items() if key not in found["suspects"] and new & set(rules)]
+    return found
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_feed_that_drifts_is_refused_as_calibrate_says(run: Callable[..., Ran], feed: Path, seed: int):
+    chance = random.Random(seed)
+    history = feed / "drifting"
+    history.mkdir()
+    for month in range(24):  # it begins with a handful of rows, and grows away from what it was
+        rows = 4 + 20 * month
+        grades = [chr(65 + min(int(chance.expovariate(0.8)), 1 + month // 2)) for _ in range(rows)]
+        values = [chance.gauss(100 + 8 * month, 10) for _ in range(rows)]
+        pl.DataFrame({"amount": values, "grade": grades}).write_csv(history / f"{2024 + month // 12}-{month % 12 + 1:02}.csv")
+    (feed / "feed.odcs.yaml").write_text(CONTRACT.replace("    properties:\n", "    properties:\n      - name: grade\n"))
+    found = agreed(run, feed / "feed.odcs.yaml", history, feed / "written.odcs.yaml")
+    assert not found["after"]
+    proposed = {rule["rule"]: rule["warns_on"] for rule in found["rules"] if rule["step"] == "proposed"}
+    quality = {rule.name: rule for prop in parse((feed / "written.odcs.yaml").read_text()).objects[0].properties for rule in prop.quality}
+    assert proposed["grade.new"]
+    assert {name for name, warned in proposed.items() if warned} == {name for name in proposed if quality[name].severity == "warning"}
+
+
+SLOW = ("jhu_daily", "jhu_us_daily", "bike_sharing", "italy_regioni")
+
+
+@needs_cases
+@pytest.mark.parametrize("name", ["lendingclub", *(pytest.param(feed, marks=pytest.mark.soak) for feed in SLOW)])
+def test_a_real_feed_is_refused_as_calibrate_says(run: Callable[..., Ran], tmp_path: Path, name: str):
+    agreed(run, CASES / "contracts" / f"{name}.odcs.yaml", CASES / "data" / name, tmp_path / "written.odcs.yaml")

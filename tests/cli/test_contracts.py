@@ -96,7 +96,7 @@ def test_text_has_the_worst_first_then_rows_then_what_was_not_executed(run: Call
     ran = run("test", contract, "--data", bad)
     assert (ran.code, ran.err) == (1, "")
     lines = ran.out.splitlines()
-    assert lines[0] == f"fail  {bad} against vendor-feed 1.2.0; 2 rows; 1 fail, 7 pass"
+    assert lines[0] == f"fail  {bad} against vendor-feed 1.2.0; 2 rows; 1 fail, 7 pass, 1 not executed"
     assert lines[4].startswith("fail")
     assert all(line.startswith("pass") for line in lines[5:12])
     assert lines.index("Rows that break risk_indicator.invalidValues:") < lines.index("Not executed (1):")
