@@ -60,11 +60,13 @@ class Recalling:
     history: History
 
     def measure(self, data: object, metrics: Sequence[Metric], related: Related = NO_OTHERS) -> Measurement | Unmeasured:
-        if self.history.metrics.issuperset(metrics):
-            for batch, found in zip(self.history.batches, self.history.measured, strict=True):
-                if batch.frame is data:
-                    return found
-        return self.engine.measure(data, metrics, related)
+        pairs = zip(self.history.batches, self.history.measured, strict=True)
+        known = next((found for batch, found in pairs if batch.frame is data), None)
+        if not isinstance(known, Measurement):
+            return known or self.engine.measure(data, metrics, related)
+        unknown = [metric for metric in metrics if metric not in self.history.metrics]
+        more = self.engine.measure(data, unknown, related) if unknown else known
+        return replace(known, values={**known.values, **more.values}) if isinstance(more, Measurement) else more
 
     def samples(self, data: object, metrics: Sequence[Metric], limit: int = 20, related: Related = NO_OTHERS) -> Mapping[Metric, Sample]:
         return {}
