@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from datetime import timedelta
 
 import polars as pl
 
@@ -18,6 +19,7 @@ from dagster_contracts.chaos.deliveries import deliveries
 from dagster_contracts.chaos.evidence import evidence_of
 from dagster_contracts.chaos.propose import learned, verified
 from dagster_contracts.chaos.remedy import Case
+from dagster_contracts.chaos.shape import Reads
 from dagster_contracts.core.errors import UsageError
 from dagster_contracts.core.yaml_text import Layout, entry
 from dagster_contracts.ports import MetricEngine
@@ -31,6 +33,13 @@ _FEW = 100
 _HEAD = """\
 # Learned from {of}.
 # Each line is a proposal: delete what is chance, widen what is narrow, and say what the data means.
+"""
+_TIMES = """
+# No rule here says when {columns} may lie: data of another time passes, dates to come too.{told}
+# To bound it, add to slaProperties how old the newest value may be when a batch arrives (asked of the newest partition alone):
+# - {{property: latency, value: {hours}, unit: h, element: {element}}}
+# and to the quality of {name} that no value lies in the future (needs the extra sql):
+# - {{type: sql, query: 'SELECT count(*) FROM {{object}} WHERE "{quoted}" > now()', mustBe: 0}}
 """
 _TAIL = """
 # What happens while this data is refused. Every key has a default; see the reference of contracts.
@@ -73,7 +82,38 @@ def infer(
     told(f"{name}: {sum(batch.rows for batch in batches):,} rows in {len(batches):,} {'batch' if len(batches) == 1 else 'batches'}")
     clauses = _clauses(replace(case, batches=batches))
     written = replace(case, batches=batches).with_([described(clause, f"Learned: {clause.told}.") for clause in clauses])
-    return _HEAD.format(of=_of(batches)) + written + _TAIL
+    return _HEAD.format(of=_of(batches)) + written + _of_times(name, batches) + _TAIL
+
+
+def _of_times(name: str, batches: Sequence[Batch]) -> str:
+    """What is not bounded, and how to bound it. No rule is proposed: nobody knows when stored data came, and how late it may."""
+    shapes = batches[-1].shape
+    times = [column for column in batches[-1].columns if shapes[column].reads in (Reads.DATE, Reads.TIME)]
+    columns = [column for column in times if column.isprintable()]  # a comment is one line
+    if not columns:
+        return ""
+    inside = [column for column in columns if all(_is_inside(batch, column) for batch in batches)]
+    where = f"\n# In all {len(batches)} batches the values of {', '.join(inside)} lie within the partition that they are of."
+    told = where if inside else ""
+    column = (inside or columns)[0]
+    windows = [batch.partition.end - batch.partition.start for batch in batches if batch.partition.start and batch.partition.end]
+    hours = 2 * max(windows, default=timedelta(days=1)) // timedelta(hours=1)  # as old as its partition is long, and as long to come
+    element = "'" + f"{name}.{column}".replace("'", "''") + "'"
+    quoted = column.replace("'", "''").replace('"', '""')  # within a text of YAML, a name of SQL
+    return _TIMES.format(columns=", ".join(columns), told=told, name=name, element=element, hours=max(hours, 1), quoted=quoted)
+
+
+def _is_inside(batch: Batch, column: str) -> bool:
+    start, end = batch.partition.start, batch.partition.end
+    if start is None or end is None or column not in batch.columns:
+        return False
+    values = batch.frame[column].drop_nulls()
+    if values.dtype == pl.Date:
+        values = values.cast(pl.Datetime("us"))
+    if not isinstance(values.dtype, pl.Datetime) or values.is_empty():
+        return False
+    utc = values.dt.convert_time_zone("UTC") if values.dtype.time_zone else values.dt.replace_time_zone("UTC")
+    return bool((utc >= start).all() and (utc < end).all())
 
 
 def _clauses(case: Case) -> list[Candidate]:

@@ -72,6 +72,24 @@ def test_good_data_passes_what_was_learned_of_other_good_data_and_changed_data_d
     assert {name for name, frame in changed.items() if outcome(frame) != 1} == set()
 
 
+def test_it_is_said_that_times_are_not_bounded_and_what_bounds_them(run: Callable[..., Ran], tmp_path: Path) -> None:
+    folder, contract = deliveries(tmp_path / "data", 6), tmp_path / "payments.odcs.yaml"
+    run("infer", str(folder), "--name", "payments", "--output", str(contract))
+    text = contract.read_text()
+    assert "# In all 6 batches the values of at lie within the partition that they are of.\n" in text
+    latency, query = (line.removeprefix("# ") for line in text.splitlines() if line.startswith("# - {property: lat") or "now()" in line)
+    text = text.replace("slaProperties:\n", f"slaProperties:\n{latency}\n", 1).replace("\n  quality:\n", f"\n  quality:\n  {query}\n", 1)
+    contract.write_text(text)
+    assert run("lint", str(contract)).code == 0
+
+    def outcome(**moved: int) -> int:
+        delivery(7).with_columns(pl.col("at") + pl.duration(**moved)).write_parquet(tmp_path / "next.parquet")
+        return run("test", str(contract), "--data", str(tmp_path / "next.parquet"), "--as-of", "2026-03-08T03:00Z").code
+
+    assert [outcome(days=0), outcome(days=-400), outcome(days=400_000)] == [0, 1, 1]
+    assert "now()" not in infer("payments", [("", delivery(1).drop("at"))], default_engine())
+
+
 def test_of_few_rows_little_is_said() -> None:
     contract = parse(infer("few", [("", delivery(1).head(4))], default_engine()))
     assert {prop.name for prop in contract.objects[0].properties} <= {"id", "currency", "amount", "note", "at"}
