@@ -70,6 +70,8 @@ def summary(found: Calibration) -> Iterator[str]:
         f"budget {found.budget:g} in 100 clean batches refused, that is {found.allowed} here"
     )
     yield ", ".join(f"{changed[step]} {step.value}" for step in Step)
+    if warnings := [choice.rule for choice in found.choices if choice.warns]:
+        yield f"proposed as a warning, since as an error it would refuse clean batches: {', '.join(warnings)}"
     if columns := _columns(found):
         yield f"proposed without a threshold: {'; '.join(f'{each.name} ({each.told})' for each in columns)}"
     if found.withheld:
@@ -81,7 +83,10 @@ def summary(found: Calibration) -> Iterator[str]:
         yield f"{len(found.outdated)} of them came before a lasting shift, since which the rules that refuse them were learned"
     if len(found.after) - len(found.outdated) > found.allowed:
         over = {rule for key, rules in found.after.items() if key not in found.outdated and key not in found.suspects for rule in rules}
-        yield f"that is over the budget: {'; '.join(f'{rule}: {_stays(rule, found)}' for rule in sorted(over))}"
+        reasons: dict[str, list[str]] = {}
+        for rule in sorted(over):
+            reasons.setdefault(_stays(rule, found), []).append(rule)
+        yield "that is over the budget: " + "; ".join(f"{', '.join(rules)}: {why}" for why, rules in reasons.items())
     for key, rules in found.suspects.items():
         yield f"{key} looks like an incident ({', '.join(rules[:_LISTED])}): nothing was learned from it, it is within the budget"
     for label in found.missed:
@@ -92,12 +97,12 @@ def _stays(rule: str, found: Calibration) -> str:
     """Why a rule goes on refusing clean batches."""
     choice = next((choice for choice in found.choices if choice.rule == rule), None)
     if choice is None:
-        return "has no threshold"
+        return "no threshold that could be loosened"
     if choice.needed:
         return f"incident {listed(choice.needed)} needs it"
-    if choice.step is Step.KEPT:
+    if choice.trips and choice.step is Step.KEPT:
         return choice.why
-    return "holds beside all good batches before, but not beside fewer, or older ones, which are left while it refuses"
+    return "would hold if no batch were refused: what is refused is no reference for later ones. Make it a warning"
 
 
 def to_json(found: Calibration, diff: str) -> Mapping[str, object]:

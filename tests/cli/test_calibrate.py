@@ -117,6 +117,8 @@ def test_a_feed_that_drifts_is_refused_as_calibrate_says(run: Callable[..., Ran]
     proposed = {rule["rule"]: rule["warns_on"] for rule in found["rules"] if rule["step"] == "proposed"}
     quality = {rule.name: rule for prop in parse((feed / "written.odcs.yaml").read_text()).objects[0].properties for rule in prop.quality}
     assert proposed["grade.new"]
+    told = run("calibrate", feed / "feed.odcs.yaml", "--history", history).out
+    assert "proposed as a warning, since as an error it would refuse clean batches: grade." in told
     assert {name for name, warned in proposed.items() if warned} == {name for name in proposed if quality[name].severity == "warning"}
 
 
