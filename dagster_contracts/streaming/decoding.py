@@ -93,7 +93,7 @@ def _framed(rows: Sequence[Row]) -> pl.DataFrame:
 
 
 def _series(name: str, values: Sequence[Any]) -> pl.Series:
-    """A column of one kind, numbers being one. Else it is text: rules on its type fail then, and say so."""
+    """A column of one kind, numbers being one. Else they are Python objects, each judged by itself."""
     import polars as pl
 
     if type(values[0]) is str:  # most columns are: Polars itself says where something else is among them
@@ -109,7 +109,8 @@ def _series(name: str, values: Sequence[Any]) -> pl.Series:
         for dtype in plain.get(kind, (None,)) if kinds else (pl.Null,):
             with suppress(pl.exceptions.PolarsError, TypeError, OverflowError, UnicodeEncodeError):
                 return pl.Series(name, values, dtype=dtype)
-    return pl.Series(name, [None if value is None else _text(value) for value in values], dtype=pl.String)
+    plain_text = [_text(value) if isinstance(value, str) else value for value in values]
+    return pl.Series(name, plain_text, dtype=pl.String if kinds == {str} else pl.Object)
 
 
 def _nested(name: str, values: Sequence[Any]) -> pl.Series:
@@ -117,13 +118,19 @@ def _nested(name: str, values: Sequence[Any]) -> pl.Series:
     import orjson
     import polars as pl
 
-    texts = [None if value is None else orjson.dumps(value).decode() for value in values]
-    return pl.Series(name, texts, dtype=pl.String).str.json_decode(infer_schema_length=None)
+    from dagster_contracts.engines.files.json_rows import is_as_written
+
+    texts = [None if value is None else orjson.dumps(value) for value in values]
+    found = pl.Series(name, [each and each.decode() for each in texts], dtype=pl.String).str.json_decode(infer_schema_length=None)
+    if "String" in str(found.dtype):  # Polars may have made text of what stands among text
+        lines = b'{"value":' + b'}\n{"value":'.join(each for each in texts if each is not None) + b"}"
+        if not is_as_written(lines, pl.Schema({"value": found.dtype}), array=False):
+            raise TypeError("values of several types")
+    return found
 
 
-def _text(value: object) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, default=str)
-    return text.encode("utf-8", "backslashreplace").decode()
+def _text(value: str) -> str:
+    return value.encode("utf-8", "backslashreplace").decode()
 
 
 def _may_be_rounded(frame: pl.DataFrame) -> bool:

@@ -9,6 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dagster_contracts.core.errors import UsageError
+from dagster_contracts.core.metrics import Metric, Nested, TypeBreaches
+from dagster_contracts.core.verdict import Count, Measurement
+from dagster_contracts.engines.polars.engine import PolarsEngine
 from dagster_contracts.streaming import StreamGate
 from dagster_contracts.streaming.decoding import decoded
 from tests.plugin.lab import contract_files, contract_text
@@ -45,10 +48,11 @@ def test_no_value_becomes_null_whatever_stands_beside_it(rows: list[dict[str, An
     ("values", "kind", "cells"),
     [
         ([1, 2.5], pl.Float64, [1.0, 2.5]),
-        ([1, "x"], pl.String, ["1", "x"]),
-        ([True, 1], pl.String, ["true", "1"]),
-        ([{"x": 1}, 3], pl.String, ['{"x": 1}', "3"]),
-        ([{"x": 1}, {"x": "q"}], pl.Struct({"x": pl.String}), [{"x": "1"}, {"x": "q"}]),
+        ([1, "x"], pl.Object, [1, "x"]),
+        ([True, 1], pl.Object, [True, 1]),
+        ([{"x": 1}, 3], pl.Object, [{"x": 1}, 3]),
+        ([{"x": 1}, {"x": "q"}], pl.Object, [{"x": 1}, {"x": "q"}]),
+        ([{"x": None}, {"x": "q"}, None], pl.Struct({"x": pl.String}), [{"x": None}, {"x": "q"}, None]),
         ([2**64, 2**64 + 1], pl.Int128, [2**64, 2**64 + 1]),
         ([None, None], pl.Null, [None, None]),
     ],
@@ -57,6 +61,24 @@ def test_the_type_of_a_column_follows_from_its_values_in_any_order(values: list[
     for step in (1, -1):
         column = decoded([json.dumps({"a": value}).encode() for value in values[::step]], ["a"]).frame["a"]
         assert (column.dtype, column.to_list()) == (kind, cells[::step])
+
+
+@pytest.mark.parametrize("path", [(), ("zip",)])
+@pytest.mark.parametrize("odd", [12345, True, 1.5])
+def test_what_is_no_text_among_text_is_no_string(path: tuple[str, ...], odd: object) -> None:
+    cells: list[object] = [None, "01234", odd, "01234"]
+    rows = [{"id": 1, "a": {"zip": cell} if path else cell} for cell in cells]
+    frame = decoded([json.dumps(row).encode() for row in rows], ["a"]).frame
+    kind = TypeBreaches("a", "string")
+    asked: Metric = Nested("a", path, kind) if path else kind
+    found = PolarsEngine().measure(frame, [asked])
+    assert isinstance(found, Measurement)
+    assert found.values == {asked: Count(1)}
+    division = PolarsEngine().divide(frame, {"a.type": asked})
+    assert division is not None
+    assert isinstance(division.kept, pl.DataFrame)
+    assert isinstance(division.refused, pl.DataFrame)
+    assert (division.kept.height, division.refused["a"].to_list()) == (3, [rows[2]["a"]])
 
 
 def test_what_stands_twice_in_an_object_is_read_as_its_readers_do() -> None:
