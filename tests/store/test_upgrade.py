@@ -216,7 +216,7 @@ def test_many_may_upgrade_at_once(postgres_url: str) -> None:
 
 def test_many_processes_may_write_first(tmp_path: Path) -> None:
     """SQLite migrates itself: here four processes at once, with three threads each."""
-    url = f"sqlite:///{tmp_path}/new/folder/store.db"
+    url = f"sqlite:///{tmp_path}/store.db"
     race(url, append, processes=4, threads=3)
     assert len(SqlStore(url).batches()) == 12
 
@@ -225,7 +225,7 @@ def test_many_processes_may_write_first(tmp_path: Path) -> None:
 
 
 def test_reading_creates_nothing(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/new/folder/store.db"
+    url = f"sqlite:///{tmp_path}/store.db"
     store = SqlStore(url)
     snapshot = store.load("feed", asset="feed", partition=day(1))
     assert (snapshot.breaker, list(store.batches()), current_revision(url)) == (None, [], None)
@@ -246,13 +246,18 @@ def test_reading_a_file_without_our_tables_changes_nothing(tmp_path: Path, befor
     assert store.batch("b") is not None
 
 
-def test_the_first_write_makes_folder_file_and_tables(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/new/folder/store.db"
+def test_the_first_write_makes_file_and_tables(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/store.db"
     store = SqlStore(url)
     store.now()
     append(store, "b")
     assert current_revision(url) == REQUIRED_REVISION
     assert store.batch("b") is not None
+
+
+def test_an_upgrade_makes_the_folder_too(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/new/folder/store.db"
+    assert (upgrade(url), current_revision(url)) == (REQUIRED_REVISION, REQUIRED_REVISION)
 
 
 def test_sqlite_writes_ahead_and_flushes_every_commit(tmp_path: Path) -> None:
@@ -268,6 +273,7 @@ def test_sqlite_writes_ahead_and_flushes_every_commit(tmp_path: Path) -> None:
 def test_a_relative_path_stays_the_same_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     store = SqlStore("sqlite:///here/store.db")
+    (tmp_path / "here").mkdir()
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     append(store, "b")
@@ -275,6 +281,7 @@ def test_a_relative_path_stays_the_same_file(tmp_path: Path, monkeypatch: pytest
 
 
 def test_names_with_special_characters(tmp_path: Path) -> None:
+    (tmp_path / "a b#c%20d").mkdir()
     store = SqlStore(f"sqlite:///{tmp_path}/a b%23c%2520d/sto%3Fre.db")
     append(store, "b")
     assert (tmp_path / "a b#c%20d" / "sto?re.db").exists()
