@@ -17,7 +17,7 @@ from dagster_contracts.core.metrics import Metric, ProfileOf
 from dagster_contracts.core.plan import Plan, Reference
 from dagster_contracts.core.sampling import OfSample
 from dagster_contracts.core.verdict import Arrival, Count, Finding, Measurement, Outcome, Past, Remembered, Sample, Unmeasured, Verdict
-from dagster_contracts.core.wording import percent
+from dagster_contracts.core.wording import counted, percent
 from dagster_contracts.ports import NO_OTHERS, Division, FileSet, MetricEngine, Related
 
 References = Mapping[tuple[Reference, ProfileOf], Remembered]
@@ -132,7 +132,7 @@ class Divided:
         if rest.outcome not in (Outcome.PASS, Outcome.WARN):
             return whole
         broken = {finding.rule: finding for finding in whole.findings if finding.outcome is Outcome.FAIL}
-        told = f"; set aside with {self.division.rows:,} of {self.rows:,} rows ({percent(self.division.rows, self.rows)})"
+        told = f"; set aside with {self.division.rows:,} of {counted(self.rows, 'row')} ({percent(self.division.rows, self.rows)})"
         findings = (
             replace(found, outcome=Outcome.WARN, observed=found.observed + told) if (found := broken.get(each.rule)) else each
             for each in rest.findings
@@ -172,7 +172,7 @@ def take(
     if division is None or not division.rows:
         return replace(taken, undivided="the rows of such data cannot be told apart")
     if division.rows > policy.maximum_failing_share * found.rows or division.rows == found.rows:
-        told = f"{division.rows:,} of {found.rows:,} rows fail ({percent(division.rows, found.rows)})"
+        told = f"{division.rows:,} of {counted(found.rows, 'row')} fail ({percent(division.rows, found.rows)})"
         return replace(taken, undivided=f"{told}, and at most {100 * policy.maximum_failing_share:g}% may be")
     kept = engine.measure(division.kept, plan.metrics, related)
     return replace(taken, divided=Divided(division, Taken(plan, kept), found.rows))

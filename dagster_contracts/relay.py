@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 
 from dagster_contracts.core.errors import DeliveryFailed, UsageError
 from dagster_contracts.core.events import Event
+from dagster_contracts.core.wording import counted
 from dagster_contracts.ports import EventSink, Store
 
 LEASE = timedelta(minutes=1)
@@ -38,7 +39,7 @@ class Told:
     attempted: bool = True
 
     def __str__(self) -> str:
-        told = f"{self.sink}: delivered {self.events} events" if self.events or self.failure is None else f"{self.sink}:"
+        told = f"{self.sink}: delivered {counted(self.events, 'event')}" if self.events or self.failure is None else f"{self.sink}:"
         if self.failure is None:
             return told
         return f"{told}{';' if self.events else ''} failed, next attempt after {self.again_at:%Y-%m-%dT%H:%M:%SZ}: {self.failure}"

@@ -14,6 +14,7 @@ from dagster_contracts.chaos.batch import Batch
 from dagster_contracts.core.contract import Contract, SchemaObject
 from dagster_contracts.core.errors import UsageError
 from dagster_contracts.core.inert import LINE, cut
+from dagster_contracts.core.wording import counted
 
 _MOST = 0.5
 _LISTED = 5  # names in a sentence
@@ -42,7 +43,7 @@ def require_own(contract: Contract, obj: SchemaObject, batches: Sequence[Batch],
 def _told(obj: SchemaObject, batch: Batch, likely: SchemaObject | None) -> str:
     own = _columns(obj)
     shared = len(own.keys() & batch.columns)
-    told = f"it has {'none' if not shared else f'{shared:,}'} of the {len(own):,} columns of {obj.name} ({_few(own)})"
+    told = f"it has {'none' if not shared else f'{shared:,}'} of the {counted(len(own), 'column')} of {obj.name} ({_few(own)})"
     as_ = f", and looks like {likely.name}" if likely is not None else ""
     return (
         f"{batch.name or key_of(batch)} is no batch of {obj.name}: {told}, but {_few(batch.columns)}{as_}. Name only files of {obj.name} "

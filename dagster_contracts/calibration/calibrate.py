@@ -30,6 +30,7 @@ from dagster_contracts.core.contract import Operator
 from dagster_contracts.core.document import read
 from dagster_contracts.core.errors import UsageError
 from dagster_contracts.core.plan import Drifted, LastGood, Plan, Within
+from dagster_contracts.core.wording import counted
 
 BUDGET = 1.0  # false trips in 100 clean batches
 _SAYS_NOTHING = 0.9  # a bound so near the most that there can be
@@ -96,7 +97,7 @@ def calibrate(case: Case, empty: Empty, *, budget: float = BUDGET, incidents: Se
     bad = _labelled(incidents, keys)
     if len(keys) - len(bad) < LEAST:
         raise UsageError(
-            f"{len(keys)} batches, {len(keys) - len(bad)} of them clean, are too few to learn thresholds from: "
+            f"{counted(len(keys), 'batch', 'es')}, {len(keys) - len(bad)} of them clean, too few to learn thresholds from: "
             f"give at least {LEAST} clean ones; {TRIED} for tightening and for new rules, and {_enough(budget)} to tell the budget"
         )
     document, plan = read(case.text).value, case.plan([])

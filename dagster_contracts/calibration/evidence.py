@@ -37,7 +37,7 @@ def seen(usual: Usual | None) -> str:
     week = f"; by weekday {days}; the widest bound of all weekdays holds" if days else ""
     grows = "; grows or falls over time" if usual.grows else ""
     return (
-        f"{usual.batches} batches, {written(usual.low)} to {written(usual.high)}, "
+        f"{counted(usual.batches, 'batch', 'es')}, {written(usual.low)} to {written(usual.high)}, "
         f"centre {written(usual.centre)}, spread {written(usual.spread)}{week}{grows}"
     )
 

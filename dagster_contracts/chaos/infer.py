@@ -21,6 +21,7 @@ from dagster_contracts.chaos.propose import learned, verified
 from dagster_contracts.chaos.remedy import Case
 from dagster_contracts.chaos.shape import Reads
 from dagster_contracts.core.errors import UsageError
+from dagster_contracts.core.wording import counted
 from dagster_contracts.core.yaml_text import Layout, entry
 from dagster_contracts.ports import MetricEngine
 
@@ -79,7 +80,7 @@ def infer(
         empty = [batch.name for batch in found if batch.name]
         told_of = f": {', '.join(empty[:10])} {'has' if len(empty) == 1 else 'have'} no row" if empty else ""
         raise UsageError(f"{name}: no row to learn a contract from{told_of}")
-    told(f"{name}: {sum(batch.rows for batch in batches):,} rows in {len(batches):,} {'batch' if len(batches) == 1 else 'batches'}")
+    told(f"{name}: {counted(sum(batch.rows for batch in batches), 'row')} in {counted(len(batches), 'batch', 'es')}")
     clauses = _clauses(replace(case, batches=batches))
     written = replace(case, batches=batches).with_([described(clause, f"Learned: {clause.told}.") for clause in clauses])
     return _HEAD.format(of=_of(batches)) + written + _of_times(name, batches) + _TAIL
@@ -137,7 +138,7 @@ def _parts(batches: Sequence[Batch]) -> list[Batch]:
 
 
 def _of(batches: Sequence[Batch]) -> str:
-    rows = f"{sum(batch.rows for batch in batches):,} rows"
+    rows = counted(sum(batch.rows for batch in batches), "row")
     names = [batch.name for batch in batches if batch.name]
     if len(batches) == 1:
         return f"{rows} of {names[0]}" if names else rows

@@ -55,7 +55,7 @@ def _about(campaign: Campaign) -> str:
     clean = f"{counted(campaign.clean, 'clean batch', 'es')} {'was' if campaign.clean == 1 else 'were'} judged"
     return (
         f'<p class="faint">Object {text(campaign.object_name)}: faults injected into {text(campaign.batch or "the last batch")} '
-        f"({campaign.rows:,} rows, {len(campaign.columns)} columns), after {clean}. Seed {campaign.seed}.</p>\n"
+        f"({counted(campaign.rows, 'row')}, {counted(len(campaign.columns), 'column')}), after {clean}. Seed {campaign.seed}.</p>\n"
     )
 
 
@@ -90,7 +90,9 @@ def _scored(campaign: Campaign, remedy: Remedy | None, after: Campaign | None) -
 
 
 def _headline(now: Share, then: Share | None, remedy: Remedy | None) -> str:
-    later = f" <span>→ <b>{then.percent:.0f}%</b> with {len(remedy.proposals) if remedy else 0} clauses more</span>" if then else ""
+    later = (
+        f" <span>→ <b>{then.percent:.0f}%</b> with {counted(len(remedy.proposals) if remedy else 0, 'clause')} more</span>" if then else ""
+    )
     return (
         f'<div class="score"><b>{now.percent:.0f}%</b> <span>of {now.tried:,} injected faults are noticed</span>{later}</div>\n'
         f'<p class="faint">{now.caught:,} noticed, {now.stopped:,} of them kept from consumers of fresh data, '

@@ -23,6 +23,7 @@ from dagster_contracts.core.judge import judge
 from dagster_contracts.core.plan import Plan
 from dagster_contracts.core.rules import expected
 from dagster_contracts.core.verdict import Arrival, Finding, Outcome, Verdict
+from dagster_contracts.core.wording import counted
 from dagster_contracts.measuring import take
 from dagster_contracts.ports import MetricEngine, Related
 
@@ -71,7 +72,7 @@ def _told(bench: Bench, fault: Fault, injected: Injected) -> str:
     """What was done, in the fault's own words; those may quote values, so that what is classified is told of in general."""
     if not any(column in injected.description or column in injected.columns for column in bench.plan.masked):
         return injected.description
-    return f"{len(injected.rows):,} rows of {', '.join(injected.columns[:5])}: {fault.description}"
+    return f"{counted(len(injected.rows), 'row')} of {', '.join(injected.columns[:5])}: {fault.description}"
 
 
 def _changes_nothing(clean: Batch, injected: Injected) -> bool:

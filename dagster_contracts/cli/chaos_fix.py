@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from dagster_contracts.cli.printing import print_table, print_text, say, styled
 from dagster_contracts.cli.revisions import text_of, with_profiles_of
 from dagster_contracts.cli.writing import write_version
+from dagster_contracts.core.wording import counted
 
 if TYPE_CHECKING:
     from dagster_contracts.chaos.batch import Batch
@@ -68,7 +69,7 @@ def fixed(
     if not remedy.proposals:
         return Fixed(remedy, before)
     after = run(plan, contract.policy, engine, batches, faults=faults, seed=before.seed, related=related, progress=progress)
-    say(f"{len(remedy.proposals):,} clauses learned, and the faults tried again, in {time.monotonic() - began:.1f} s")
+    say(f"{counted(len(remedy.proposals), 'clause')} learned, and the faults tried again, in {time.monotonic() - began:.1f} s")
     return Fixed(remedy, after)
 
 
@@ -94,7 +95,7 @@ def print_fixed(found: Fixed, before: Score, after: Score | None, *, yaml: bool)
         print_text("No clause is proposed: clean batches keep to nothing more that would catch what was missed.")
         return
     then = f"{after.total.percent:.1f}%" if after is not None else "no score"
-    print_text(styled(f"With {len(remedy.proposals)} clauses more: {before.total.percent:.1f}% -> {then}", "bold green"))
+    print_text(styled(f"With {counted(len(remedy.proposals), 'clause')} more: {before.total.percent:.1f}% -> {then}", "bold green"))
     needed = sorted((each for each in remedy.proposals if each.catches), key=lambda each: -len(each.catches))
     rows = ((each.clause.name, len(each.catches), ", ".join(dict.fromkeys(fault for fault, _, _ in each.catches))) for each in needed)
     print_table(("clause", "catches", "faults"), rows)

@@ -19,7 +19,7 @@ _LISTED = 25  # rows of one table; --format json has all
 
 def print_campaign(campaign: Campaign, score: Score | None) -> None:
     head = f"{campaign.contract_id} {campaign.contract_version}, {campaign.object_name}: {counted(campaign.clean, 'clean batch', 'es')}"
-    print_text(f"{head}; faults in {campaign.batch} ({campaign.rows:,} rows), seed {campaign.seed}")
+    print_text(f"{head}; faults in {campaign.batch} ({counted(campaign.rows, 'row')}), seed {campaign.seed}")
     print_text("")
     if campaign.refusals:
         _print_refusals(campaign)

@@ -17,6 +17,7 @@ from dagster_contracts.core.compile import compile_plan
 from dagster_contracts.core.metrics import may_read
 from dagster_contracts.core.plan import NotExecuted
 from dagster_contracts.core.queries import column_types
+from dagster_contracts.core.wording import counted
 from dagster_contracts.validating import object_of
 
 app = typer.Typer(help="A contract in the form of another tool.", no_args_is_help=True)
@@ -73,6 +74,6 @@ def docs(
 
 def _tell_left_out(left_out: Sequence[NotExecuted]) -> None:
     if left_out:
-        say(f"{len(left_out)} rules are left out:")
+        say(f"{counted(len(left_out), 'rule')} {'is' if len(left_out) == 1 else 'are'} left out:")
     for missed in left_out:
         say(f"  {missed.rule}: {missed.reason}")

@@ -17,6 +17,7 @@ from dagster_contracts.cli.printing import print_text, say
 from dagster_contracts.cli.revisions import contract_at
 from dagster_contracts.core.contract import Contract
 from dagster_contracts.core.errors import UsageError, did_you_mean
+from dagster_contracts.core.wording import counted
 
 if TYPE_CHECKING:
     from dagster_contracts.mocking.making import Made
@@ -114,7 +115,7 @@ def _written(made: Mapping[str, Made], places: Mapping[str, Path], form: str, no
             _put(copy, places[name])
             count = read[name].frame.height
             asked = f", as its rowCount rules ask; {rows:,} were asked for" if count != rows else ""
-            print_text(f"{name}: {count:,} rows in {places[name]}{asked}")
+            print_text(f"{name}: {counted(count, 'row')} in {places[name]}{asked}")
     if broken and not keep:
         say("nothing was written; --keep-unmet writes it all the same")
     return broken

@@ -13,6 +13,7 @@ from dagster_contracts.cli.printing import Format, print_json, print_table, prin
 from dagster_contracts.core.durations import format_duration, parse_duration
 from dagster_contracts.core.errors import UsageError
 from dagster_contracts.core.retention import Retention
+from dagster_contracts.core.wording import counted
 
 _WHAT = {
     "batches": "discarded batches that nothing looks back at",
@@ -48,7 +49,8 @@ def prune(
     print_table(("rows", "older than", "what"), [(gone[name], ages[name], what) for name, what in _WHAT.items()])
     print_text("")
     total = sum(gone.values())
-    print_text(f"{total} rows would be pruned; nothing was" if dry_run else f"{total} rows pruned")
+    rows = counted(total, "row")
+    print_text(f"{rows} would be pruned; nothing was" if dry_run else f"{rows} pruned")
 
 
 def _kept(older_than: str | None) -> Retention:

@@ -54,7 +54,7 @@ _MANY = 20  # contract values listed in a sentence
 def expected_count(metric: Metric, threshold: Threshold) -> str:
     """What a threshold on a count asks for: "one of A, B", "at most 2% of rows null", "more than 0 rows"."""
     if isinstance(metric, RowCount):
-        return f"{bounds(threshold)} rows"
+        return f"{bounds(threshold)} row{'' if threshold.value == 1 else 's'}"
     if isinstance(metric, Statistic | Query):
         return f"{_name(metric)} {bounds(threshold)}"
     wanted, counted = _meaning(metric)
@@ -184,11 +184,11 @@ def bounds(threshold: Threshold) -> str:
 def observed_count(metric: Metric, count: int, rows: int, sample: Sample | None, *, masked: bool) -> str:
     """How many rows, what part of all, and the most frequent values: "12 of 1,000 rows (1.2%) outside: 37 (9), 12 (3)"."""
     if isinstance(metric, RowCount):
-        return f"{count:,} rows"
+        return counted(count, "row")
     if isinstance(metric, Nested) and metric.of_many:
-        told = f"{count:,} value{'' if count == 1 else 's'} in {rows:,} rows"
+        told = f"{counted(count, 'value')} in {counted(rows, 'row')}"
     else:
-        told = f"{count:,} of {rows:,} rows" + (f" ({percent(count, rows)})" if rows else "")
+        told = f"{count:,} of {counted(rows, 'row')}" + (f" ({percent(count, rows)})" if rows else "")
     told += f" {_counted(metric)}"
     if not count or isinstance(metric, Nulls) or (isinstance(metric, Nested) and isinstance(metric.metric, Nulls)):
         return told

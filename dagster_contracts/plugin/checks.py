@@ -19,6 +19,7 @@ from dagster_contracts.core.errors import StoreUnavailable
 from dagster_contracts.core.inert import LINE, shown
 from dagster_contracts.core.plan import NotExecuted
 from dagster_contracts.core.verdict import Finding, Outcome, Verdict
+from dagster_contracts.core.wording import counted
 from dagster_contracts.judgement import Judgement, Terms
 from dagster_contracts.plugin.metadata import inert, table, table_of_failing_rows, table_of_findings
 from dagster_contracts.plugin.private import instances
@@ -39,7 +40,9 @@ def specs(terms: Terms, key: dg.AssetKey, partitions: dg.PartitionsDefinition | 
                 asset=key,
                 blocking=False,
                 partitions_def=partitions,
-                description=shown(f"{clause}: {len(_rules(terms, clause))} rules of contract {contract.id} {contract.version}", LINE),
+                description=shown(
+                    f"{clause}: {counted(len(_rules(terms, clause)), 'rule')} of contract {contract.id} {contract.version}", LINE
+                ),
             )
             for clause in Clause
             if _rules(terms, clause)
@@ -119,12 +122,12 @@ def _only(verdict: Verdict, findings: list[Finding]) -> Verdict:
 
 def _sentence(broken: list[Finding], executed: int, skipped: Sequence[NotExecuted]) -> str:
     if not broken:
-        told = f"{executed} rules hold"
+        told = f"{counted(executed, 'rule')} {'holds' if executed == 1 else 'hold'}"
     else:
         worst = min(broken, key=lambda finding: (_ORDER[finding.outcome], list(Severity).index(finding.severity)))
         unknown = sum(finding.outcome is Outcome.INCONCLUSIVE for finding in broken)
         counts = ((len(broken) - unknown, "broken"), (unknown, "could not be measured"))
-        told = " and ".join(f"{count} of {executed} rules {word}" for count, word in counts if count)
+        told = " and ".join(f"{count} of {counted(executed, 'rule')} {word}" for count, word in counts if count)
         told += f": {worst.rule}: {worst.observed}, expected {worst.expected}"
     first = next((item for item in skipped if item.severity.refuses), None)
     return told + (f"; {len(skipped)} not executed" if skipped else "") + (f": {first.rule}: {first.reason}" if first else "")

@@ -509,7 +509,7 @@ class GatedStep:
             return event
         place = staging_key(judgement.batch.asset, f"{_fingerprint(judgement.batch)}_rows")
         io_managers.set_aside(self.step, event.output_name, place, division.refused)
-        self.context.log.warning(f"{division.rows:,} rows of {judgement.batch.id} were set aside at {'/'.join(place.path)}")
+        self.context.log.warning(f"{counted(division.rows, 'row')} of {judgement.batch.id} set aside at {'/'.join(place.path)}")
         return metadata.with_rows_set_aside(event, division, place)
 
     def _refuse(self, terms: Terms, event: dg.Output[Any], judgement: Judgement) -> Iterator[Any]:

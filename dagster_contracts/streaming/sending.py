@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dagster_contracts.core.errors import DagsterContractsError
+from dagster_contracts.core.wording import counted
 from dagster_contracts.streaming import letters
 from dagster_contracts.streaming.answers import Action, StreamVerdict
 
@@ -92,7 +93,7 @@ class Sender:
         """Until the broker has taken everything. Raises NotDelivered."""
         left = self.producer.flush(60)
         if left or self._failed:
-            told = "; ".join(dict.fromkeys(self._failed)) or f"{left} messages were not taken in a minute"
+            told = "; ".join(dict.fromkeys(self._failed)) or f"{counted(left, 'message')} not taken in a minute"
             raise NotDelivered(f"{told}; nothing of these micro-batches is committed, they are delivered again")
 
     def _letter(self, topic: str, message: Message, common: letters.Headers, why: str, broken: str) -> None:

@@ -116,7 +116,7 @@ def test_what_is_no_batch_of_the_contract_is_an_error(run: Callable[..., Ran], f
     strange.write_text("id,country\n1,de\n")
     done = run(*asked)
     assert done.code == 2
-    assert "2026-01-10.csv is no batch of feed: it has none of the 1 columns of feed (amount), but id, country" in done.err
+    assert "2026-01-10.csv is no batch of feed: it has none of the 1 column of feed (amount), but id, country" in done.err
     assert "and looks like customers" in done.err
     (feed / "labels.yaml").write_text("- {partition: 2026-01-10, what: another file}\n")
     assert "1 of 1" in run(*asked, "--incidents", feed / "labels.yaml").out

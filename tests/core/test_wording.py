@@ -17,6 +17,7 @@ from dagster_contracts.core.metrics import (
     OutOfRange,
     Query,
     Repeating,
+    RowCount,
     SizeOutside,
     TimeText,
     TypeBreaches,
@@ -83,3 +84,9 @@ def test_integers_are_told_in_full() -> None:
         "1,234,567",
     ]
     assert figure(9.0072e15) == "9.0072e+15"
+
+
+def test_one_is_told_as_one() -> None:
+    assert observed_count(RowCount(), 1, 1, None, masked=False) == "1 row"
+    assert observed_count(Nulls("c"), 1, 1, None, masked=False) == "1 of 1 row (100%) null"
+    assert expected_count(RowCount(), Threshold(Operator.GREATER_OR_EQUAL, 1)) == "at least 1 row"

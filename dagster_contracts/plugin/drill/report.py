@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 
+from dagster_contracts.core.wording import counted
 from dagster_contracts.plugin import metadata
 from dagster_contracts.plugin.drill.course import Drilled
 from dagster_contracts.plugin.drill.exercise import Exercise
@@ -40,7 +41,7 @@ def materialization(found: Drilled, before: float | None) -> dg.AssetMaterializa
         "contracts/faults": found.score.total.tried,
         "contracts/missed": found.score.total.tried - found.score.total.caught,
         "contracts/contract": f"{found.terms.attached.contract.id} {found.terms.version}",
-        "contracts/drilled": f"{found.asset} [{found.partition}], {found.rows:,} rows, seed {found.seed}",
+        "contracts/drilled": f"{found.asset} [{found.partition}], {counted(found.rows, 'row')}, seed {found.seed}",
         "contracts/exercises": _exercises(found),
         "contracts/missing_clauses": _missing(found),
     }

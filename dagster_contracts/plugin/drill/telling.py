@@ -8,6 +8,7 @@ from typing import Any
 
 from dagster_contracts.core.contract import Contract
 from dagster_contracts.core.errors import ContractError
+from dagster_contracts.core.wording import counted
 from dagster_contracts.plugin.drill.course import Drilled
 from dagster_contracts.plugin.drill.report import missing_clauses, next_step, sentence
 from dagster_contracts.plugin.slack import CHANNEL
@@ -35,7 +36,9 @@ def message(told: Sequence[Told]) -> tuple[str, list[dict[str, Any]]]:
     scored = [each for each in told if each.found is not None and each.found.score is not None]
     wrong = sum(len(each.found.went_wrong) for each in scored if each.found is not None)
     mark = "\N{LARGE RED CIRCLE}" if wrong else "\N{LARGE GREEN CIRCLE}"
-    head = f"{mark} Contracts drill: {len(scored)} of {len(told)} contracts scored" + (f"; {wrong} exercises went wrong" if wrong else "")
+    head = f"{mark} Contracts drill: {len(scored)} of {len(told)} contracts scored" + (
+        f"; {counted(wrong, 'exercise')} went wrong" if wrong else ""
+    )
     blocks: list[dict[str, Any]] = [{"type": "header", "text": slack.plain(head, slack.HEADER)}]
     for each in told:
         blocks.append(slack.section(f"*{slack.inert(str(each), 600)}*"))
@@ -53,7 +56,7 @@ def _lines(told: Told) -> Iterable[str]:
     for row in missing[:_LISTED]:
         yield f"missing: {row['clause']} of {row['column']}, for {row['faults']}"
     if len(missing) > _LISTED:
-        yield f"and {len(missing) - _LISTED} clauses more"
+        yield f"and {counted(len(missing) - _LISTED, 'clause')} more"
     if missing:
         yield next_step(told.found)
 
