@@ -20,7 +20,7 @@ from dagster_contracts.core.breaker import Refused, asset_of, edited
 from dagster_contracts.core.contract import Confidence, least
 from dagster_contracts.core.errors import Halted, StoreUnavailable
 from dagster_contracts.core.inert import shown
-from dagster_contracts.core.ledger import IN_PLACE, UNPARTITIONED, Batch, Partition, Route, RouteKind, Status
+from dagster_contracts.core.ledger import IN_PLACE, UNPARTITIONED, Batch, OutputStatus, Partition, Route, RouteKind, Status
 from dagster_contracts.core.metrics import reads_object
 from dagster_contracts.core.route import may_be_made_from_fallback, strictest
 from dagster_contracts.core.verdict import Outcome
@@ -185,13 +185,22 @@ class GatedStep:
         """Put the halt into the ledger, and keep Dagster from retrying. False where no store can be reached: then trying again helps."""
         try:
             for key in self.consumers:
-                for partition in self.partitions(dg.AssetKey.from_user_string(key)):
-                    self.gate.record_output(key, partition, self.context.run_id, routes)
+                places = self.partitions(dg.AssetKey.from_user_string(key))
+                for place in places if len(places) == 1 else (each for each in places if not self._stands(key, each, routes)):
+                    self.gate.record_output(key, place, self.context.run_id, routes)
         except StoreUnavailable as error:
             self.context.log.warning(f"the halt of {', '.join(self.consumers)} could not be recorded: {error}")
             return False
         self.no_run_retries()
         return True
+
+    def _stands(self, asset: str, place: Partition, routes: Sequence[Route]) -> bool:
+        """Whether a partition was made already of the very batches that it would be given now: it is halted for others of its range, and
+        stays as it is."""
+        made = self.gate.store.output(asset, place.key)
+        given = {(route.upstream, route.requested, route.batch_id) for route in routes if route.kind is RouteKind.FRESH}
+        inputs = () if made is None or made.status is not OutputStatus.OK else made.inputs
+        return bool(inputs) and given.issuperset((each.upstream, each.requested, each.batch_id) for each in inputs)
 
     # --- the body ----------------------------------------------------------------------------------------------------
 

@@ -410,10 +410,10 @@ def by_conditions(at: Ground, asked: Sequence[Asked]) -> None:
             for name, after in WAYS["by_conditions"].outputs(row, bad=bad).items()
             if after != "not run"
         ]
-        given_up = time.time() + 360
-        made.until(lambda: all(is_made(*each) for each in awaited) or time.time() > given_up, 400)
+        given_up = time.time() + 900
+        made.until(lambda: all(is_made(*each) for each in awaited) or time.time() > given_up, 960)
         more(3)
-        made.until(lambda: not at.instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY)))
+        made.until(lambda: not at.instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY)), 960)
 
 
 # --- all of them -----------------------------------------------------------------------------------------------------

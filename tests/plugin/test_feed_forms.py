@@ -276,6 +276,23 @@ def test_a_range_with_a_bad_partition_publishes_nothing(ranged: tuple[World, Ven
     assert (left[day(5)], left[day(6)]) == (Status.QUARANTINED, Status.HELD)
 
 
+def test_a_halted_range_leaves_what_was_made_before(tmp_path: Path) -> None:
+    """Its partitions are read as one, so that one bad one halts all; what was made of the same good batch alone is none the worse."""
+
+    @dg.asset(partitions_def=DAYS, metadata={"contracts/accepts": "full"})
+    def child(after: str) -> str:
+        return after
+
+    assets = [a_feed(Vendor(bad={day(2)})), a_consumer("after", "stale"), child]
+    with governed(tmp_path, lambda: dg.Definitions(assets=assets)) as world:
+        world.run("feed", "after", partition=day(1))
+        world.run("feed", partition=day(2))
+        assert "2 partitions of feed are read as one" in _range(world, 1, 2, "after").failures["after"]
+        made = {number: world.ledger().output("after", day(number)) for number in (1, 2)}
+        assert {number: str(each.status) for number, each in made.items() if each is not None} == {1: "ok", 2: "halted"}
+        assert world.run("child", partition=day(1)).failures == {}
+
+
 def test_a_range_of_one_partition(tmp_path: Path) -> None:
     """A dict of that one: judged, judged again from where it lies, probed and released like the frame in it."""
     vendor = Vendor(bad={day(2)})
