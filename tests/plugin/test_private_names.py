@@ -66,6 +66,7 @@ IMPORTED: dict[str, str | Takes | Has] = {
     CORE + "scheduler.instigation.InstigatorStatus": Has("RUNNING DECLARED_IN_CODE"),
     CORE + "storage.db_io_manager.DbIOManager": Has("load_input"),
     CORE + "storage.tags.MAX_RETRIES_TAG": "dagster/max_retries",
+    CORE + "storage.tags.ASSET_PARTITION_RANGE_START_TAG": "dagster/asset_partition_range_start",
     CORE + "storage.tags.PARTITION_NAME_TAG": "dagster/partition",
     CORE + "storage.tags.RUN_KEY_TAG": "dagster/run_key",
     COMPONENTS + "decl.ComponentRootDecl": Takes(0, "context loc decls"),
