@@ -12,7 +12,6 @@ from datetime import datetime
 
 from dagster_contracts.core.compat import Comparison, compare
 from dagster_contracts.core.contract import Contract, Fallback
-from dagster_contracts.core.document import read
 from dagster_contracts.core.errors import ContractError, ContractInvalid, Problem, did_you_mean
 from dagster_contracts.core.versions import Step, read_version, step
 from dagster_contracts.core.waiving import long_waivers, waiver_problems
@@ -212,6 +211,8 @@ def _changed(entry: Entry, each: Submission, former: Registered | None) -> str:
 
 
 def _means_the_same(former: Registered, each: Submission) -> bool:
+    from dagster_contracts.core.document import read  # here and not above: it loads YAML, which most commands do without
+
     return read(former.text).value == read(each.text).value and dict(former.profiles) == dict(each.profiles)
 
 
