@@ -152,7 +152,7 @@ class Served:
         assert not told.get("errors"), told
         return told["data"]
 
-    def until(self, is_so: Callable[[], bool], seconds: int = 240) -> None:
+    def until(self, is_so: Callable[[], bool], seconds: int = 900) -> None:
         for _ in range(seconds * 2):
             dead = [name for name, each in self.processes.items() if each.poll() is not None]
             assert not dead, f"{dead}: {(self.at.folder / f'{dead[0]}.log').read_text()[-2000:]}"
