@@ -28,6 +28,7 @@ from tests.streaming.test_kafka import Lab, order
 
 KINDS = (frame(), BAD, frame(6), frame().drop("customer"), frame().with_columns(more=1))
 TOLERANT = BreakerPolicy(trip_on=frozenset(), failures=3, window=Window(batches=4))
+SLOW = 10.0  # seconds: however slow the machine is, micro-batches are cut by their size alone
 
 
 def together(world: World, frames: Sequence[pl.DataFrame], names: str = "123456789") -> list[StreamVerdict]:
@@ -139,7 +140,7 @@ def test_without_the_store_the_contract_decides_for_as_many_as_pass(admits: bool
     ("when_open", "good", "parked"), [("divert", ["o0", "o1", "o2", "o3"], ["o6", "o7"]), ("hold", ["o0", "o1", "o2", "o3"], [])]
 )
 def test_a_breaker_that_opens_in_the_middle_of_what_one_poll_brought(cluster: Cluster, when_open: str, good: list[str], parked: list[str]):
-    lab = Lab(cluster, size=2, when_open=when_open)
+    lab = Lab(cluster, size=2, when_open=when_open, wait=SLOW)
     cluster.send(lab.topics.source, [order(n, "XXX" if n == 5 else "EUR") for n in range(8)])
     lab.until(dead_letters=2, **({"diverted": 2} if parked else {}))
     lab.stream.step()
@@ -154,7 +155,7 @@ def test_a_breaker_that_opens_in_the_middle_of_what_one_poll_brought(cluster: Cl
 @pytest.mark.parametrize("most", [1, 8])
 def test_another_consumer_that_has_judged_among_them_is_seen(cluster: Cluster, monkeypatch: pytest.MonkeyPatch, most: int):
     monkeypatch.setattr(kafka, "_TOGETHER", most)
-    lab = Lab(cluster, size=2, wait=10.0)  # however slow the machine is, two at a time
+    lab = Lab(cluster, size=2, wait=SLOW)
     cluster.send(lab.topics.source, [order(n) for n in range(8)])
     judge, names = lab.stream.gate.judge_new, []
 
@@ -173,7 +174,7 @@ def test_another_consumer_that_has_judged_among_them_is_seen(cluster: Cluster, m
 
 
 def test_the_collector_rests_while_messages_are_handled_and_not_while_they_are_waited_for(cluster: Cluster):
-    lab = Lab(cluster, size=2)
+    lab = Lab(cluster, size=2, wait=SLOW)
     cluster.send(lab.topics.source, [order(n) for n in range(2)])
     poll, enabled = lab.stream._poll, {"polled": set[bool](), "judged": set[bool]()}
 
@@ -193,7 +194,7 @@ def test_the_collector_rests_while_messages_are_handled_and_not_while_they_are_w
 
 
 def test_an_error_that_a_person_must_mend_loses_nothing_of_what_was_read(cluster: Cluster):
-    lab = Lab(cluster, size=2)
+    lab = Lab(cluster, size=2, wait=SLOW)
     cluster.send(lab.topics.source, [order(n) for n in range(6)])
     judge, failed = lab.stream.gate.judge_new, []
 
@@ -212,7 +213,7 @@ def test_an_error_that_a_person_must_mend_loses_nothing_of_what_was_read(cluster
 
 
 def test_reading_leaves_the_collector_as_it_was(cluster: Cluster):
-    lab = Lab(cluster, size=2)
+    lab = Lab(cluster, size=2, wait=SLOW)
     cluster.send(lab.topics.source, [order(n) for n in range(6)])
     gc.disable()
     try:
@@ -226,7 +227,7 @@ def test_reading_leaves_the_collector_as_it_was(cluster: Cluster):
 
 
 def test_where_more_waits_what_was_sent_is_committed_once_the_next_is_judged(cluster: Cluster):
-    lab = Lab(cluster, size=2)
+    lab = Lab(cluster, size=2, wait=SLOW)
     cluster.send(lab.topics.source, [order(n) for n in range(6)])
     polled, judge, seen = lab.stream._poll, lab.stream.gate.judge_new, []
 
@@ -248,7 +249,7 @@ def test_where_more_waits_what_was_sent_is_committed_once_the_next_is_judged(clu
 
 
 def test_one_that_dies_with_sent_micro_batches_that_are_not_committed_loses_none(cluster: Cluster):
-    lab = Lab(cluster, size=2)
+    lab = Lab(cluster, size=2, wait=SLOW)
     cluster.send(lab.topics.source, [order(n) for n in range(4)])
     polled = lab.stream._poll
     lab.stream._poll = lambda: (polled(), True)[1]
