@@ -41,7 +41,6 @@ from report import Report, Result
 from sqlalchemy import delete, insert, select, text
 
 from dagster_contracts import recovery
-from dagster_contracts.core.breaker import Breaker, State
 from dagster_contracts.core.contract import Confidence, ServiceLevel
 from dagster_contracts.core.ledger import Output, OutputStatus, Route, RouteKind, Status, StepKey
 from dagster_contracts.core.metrics import ProfileOf
@@ -49,6 +48,7 @@ from dagster_contracts.core.profile import NumericProfile
 from dagster_contracts.core.references import KeptProfile
 from dagster_contracts.core.retention import Retention
 from dagster_contracts.core.snapshot import Change
+from dagster_contracts.core.state import Breaker, State
 from dagster_contracts.gate import Gate
 from dagster_contracts.judgement import Delivery, Terms
 from dagster_contracts.store import tables

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from dagster_contracts.core import events
-from dagster_contracts.core.breaker import Breaker, State, Transition
 from dagster_contracts.core.contract import BreakerPolicy
 from dagster_contracts.core.events import Draft, EventType
 from dagster_contracts.core.ledger import Batch, Partition, Status
 from dagster_contracts.core.snapshot import Change, Snapshot
+from dagster_contracts.core.state import Breaker, State, Transition
 from dagster_contracts.core.verdict import Outcome
 from dagster_contracts.gate import Gate
 from dagster_contracts.store.sql import SqlStore

@@ -20,7 +20,6 @@ from typing import TypeVar
 from dagster_contracts import telemetry
 from dagster_contracts.core import breaker as machine
 from dagster_contracts.core import events, references
-from dagster_contracts.core.breaker import Breaker, Judged, State, Step
 from dagster_contracts.core.contract import Confidence, least
 from dagster_contracts.core.deliveries import is_new
 from dagster_contracts.core.errors import LostRace, StoreUnavailable
@@ -41,6 +40,7 @@ from dagster_contracts.core.metrics import ProfileOf
 from dagster_contracts.core.plan import Reference
 from dagster_contracts.core.route import may_be_made_from_fallback
 from dagster_contracts.core.snapshot import Change, Snapshot
+from dagster_contracts.core.state import Breaker, Judged, State, Step
 from dagster_contracts.core.verdict import Arrival, Outcome, Remembered
 from dagster_contracts.judgement import (
     EPOCH,

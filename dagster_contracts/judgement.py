@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from dagster_contracts.core import events
-from dagster_contracts.core.breaker import Breaker, State, Step, Transition, probe_due
+from dagster_contracts.core.breaker import probe_due
 from dagster_contracts.core.compile import compile_plan
 from dagster_contracts.core.contract import Attached, BreakerPolicy, Confidence
 from dagster_contracts.core.events import Draft
@@ -20,6 +20,7 @@ from dagster_contracts.core.ledger import (
 )
 from dagster_contracts.core.plan import Plan
 from dagster_contracts.core.snapshot import Change
+from dagster_contracts.core.state import Breaker, State, Step, Transition
 from dagster_contracts.core.verdict import Finding, Measurement, Outcome, Unmeasured, Verdict
 from dagster_contracts.core.windows import Part, to_document, window_of
 from dagster_contracts.ports import Division

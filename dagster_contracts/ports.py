@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from dagster_contracts.core.breaker import Breaker, Transition
 from dagster_contracts.core.deliveries import Quiet
 from dagster_contracts.core.downstream import Reader
 from dagster_contracts.core.errors import Problem
@@ -20,6 +19,7 @@ from dagster_contracts.core.references import GoodProfile
 from dagster_contracts.core.registry import Entry, Published, Registered, Submission, Use
 from dagster_contracts.core.retention import Pruned, Retention
 from dagster_contracts.core.snapshot import Change, Grounds, Snapshot, Standing
+from dagster_contracts.core.state import Breaker, Transition
 from dagster_contracts.core.verdict import Arrival, Measurement, Sample, Unmeasured
 from dagster_contracts.core.windows import Part
 

@@ -9,9 +9,10 @@ from dataclasses import replace
 from dagster_contracts import telemetry
 from dagster_contracts.core import breaker as machine
 from dagster_contracts.core import events, references
-from dagster_contracts.core.breaker import Breaker, Judged, Refused, Step, asset_of
+from dagster_contracts.core.breaker import Refused
 from dagster_contracts.core.ledger import Batch, Partition
 from dagster_contracts.core.snapshot import Change, Snapshot
+from dagster_contracts.core.state import Breaker, Judged, Step, asset_of
 from dagster_contracts.gate import Gate, is_overtaken
 from dagster_contracts.judgement import Judgement, Probe, ProbeResult, Terms, change_of, judged_anew
 from dagster_contracts.measuring import Taken

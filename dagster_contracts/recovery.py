@@ -13,13 +13,13 @@ from datetime import datetime
 from dagster_contracts import probing, routing
 from dagster_contracts.core import breaker as machine
 from dagster_contracts.core import events
-from dagster_contracts.core.breaker import Breaker, OverrideKind, Step
 from dagster_contracts.core.contract import BreakerPolicy, Confidence
 from dagster_contracts.core.errors import UsageError, did_you_mean
 from dagster_contracts.core.events import Event, EventType, Report
 from dagster_contracts.core.ledger import Batch, Output, Partition, Release, Route, RouteKind, Status
 from dagster_contracts.core.route import is_left_out
 from dagster_contracts.core.snapshot import Change, Snapshot, may_be_released
+from dagster_contracts.core.state import Breaker, OverrideKind, Step, asset_of
 from dagster_contracts.core.verdict import Outcome
 from dagster_contracts.core.windows import is_streamed
 from dagster_contracts.gate import Gate
@@ -74,13 +74,13 @@ def due_probes(gate: Gate, terms: Mapping[str, Terms]) -> list[DueProbe]:
     now = gate.store.now()
 
     def may_be_due(each: Tripped) -> bool:
-        known = terms.get(machine.asset_of(each.key))
+        known = terms.get(asset_of(each.key))
         return known is not None and (each.retry_at is None or each.retry_at <= now or each.contract_version != known.version)
 
     waiting = sorted(filter(may_be_due, gate.store.tripped()), key=lambda each: (each.retry_at or now, each.key))
     adopted = [(stored, _adopted(stored, terms, now)) for stored in gate.store.breakers([each.key for each in waiting[:PROBED]])]
     known = {key: each.version for key, each in terms.items()}
-    ours = [(stored, each) for stored, each in adopted if each.contract_version == known[machine.asset_of(each.key)]]  # not a later one
+    ours = [(stored, each) for stored, each in adopted if each.contract_version == known[asset_of(each.key)]]  # not a later one
     probed = [(stored, breaker) for stored, breaker in ours if machine.probe_due(breaker, now)]
     candidates = probing.candidates(gate, [breaker for _, breaker in probed])
     due: list[DueProbe] = []
@@ -95,7 +95,7 @@ PROBED = 1000
 
 
 def _adopted(stored: Breaker, terms: Mapping[str, Terms], now: datetime) -> Breaker:
-    known = terms[machine.asset_of(stored.key)]
+    known = terms[asset_of(stored.key)]
     return machine.adopt(stored, known.version, known.policy, now).breaker
 
 
@@ -169,7 +169,7 @@ def reset(gate: Gate, key: str, *, actor: str, reason: str) -> Breaker:
 def report(gate: Gate, key: str, told: Report) -> Event:
     """Record what somebody says of data: sinks are told, and no breaker moves. Raises UsageError where nothing was judged for `key`."""
     known_breaker(gate, key)
-    published = gate.store.batches(asset=machine.asset_of(key), partition=told.partition, statuses=(Status.PUBLISHED,), limit=1)
+    published = gate.store.batches(asset=asset_of(key), partition=told.partition, statuses=(Status.PUBLISHED,), limit=1)
     batch = next(iter(published), None)
 
     def decide(snapshot: Snapshot) -> tuple[Change, Event]:
@@ -179,7 +179,7 @@ def report(gate: Gate, key: str, told: Report) -> Event:
         change = change_of(Step(snapshot.breaker), snapshot.now, (draft,), contract_id=contract)
         return change, change.events[0]
 
-    return gate.transact(key, machine.asset_of(key), Partition(), None, decide)
+    return gate.transact(key, asset_of(key), Partition(), None, decide)
 
 
 def release(gate: Gate, batch: Batch, *, actor: str, reason: str) -> Batch:
@@ -270,7 +270,7 @@ def _revise(gate: Gate, key: str, revise: Callable[[Breaker, datetime], Step], *
         assert change.breaker is not None
         return change, change.breaker
 
-    return gate.transact(key, machine.asset_of(key), Partition(), None, decide)
+    return gate.transact(key, asset_of(key), Partition(), None, decide)
 
 
 def _revise_batch(

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from dagster_contracts.core import events
-from dagster_contracts.core.breaker import Step
 from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.errors import UsageError, did_you_mean
 from dagster_contracts.core.events import EventType
 from dagster_contracts.core.ledger import Batch, Output, Review, ReviewStatus, Status
 from dagster_contracts.core.snapshot import Change, Snapshot
+from dagster_contracts.core.state import Step
 from dagster_contracts.gate import Gate
 from dagster_contracts.judgement import change_of
 

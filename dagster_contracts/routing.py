@@ -9,11 +9,11 @@ from datetime import timedelta
 from dagster_contracts import telemetry
 from dagster_contracts.core import events
 from dagster_contracts.core import route as routes
-from dagster_contracts.core.breaker import Step, asset_of
 from dagster_contracts.core.contract import BreakerPolicy, Confidence
 from dagster_contracts.core.errors import LostRace, StoreUnavailable
 from dagster_contracts.core.ledger import Partition, Route, RouteKind, StepKey
 from dagster_contracts.core.snapshot import Change, Grounds, Snapshot
+from dagster_contracts.core.state import Step, asset_of
 from dagster_contracts.gate import RACES, Gate
 from dagster_contracts.judgement import Terms, change_of
 from dagster_contracts.ports import Asked, Store

@@ -9,10 +9,11 @@ from datetime import datetime
 
 from dagster_contracts import observing, probing
 from dagster_contracts.core import events, references
-from dagster_contracts.core.breaker import Breaker, Refused, Step
+from dagster_contracts.core.breaker import Refused
 from dagster_contracts.core.errors import UsageError
 from dagster_contracts.core.ledger import IN_PLACE, Batch, Partition, Status, batch_id
 from dagster_contracts.core.snapshot import Change, Snapshot, may_be_released
+from dagster_contracts.core.state import Breaker, Step
 from dagster_contracts.core.verdict import Outcome, Verdict
 from dagster_contracts.gate import Gate
 from dagster_contracts.judgement import Delivery, Judgement, Terms, batch_of, change_of, judged_anew

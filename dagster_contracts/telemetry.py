@@ -18,9 +18,9 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from weakref import WeakSet
 
-from dagster_contracts.core.breaker import State, Transition, asset_of
 from dagster_contracts.core.errors import DagsterContractsError, StoreError
 from dagster_contracts.core.ledger import Batch, Route
+from dagster_contracts.core.state import State, Transition, asset_of
 from dagster_contracts.ports import BreakerStore
 
 if TYPE_CHECKING:

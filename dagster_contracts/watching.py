@@ -11,12 +11,13 @@ from datetime import datetime
 
 from dagster_contracts.core import breaker as machine
 from dagster_contracts.core import events
-from dagster_contracts.core.breaker import Breaker, Missed, Refused, Step, asset_of
+from dagster_contracts.core.breaker import Missed, Refused
 from dagster_contracts.core.contract import Severity
 from dagster_contracts.core.deliveries import Gap, missing, quiet
 from dagster_contracts.core.ledger import Partition
 from dagster_contracts.core.plan import Cadence, Due, Rule
 from dagster_contracts.core.snapshot import Change, Snapshot
+from dagster_contracts.core.state import Breaker, Step, asset_of
 from dagster_contracts.core.waiving import told_of, waiver_of
 from dagster_contracts.gate import Gate
 from dagster_contracts.judgement import Terms, change_of

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from dagster_contracts import probing, recovery, routing, stored
-from dagster_contracts.core.breaker import Breaker, State
 from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.events import Event
 from dagster_contracts.core.ledger import Output, Status, StepKey
+from dagster_contracts.core.state import Breaker, State
 from dagster_contracts.gate import Gate
 from dagster_contracts.judgement import Delivery, Probe
 from dagster_contracts.ports import FixedClock, Store

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from dagster_contracts import probing, routing, stored
-from dagster_contracts.core.breaker import Breaker, Refused
+from dagster_contracts.core.breaker import Refused
 from dagster_contracts.core.contract import Attached, BreakerPolicy, Confidence, Contract, Property, SchemaObject
 from dagster_contracts.core.ledger import UNPARTITIONED, Batch, Output, Partition, Route, StepKey
 from dagster_contracts.core.metrics import Metric, NotIn, RowCount
+from dagster_contracts.core.state import Breaker
 from dagster_contracts.core.verdict import Column, Count, Measured, Measurement, Sample, Unmeasured
 from dagster_contracts.gate import Gate
 from dagster_contracts.judgement import Delivery, Judgement, Probe, Terms

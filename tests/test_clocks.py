@@ -13,8 +13,9 @@ import pytest
 
 from dagster_contracts import probing, recovery
 from dagster_contracts.cli.options import until
-from dagster_contracts.core.breaker import OverrideKind, Refused
+from dagster_contracts.core.breaker import Refused
 from dagster_contracts.core.contract import BreakerPolicy
+from dagster_contracts.core.state import OverrideKind
 from dagster_contracts.gate import Gate
 from dagster_contracts.judgement import Delivery, Probe
 from dagster_contracts.store.sql import SqlStore

@@ -14,9 +14,9 @@ import pytest
 from openlineage.client.facet_v2 import data_quality_assertions_dataset as openlineage
 
 from dagster_contracts import recovery, reviewing, watching
-from dagster_contracts.core.breaker import OverrideKind
 from dagster_contracts.core.contract import BreakerPolicy, Clause, Confidence, Severity
 from dagster_contracts.core.events import Draft, Event, EventType, Report, number, of_batch, schema_of, type_of
+from dagster_contracts.core.state import OverrideKind
 from dagster_contracts.core.verdict import Finding, Outcome, Verdict
 from dagster_contracts.judgement import Terms
 from tests.gate_world import BAD, GOOD, POLICY, UNREADABLE, World, daily, day

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from dagster_contracts import probing, recovery, routing, stored
-from dagster_contracts.core.breaker import OverrideKind, Refused, State
+from dagster_contracts.core.breaker import Refused
 from dagster_contracts.core.contract import Confidence, Window
 from dagster_contracts.core.errors import LostRace, StoreUnavailable, UsageError
 from dagster_contracts.core.ledger import UNPARTITIONED, OutputStatus, Partition, ReviewStatus, Route, RouteKind, Status, StepKey
 from dagster_contracts.core.snapshot import Change, Snapshot
+from dagster_contracts.core.state import OverrideKind, State
 from dagster_contracts.core.verdict import Outcome
 from dagster_contracts.gate import RACES, Gate
 from dagster_contracts.judgement import Delivery, Probe

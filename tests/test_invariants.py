@@ -33,7 +33,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from dagster_contracts import BreakerResource, probing, recovery, routing, stored, with_contracts
-from dagster_contracts.core.breaker import Breaker, OverrideKind, Refused, State, Transition, enforced_open, next_probe_at
+from dagster_contracts.core.breaker import Refused, enforced_open, next_probe_at
 from dagster_contracts.core.compile import compile_plan
 from dagster_contracts.core.contract import BreakerPolicy, Confidence, Property, QualityRule, SchemaObject, Severity, Window, least
 from dagster_contracts.core.errors import StoreUnavailable, UsageError
@@ -42,6 +42,7 @@ from dagster_contracts.core.judge import judge
 from dagster_contracts.core.ledger import UNPARTITIONED, Batch, OutputStatus, Partition, Route, RouteKind, Status, StepKey
 from dagster_contracts.core.metrics import Newest
 from dagster_contracts.core.snapshot import Change
+from dagster_contracts.core.state import Breaker, OverrideKind, State, Transition
 from dagster_contracts.core.verdict import Column, Count, Instant, Measurement, Outcome, Unmeasured
 from dagster_contracts.gate import Gate
 from dagster_contracts.judgement import Delivery, Judgement, Probe

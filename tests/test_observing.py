@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dagster_contracts import observing, probing, recovery, routing, stored
-from dagster_contracts.core.breaker import Breaker, Refused, State
+from dagster_contracts.core.breaker import Refused
 from dagster_contracts.core.contract import (
     Attached,
     BreakerPolicy,
@@ -28,6 +28,7 @@ from dagster_contracts.core.contract import (
     Window,
 )
 from dagster_contracts.core.ledger import IN_PLACE, OBSERVED, UNPARTITIONED, Partition, RouteKind, Status, StepKey
+from dagster_contracts.core.state import Breaker, State
 from dagster_contracts.core.verdict import Outcome
 from dagster_contracts.engines.polars.engine import PolarsEngine
 from dagster_contracts.engines.sampling import sampled

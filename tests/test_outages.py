@@ -14,10 +14,10 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
-from dagster_contracts.core.breaker import State
 from dagster_contracts.core.errors import StoreUnavailable
 from dagster_contracts.core.ledger import Output
 from dagster_contracts.core.snapshot import Change
+from dagster_contracts.core.state import State
 from dagster_contracts.gate import Gate
 from dagster_contracts.judgement import Delivery
 from dagster_contracts.store.sql import SqlStore

@@ -8,10 +8,11 @@ from datetime import timedelta
 import pytest
 
 from dagster_contracts import recovery, routing, stored
-from dagster_contracts.core.breaker import OverrideKind, Refused, State
+from dagster_contracts.core.breaker import Refused
 from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.errors import UsageError
 from dagster_contracts.core.ledger import Batch, OutputStatus, Release, RouteKind, Status, StepKey
+from dagster_contracts.core.state import OverrideKind, State
 from dagster_contracts.core.verdict import Outcome
 from dagster_contracts.judgement import Judgement, Probe
 from tests.gate_world import BAD, GOOD, HOUR, POLICY, UNREADABLE, Data, World, daily, day, terms

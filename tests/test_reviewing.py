@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from dagster_contracts import recovery, reviewing, routing
-from dagster_contracts.core.breaker import State
 from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.errors import LostRace, UsageError
 from dagster_contracts.core.ledger import OutputStatus, ReviewStatus, RouteKind, Status, StepKey
 from dagster_contracts.core.snapshot import Change
+from dagster_contracts.core.state import State
 from dagster_contracts.judgement import Delivery
 from dagster_contracts.store.sql import SqlStore
 from tests.gate_world import BAD, GOOD, World, daily, day, terms

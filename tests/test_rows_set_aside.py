@@ -7,10 +7,10 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
-from dagster_contracts.core.breaker import State
 from dagster_contracts.core.contract import Attached, BreakerPolicy, Contract, Property, SchemaObject, ServiceLevel, Waiver
 from dagster_contracts.core.events import EventType
 from dagster_contracts.core.ledger import Status
+from dagster_contracts.core.state import State
 from dagster_contracts.core.verdict import Outcome
 from dagster_contracts.engines.polars.engine import PolarsEngine
 from dagster_contracts.gate import Gate

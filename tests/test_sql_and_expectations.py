@@ -10,10 +10,10 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from dagster_contracts.core.breaker import State
 from dagster_contracts.core.contract import attach
 from dagster_contracts.core.ledger import Partition, Status
 from dagster_contracts.core.odcs import parse
+from dagster_contracts.core.state import State
 from dagster_contracts.core.verdict import Finding, Outcome
 from dagster_contracts.engines.local import LocalEngine
 from dagster_contracts.engines.sql import duck

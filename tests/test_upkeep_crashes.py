@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
-from dagster_contracts.core.breaker import State
+from dagster_contracts.core.state import State
 from dagster_contracts.store.upgrade import upgrade
 from tests import upkeep_worker
 from tests.upkeep_worker import Kept

@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 import pytest
 
 from dagster_contracts import recovery, stored
-from dagster_contracts.core.breaker import State
 from dagster_contracts.core.contract import Attached, Confidence, Contract, Property, SchemaObject, ServiceLevel, Waiver
 from dagster_contracts.core.errors import StoreUnavailable
 from dagster_contracts.core.ledger import Partition, RouteKind, Status
+from dagster_contracts.core.state import State
 from dagster_contracts.core.verdict import Outcome
 from dagster_contracts.gate import Gate
 from dagster_contracts.judgement import Delivery, Terms

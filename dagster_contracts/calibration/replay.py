@@ -15,10 +15,11 @@ from dagster_contracts.calibration.observed import key_of
 from dagster_contracts.calibration.series import Bounds, bounds_of, values_of
 from dagster_contracts.chaos.batch import Arrival, Batch
 from dagster_contracts.chaos.consequences import OTHERS
-from dagster_contracts.core.breaker import Refused, State, Transition, asset_of
+from dagster_contracts.core.breaker import Refused
 from dagster_contracts.core.ledger import Batch as Row
 from dagster_contracts.core.ledger import RouteKind, Status, StepKey
 from dagster_contracts.core.metrics import Metric
+from dagster_contracts.core.state import State, Transition, asset_of
 from dagster_contracts.core.verdict import ACCEPTED, Measurement, Outcome, Sample, Unmeasured
 from dagster_contracts.gate import Gate
 from dagster_contracts.judgement import Delivery, Terms

@@ -10,10 +10,11 @@ from dagster_contracts.chaos.batch import Batch
 from dagster_contracts.chaos.campaign import Read, Result
 from dagster_contracts.core import breaker as machine
 from dagster_contracts.core import ledger, route
-from dagster_contracts.core.breaker import Breaker, Judged, Missed, Refused, State
+from dagster_contracts.core.breaker import Missed, Refused
 from dagster_contracts.core.contract import BreakerPolicy, Confidence
 from dagster_contracts.core.ledger import Partition, RouteKind, Status, batch_id
 from dagster_contracts.core.snapshot import Snapshot
+from dagster_contracts.core.state import Breaker, Judged, State
 from dagster_contracts.core.verdict import Outcome, Verdict
 
 OTHERS = "all others"

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from dagster_contracts.cli.wording import may_be_published
 from dagster_contracts.core import breaker as machine
-from dagster_contracts.core.breaker import Breaker, State
 from dagster_contracts.core.ledger import Batch, Output, OutputStatus, Partition, Route, RouteKind, Status
 from dagster_contracts.core.snapshot import Grounds, Standing, fallen
+from dagster_contracts.core.state import Breaker, State
 from dagster_contracts.core.verdict import Outcome
 from dagster_contracts.core.windows import is_streamed
 

@@ -13,9 +13,9 @@ from dagster_contracts.cli.options import LISTED, ActorOption, FileOption, Forma
 from dagster_contracts.cli.printing import Format, print_fields, print_json, print_table, print_text, say
 from dagster_contracts.cli.report import print_verdict
 from dagster_contracts.cli.wording import age, prospect, since, why
-from dagster_contracts.core.breaker import asset_of
 from dagster_contracts.core.errors import UsageError, did_you_mean
 from dagster_contracts.core.ledger import Batch, Status
+from dagster_contracts.core.state import asset_of
 from dagster_contracts.ports import Store
 
 app = typer.Typer(help="See the batches of an asset; decide on those that wait.", no_args_is_help=True)

@@ -14,8 +14,8 @@ from dagster_contracts.cli.options import LISTED, ActorOption, FormatOption, Rea
 from dagster_contracts.cli.printing import Format, print_fields, print_json, print_table, print_text
 from dagster_contracts.cli.wording import WAITING, age, clock, outlook, prospect, reading, short, since, streaming, why
 from dagster_contracts.core import breaker as machine
-from dagster_contracts.core.breaker import Breaker, OverrideKind, Transition
 from dagster_contracts.core.ledger import Batch
+from dagster_contracts.core.state import Breaker, OverrideKind, Transition, asset_of
 from dagster_contracts.core.windows import is_streamed
 
 app = typer.Typer(help="See and operate one breaker.", no_args_is_help=True)
@@ -32,14 +32,14 @@ def show(key: KeyArgument, format: FormatOption = Format.TEXT, database_url: Url
     """All there is to know of a breaker."""
     store = options.store_at(database_url)
     now, breaker = store.now(), recovery.known_breaker(options.gate_of(store), key)
-    waiting = store.batches(asset=machine.asset_of(key), statuses=WAITING, limit=LISTED)
+    waiting = store.batches(asset=asset_of(key), statuses=WAITING, limit=LISTED)
     batches = [batch for batch in waiting if batch.breaker_key == key]
     options.tell_of_limit(len(waiting), "batches")
     if format is Format.JSON:
         form = forms.of_breaker_in_full(breaker, now)
         print_json({"at": forms.time(now), "breaker": form, "batches": [forms.of_batch(batch) for batch in batches]})
     else:
-        newest = store.batches(asset=machine.asset_of(key), limit=1)
+        newest = store.batches(asset=asset_of(key), limit=1)
         _print(machine.current(breaker, now), batches, now, streamed=any(map(is_streamed, [*newest, *batches])))
 
 

@@ -7,11 +7,11 @@ from dataclasses import asdict, is_dataclass
 from datetime import UTC, datetime, timedelta
 
 from dagster_contracts.core import breaker as machine
-from dagster_contracts.core.breaker import Breaker, Lease, Override, Transition
 from dagster_contracts.core.contract import BreakerPolicy
 from dagster_contracts.core.durations import format_duration
 from dagster_contracts.core.events import Event
 from dagster_contracts.core.ledger import Batch, Decision, Output, Review, Route
+from dagster_contracts.core.state import Breaker, Lease, Override, Transition
 from dagster_contracts.core.verdict import verdict_to_json
 from dagster_contracts.ports import Waiting
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from dagster_contracts.cli.options import LISTED, registry_at, store_at, tell_of_limit
 from dagster_contracts.cli.printing import say
 from dagster_contracts.cli.revisions import Source
-from dagster_contracts.core.breaker import asset_of
 from dagster_contracts.core.compile import compile_plan
 from dagster_contracts.core.contract import Contract, SchemaObject
 from dagster_contracts.core.errors import UsageError, did_you_mean
+from dagster_contracts.core.state import asset_of
 from dagster_contracts.core.windows import is_streamed
 from dagster_contracts.core.wording import counted
 from dagster_contracts.validating import object_of

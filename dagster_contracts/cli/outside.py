@@ -7,13 +7,13 @@ import json
 from collections.abc import Collection, Iterator, Sequence
 from datetime import date
 
-from dagster_contracts.core.breaker import Breaker, asset_of
 from dagster_contracts.core.compile import compile_plan
 from dagster_contracts.core.contract import Contract, SchemaObject
 from dagster_contracts.core.errors import Problem, did_you_mean
 from dagster_contracts.core.metrics import Expectation, Metric, Query
 from dagster_contracts.core.misnamed import strange_arguments
 from dagster_contracts.core.slips import deprecations, severity_notes
+from dagster_contracts.core.state import Breaker, asset_of
 from dagster_contracts.core.waiving import ended_waivers
 from dagster_contracts.engines.gx.arguments import misspelt, problem_of
 

@@ -12,9 +12,9 @@ from dagster_contracts.cli.options import LISTED, FormatOption, UrlOption
 from dagster_contracts.cli.printing import Format, print_json, print_table, print_text
 from dagster_contracts.cli.wording import WAITING, age, given, let_in, outlook, prospect, why
 from dagster_contracts.core import breaker as machine
-from dagster_contracts.core.breaker import Breaker, State
 from dagster_contracts.core.ledger import FALLEN, Batch, Output, Review, ReviewStatus, Route, Status
 from dagster_contracts.core.snapshot import fallen
+from dagster_contracts.core.state import Breaker, State
 from dagster_contracts.core.windows import is_micro_batch
 from dagster_contracts.core.wording import counted
 from dagster_contracts.ports import Store, Waiting

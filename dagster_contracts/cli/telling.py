@@ -10,11 +10,11 @@ from dagster_contracts.cli.advice import SHOWN, argument, breaker_of, by_upstrea
 from dagster_contracts.cli.printing import lasting
 from dagster_contracts.cli.wording import clock, let_in, outlook, prospect, reading, streaming
 from dagster_contracts.core import breaker as machine
-from dagster_contracts.core.breaker import State, failures
 from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.events import Event
 from dagster_contracts.core.ledger import Batch, Decision, Output, OutputStatus, Review, ReviewStatus, Route, RouteKind, Status
 from dagster_contracts.core.snapshot import Grounds, Standing, fallen
+from dagster_contracts.core.state import State, failures
 from dagster_contracts.core.verdict import Outcome
 from dagster_contracts.core.windows import is_micro_batch
 from dagster_contracts.core.wording import counted

@@ -12,12 +12,12 @@ from dagster_contracts import routing
 from dagster_contracts.cli import forms, options, telling
 from dagster_contracts.cli.options import LISTED, FormatOption, UrlOption
 from dagster_contracts.cli.printing import Format, print_json, print_text
-from dagster_contracts.core.breaker import asset_of
 from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.errors import UsageError, did_you_mean
 from dagster_contracts.core.events import Event, EventType
 from dagster_contracts.core.ledger import Decision, Review, Route
 from dagster_contracts.core.snapshot import Standing, fallen
+from dagster_contracts.core.state import asset_of
 from dagster_contracts.ports import Store
 
 

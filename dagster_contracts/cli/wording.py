@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 from dagster_contracts.cli.printing import lasting
 from dagster_contracts.core import breaker as machine
-from dagster_contracts.core.breaker import Breaker
 from dagster_contracts.core.ledger import Batch, Output, Status
 from dagster_contracts.core.snapshot import fallen, may_be_released
+from dagster_contracts.core.state import Breaker
 from dagster_contracts.core.verdict import Outcome
 from dagster_contracts.core.windows import is_streamed, is_window
 from dagster_contracts.core.wording import counted

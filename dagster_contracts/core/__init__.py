@@ -16,6 +16,7 @@ No clock, no I/O, no frames, no SQL, no Dagster; `now` is always an argument. Re
     deliveries  when batches come, and what does not come
     windows   micro-batches of a stream, and which rules are judged of them and which of their time window
     ledger    what is remembered of batches, decisions, outputs and reviews
+    state     what a circuit breaker knows, and what it needs to know of a batch
     breaker   the state machine
     snapshot  what is read before a decision, and what is written after it
     route     what a consumer reads

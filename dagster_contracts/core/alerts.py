@@ -11,11 +11,11 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from dagster_contracts.core.breaker import State, asset_of, tells_most
 from dagster_contracts.core.contract import Confidence, Contact
 from dagster_contracts.core.downstream import Reading
 from dagster_contracts.core.events import Event, EventType, incident_id
 from dagster_contracts.core.ledger import Batch
+from dagster_contracts.core.state import State, asset_of, tells_most
 from dagster_contracts.core.verdict import Finding, Outcome, Verdict
 from dagster_contracts.core.wording import clipped
 

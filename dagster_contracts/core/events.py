@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from dagster_contracts.core.breaker import Breaker, Missed, State, Transition, asset_of
+from dagster_contracts.core.breaker import Missed
 from dagster_contracts.core.contract import Severity
 from dagster_contracts.core.ledger import Batch, Output, Route, RouteKind, Status
+from dagster_contracts.core.state import Breaker, State, Transition, asset_of
 from dagster_contracts.core.verdict import Finding, Outcome, Verdict, waiver_to_json
 from dagster_contracts.core.wording import duration
 

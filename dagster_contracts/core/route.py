@@ -18,10 +18,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
-from dagster_contracts.core.breaker import Breaker, State, current, failures, next_probe_at
+from dagster_contracts.core.breaker import current, next_probe_at
 from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.ledger import FALLEN, IN_PLACE, Batch, Output, OutputStatus, Partition, Route, RouteKind, Status, place_of
 from dagster_contracts.core.snapshot import Snapshot, fallen
+from dagster_contracts.core.state import Breaker, State, failures
 from dagster_contracts.core.verdict import Outcome
 from dagster_contracts.core.wording import counted
 

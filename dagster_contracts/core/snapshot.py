@@ -6,11 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from datetime import datetime
 
-from dagster_contracts.core.breaker import Breaker, Transition, enforced_open
+from dagster_contracts.core.breaker import enforced_open
 from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.events import Event
 from dagster_contracts.core.ledger import FALLEN, Batch, Output, Partition, Review, Route, RouteKind, Status
 from dagster_contracts.core.references import KeptProfile
+from dagster_contracts.core.state import Breaker, Transition
 from dagster_contracts.core.verdict import Outcome
 from dagster_contracts.core.windows import Part
 

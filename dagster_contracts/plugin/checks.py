@@ -13,11 +13,12 @@ from typing import Any
 
 import dagster as dg
 
-from dagster_contracts.core.breaker import Breaker, State, enforced_open
+from dagster_contracts.core.breaker import enforced_open
 from dagster_contracts.core.contract import Clause, Severity
 from dagster_contracts.core.errors import StoreUnavailable
 from dagster_contracts.core.inert import LINE, shown
 from dagster_contracts.core.plan import NotExecuted
+from dagster_contracts.core.state import Breaker, State
 from dagster_contracts.core.verdict import Finding, Outcome, Verdict
 from dagster_contracts.core.wording import counted
 from dagster_contracts.judgement import Judgement, Terms

@@ -9,11 +9,12 @@ from typing import Any, TypeVar
 
 import dagster as dg
 
-from dagster_contracts.core.breaker import enforced_open, failures
+from dagster_contracts.core.breaker import enforced_open
 from dagster_contracts.core.contract import least
 from dagster_contracts.core.inert import LINE, shown
 from dagster_contracts.core.ledger import IN_PLACE, Partition, Route, RouteKind, Status
 from dagster_contracts.core.route import is_left_out, misaligned
+from dagster_contracts.core.state import failures
 from dagster_contracts.core.verdict import Finding, Outcome, Verdict
 from dagster_contracts.judgement import Judgement, Terms
 from dagster_contracts.ports import Division

@@ -15,11 +15,12 @@ from typing import Any
 import dagster as dg
 
 from dagster_contracts import recovery, stored
-from dagster_contracts.core.breaker import Refused, asset_of
+from dagster_contracts.core.breaker import Refused
 from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.errors import MeasurementError, UsageError, did_you_mean
 from dagster_contracts.core.inert import shown
 from dagster_contracts.core.ledger import IN_PLACE, UNPARTITIONED, Batch, Output, Partition, Status
+from dagster_contracts.core.state import asset_of
 from dagster_contracts.core.verdict import Outcome, Verdict
 from dagster_contracts.gate import Gate
 from dagster_contracts.judgement import Delivery, Judgement, Terms

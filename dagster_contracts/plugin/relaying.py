@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import dagster as dg
 
 from dagster_contracts import telemetry
-from dagster_contracts.core.breaker import Breaker, asset_of
 from dagster_contracts.core.events import Event
+from dagster_contracts.core.state import Breaker, asset_of
 from dagster_contracts.plugin import checks
 from dagster_contracts.plugin.site import Site
 from dagster_contracts.ports import EventSink, StoreSink

@@ -16,10 +16,11 @@ from typing import Any
 import dagster as dg
 
 from dagster_contracts import observing, stored
-from dagster_contracts.core.breaker import Refused, asset_of
+from dagster_contracts.core.breaker import Refused
 from dagster_contracts.core.errors import ContractError
 from dagster_contracts.core.inert import shown
 from dagster_contracts.core.ledger import UNPARTITIONED, Batch, Partition, Status
+from dagster_contracts.core.state import asset_of
 from dagster_contracts.judgement import Judgement
 from dagster_contracts.plugin import checks, metadata
 from dagster_contracts.plugin.assets import iterate_assets

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import dagster as dg
 
 from dagster_contracts import stored
-from dagster_contracts.core.breaker import Refused, asset_of, edited
+from dagster_contracts.core.breaker import Refused, edited
 from dagster_contracts.core.contract import Confidence, least
 from dagster_contracts.core.errors import Halted, StoreUnavailable
 from dagster_contracts.core.inert import shown
 from dagster_contracts.core.ledger import IN_PLACE, UNPARTITIONED, Batch, OutputStatus, Partition, Route, RouteKind, Status
 from dagster_contracts.core.metrics import reads_object
 from dagster_contracts.core.route import may_be_made_from_fallback, strictest
+from dagster_contracts.core.state import asset_of
 from dagster_contracts.core.verdict import Outcome
 from dagster_contracts.core.wording import counted
 from dagster_contracts.judgement import Delivery, Judgement, Terms

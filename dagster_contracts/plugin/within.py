@@ -12,10 +12,10 @@ from typing import Any
 
 import dagster as dg
 
-from dagster_contracts.core.breaker import failures
 from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.inert import shown
 from dagster_contracts.core.ledger import IN_PLACE, Partition, Route, RouteKind
+from dagster_contracts.core.state import failures
 from dagster_contracts.judgement import Judgement
 from dagster_contracts.plugin.site import Site
 

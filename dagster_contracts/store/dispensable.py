@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
-from dagster_contracts.core.breaker import Breaker, Transition
 from dagster_contracts.core.events import Event
 from dagster_contracts.core.ledger import Batch, Decision, Output, Review, ReviewStatus, Status
+from dagster_contracts.core.state import Breaker, Transition
 from dagster_contracts.core.verdict import ACCEPTED
 from dagster_contracts.store.succession import CURRENT, KEPT_ARRIVALS, KEPT_REFERENCES, WAITING, named_by
 

@@ -9,9 +9,9 @@ from typing import Any
 from sqlalchemy import Dialect, Integer, Select, bindparam, func, literal_column, or_, select
 from sqlalchemy.types import String
 
-from dagster_contracts.core.breaker import State
 from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.ledger import Batch, Status
+from dagster_contracts.core.state import State
 from dagster_contracts.core.verdict import ACCEPTED
 from dagster_contracts.store import tables
 from dagster_contracts.store.rows import from_row

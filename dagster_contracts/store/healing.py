@@ -16,9 +16,9 @@ from typing import Any
 from sqlalchemy import Boolean, Column, Dialect, Integer
 from sqlalchemy.types import String
 
-from dagster_contracts.core.breaker import Breaker, asset_of
 from dagster_contracts.core.ledger import FALLEN, Batch, Output
 from dagster_contracts.core.snapshot import Grounds, Snapshot
+from dagster_contracts.core.state import Breaker, asset_of
 from dagster_contracts.ports import Asked
 from dagster_contracts.store import tables
 from dagster_contracts.store.lists import field, listed, selected

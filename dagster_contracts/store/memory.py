@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from threading import RLock
 from typing import Any, NamedTuple, TypeVar
 
-from dagster_contracts.core.breaker import Breaker, State, Transition, asset_of
 from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.deliveries import latest
 from dagster_contracts.core.errors import LostRace, StoreError
@@ -34,6 +33,7 @@ from dagster_contracts.core.profile import Profile
 from dagster_contracts.core.references import GoodProfile
 from dagster_contracts.core.retention import Pruned, Retention
 from dagster_contracts.core.snapshot import Change, Grounds, Snapshot, Standing
+from dagster_contracts.core.state import Breaker, State, Transition, asset_of
 from dagster_contracts.core.verdict import ACCEPTED, Arrival
 from dagster_contracts.core.windows import Part
 from dagster_contracts.ports import NO_CHANGE, Asked, Clock, StoreClock, Tripped, Waiting, Watched

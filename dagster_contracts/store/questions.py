@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Select, Subquery, and_, literal_column, select, union_all
 
-from dagster_contracts.core.breaker import Breaker, State
 from dagster_contracts.core.events import Event
 from dagster_contracts.core.ledger import FALLEN, Batch, Decision, Output, Route, Status, StepKey
 from dagster_contracts.core.snapshot import Standing
+from dagster_contracts.core.state import Breaker, State
 from dagster_contracts.store import tables
 from dagster_contracts.store.reading import collected
 from dagster_contracts.store.rows import from_json, from_row, place

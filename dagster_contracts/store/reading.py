@@ -33,10 +33,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-from dagster_contracts.core.breaker import Breaker, Transition, asset_of
 from dagster_contracts.core.contract import BreakerPolicy, Confidence
 from dagster_contracts.core.ledger import FALLEN, Batch, Output, Partition, Review, Route, Status, StepKey
 from dagster_contracts.core.snapshot import Grounds, Snapshot
+from dagster_contracts.core.state import Breaker, Transition, asset_of
 from dagster_contracts.core.verdict import ACCEPTED, Arrival
 from dagster_contracts.store import tables
 from dagster_contracts.store.rows import dimensions, from_json, from_row, place

@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
-from dagster_contracts.core.breaker import Breaker, Transition
 from dagster_contracts.core.errors import LostRace
 from dagster_contracts.core.events import Event
 from dagster_contracts.core.ledger import Batch, Decision, Output, Partition, Review, Route, StepKey
@@ -19,6 +18,7 @@ from dagster_contracts.core.plan import GoodPartition, LastGood
 from dagster_contracts.core.references import GoodProfile
 from dagster_contracts.core.retention import Pruned, Retention
 from dagster_contracts.core.snapshot import Change, Grounds, Snapshot, Standing
+from dagster_contracts.core.state import Breaker, Transition
 from dagster_contracts.core.verdict import Arrival
 from dagster_contracts.core.windows import Part
 from dagster_contracts.ports import NO_CHANGE, Asked, Clock, StoreClock, Tripped, Waiting, Watched

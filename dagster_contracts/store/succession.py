@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from dagster_contracts.core.breaker import Breaker
 from dagster_contracts.core.ledger import FALLEN, Batch, Output, OutputStatus, ReviewStatus, Status
 from dagster_contracts.core.snapshot import Standing, made_from
+from dagster_contracts.core.state import Breaker
 
 REFUSED = (Status.QUARANTINED, Status.HELD)
 ALIVE = (Status.QUARANTINED, Status.HELD, Status.PUBLISHING, Status.PUBLISHED)

@@ -15,10 +15,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from dagster_contracts.core.breaker import enforced_open, failures, next_probe_at, probe_due
+from dagster_contracts.core.breaker import enforced_open, next_probe_at, probe_due
 from dagster_contracts.core.contract import BreakerPolicy, Confidence
 from dagster_contracts.core.errors import Halted
 from dagster_contracts.core.ledger import Status
+from dagster_contracts.core.state import failures
 from dagster_contracts.core.verdict import Outcome
 from dagster_contracts.judgement import Judgement
 

@@ -17,9 +17,9 @@ from dagster_contracts.calibration.incidents import Incident
 from dagster_contracts.calibration.replay import OTHERS, Replay, replay
 from dagster_contracts.calibration.scoring import scored
 from dagster_contracts.chaos.batch import Batch
-from dagster_contracts.core.breaker import State
 from dagster_contracts.core.contract import Attached
 from dagster_contracts.core.ledger import RouteKind, Status
+from dagster_contracts.core.state import State
 from dagster_contracts.core.verdict import Outcome
 from dagster_contracts.engines.local import default_engine
 from dagster_contracts.gate import Gate

@@ -11,9 +11,9 @@ import polars as pl
 import pytest
 
 from dagster_contracts import recovery
-from dagster_contracts.core.breaker import Overdue, OverrideKind
 from dagster_contracts.core.contract import attach
 from dagster_contracts.core.snapshot import Change
+from dagster_contracts.core.state import Overdue, OverrideKind
 from dagster_contracts.engines.local import LocalEngine
 from dagster_contracts.gate import Gate
 from dagster_contracts.judgement import Delivery, Terms

@@ -11,11 +11,11 @@ import polars as pl
 import pytest
 
 from dagster_contracts import recovery, reviewing, routing
-from dagster_contracts.core.breaker import OverrideKind
 from dagster_contracts.core.contract import Confidence, Fallback, attach
 from dagster_contracts.core.ledger import OutputStatus, Route, RouteKind, StepKey
 from dagster_contracts.core.route import decide_output
 from dagster_contracts.core.snapshot import Change
+from dagster_contracts.core.state import OverrideKind
 from dagster_contracts.engines.local import LocalEngine
 from dagster_contracts.gate import Gate
 from dagster_contracts.judgement import Delivery, Terms

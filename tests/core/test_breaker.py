@@ -12,9 +12,23 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from dagster_contracts.core import breaker as machine
-from dagster_contracts.core.breaker import Arrival, Breaker, Counted, Judged, OverrideKind, Refused, State, Step, Transition
+from dagster_contracts.core.breaker import Arrival, Refused
 from dagster_contracts.core.contract import BreakerPolicy, Clause, Confidence, Severity, Window
 from dagster_contracts.core.ledger import Status, place_of
+from dagster_contracts.core.state import (
+    Breaker,
+    Counted,
+    Judged,
+    Lease,
+    Override,
+    OverrideKind,
+    State,
+    Step,
+    Transition,
+    asset_of,
+    cooldown,
+    failures,
+)
 from dagster_contracts.core.verdict import Finding, Outcome, Verdict
 
 T0 = datetime(2026, 11, 1, 6, tzinfo=UTC)
@@ -267,7 +281,7 @@ def test_claiming_enters_half_open_and_takes_the_one_lease() -> None:
         Transition("feed", State.OPEN, State.HALF_OPEN, f"probe of {place_of('b')} claimed by run 1", now, 2, "b"),
     )
     breaker = claimed.breaker
-    assert breaker.lease == machine.Lease("lease", "run 1", "b", 2, now + 15 * MINUTE)
+    assert breaker.lease == Lease("lease", "run 1", "b", 2, now + 15 * MINUTE)
     assert machine.enforced_open(breaker, now)
     assert machine.lease_is_live(breaker, now + 15 * MINUTE - TICK)
     assert not machine.lease_is_live(breaker, now + 15 * MINUTE)
@@ -374,9 +388,9 @@ def test_one_failed_probe_takes_back_the_passes_before_it() -> None:
 
 
 def test_the_cooldown_grows_with_failed_probes_up_to_its_maximum() -> None:
-    assert [machine.cooldown(POLICY, failed) for failed in range(4)] == [30 * MINUTE, HOUR, 2 * HOUR, 2 * HOUR]
-    assert machine.cooldown(POLICY, 100_000) == 2 * HOUR
-    assert machine.cooldown(replace(POLICY, cooldown=3 * HOUR), 0) == 3 * HOUR, "a maximum below the cooldown shortens nothing"
+    assert [cooldown(POLICY, failed) for failed in range(4)] == [30 * MINUTE, HOUR, 2 * HOUR, 2 * HOUR]
+    assert cooldown(POLICY, 100_000) == 2 * HOUR
+    assert cooldown(replace(POLICY, cooldown=3 * HOUR), 0) == 3 * HOUR, "a maximum below the cooldown shortens nothing"
     breaker, now = opened(), T0
     for wait in (30 * MINUTE, HOUR, 2 * HOUR, 2 * HOUR):
         assert breaker.cooldown == wait
@@ -393,7 +407,7 @@ def test_the_cooldown_grows_with_failed_probes_up_to_its_maximum() -> None:
 )
 def test_cooldown_is_the_smaller_of_growth_and_maximum(cooldown: timedelta, multiplier: float, maximum: timedelta, failed: int) -> None:
     policy = BreakerPolicy(cooldown=cooldown, backoff_multiplier=multiplier, backoff_maximum=max(maximum, cooldown))
-    waits = [machine.cooldown(policy, failed), machine.cooldown(policy, failed + 1)]
+    waits = [cooldown(policy, failed), cooldown(policy, failed + 1)]
     assert cooldown <= waits[0] <= waits[1] <= policy.backoff_maximum
     if failed * math.log10(multiplier) < 6:
         assert waits[0] == min(cooldown * multiplier**failed, policy.backoff_maximum)
@@ -406,7 +420,7 @@ def test_an_override_is_recorded_with_who_and_why_and_voids_leases() -> None:
     breaker, now = half_open()
     step = machine.override(breaker, OverrideKind.FORCE_OPEN, actor="ann", reason="vendor called", now=now, expires_at=now + HOUR)
     assert step.transitions == (Transition("feed", State.HALF_OPEN, State.HALF_OPEN, "force_open: vendor called", now, 3, None, "ann"),)
-    word = machine.Override(OverrideKind.FORCE_OPEN, "ann", "vendor called", now, now + HOUR)
+    word = Override(OverrideKind.FORCE_OPEN, "ann", "vendor called", now, now + HOUR)
     assert step.breaker == replace(breaker, override=word, lease=None, generation=3)
     assert isinstance(machine.settle(step.breaker, "lease", passing("probe"), now), Refused)
 
@@ -624,12 +638,12 @@ def test_the_failure_that_tells_most_comes_first() -> None:
         for outcome in (Outcome.FAIL, Outcome.PASS)
     )
     verdict = Verdict(Outcome.FAIL, "feed", "1.0.0", 10, findings, (), "digest")
-    told = [line.split(":")[0] for line in machine.failures(verdict)]
+    told = [line.split(":")[0] for line in failures(verdict)]
     assert told == ["critical validity", "critical schema", "error validity", "error schema"]
 
 
 def test_the_asset_of_a_breaker_key() -> None:
-    assert (machine.asset_of("vendor/feed"), machine.asset_of("vendor/feed[vendor=a[b]]")) == ("vendor/feed", "vendor/feed")
+    assert (asset_of("vendor/feed"), asset_of("vendor/feed[vendor=a[b]]")) == ("vendor/feed", "vendor/feed")
 
 
 # --- any sequence of events ----------------------------------------------------------------------------------------

@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dagster_contracts.core import breaker as machine
-from dagster_contracts.core.breaker import Breaker, Missed, Overdue, OverrideKind, Refused, State, Step, Transition
+from dagster_contracts.core.breaker import Missed, Refused
 from dagster_contracts.core.contract import Confidence, Severity
 from dagster_contracts.core.deliveries import missing, quiet
 from dagster_contracts.core.ledger import Status
 from dagster_contracts.core.plan import Cadence, Due
+from dagster_contracts.core.state import Breaker, Judged, Overdue, OverrideKind, State, Step, Transition
 from dagster_contracts.core.verdict import Arrival, Outcome
 from tests.core.test_breaker import HOUR, MINUTE, POLICY, T0, arrows, forced, fresh, half_open, judged, opened, passing
 
@@ -34,7 +35,7 @@ def miss(breaker: Breaker, what: Missed | None = None, now: object = T0) -> Step
     return step
 
 
-def late(name: str = "late", outcome: Outcome = Outcome.WARN, **other: object) -> machine.Judged:
+def late(name: str = "late", outcome: Outcome = Outcome.WARN, **other: object) -> Judged:
     executed = frozenset({"range", "sla.frequency"})
     return judged(name, outcome, **{"delivers": True, "executed_rules": executed, **other})
 

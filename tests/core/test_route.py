@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dagster_contracts.core import breaker as machine
-from dagster_contracts.core.breaker import Breaker, Judged, OverrideKind
 from dagster_contracts.core.contract import BreakerPolicy, Clause, Confidence, Severity
 from dagster_contracts.core.ledger import UNPARTITIONED, Batch, Output, OutputStatus, Partition, Release, Route, RouteKind, Status
 from dagster_contracts.core.route import decide, decide_output, left_out, misaligned, of_several, strictest, unavailable
 from dagster_contracts.core.snapshot import Change, Snapshot, may_be_released
+from dagster_contracts.core.state import Breaker, Judged, OverrideKind
 from dagster_contracts.core.verdict import Finding, Outcome, Verdict
 from dagster_contracts.ports import FixedClock
 from dagster_contracts.store.memory import MemoryStore

@@ -28,8 +28,8 @@ from typing import Any
 import pytest
 
 from dagster_contracts.core import breaker as machine
-from dagster_contracts.core.breaker import Breaker, Counted, Judged, OverrideKind, State, Step, Transition
 from dagster_contracts.core.contract import BreakerPolicy, Severity, Window
+from dagster_contracts.core.state import Breaker, Counted, Judged, OverrideKind, State, Step, Transition
 from dagster_contracts.core.verdict import Outcome
 from tests.shared_cases import CASES, needs_cases
 

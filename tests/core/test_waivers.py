@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dagster_contracts.core.breaker import Judged
 from dagster_contracts.core.compat import compare
 from dagster_contracts.core.compat_kinds import Impact
 from dagster_contracts.core.compile import compile_plan
@@ -18,6 +17,7 @@ from dagster_contracts.core.errors import ContractInvalid
 from dagster_contracts.core.judge import judge, refusing_rows
 from dagster_contracts.core.odcs import parse
 from dagster_contracts.core.plan import Plan, Within
+from dagster_contracts.core.state import Judged
 from dagster_contracts.core.verdict import Column, Count, Measurement, Outcome, verdict_from_json, verdict_to_json
 from dagster_contracts.core.waivers import LONGEST, is_waived
 from dagster_contracts.core.waiving import long_waivers, waiver_problems

@@ -7,7 +7,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from dagster_contracts.core.breaker import State
+from dagster_contracts.core.state import State
 from dagster_contracts.plugin import operations
 from dagster_contracts.store.sql import SqlStore
 from tests.coverage import watched

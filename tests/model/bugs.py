@@ -12,10 +12,10 @@ import pytest
 import dagster_contracts.gate as gate
 from dagster_contracts.core import breaker as machine
 from dagster_contracts.core import events, route
-from dagster_contracts.core.breaker import Breaker, Judged, State, Step
 from dagster_contracts.core.errors import LostRace
 from dagster_contracts.core.ledger import Batch, Status
 from dagster_contracts.core.snapshot import Change, Snapshot
+from dagster_contracts.core.state import Breaker, Judged, State, Step
 from dagster_contracts.core.verdict import Outcome
 from dagster_contracts.store.memory import MemoryStore
 

@@ -10,9 +10,9 @@ from dataclasses import fields, is_dataclass
 from datetime import datetime
 from typing import Any
 
-from dagster_contracts.core.breaker import Breaker, Transition
 from dagster_contracts.core.events import Event
 from dagster_contracts.core.ledger import Batch
+from dagster_contracts.core.state import Breaker, Transition
 from dagster_contracts.judgement import Probe
 from dagster_contracts.ports import FixedClock
 from dagster_contracts.store.memory import MemoryStore

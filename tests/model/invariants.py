@@ -12,11 +12,12 @@ from typing import NamedTuple
 
 from dagster_contracts import routing
 from dagster_contracts.core import breaker as machine
-from dagster_contracts.core.breaker import Breaker, OverrideKind, Refused, State
+from dagster_contracts.core.breaker import Refused
 from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.events import Event
 from dagster_contracts.core.ledger import Batch, Partition, Route, RouteKind, Status, StepKey
 from dagster_contracts.core.snapshot import Change
+from dagster_contracts.core.state import Breaker, OverrideKind, State
 from dagster_contracts.core.verdict import Outcome
 from dagster_contracts.gate import Gate
 from dagster_contracts.judgement import Terms

@@ -9,11 +9,12 @@ from typing import Any
 
 from dagster_contracts import probing, recovery, routing, stored
 from dagster_contracts.core import breaker as machine
-from dagster_contracts.core.breaker import Missed, OverrideKind, Refused, Step
+from dagster_contracts.core.breaker import Missed, Refused
 from dagster_contracts.core.contract import Confidence, Severity
 from dagster_contracts.core.events import Event
 from dagster_contracts.core.ledger import UNPARTITIONED, Batch, Partition, Status, StepKey
 from dagster_contracts.core.snapshot import Change, Snapshot
+from dagster_contracts.core.state import OverrideKind, Step
 from dagster_contracts.judgement import Delivery, Probe, change_of
 from dagster_contracts.relay import Relay
 from tests.gate_world import daily

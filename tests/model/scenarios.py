@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from dagster_contracts.core.breaker import OverrideKind
 from dagster_contracts.core.contract import BreakerPolicy, Confidence, Window
+from dagster_contracts.core.state import OverrideKind
 from tests.model.operations import (
     consume,
     deliver,

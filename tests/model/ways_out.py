@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from dagster_contracts.core.breaker import Breaker, State
 from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.ledger import Batch, Partition, RouteKind
+from dagster_contracts.core.state import Breaker, State
 from dagster_contracts.judgement import Terms
 from dagster_contracts.measuring import Taken
 from tests.model import operations

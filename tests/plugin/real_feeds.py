@@ -15,11 +15,11 @@ import dagster as dg
 import pandas as pd
 
 from dagster_contracts import BreakerResource, with_contracts
-from dagster_contracts.core.breaker import Breaker
 from dagster_contracts.core.contract import Contract, attach
 from dagster_contracts.core.judge import failing, judge
 from dagster_contracts.core.ledger import Batch, Output, Partition, Status
 from dagster_contracts.core.odcs import parse
+from dagster_contracts.core.state import Breaker
 from dagster_contracts.core.verdict import Measurement, Outcome, Verdict
 from dagster_contracts.engines.local import LocalEngine
 from dagster_contracts.gate import Gate

@@ -8,9 +8,9 @@ from pathlib import Path
 import dagster as dg
 import pandas as pd
 
-from dagster_contracts.core.breaker import State
 from dagster_contracts.core.ledger import Status
 from dagster_contracts.core.snapshot import Change
+from dagster_contracts.core.state import State
 from dagster_contracts.plugin.operations import reconcile
 from tests.plugin.lab import Vendor, World, a_consumer, a_feed, contract_text, day, governed, value_of
 

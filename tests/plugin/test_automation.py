@@ -11,8 +11,8 @@ import pandas as pd
 from dagster._core.test_utils import create_run_for_test
 
 from dagster_contracts import recovery, resolve
-from dagster_contracts.core.breaker import State
 from dagster_contracts.core.ledger import Status
+from dagster_contracts.core.state import State
 from dagster_contracts.engines.local import default_engine
 from dagster_contracts.gate import Gate
 from dagster_contracts.plugin import operations

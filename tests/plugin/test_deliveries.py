@@ -8,8 +8,8 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from dagster_contracts.core.breaker import State
 from dagster_contracts.core.contract import Attached, Contract, SchemaObject, ServiceLevel
+from dagster_contracts.core.state import State
 from dagster_contracts.judgement import Terms
 from dagster_contracts.plugin.deliveries import DELIVERIES, ended_windows, freshness_policy
 from tests.plugin.lab import DAYS, Vendor, World, a_consumer, a_feed, contract_text, day, governed

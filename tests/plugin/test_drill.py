@@ -19,8 +19,8 @@ from dagster_contracts import recovery as words
 from dagster_contracts.chaos.batch import Batch, Injected
 from dagster_contracts.chaos.edit import edited, picked
 from dagster_contracts.chaos.fault import Fault, fault
-from dagster_contracts.core.breaker import OverrideKind
 from dagster_contracts.core.errors import ContractError
+from dagster_contracts.core.state import OverrideKind
 from dagster_contracts.gate import Gate
 from dagster_contracts.plugin.drill.offer import DRILL
 from dagster_contracts.sinks.slack import SlackAlerts

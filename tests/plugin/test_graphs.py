@@ -8,8 +8,8 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from dagster_contracts.core.breaker import State
 from dagster_contracts.core.ledger import Status
+from dagster_contracts.core.state import State
 from tests.plugin.lab import DAYS, Vendor, a_consumer, contract_text, day, governed, value_of
 
 D1, D2, D3 = day(1), day(2), day(3)

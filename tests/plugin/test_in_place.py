@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 
 from dagster_contracts import BreakerResource, routing, with_contracts
-from dagster_contracts.core.breaker import State
 from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.errors import ContractError
 from dagster_contracts.core.ledger import Partition, RouteKind, Status, StepKey
+from dagster_contracts.core.state import State
 from dagster_contracts.plugin import operations
 from dagster_contracts.plugin.partitions import partition_of
 from tests.plugin.lab import DAYS, Vendor, World, contract_files, contract_text, day, governed

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from dagster_contracts import BreakerResource, recovery, with_contracts
-from dagster_contracts.core.breaker import State
+from dagster_contracts.core.state import State
 from dagster_contracts.engines.local import default_engine
 from dagster_contracts.gate import Gate
 from dagster_contracts.judgement import Delivery, Terms

@@ -10,8 +10,8 @@ import dagster as dg
 import pytest
 
 from dagster_contracts import recovery
-from dagster_contracts.core.breaker import OverrideKind, State
 from dagster_contracts.core.errors import ContractInvalid
+from dagster_contracts.core.state import OverrideKind, State
 from dagster_contracts.plugin import operations
 from dagster_contracts.plugin.site import Site
 from tests.plugin.lab import DAYS, Ran, Vendor, World, a_consumer, a_feed, contract_text, day, governed

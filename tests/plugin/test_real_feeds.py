@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 
-from dagster_contracts.core.breaker import State
 from dagster_contracts.core.ledger import OutputStatus, RouteKind, Status
 from dagster_contracts.core.odcs import parse
+from dagster_contracts.core.state import State
 from dagster_contracts.core.verdict import Outcome
 from tests.plugin.real_drifts import SPOKEN, UNSPOKEN, Label, Spoken
 from tests.plugin.real_feeds import FEEDS, Played, Warehouse, passes, rule_ids, verdict_alone, warehouse

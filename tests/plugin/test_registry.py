@@ -6,8 +6,8 @@ import dagster as dg
 import pytest
 
 from dagster_contracts import BreakerResource, Registry, RegistryResource, with_contracts
-from dagster_contracts.core.breaker import State
 from dagster_contracts.core.errors import ContractError
+from dagster_contracts.core.state import State
 from dagster_contracts.core.verdict import Outcome
 from dagster_contracts.plugin import operations
 from dagster_contracts.ports import FixedClock

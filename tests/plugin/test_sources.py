@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 
 from dagster_contracts import BreakerResource, recovery, with_contracts
-from dagster_contracts.core.breaker import State
 from dagster_contracts.core.errors import ContractError
 from dagster_contracts.core.ledger import Status
+from dagster_contracts.core.state import State
 from dagster_contracts.plugin import operations
 from tests.plugin.lab import DAYS, QUIET, Ran, World, contract_files, contract_text, day, governed
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from dagster_contracts.core.breaker import State
 from dagster_contracts.core.ledger import OutputStatus
+from dagster_contracts.core.state import State
 from dagster_contracts.ports import FixedClock
 from dagster_contracts.store.sql import SqlStore
 from dagster_contracts.store.upgrade import upgrade

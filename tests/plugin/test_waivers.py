@@ -7,9 +7,9 @@ import dagster as dg
 import pytest
 
 from dagster_contracts.core.alerts import begun, topic_of, with_batch
-from dagster_contracts.core.breaker import State
 from dagster_contracts.core.errors import ContractInvalid
 from dagster_contracts.core.events import EventType
+from dagster_contracts.core.state import State
 from dagster_contracts.core.verdict import Outcome
 from dagster_contracts.ports import FixedClock
 from tests.plugin.lab import FIRST, Vendor, a_feed, contract_text, day, governed

@@ -27,9 +27,9 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from dagster_contracts import routing
-from dagster_contracts.core.breaker import State
 from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.ledger import Batch, RouteKind, Status, StepKey
+from dagster_contracts.core.state import State
 from dagster_contracts.core.verdict import Outcome
 from dagster_contracts.store.upgrade import upgrade
 from tests.crash_worker import Fate

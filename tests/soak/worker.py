@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from dagster_contracts import probing, recovery, routing, stored
-from dagster_contracts.core.breaker import OverrideKind
 from dagster_contracts.core.contract import BreakerPolicy, Confidence, Window
 from dagster_contracts.core.errors import StoreUnavailable, UsageError
 from dagster_contracts.core.events import Event
 from dagster_contracts.core.ledger import RouteKind, Status, StepKey
+from dagster_contracts.core.state import OverrideKind
 from dagster_contracts.gate import Gate
 from dagster_contracts.judgement import Probe
 from dagster_contracts.ports import FixedClock, Store

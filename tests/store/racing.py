@@ -10,10 +10,11 @@ from dataclasses import replace
 from multiprocessing.synchronize import Barrier
 from typing import TypeVar
 
-from dagster_contracts.core.breaker import Breaker, Refused, State, claim
+from dagster_contracts.core.breaker import Refused, claim
 from dagster_contracts.core.errors import LostRace
 from dagster_contracts.core.ledger import Status, StepKey
 from dagster_contracts.core.snapshot import Change
+from dagster_contracts.core.state import Breaker, State
 from dagster_contracts.ports import Store
 from dagster_contracts.store.sql import SqlStore
 from tests.store.values import batch, breaker, day, numbered, transition

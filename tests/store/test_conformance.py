@@ -9,7 +9,6 @@ from itertools import product
 
 import pytest
 
-from dagster_contracts.core.breaker import Override, OverrideKind, State
 from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.deliveries import Quiet
 from dagster_contracts.core.errors import LostRace, StoreError
@@ -32,6 +31,7 @@ from dagster_contracts.core.plan import GoodPartition, LastGood
 from dagster_contracts.core.profile import CategoryProfile, NumericProfile, Profile
 from dagster_contracts.core.references import GoodProfile, KeptProfile
 from dagster_contracts.core.snapshot import Change, Grounds, Snapshot
+from dagster_contracts.core.state import Override, OverrideKind, State
 from dagster_contracts.core.verdict import Arrival, Outcome
 from dagster_contracts.ports import Asked, FixedClock, Store, Tripped, Waiting, Watched
 from tests.store.values import DAY, T0, batch, breaker, day, numbered, output, review, route, transition

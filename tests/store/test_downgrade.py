@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from sqlalchemy import MetaData, create_engine, inspect, select, text
 
-from dagster_contracts.core.breaker import Overdue
 from dagster_contracts.core.errors import SchemaOutOfDate, StoreError
 from dagster_contracts.core.ledger import OutputStatus, StepKey
 from dagster_contracts.core.metrics import ProfileOf
 from dagster_contracts.core.profile import NumericProfile
 from dagster_contracts.core.references import KeptProfile
 from dagster_contracts.core.snapshot import Change
+from dagster_contracts.core.state import Overdue
 from dagster_contracts.core.windows import Part
 from dagster_contracts.store.registry import SqlRegistry
 from dagster_contracts.store.sql import SqlStore

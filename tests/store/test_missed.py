@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from dagster_contracts.core.breaker import State
+from dagster_contracts.core.state import State
 from dagster_contracts.core.verdict import Outcome
 from dagster_contracts.ports import FixedClock, Store
 from tests.gate_world import GOOD, World, day

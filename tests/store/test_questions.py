@@ -9,11 +9,11 @@ from datetime import timedelta
 
 from sqlalchemy import Connection, event, text
 
-from dagster_contracts.core.breaker import State
 from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.events import Draft, EventType, number
 from dagster_contracts.core.ledger import UNPARTITIONED, OutputStatus, RouteKind, Status, StepKey
 from dagster_contracts.core.snapshot import Change, Standing
+from dagster_contracts.core.state import State
 from dagster_contracts.ports import FixedClock, Store
 from dagster_contracts.store.sql import SqlStore
 from dagster_contracts.store.tables import metadata

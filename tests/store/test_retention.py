@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, event, select
 
-from dagster_contracts.core.breaker import Breaker, Counted, State
 from dagster_contracts.core.ledger import UNPARTITIONED, Batch, OutputStatus, Partition, ReviewStatus, Status, StepKey
 from dagster_contracts.core.metrics import ProfileOf
 from dagster_contracts.core.plan import GoodPartition, LastGood
@@ -21,6 +20,7 @@ from dagster_contracts.core.profile import NumericProfile
 from dagster_contracts.core.references import KeptProfile
 from dagster_contracts.core.retention import Pruned, Retention
 from dagster_contracts.core.snapshot import Change
+from dagster_contracts.core.state import Breaker, Counted, State
 from dagster_contracts.core.verdict import Outcome, Verdict
 from dagster_contracts.ports import FixedClock, Store
 from dagster_contracts.store import dispensable, retention

@@ -11,11 +11,11 @@ from typer.testing import CliRunner
 
 from dagster_contracts import recovery
 from dagster_contracts.cli.app import app
-from dagster_contracts.core.breaker import OverrideKind, State
 from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.errors import StoreError, StoreUnavailable
 from dagster_contracts.core.retention import Retention
 from dagster_contracts.core.snapshot import Change
+from dagster_contracts.core.state import OverrideKind, State
 from dagster_contracts.ports import FixedClock
 from dagster_contracts.store import roles
 from dagster_contracts.store.registry import SqlRegistry

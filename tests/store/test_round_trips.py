@@ -13,7 +13,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dagster_contracts.core.breaker import Breaker, Counted, Lease, Overdue, Override, OverrideKind, State, Transition
 from dagster_contracts.core.contract import BreakerPolicy, Clause, Confidence, Fallback, Severity, Window
 from dagster_contracts.core.events import Event, EventType
 from dagster_contracts.core.ledger import (
@@ -31,6 +30,7 @@ from dagster_contracts.core.ledger import (
 )
 from dagster_contracts.core.plan import NotExecuted
 from dagster_contracts.core.snapshot import Change
+from dagster_contracts.core.state import Breaker, Counted, Lease, Overdue, Override, OverrideKind, State, Transition
 from dagster_contracts.core.verdict import Finding, Outcome, Verdict
 from dagster_contracts.ports import Store
 from dagster_contracts.store.rows import from_json, to_json

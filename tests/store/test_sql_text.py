@@ -10,7 +10,6 @@ import pytest
 from sqlalchemy import Connection, event
 
 import dagster_contracts
-from dagster_contracts.core.breaker import Override, OverrideKind, State
 from dagster_contracts.core.events import Draft, EventType, number
 from dagster_contracts.core.ledger import OutputStatus, Partition, StepKey
 from dagster_contracts.core.metrics import ProfileOf
@@ -19,6 +18,7 @@ from dagster_contracts.core.profile import NumericProfile
 from dagster_contracts.core.references import KeptProfile
 from dagster_contracts.core.retention import Retention
 from dagster_contracts.core.snapshot import Change
+from dagster_contracts.core.state import Override, OverrideKind, State
 from dagster_contracts.store.sql import SqlStore
 from tests.store.values import DAY, T0, batch, breaker, output, review, route, transition
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from dagster_contracts.core.breaker import Breaker, State, Transition
 from dagster_contracts.core.contract import BreakerPolicy, Confidence
 from dagster_contracts.core.events import Draft, Event, EventType, number
 from dagster_contracts.core.ledger import (
@@ -20,6 +19,7 @@ from dagster_contracts.core.ledger import (
     RouteKind,
     Status,
 )
+from dagster_contracts.core.state import Breaker, State, Transition
 from dagster_contracts.core.verdict import Outcome
 
 T0 = datetime(2026, 11, 1, 6, 0, 0, 123456, tzinfo=UTC)

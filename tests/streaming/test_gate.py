@@ -14,11 +14,11 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from dagster_contracts.core.breaker import State
 from dagster_contracts.core.contract import BreakerPolicy, Contract, Fallback, Operator, QualityRule, Window
 from dagster_contracts.core.errors import ContractError, StoreError, StoreUnavailable, UsageError
 from dagster_contracts.core.ledger import Status
 from dagster_contracts.core.snapshot import Change
+from dagster_contracts.core.state import State
 from dagster_contracts.core.verdict import Outcome
 from dagster_contracts.ports import FixedClock, Store
 from dagster_contracts.store.memory import MemoryStore

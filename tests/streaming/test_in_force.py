@@ -11,8 +11,8 @@ import polars as pl
 import pytest
 
 from dagster_contracts import Registry
-from dagster_contracts.core.breaker import State
 from dagster_contracts.core.errors import StoreError
+from dagster_contracts.core.state import State
 from dagster_contracts.ports import FixedClock
 from dagster_contracts.store.memory import MemoryStore
 from dagster_contracts.store.upgrade import upgrade

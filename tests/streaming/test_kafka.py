@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from dagster_contracts.core.breaker import State
 from dagster_contracts.core.contract import BreakerPolicy
 from dagster_contracts.core.errors import Halted, StoreUnavailable, UsageError
 from dagster_contracts.core.ledger import Status
 from dagster_contracts.core.snapshot import Change
+from dagster_contracts.core.state import State
 from dagster_contracts.ports import FixedClock
 from dagster_contracts.store.memory import MemoryStore
 from dagster_contracts.streaming import StreamGate

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dagster_contracts.core.breaker import State
 from dagster_contracts.core.contract import BreakerPolicy, Clause, Fallback, ServiceLevel, Severity, Window
 from dagster_contracts.core.errors import StoreError, StoreUnavailable
 from dagster_contracts.core.ledger import Status
 from dagster_contracts.core.snapshot import Change, Snapshot
+from dagster_contracts.core.state import State
 from dagster_contracts.core.verdict import Finding, Outcome
 from dagster_contracts.store.memory import MemoryStore
 from dagster_contracts.store.sql import SqlStore

@@ -22,10 +22,10 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
-from dagster_contracts.core.breaker import failures
 from dagster_contracts.core.errors import UsageError
 from dagster_contracts.core.ledger import FALLEN, Batch, Output, OutputStatus, ReviewStatus, Route, RouteKind, Status
 from dagster_contracts.core.route import strictest
+from dagster_contracts.core.state import failures
 from dagster_contracts.gate import Gate
 from dagster_contracts.plugin.definitions import with_contracts
 from dagster_contracts.plugin.demo import vendor

@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from dagster_contracts.core import references
-from dagster_contracts.core.breaker import State
 from dagster_contracts.core.contract import Clause, Confidence
 from dagster_contracts.core.ledger import Batch, OutputStatus, RouteKind, Status
 from dagster_contracts.core.route import strictest
+from dagster_contracts.core.state import State
 from dagster_contracts.core.verdict import Outcome
 from dagster_contracts.plugin.drill.sandbox import Sandbox
 from dagster_contracts.plugin.drill.subjects import like

@@ -16,8 +16,9 @@ from typing import Any
 import dagster as dg
 
 from dagster_contracts import recovery, telemetry
-from dagster_contracts.core.breaker import Breaker, next_probe_at
+from dagster_contracts.core.breaker import next_probe_at
 from dagster_contracts.core.ledger import Batch, Output, Partition
+from dagster_contracts.core.state import Breaker
 from dagster_contracts.gate import Gate
 from dagster_contracts.plugin import operations
 from dagster_contracts.plugin.drill.subjects import Feed, Subject

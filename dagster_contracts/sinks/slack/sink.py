@@ -15,12 +15,12 @@ from datetime import timedelta
 from typing import Any
 
 from dagster_contracts.core.alerts import Alert, Topic, begun, topic_of, with_batch
-from dagster_contracts.core.breaker import Breaker, asset_of
 from dagster_contracts.core.downstream import Reader, readings
 from dagster_contracts.core.errors import DeliveryFailed
 from dagster_contracts.core.events import Event, EventType
 from dagster_contracts.core.ledger import Batch, Partition
 from dagster_contracts.core.route import decide
+from dagster_contracts.core.state import Breaker, asset_of
 from dagster_contracts.core.threads import Reply, Thread, edit_is_due, folding, from_json, replies, showing, to_json
 from dagster_contracts.ports import Store
 from dagster_contracts.sinks.slack import blocks
