@@ -400,17 +400,17 @@ def test_the_cooldown_grows_with_failed_probes_up_to_its_maximum() -> None:
 
 
 @given(
-    cooldown=st.timedeltas(MINUTE, timedelta(days=30)),
+    base=st.timedeltas(MINUTE, timedelta(days=30)),
     multiplier=st.floats(1, 1000),
     maximum=st.timedeltas(MINUTE, timedelta(days=400)),
     failed=st.integers(0, 2000),
 )
-def test_cooldown_is_the_smaller_of_growth_and_maximum(cooldown: timedelta, multiplier: float, maximum: timedelta, failed: int) -> None:
-    policy = BreakerPolicy(cooldown=cooldown, backoff_multiplier=multiplier, backoff_maximum=max(maximum, cooldown))
+def test_cooldown_is_the_smaller_of_growth_and_maximum(base: timedelta, multiplier: float, maximum: timedelta, failed: int) -> None:
+    policy = BreakerPolicy(cooldown=base, backoff_multiplier=multiplier, backoff_maximum=max(maximum, base))
     waits = [cooldown(policy, failed), cooldown(policy, failed + 1)]
-    assert cooldown <= waits[0] <= waits[1] <= policy.backoff_maximum
+    assert base <= waits[0] <= waits[1] <= policy.backoff_maximum
     if failed * math.log10(multiplier) < 6:
-        assert waits[0] == min(cooldown * multiplier**failed, policy.backoff_maximum)
+        assert waits[0] == min(base * multiplier**failed, policy.backoff_maximum)
 
 
 # --- overrides, reset, contract versions ---------------------------------------------------------------------------
