@@ -403,6 +403,9 @@ def by_conditions(at: Ground, asked: Sequence[Asked]) -> None:
                 at.look(str(one.partition))  # after it: a check counts for what was reported before
             else:
                 job(at, one.family, [name for name in one.assets if name in FEEDS], one.partition)
+        assert time.time() // CRON == turn + 1, (
+            f"the feeds took longer than the {CRON} s between two times of the cron: try it on a quieter machine"
+        )
         rows = [(row, one) for one in asked for row, (feeds, _) in ROWS.items() if FEEDS[feeds[0]] == one.family]
         awaited = [
             (name, one.partition)
