@@ -374,7 +374,9 @@ def _with_policy(assets: Sequence[str]) -> list[str]:
 
 def by_conditions(at: Ground, asked: Sequence[Asked]) -> None:
     """`eager()`, `on_cron()` and `eager() & all_deps_blocking_checks_passed()`, in the daemon, after a job of the feeds: a bad batch starts
-    those that accept stale data, by `contracts_route`, and nobody else"""
+    those that accept stale data, by `contracts_route`, and nobody else: not where there is no last good data, nor where they were made of
+    it already (unpartitioned), nor where they would be halted. What is external or observed is reported whether it is good or bad, which
+    starts all but those that wait for checks"""
     bad = (at.folder / BAD).read_text() != ""
     day = next(str(one.partition) for one in asked if one.family == "daily")
     end = DAYS.get_next_partition_key(day) or "2026-03-02"
@@ -436,7 +438,7 @@ WAYS = {
     ),
     "by_conditions": Way(
         {**CONDITIONAL, "stale": "stale", "cron": "stale"},
-        of_row={**dict.fromkeys(KEYED, CONDITIONAL), **dict.fromkeys(SOURCE_ROWS, BESIDE)},
+        of_row={**dict.fromkeys((*KEYED, "unpartitioned"), CONDITIONAL), **dict.fromkeys(SOURCE_ROWS, BESIDE)},
         forms={name: after if after == "stale" else "not run" for name, after in ROWS_OF_READERS.items()},
     ),
 }
