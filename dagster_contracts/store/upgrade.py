@@ -10,14 +10,16 @@ from sqlalchemy import Connection, Engine, func, inspect, select
 from sqlalchemy.schema import DropTable
 
 from dagster_contracts.core.errors import SchemaOutOfDate, StoreError
+from dagster_contracts.core.wording import counted
 from dagster_contracts.store.connect import UPGRADE, WRITES, Address, engine_of, parse, require_folder, translated
-from dagster_contracts.store.tables import VERSION_TABLE, metadata, version
+from dagster_contracts.store.tables import VERSION_TABLE, assets, metadata, version, versions
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
 REVISIONS = ("0001", "0002", "0003", "0004", "0005")  # oldest first; the files of migrations/versions
 REQUIRED_REVISION = REVISIONS[-1]
+_OF_THE_REGISTRY = "0005"  # the revision that made its tables
 _LOCK = (0x646331, 0)
 
 
@@ -36,12 +38,13 @@ def upgrade(url: str) -> str:
 NOTHING = "base"  # of `downgrade`: before the first revision there are no tables
 
 
-def downgrade(url: str, to: str) -> str:
+def downgrade(url: str, to: str, *, force: bool = False) -> str:
     """Take the database at `url` back to the revision `to`, and return the one it had. NOTHING drops every table of ours.
 
     For going back to an earlier version of this package: stop everything that uses the database, downgrade, install that version. What
-    the earlier revision has no place for is lost, the rest is unchanged. Raises StoreError where there is no such revision, where
-    the database is below it already or has no tables, and SchemaOutOfDate where a newer package made them.
+    the earlier revision has no place for is lost, the rest is unchanged. Registered contracts are lost with `force` alone: they are written
+    by people, and nothing makes them anew. Raises StoreError where there are some, where there is no such revision, where the
+    database is below it already or has no tables, and SchemaOutOfDate where a newer package made them.
     """
     address = parse(url)
     if to not in (NOTHING, *REVISIONS):
@@ -52,7 +55,7 @@ def downgrade(url: str, to: str) -> str:
         engine = engine_of(address)
         try:
             with engine.connect().execution_options(**{WRITES: True}) as connection, connection.begin():
-                return _go_back(connection, address, to)
+                return _go_back(connection, address, to, force)
         finally:
             engine.dispose()
 
@@ -112,7 +115,7 @@ def require(found: str | None, address: Address) -> None:
     raise SchemaOutOfDate(f"{address} is at revision {found}, revision {REQUIRED_REVISION} is needed; {UPGRADE}")
 
 
-def _go_back(connection: Connection, address: Address, to: str) -> str:
+def _go_back(connection: Connection, address: Address, to: str, force: bool) -> str:
     _alone(connection)
     found = revision(connection)
     if found is None:
@@ -121,12 +124,28 @@ def _go_back(connection: Connection, address: Address, to: str) -> str:
         require(found, address)
     if to != NOTHING and to > found:
         raise StoreError(f"{address} is at revision {found}, before {to}; {UPGRADE} to go forward")
+    if found >= _OF_THE_REGISTRY and (to == NOTHING or to < _OF_THE_REGISTRY) and not force:
+        _refuse_to_lose_the_registry(connection, address, to)
     from alembic.command import downgrade as alembic_downgrade
 
     alembic_downgrade(_config(connection), to)
     if to == NOTHING:
         connection.execute(DropTable(version))
     return found
+
+
+def _refuse_to_lose_the_registry(connection: Connection, address: Address, to: str) -> None:
+    id = versions.c.contract_id
+    registered, contracts = connection.execute(select(func.count(), func.count(id.distinct())).select_from(versions)).one()
+    names = connection.execute(select(func.count()).select_from(assets)).scalar_one()
+    if not registered and not names:
+        return
+    held = f"{counted(registered, 'registered version')} of {counted(contracts, 'contract')} and {counted(names, 'name')} of consumers"
+    raise StoreError(
+        f"{address} holds {held}, for which revision {to} has no place: they would be lost, and nothing was changed. "
+        "Write them down first: `dagster-contracts registry pull FOLDER` the contracts in force, "
+        "`dagster-contracts registry get ID@VERSION --output FILE` any other version; then go back with `--force`"
+    )
 
 
 def _alone(connection: Connection) -> None:

@@ -27,6 +27,17 @@ def test_a_whole_history_is_not_dropped_by_one_word(run: Callable[..., Ran], pas
     assert current_revision(past) == REQUIRED_REVISION
 
 
+def test_registered_contracts_are_lost_with_force_alone(run: Callable[..., Ran], past: str):
+    assert run("registry", "add-consumer", "fraud_scores", "vendor/feed").code == 0
+    ran = run("db", "downgrade", "--to", "0003")
+    assert (ran.code, ran.out) == (2, "")
+    assert "0 registered versions of 0 contracts and 2 names of consumers, for which revision 0003 has no place" in ran.err
+    assert "--force" in ran.err
+    assert current_revision(past) == REQUIRED_REVISION
+    ran = run("db", "downgrade", "--to", "0003", "--force")
+    assert (ran.code, ran.out) == (0, f"went back from revision {REQUIRED_REVISION} to revision 0003\n")
+
+
 def test_a_revision_that_is_none(run: Callable[..., Ran], past: str):
     ran = run("db", "downgrade", "--to", "4")
     assert (ran.code, ran.out) == (2, "")

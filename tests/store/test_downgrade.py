@@ -107,7 +107,7 @@ def test_what_the_earlier_tables_have_a_place_for_is_unchanged_down_and_up(url: 
     before = content(url)
     assert [name for name, rows in before.items() if not rows] == []
     for revision in reversed(REVISIONS[:-1]):
-        downgrade(url, revision)
+        downgrade(url, revision, force=True)
         assert current_revision(url) == revision
         old, new = shared(before, content(url))
         assert len(new) >= 7
@@ -123,6 +123,21 @@ def test_what_the_earlier_tables_have_a_place_for_is_unchanged_down_and_up(url: 
     newest = store.batch("b4")
     assert newest is not None
     assert newest.sequence == 4  # arrivals are numbered on
+
+
+@pytest.mark.parametrize("to", ["0004", "0001", NOTHING])
+def test_registered_contracts_are_not_dropped_by_the_way(url: str, to: str) -> None:
+    registry = SqlRegistry(url)
+    registry.publish([submission(extra=consumed_by("orders")), submission("stock")], author="ann")
+    registry.add_consumers(["vendor/feed"], author="ann")
+    before = content(url)
+    names = len(registry.consumers())
+    lost = f"2 registered versions of 2 contracts and {names} names of consumers.* `dagster-contracts registry pull FOLDER`"
+    with pytest.raises(StoreError, match=lost):
+        downgrade(url, to)
+    assert content(url) == before
+    assert downgrade(url, REQUIRED_REVISION) == REQUIRED_REVISION
+    assert downgrade(url, to, force=True) == REQUIRED_REVISION
 
 
 @pytest.mark.parametrize("revision", REVISIONS[:-1])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 
 import psycopg
@@ -88,6 +90,15 @@ def test_names_are_quoted() -> None:
     said = list(roles.statements('my "own"'))
     assert 'GRANT USAGE ON SCHEMA "my ""own""" TO "contracts_reader", "contracts_worker", "contracts_pruner", "contracts_publisher"' in said
     assert CliRunner().invoke(app, ["db", "roles"]).stdout.count("GRANT") == 1 + 4 * len(roles.WORKERS) + len(roles.SEQUENCES)
+
+
+@pytest.mark.skipif(shutil.which("psql") is None, reason="needs psql")
+def test_psql_stops_at_the_first_error(postgres_url: str) -> None:
+    """As of an owner who may not make the roles: here there are no tables."""
+    said = CliRunner().invoke(app, ["db", "roles", "--schema", "nowhere"]).stdout
+    ran = subprocess.run(["psql", "-qX", plain(postgres_url)], input=said, capture_output=True, encoding="utf-8", timeout=60, check=False)
+    assert ran.returncode == 3
+    assert ran.stderr.count("ERROR") == 1
 
 
 # --- the reader ------------------------------------------------------------------------------------------------------

@@ -27,9 +27,12 @@ _CURSORS_OF_THE_LOG = """
 # Where nothing was recorded yet no sink is known: all that are there at the first event begin with it.
 _THE_LOG_IS_KNOWN = """
     INSERT INTO contracts_cursors (sink, key, sequence) SELECT 'log', '', 0 WHERE EXISTS (SELECT 1 FROM contracts_events)"""
-_MARKS_OF_THE_LOG = """
+# Back: an event is marked where every sink was told. Forward again all begin where the slowest stood: told twice rather than never.
+_MARKS_OF_ALL = """
     UPDATE contracts_events SET delivered_at = at WHERE sequence <= (
-        SELECT sequence FROM contracts_cursors WHERE sink = 'log' AND contracts_cursors.key = contracts_events.key)"""
+        SELECT MIN(COALESCE(own.sequence, 0)) FROM contracts_cursors AS known
+        LEFT JOIN contracts_cursors AS own ON own.sink = known.sink AND own.key = contracts_events.key
+        WHERE known.key = '')"""
 
 
 def upgrade() -> None:
@@ -73,7 +76,7 @@ def downgrade() -> None:
     op.drop_table("contracts_parts")
     op.drop_table("contracts_threads")
     op.add_column("contracts_events", sa.Column("delivered_at", INSTANT))
-    op.execute(_MARKS_OF_THE_LOG)
+    op.execute(_MARKS_OF_ALL)
     undelivered = sa.text("delivered_at IS NULL")
     op.create_index("contracts_events_pending", "contracts_events", ["number"], postgresql_where=undelivered, sqlite_where=undelivered)
     op.drop_table("contracts_cursors")
