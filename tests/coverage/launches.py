@@ -292,8 +292,8 @@ def by_run_retries(made: Served) -> Any:
         tags = {"coverage": started(made, assets, partition)}
         made.until(lambda: any(run.status in DONE for run in at.instance.get_runs(dg.RunsFilter(tags=tags))))
         at.folder.joinpath(UNREACHABLE).unlink()
+        made.until(lambda: len(at.instance.get_runs(dg.RunsFilter(tags=tags))) > 1)  # that it will be is tagged a while after it failed
         made.ended(**tags)
-        assert len(at.instance.get_runs(dg.RunsFilter(tags=tags))) > 1, "no run was retried"
 
     return launch
 
