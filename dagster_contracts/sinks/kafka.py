@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Message, Producer
 
 logger = logging.getLogger("dagster_contracts.kafka")
-logger.addFilter(lambda record: "CONFWARN" not in record.getMessage())  # said of every producer: that a setting of ours is experimental
+# Of every producer the client says that a setting of ours is experimental; of a broker that is down it says so with every attempt to
+# connect, many times a second, and what it says is in the DeliveryFailed.
+_UNSAID = ("CONFWARN ", "FAIL ")
+logger.addFilter(lambda record: not record.getMessage().startswith(_UNSAID))
 
 # Messages are never dropped one by one, which would leave a gap: what is not told when deliver() gives up is purged as a whole.
 _LONGER_THAN_ANY_DELIVERY = 10 * 60 * 1000

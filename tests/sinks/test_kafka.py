@@ -100,12 +100,13 @@ def test_an_hour_of_silence_loses_nothing_reorders_nothing_and_blocks_nobody(clu
         assert first(ids(messages, key)) == [f"{key}:{number}" for number in range(1, count + 1)]
 
 
-def test_nobody_there_is_said_and_told_later(place: Place) -> None:
+def test_nobody_there_is_said_once_and_told_later(place: Place, caplog: pytest.LogCaptureFixture) -> None:
     place.record()
     (told,) = Relay(place.store, [KafkaEvents("127.0.0.1:1", "x", timeout=timedelta(milliseconds=200))]).tick()
     assert told.failure is not None
     assert told.failure.startswith("topic x: no acknowledgement within 0.2 s")
     assert place.store.waiting() == [Waiting("kafka", 1, T0)]
+    assert [record for record in caplog.records if record.name == "dagster_contracts.kafka"] == []
 
 
 def test_what_is_too_large_holds_back_its_breaker_alone(cluster: Cluster) -> None:

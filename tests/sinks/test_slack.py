@@ -265,6 +265,7 @@ def test_retry_after_is_handed_to_the_relay(slack: Slack) -> None:
     slack.faults += [None, (429, {"Retry-After": "17"})]
     failed = failure(sink, events(world.store))
     assert failed.retry_after == timedelta(seconds=17)
+    assert "Slack asks to be left alone" in str(failed)
     assert not failed.delivered
     assert len(slack.calls) == 2  # nothing more is tried
     sink.deliver(events(world.store))
@@ -281,7 +282,8 @@ def test_an_outage_of_slack_loses_and_repeats_nothing(slack: Slack, fault: objec
         slack.faults = [*[None] * calls, fault]
         try:
             sink.deliver(told)
-        except DeliveryFailed:
+        except DeliveryFailed as failed:
+            assert "Slack is out of reach" in str(failed)
             continue
         break
     (thread,) = slack.threads()

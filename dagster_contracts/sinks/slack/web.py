@@ -17,7 +17,8 @@ _NO_SUCH_CHANNEL = frozenset(
     {"channel_not_found", "not_in_channel", "is_archived", "restricted_action", "restricted_action_read_only_channel", "no_permission"}
 )
 _NO_SUCH_MESSAGE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed", "thread_not_found"})
-_TRY_AGAIN = frozenset({"ratelimited", "rate_limited", "message_limit_exceeded", "internal_error", "fatal_error", "service_unavailable"})
+_LIMITED = frozenset({"ratelimited", "rate_limited", "message_limit_exceeded"})
+_TRY_AGAIN = _LIMITED | {"internal_error", "fatal_error", "service_unavailable"}
 _SOUGHT = 200  # messages looked through for one that may have been posted
 
 
@@ -116,7 +117,8 @@ def _problem(method: str, error: Any) -> DagsterContractsError:
     data = getattr(response, "data", None)
     code = str(data.get("error", "unknown_error"))[:100] if isinstance(data, dict) else "unknown_error"
     if status == 429 or status >= 500 or code in _TRY_AGAIN or not isinstance(data, dict):
-        return SlackBusy(f"Slack asks to be left alone ({method}: {code}, HTTP {status})", _retry_after(getattr(response, "headers", {})))
+        what = "asks to be left alone" if status == 429 or code in _LIMITED else "is out of reach"
+        return SlackBusy(f"Slack {what} ({method}: {code}, HTTP {status})", _retry_after(getattr(response, "headers", {})))
     if code in _NO_SUCH_CHANNEL:
         return NoSuchChannel(method, code, "invite the bot to the channel, or name another")
     if code in _NO_SUCH_MESSAGE:
