@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dagster_contracts import routing
+from dagster_contracts import probing, routing
 from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.ledger import Batch, OutputStatus, RouteKind, Status, StepKey
 from dagster_contracts.core.verdict import Outcome
@@ -139,9 +139,9 @@ def assert_nobody_is_wedged(feed: Feed) -> None:
 def test_a_killed_probers_lease_ends_by_itself_and_another_then_probes(url: str, tmp_path: Path) -> None:
     """3: the prober dies between claim and result; until its lease ends nobody probes, then one does."""
     _, begun = run(url, "whole", tmp_path / "whole", None)
-    probing = 6
-    code, progress = run(url, "feed", tmp_path / "feed", begun[probing] + 2)  # the claim is written, the result is not
-    assert (code, len(progress)) == (-signal.SIGKILL, probing + 1)
+    step = 6
+    code, progress = run(url, "feed", tmp_path / "feed", begun[step] + 2)  # the claim is written, the result is not
+    assert (code, len(progress)) == (-signal.SIGKILL, step + 1)
     feed = Feed.open(url, "feed", tmp_path / "feed")
     assert feed.breaker is not None
     assert feed.breaker.lease is not None

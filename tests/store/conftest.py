@@ -18,7 +18,7 @@ from tests.servers import VERSIONS, Server
 @pytest.fixture(params=["sqlite", "postgres"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The url of an empty, migrated database."""
-    found: str = f"sqlite:///{tmp_path}/contracts/store.db" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+    found: str = f"sqlite:///{tmp_path}/store.db" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
     upgrade(found)
     return found
 
@@ -30,7 +30,7 @@ def open_store(request: pytest.FixtureRequest, tmp_path: Path, server_of: Callab
     if kind == "memory":
         return MemoryStore
     if kind == "sqlite":
-        return partial(SqlStore, f"sqlite:///{tmp_path}/contracts/store.db")
+        return partial(SqlStore, f"sqlite:///{tmp_path}/store.db")
     server = server_of(int(version))
     return partial(SqlStore, server.url(server.emptied()))
 
