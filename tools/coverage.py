@@ -103,8 +103,8 @@ INTRODUCTION = """\
 Written by `tools/coverage.py` from `coverage.json` beside it; `tools/coverage.py --again` finds it anew. It runs assets of every kind in
 every way below: first with a good batch, then with a bad one. `yes`: the good batch was published, the bad one was not and does not count
 as materialized, consumers that accept stale data were given the last good (or were halted, where a static or dynamic key has none), and
-those that accept only fresh data were halted, where the list of ways says nothing else. `-`: Dagster has no such thing. An empty cell was
-not run."""
+those that accept only fresh data were halted, where the list of ways says nothing else. `-`: there is no such thing. An empty cell was not
+run."""
 
 REST = """
 Beside these, in the tests: consumers in every form and through every form of IO manager (`tests/plugin/test_gate_forms.py`); partition

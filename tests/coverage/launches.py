@@ -14,6 +14,7 @@ import urllib.request
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -430,6 +431,12 @@ NOT_RUN = {"stale": "not run", "full": "not run"}
 CONDITIONAL = {**NOT_RUN, "cron": "not run", "checked": "not run"}
 BESIDE = {"stale": "stale", "cron": "stale", "full": "halted", "checked": "not run"}
 WAYS = {
+    "by_run_retries": replace(
+        ALL_IN_ONE,
+        absent=dict.fromkeys(
+            SOURCE_ROWS, "their consumers run alone; who accepts only fresh data is halted, and a run with a halt is not retried"
+        ),
+    ),
     "by_range": Way(
         NOT_RUN,
         of_row=dict.fromkeys(("writes itself", *SOURCE_ROWS), HALTED),
