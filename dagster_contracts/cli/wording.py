@@ -28,7 +28,7 @@ def outlook(breaker: Breaker, now: datetime) -> str:
         parts.append(f"override until {clock(end)}" if end else "override until reset")
     probe = machine.next_probe_at(breaker, now)
     if machine.probe_due(breaker, now):
-        parts.append("probe due, of a stored batch or the next delivery")
+        parts.append("probe due, of a stored batch or of what arrives next")
     elif probe is not None:
         parts.append(f"probe after {soon(probe, now)}")
     return "; ".join(parts)
