@@ -407,12 +407,13 @@ _WHAT = """\
 Runs of ours alternate with runs of what stands beside them; the figures are medians of five. A ratio above 1 means that we are ahead. The
 SELECT goes through the same SQLAlchemy engine, in autocommit: one round trip, too. A verdict writes one row each of state, history, ledger
 and outbox, in one transaction, and ends the refused batch that it replaces; each of its clients is a process of Python, those of pgbench
-are written in C. After every run on the breaker that is fought over, its events, its history and its version are compared:
-no verdict may be missing. Limits that we set ourselves: a decision costs at most 1.5 such SELECTs (ratio 0.67), a verdict reaches 0.35 of
-pgbench's simple update, 100 verdicts a second on one breaker, 50 ms of CPU a tick. In a tick a third of the breakers are open and
-cool down, each with a refused batch and an output that waits for it; the sensor for deliveries watches that third. Pruning is measured
-once: all batches but the newest 20 of each asset go, each with a profile; a ratio near 1 means that ten times as many take ten times as
-long."""
+are written in C. "Recorded" is that transaction, of what was decided before; "read, decided and recorded" is all that the gate does once a
+batch is measured: another round trip, and Python's share. After every run on the breaker that is fought over, its events, its history
+and its version are compared: no verdict may be missing. Limits that we set ourselves: a decision costs at most 1.5 such SELECTs (ratio
+0.67), recording a verdict reaches 0.35 of pgbench's simple update, 100 verdicts a second on one breaker, 50 ms of CPU a tick. In a tick a
+third of the breakers are open and cool down, each with a refused batch and an output that waits for it; the sensor for deliveries watches
+that third. Pruning is measured once: all batches but the newest 20 of each asset go, each with a profile; a ratio near 1 means that ten
+times as many take ten times as long."""
 
 
 def _row(result: Result) -> str:
