@@ -97,7 +97,7 @@ def stream(gate: StreamGate, cluster: str, topics: Topics, *, group: str = "g", 
     return KafkaStream(gate, asset="orders", topics=topics, config=config(cluster, group), **{"wait": 0.2, **more})
 
 
-def run_until(stream: KafkaStream, done: Any, steps: int = 5000) -> None:
+def run_until(stream: KafkaStream, done: Any, steps: int = 200) -> None:
     """Step until `done()`; a stream that never gets there is an error, not a wait."""
     for _ in range(steps):
         if done():

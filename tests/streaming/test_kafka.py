@@ -80,7 +80,7 @@ def test_tombstones_alone_are_no_micro_batch(cluster: Cluster):
 
 
 def test_what_is_held_waits_and_goes_on_in_order_after_the_probe(cluster: Cluster):
-    lab = Lab(cluster, size=2, wait=10.0)
+    lab = Lab(cluster, size=2)
     cluster.send(lab.topics.source, [order(0), order(1), order(2, "XXX"), order(3), order(4), order(5)])
     lab.until(forwarded=2, dead_letters=2)
     for _ in range(5):
@@ -96,7 +96,7 @@ def test_what_is_held_waits_and_goes_on_in_order_after_the_probe(cluster: Cluste
 
 
 def test_a_halted_stream_says_why_and_begins_there_again(cluster: Cluster):
-    lab = Lab(cluster, size=2, when_open="halt", wait=10.0)
+    lab = Lab(cluster, size=2, when_open="halt")
     cluster.send(lab.topics.source, [order(0, "XXX"), order(1), order(2), order(3)])
     with pytest.raises(Halted, match="orders is open: currency") as halted:
         lab.stream.run()
