@@ -43,6 +43,8 @@ def test_epochs(metric: Metric, unit: str, factor: int, moment: datetime, as_tex
         (MOMENT, [MAY.timestamp(), 1e9 + 0.5], "epoch seconds"),
         (DAY, [Decimal("1715949000000")], "epoch milliseconds"),
         (DAY, [45_429, "45430", 45_431.75], "Excel serial dates"),
+        (DAY, ["\t45430 ", "45431\n"], "Excel serial dates"),
+        (DAY, ["45430\x1f", "45431\u3000"], ""),  # blanks to str, and not to float()
         (DAY, [12, 37], ""),
         (DAY, [True], ""),
         (DAY, ["17/05/2024", "01.02.2024"], "dates that are not in ISO 8601"),
