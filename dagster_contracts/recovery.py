@@ -63,7 +63,17 @@ class DueHealing:
 
     @property
     def run_key(self) -> str:
-        return f"heal:{self.output.id}:{hashlib.sha256('|'.join(self.inputs).encode()).hexdigest()[:12]}"
+        return f"heal:{self.output.id}:{_digest(self.inputs)}"
+
+    @property
+    def cause(self) -> str:
+        """The batches by which it became due, which others may share; its own id where it reads nothing that has a contract."""
+        known = sorted(filter(None, self.inputs))
+        return _digest(known) if len(known) > 1 else next(iter(known), self.output.id)
+
+
+def _digest(ids: Iterable[str]) -> str:
+    return hashlib.sha256("|".join(ids).encode()).hexdigest()[:12]
 
 
 def due_probes(gate: Gate, terms: Mapping[str, Terms]) -> list[DueProbe]:

@@ -2,7 +2,7 @@
 that go on with fallback data.
 
 A consumer with an automation condition that reads a refused batch directly, and whose route to it is not halted, is asked for once per
-(consumer, partition, refused batch). What reads that consumer is started by its own condition then.
+(consumer, partition, newest refused batch of all that it reads). What reads that consumer is started by its own condition then.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import dagster as dg
 from dagster_contracts import routing
 from dagster_contracts.core.ledger import Batch, Output, Route, RouteKind, Status, StepKey
 from dagster_contracts.gate import Gate
+from dagster_contracts.plugin.asking import ROUTED
 from dagster_contracts.plugin.partitions import partition_of
 from dagster_contracts.plugin.private import mappings
 from dagster_contracts.plugin.running import Running
@@ -33,8 +34,8 @@ def route_requests(
     with_it: Mapping[dg.AssetKey, Sequence[dg.AssetKey]],
     silent: Silent,
 ) -> Iterator[dg.RunRequest]:
-    """The runs of consumers that are to go on with fallback data, each asked for under its own run key. `with_it`: what Dagster makes only
-    together with a consumer.
+    """The consumers that are to go on with fallback data, each under its own run key. `with_it`: what Dagster makes only together with a
+    consumer.
 
     One question to the store where nothing waits; else some for each consumer of what waits.
     """
@@ -44,22 +45,31 @@ def route_requests(
         return
     graph, running = mappings.asset_graph(context), Running(context.instance)
     for consumer in consumers:
-        for upstream in sorted(graph.get(consumer).parent_keys - {consumer}):
-            if upstream.to_user_string() in site.sources:
-                continue  # a refusal takes nothing from Dagster there: an observation stands, and nobody materializes it anyway
-            for batch in waiting.get(upstream.to_user_string(), ()):
-                for key in mappings.partitions_below(graph, context.instance, upstream, consumer, batch.partition.key):
-                    if not running.makes(consumer, key) and _goes_on(site, gate, context, graph, consumer, key, silent):
-                        yield _request(consumer, with_it.get(consumer, [consumer]), key, batch)
+        for key, batch in _refused_to(site, context, graph, consumer, waiting).items():
+            if not running.makes(consumer, key) and _goes_on(site, gate, context, graph, consumer, key, silent):
+                made = list(with_it.get(consumer, [consumer]))
+                running.will_make(made, key)
+                yield dg.RunRequest(
+                    run_key=f"route:{made[0].to_user_string()}:{key}:{batch.id}",
+                    asset_selection=made,
+                    partition_key=key,
+                    tags={ROUTED: batch.id},
+                )
 
 
-def _request(consumer: dg.AssetKey, made: Sequence[dg.AssetKey], key: str | None, batch: Batch) -> dg.RunRequest:
-    return dg.RunRequest(
-        run_key=f"route:{consumer.to_user_string()}:{key}:{batch.id}",
-        asset_selection=list(made),
-        partition_key=key,
-        tags={"contracts/route": batch.id},
-    )
+def _refused_to(
+    site: Site, context: dg.SensorEvaluationContext, graph: Any, consumer: dg.AssetKey, waiting: Mapping[str, Sequence[Batch]]
+) -> dict[str | None, Batch]:
+    """By partition of a consumer, the newest refused batch of all that it reads there."""
+    newest: dict[str | None, Batch] = {}
+    for upstream in sorted(graph.get(consumer).parent_keys - {consumer}):
+        if upstream.to_user_string() in site.sources:
+            continue  # a refusal takes nothing from Dagster there: an observation stands, and nobody materializes it anyway
+        for batch in waiting.get(upstream.to_user_string(), ()):
+            for key in mappings.partitions_below(graph, context.instance, upstream, consumer, batch.partition.key):
+                if key not in newest or batch.arrived_at > newest[key].arrived_at:
+                    newest[key] = batch
+    return newest
 
 
 def _waiting(gate: Gate) -> dict[str, list[Batch]]:

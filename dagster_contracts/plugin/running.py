@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import dagster as dg
 
 from dagster_contracts.plugin.private import instances
@@ -28,6 +30,10 @@ class Running:
     def makes(self, asset: dg.AssetKey, partition: str | None) -> bool:
         """Whether one of them makes, or may make, this partition of an asset (None: unpartitioned)."""
         return any(each in self._any or (asset, each) in self._known for each in (partition, SEVERAL))
+
+    def will_make(self, assets: Iterable[dg.AssetKey], partition: str | None) -> None:
+        """A run of them is asked for now."""
+        self._known.update((asset, partition) for asset in assets)
 
 
 def _partition(run: dg.DagsterRun) -> str | None:

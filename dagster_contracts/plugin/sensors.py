@@ -6,13 +6,12 @@
     contracts_deliveries  promised deliveries that do not come are told of (deliveries.py); only where a contract says when they come
     contracts_relay       events in the outbox are delivered, and the breaker check of the asset shows the present state (relaying.py)
 
-Run keys are made of ids and generations, so asking twice starts one run; every tick is bounded.
+Run keys are made of ids and generations, so asking twice starts one run; every tick is bounded (asking.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -20,6 +19,7 @@ import dagster as dg
 
 from dagster_contracts import recovery
 from dagster_contracts.core.ledger import Batch
+from dagster_contracts.plugin.asking import HEALED, PER_TICK, Partitions, in_few_runs
 from dagster_contracts.plugin.assets import iterate_assets, made_together
 from dagster_contracts.plugin.automated import ROUTE, route_requests
 from dagster_contracts.plugin.deliveries import deliveries_sensor
@@ -32,8 +32,6 @@ from dagster_contracts.plugin.site import Site
 from dagster_contracts.ports import EventSink, StoreSink
 
 PROBE, HEAL = "contracts_probe", "contracts_heal"
-PER_TICK = 25  # run requests, so that a long outage heals in batches
-LOOKED_UP = 200  # run keys in one question to Dagster's run storage
 
 
 def all_sensors(site: Site, assets: Sequence[object], sinks: Sequence[EventSink | StoreSink] = ()) -> list[dg.SensorDefinition]:
@@ -47,18 +45,15 @@ def all_sensors(site: Site, assets: Sequence[object], sinks: Sequence[EventSink 
     governed |= {dg.AssetKey.from_user_string(asset) for asset in site.sources}
     check_keys = [check for item in own for check in item.check_keys if check.asset_key in governed]
     with_it = made_together(own)
-    sensors = [_probe(site, check_keys), _heal(site, sorted({*concerned, *governed}), check_keys, with_it), relay_sensor(site, sinks)]
+    partitions = {key: item.specs_by_key[key].partitions_def for item in own for key in item.keys}
+    heal = _heal(site, sorted({*concerned, *governed}), check_keys, with_it, partitions)
+    sensors = [_probe(site, check_keys), heal, relay_sensor(site, sinks)]
     automated = [key for item in own for key in item.keys if key in concerned and item.specs_by_key[key].automation_condition is not None]
     silent = frozenset(silent_readers(site, own))
-    sensors += [_route(site, automated, with_it, silent)] if automated else []
-    partitions = {
-        key.to_user_string(): item.specs_by_key[key].partitions_def
-        for item in own
-        for key in item.keys
-        if key in governed and site.terms[key.to_user_string()].plan.promised
-    }
-    partitions |= {asset: of for asset, of in site.sources.items() if site.terms[asset].plan.promised}
-    return [*sensors, deliveries_sensor(site, partitions)] if partitions else sensors
+    sensors += [_route(site, automated, with_it, silent, partitions)] if automated else []
+    places = {key.to_user_string(): of for key, of in partitions.items() if key in governed}
+    promised = {asset: of for asset, of in (places | dict(site.sources)).items() if site.terms[asset].plan.promised}
+    return [*sensors, deliveries_sensor(site, promised)] if promised else sensors
 
 
 def _probe(site: Site, check_keys: Sequence[dg.AssetCheckKey]) -> dg.SensorDefinition:
@@ -94,6 +89,7 @@ def _heal(
     keys: Sequence[dg.AssetKey],
     check_keys: Sequence[dg.AssetCheckKey],
     with_it: Mapping[dg.AssetKey, Sequence[dg.AssetKey]],
+    partitions: Partitions,
 ) -> dg.SensorDefinition:
     @dg.sensor(
         name=HEAL,
@@ -104,14 +100,18 @@ def _heal(
     )
     def contracts_heal(context: dg.SensorEvaluationContext) -> Any:
         due = heal_requests(site, context.instance, [key.to_user_string() for key in keys], with_it, check_keys)
-        requests = list(islice(_not_asked_yet(context.instance, due), PER_TICK))
+        requests = in_few_runs(context.instance, due, partitions)
         return requests or dg.SkipReason("nothing is held that may be published, nothing is degraded that can be made anew")
 
     return contracts_heal
 
 
 def _route(
-    site: Site, keys: Sequence[dg.AssetKey], with_it: Mapping[dg.AssetKey, Sequence[dg.AssetKey]], silent: frozenset[tuple[str, str]]
+    site: Site,
+    keys: Sequence[dg.AssetKey],
+    with_it: Mapping[dg.AssetKey, Sequence[dg.AssetKey]],
+    silent: frozenset[tuple[str, str]],
+    partitions: Partitions,
 ) -> dg.SensorDefinition:
     @dg.sensor(
         name=ROUTE,
@@ -124,19 +124,10 @@ def _route(
         if not instances.is_automation_on(context):
             return dg.SkipReason("no sensor that evaluates automation conditions is on")
         due = route_requests(site, context, keys, with_it, silent)
-        requests = list(islice(_not_asked_yet(context.instance, due), PER_TICK))
+        requests = in_few_runs(context.instance, due, partitions)
         return requests or dg.SkipReason("no refused batch keeps a consumer from going on with fallback data")
 
     return contracts_route
-
-
-def _not_asked_yet(instance: dg.DagsterInstance, due: Iterable[dg.RunRequest]) -> Iterator[dg.RunRequest]:
-    """Dagster drops a run key that has a run; here too, or runs that fail or wait would take the places of a tick for ever."""
-    left = iter(due)
-    while chunk := list(islice(left, LOOKED_UP)):
-        keys = [request.run_key for request in chunk if request.run_key is not None]
-        known = {run.tags[instances.RUN_KEY] for run in instance.get_runs(dg.RunsFilter(tags={instances.RUN_KEY: keys}))}
-        yield from (request for request in chunk if request.run_key not in known)
 
 
 def heal_requests(
@@ -161,18 +152,17 @@ def heal_requests(
             tags={RELEASE: batch.id},
         )
     running = Running(instance)  # such as those that `eager()` has asked for
-    asked: set[tuple[dg.AssetKey, str | None]] = set()
     for healing in recovery.first_due(recovery.due_healings(gate, assets), site.ancestors):
         output = healing.output
         key = dg.AssetKey.from_user_string(output.asset)
         made = list(with_it.get(key, [key]))
-        if running.makes(key, output.partition.key) or (key, output.partition.key) in asked:
+        if running.makes(key, output.partition.key):
             continue
         if all(site.terms[source].policy.heal for source in site.governed_ancestors(output.asset)):
+            running.will_make(made, output.partition.key)
             yield dg.RunRequest(
                 run_key=healing.run_key,
                 asset_selection=made,
                 partition_key=output.partition.key,
-                tags={"contracts/heal": output.id},
+                tags={HEALED: healing.cause},
             )
-            asked.update((each, output.partition.key) for each in made)

@@ -72,6 +72,66 @@ def route(world: World) -> list[tuple[str, str | None]]:
     return [(key.to_user_string(), request.partition_key) for request in requests for key in request.asset_selection or ()]
 
 
+def test_consumers_of_a_refused_batch_share_a_run(tmp_path: Path) -> None:
+    """Those of one partitions definition. Who fails keeps nobody else from going on."""
+    eager: dict[str, Any] = {"metadata": {"contracts/accepts": "stale"}, "automation_condition": EAGER}
+
+    @dg.asset(**eager, partitions_def=DAYS)
+    def failing(feed: pd.DataFrame) -> None:
+        raise ValueError("not today")
+
+    @dg.asset(**eager, ins={"feed": dg.AssetIn(partition_mapping=dg.LastPartitionMapping())})
+    def newest(feed: pd.DataFrame) -> str:
+        return str(feed["read"].iloc[0])
+
+    daily = [a_consumer(name, "stale", automation_condition=EAGER) for name in ("one", "two")]
+    with a_world(tmp_path, Vendor(bad={TODAY}), failing, newest, *daily) as world:
+        world.run("feed", partition=TODAY)
+        requests = world.tick("contracts_route")
+        asked = {request.partition_key: {key.to_user_string() for key in request.asset_selection or ()} for request in requests}
+        assert asked == {TODAY: {"failing", "one", "two"}, None: {"newest"}}
+        assert len({request.run_key for request in requests}) == len(requests) == 2
+        ran = [world.launch(request) for request in requests]
+        assert [set(each.failures) for each in ran if not each.success] == [{"failing"}]
+        assert [value_of(world, name, TODAY) for name in ("one", "two")] == [day(9), day(9)]
+        assert route(world) == []
+
+
+def test_consumers_that_read_each_other_run_in_their_order(tmp_path: Path) -> None:
+    low: dict[str, Any] = {"metadata": {"contracts/accepts": "low"}, "automation_condition": EAGER}
+
+    @dg.asset(**low)
+    def scores(feed: pd.DataFrame) -> str:
+        return str(feed["risk"].iloc[0])
+
+    @dg.asset(**low)
+    def report(feed: pd.DataFrame, scores: str) -> str:
+        return scores
+
+    vendor = Vendor()
+    sensor = dg.AutomationConditionSensorDefinition("automation", target="*", default_status=dg.DefaultSensorStatus.RUNNING)
+    definitions = dg.Definitions(assets=[a_feed(vendor, partitions=None), report, scores], sensors=[sensor])
+    with governed(tmp_path, lambda: definitions) as world:
+        world.run("feed", "scores", "report")
+        vendor.bad.add("feed")
+        world.run("feed")
+        [request] = world.tick("contracts_route")
+        world.launch(request)
+        assert value_of(world, "report") == "7"
+
+
+def test_each_consumer_is_asked_for_once_whoever_shared_its_run(tmp_path: Path) -> None:
+    """The run that was asked for has made nothing, and one of its consumers is not due any more: the next run would be another."""
+    daily = [a_consumer(name, "stale", automation_condition=EAGER) for name in ("one", "two", "three")]
+    with a_world(tmp_path, Vendor(bad={TODAY}), *daily) as world:
+        world.run("feed", partition=TODAY)
+        [request] = world.tick("contracts_route")
+        assert [each.run_key for each in world.tick("contracts_route")] == [request.run_key], "as long as there is no run"
+        create_run_for_test(world.instance, status=dg.DagsterRunStatus.FAILURE, tags=request.tags)
+        world.run("one", partition=TODAY)
+        assert world.tick("contracts_route") == []
+
+
 def test_after_a_refused_batch_and_its_redelivery(tmp_path: Path) -> None:
     """eager() asks for nobody. Who accepts less than fresh data is started once; what reads that follows by its own condition. Once the
     feed is good again, each is made once more."""

@@ -12,7 +12,7 @@ from dagster._core.test_utils import create_run_for_test
 from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.ledger import Output, OutputStatus, Partition, Route, RouteKind
 from dagster_contracts.core.snapshot import Change
-from dagster_contracts.plugin.sensors import PER_TICK
+from dagster_contracts.plugin.asking import PER_TICK
 from tests.plugin.lab import DAYS as TEN_DAYS
 from tests.plugin.lab import FIRST, Vendor, a_consumer, a_feed, day, governed
 
@@ -39,7 +39,7 @@ def test_300_partitions_heal_in_batches_and_each_is_asked_for_once(tmp_path: Pat
             requests = world.tick("contracts_heal")
             assert len(requests) <= PER_TICK
             for request in requests:  # its run has begun, or failed: nothing is made
-                create_run_for_test(world.instance, tags={"dagster/run_key": str(request.run_key)})
+                create_run_for_test(world.instance, tags=request.tags)
             asked += [str(request.partition_key) for request in requests]
         assert len(asked) == len(set(asked)) == DAYS
         assert asked == sorted(asked)
@@ -64,3 +64,23 @@ def test_assets_that_are_only_made_together_are_healed_together(tmp_path: Path) 
         assert set(healing.asset_selection or ()) == {dg.AssetKey("left"), dg.AssetKey("right")}
         assert world.launch(healing).failures == {}
         assert world.tick("contracts_heal") == []
+
+
+def test_what_waited_for_the_same_batch_is_healed_in_one_run(tmp_path: Path) -> None:
+    """Each is asked for once, also where its run has made nothing and the other has been made since."""
+    vendor = Vendor({day(1)})
+    outputs = ("one", "two", "three")
+    with governed(tmp_path, lambda: dg.Definitions(assets=[a_feed(vendor), *(a_consumer(name, "full") for name in outputs)])) as world:
+        world.run("feed", partition=day(1))
+        for name in outputs:
+            world.run(name, partition=day(1))
+        vendor.bad.clear()
+        world.at(1, 13)
+        world.run("feed", partition=day(1))
+        [healing] = world.tick("contracts_heal")
+        assert {key.to_user_string() for key in healing.asset_selection or ()} == {*outputs}
+        create_run_for_test(world.instance, status=dg.DagsterRunStatus.FAILURE, tags=healing.tags)
+        world.run("one", partition=day(1))
+        assert world.tick("contracts_heal") == []
+        assert world.launch(healing).success
+        assert world.ledger().outputs(statuses=[OutputStatus.HALTED]) == []
