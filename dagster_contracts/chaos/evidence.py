@@ -67,11 +67,12 @@ def evidence_of(batches: Sequence[Batch]) -> Evidence:
     everywhere = [name for name in batches[-1].columns if all(name in batch.shape for batch in batches)]
     anywhere = {name for batch in batches for name in batch.columns}
     columns = {name: tuple(_seen(batch, name) for batch in batches) for name in everywhere}
-    alike = {name: seen for name, seen in columns.items() if len({_kind(each.shape.reads) for each in seen}) == 1}
+    alike = {name: seen for name, seen in columns.items() if len({kind_of(each.shape.reads) for each in seen}) == 1}
     return Evidence(tuple(batches), alike, frozenset(anywhere - set(everywhere)))
 
 
-def _kind(reads: Reads) -> Reads:
+def kind_of(reads: Reads) -> Reads:
+    """In which batches must agree: how many different texts there are may vary."""
     return Reads.TEXT if reads is Reads.CATEGORY else reads
 
 

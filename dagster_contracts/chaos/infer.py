@@ -6,7 +6,7 @@ batches nothing can be said of what varies from batch to batch: then rows are ta
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -16,7 +16,7 @@ from dagster_contracts.chaos.batch import Batch
 from dagster_contracts.chaos.bounds import LEAST
 from dagster_contracts.chaos.clauses import Candidate, described
 from dagster_contracts.chaos.deliveries import deliveries
-from dagster_contracts.chaos.evidence import evidence_of
+from dagster_contracts.chaos.evidence import evidence_of, kind_of
 from dagster_contracts.chaos.propose import learned, verified
 from dagster_contracts.chaos.remedy import Case
 from dagster_contracts.chaos.shape import Reads
@@ -41,6 +41,10 @@ _TIMES = """
 # - {{property: latency, value: {hours}, unit: h, element: {element}}}
 # and to the quality of {name} that no value lies in the future (needs the extra sql):
 # - {{type: sql, query: 'SELECT count(*) FROM {{object}} WHERE "{quoted}" > now()', mustBe: 0}}
+"""
+_LEFT_OUT = """
+# Left out, so that nothing of {them} is checked; write a property for what is to be:
+{listed}
 """
 _TAIL = """
 # What happens while this data is refused. Every key has a default; see the reference of contracts.
@@ -83,7 +87,46 @@ def infer(
     told(f"{name}: {counted(sum(batch.rows for batch in batches), 'row')} in {counted(len(batches), 'batch', 'es')}")
     clauses = _clauses(replace(case, batches=batches))
     written = replace(case, batches=batches).with_([described(clause, f"Learned: {clause.told}.") for clause in clauses])
-    return _HEAD.format(of=_of(batches)) + written + _of_times(name, batches) + _TAIL
+    left_out = _left_out(batches, {clause.column for clause in clauses if clause.family == "listed"})
+    if left_out:
+        told(f"{name}: {counted(len(left_out), 'column')} left out, of which a comment in the contract says why: {', '.join(left_out)}")
+    return _HEAD.format(of=_of(batches)) + written + _of_left_out(left_out) + _of_times(name, batches) + _TAIL
+
+
+def _left_out(batches: Sequence[Batch], listed: Container[str | None]) -> dict[str, str]:
+    """By column that has no property, why."""
+    columns = dict.fromkeys(column for batch in batches for column in batch.columns)
+    return {_in_a_line(column): _why_left_out(column, batches) for column in columns if column not in listed}
+
+
+def _why_left_out(column: str, batches: Sequence[Batch]) -> str:
+    with_it = [batch for batch in batches if column in batch.columns]
+    if len(with_it) < len(batches):
+        return f"it stands in {len(with_it)} of {len(batches)} batches"
+    reads = sorted({str(kind_of(batch.shape[column].reads)) for batch in with_it})
+    if reads == [Reads.NOTHING]:
+        return "it has no value"
+    if len(reads) > 1:
+        return f"its values read as {' in some batches, as '.join(reads)} in others"
+    held = [batch.frame[column] for batch in with_it]
+    types = sorted({type(value).__name__ for each in held if each.dtype == pl.Object for value in each.drop_nulls()})
+    if len(types) > 1:
+        return f"its values are of several types ({', '.join(types)})"
+    if reads == [Reads.OTHER]:
+        return f"no logicalType says what its values are ({', '.join(types) or held[-1].dtype})"
+    return "not all parts of the rows show values of one type"
+
+
+def _of_left_out(columns: Mapping[str, str]) -> str:
+    if not columns:
+        return ""
+    them = "it" if len(columns) == 1 else "them"
+    return _LEFT_OUT.format(them=them, listed="\n".join(f"# - {column}: {why}" for column, why in columns.items()))
+
+
+def _in_a_line(column: str) -> str:
+    """As a comment can have it."""
+    return column if column.isprintable() else repr(column)
 
 
 def _of_times(name: str, batches: Sequence[Batch]) -> str:

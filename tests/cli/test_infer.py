@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -94,6 +95,30 @@ def test_of_few_rows_little_is_said() -> None:
     contract = parse(infer("few", [("", delivery(1).head(4))], default_engine()))
     assert {prop.name for prop in contract.objects[0].properties} <= {"id", "currency", "amount", "note", "at"}
     assert not any(prop.quality for prop in contract.objects[0].properties)
+
+
+def test_columns_of_which_no_property_is_written_are_named_with_the_reason(run: Callable[..., Ran], tmp_path: Path) -> None:
+    """A column that is left out is not checked: the draft says so, and so does the command."""
+    folder, contract = tmp_path / "data", tmp_path / "orders.odcs.yaml"
+    folder.mkdir()
+    for day in range(1, 7):
+        rows = [{"id": n, "code": n if n % 2 else f"x{n}", "by_day": day if day % 2 else "x", "none": None} for n in range(30)]
+        rows = [row | {"took": {"a": n if n % 2 else "x"}} | ({"late": 1} if day > 2 else {}) for n, row in enumerate(rows)]
+        (folder / f"2026-03-0{day}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    ran = run("infer", str(folder), "--name", "orders", "--output", str(contract))
+    told = contract.read_text().partition("# Left out")[2].partition("\n\n")[0].splitlines()[1:]
+    assert sorted(told) == [
+        "# - by_day: its values read as number in some batches, as text in others",
+        "# - code: its values are of several types (int, str)",
+        "# - late: it stands in 4 of 6 batches",
+        "# - none: it has no value",
+        "# - took: no logicalType says what its values are (dict)",
+    ]
+    assert "orders: 5 columns left out, of which a comment in the contract says why: " in ran.err
+    assert run("lint", str(contract)).code == 0
+    parts = infer("parts", [("", pl.DataFrame({"id": range(100), "code": ["7"] * 50 + ["x"] * 50}))], default_engine())
+    assert "# - code: not all parts of the rows show values of one type\n" in parts
+    assert "Left out" not in infer("payments", [("", delivery(1))], default_engine())
 
 
 def test_the_asset_is_written_where_its_key_ends_otherwise() -> None:
