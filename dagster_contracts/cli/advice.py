@@ -42,6 +42,8 @@ def _of_batch(found: Standing, batch: Batch) -> Iterator[str]:
     if is_streamed(batch):
         if batch.status is not Status.PUBLISHING:  # which is nothing to look at
             yield f"dagster-contracts batch show {of}"
+            if batch.outcome not in (Outcome.PASS, Outcome.WARN):  # else its consumer may still hold it
+                yield f"dagster-contracts batch discard {of} --reason ..."
     elif batch.status is Status.PUBLISHING:
         yield "dagster-contracts reconcile"
     elif may_be_published(batch, breaker_of(found, batch), found.now):
@@ -60,7 +62,7 @@ def _of_missing(found: Standing, partition: str | None, now: Mapping[Route, Grou
         newest = found.newest
         if newest is None and found.affected:
             yield f"deliver {found.asset} [{partition}]"
-        elif newest is not None and newest.status is Status.DISCARDED:
+        elif newest is not None and newest.status is Status.DISCARDED and not is_streamed(newest):
             kept = newest.staged is not None
             yield f"deliver {place(newest)} again{', or' if kept else ''}"
             if kept:

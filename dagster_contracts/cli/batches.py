@@ -16,6 +16,7 @@ from dagster_contracts.cli.wording import age, prospect, since, why
 from dagster_contracts.core.errors import UsageError, did_you_mean
 from dagster_contracts.core.ledger import Batch, Status
 from dagster_contracts.core.state import asset_of
+from dagster_contracts.core.windows import is_streamed
 from dagster_contracts.ports import Store
 
 app = typer.Typer(help="See the batches of an asset; decide on those that wait.", no_args_is_help=True)
@@ -126,7 +127,9 @@ def discard(
     batch = _waiting(store, key, partition)
     recovery.discard(options.gate_of(store), batch, actor=actor, reason=reason)
     print_text(f"{batch.asset} [{batch.partition}]: the {batch.status} batch ({batch.outcome}) was discarded by {actor}")
-    if batch.staged is not None:
+    if is_streamed(batch):
+        print_text("its events stay where its consumer has set them aside: what is sent again is a micro-batch of its own")
+    elif batch.staged is not None:
         print_text("what was set aside of it is kept: until the next delivery of it, `batch release` lets it through after all")
     else:
         print_text("nothing is stored of it: only a new delivery brings it back")

@@ -64,14 +64,17 @@ def may_be_published(batch: Batch, breaker: Breaker | None, now: datetime) -> bo
 def _of_stream(batch: Batch) -> str:
     """Nobody can fetch it from here: its consumer has it, or has set it aside."""
     if is_window(batch):
-        return "its micro-batches have gone on one by one; the next window is judged by itself"
+        return f"its micro-batches have gone on one by one; the next window is judged by itself; {_OFF_THE_LIST}"
     if batch.status is Status.PUBLISHING:
         return "confirmed by their consumer, many at a time; where it died, the next one confirms them, or is given them again"
     if batch.status is Status.QUARANTINED:
-        return "among the dead letters with its findings; send what was corrected as new events"
+        return f"correct its dead letters and send them as new events, or leave them; {_OFF_THE_LIST}"
     if batch.outcome is Outcome.INCONCLUSIVE:
-        return "its consumer has set it aside; send it again once it can be measured"
-    return "its consumer keeps it and judges it again, or has set it aside, as the stream was told"
+        return f"its consumer has set it aside: send it again once it can be measured; {_OFF_THE_LIST}"
+    return f"its consumer keeps it and judges it again, or has set it aside: send it again once the breaker is closed; {_OFF_THE_LIST}"
+
+
+_OFF_THE_LIST = "`batch discard` takes it off the list"  # what is sent again is another micro-batch
 
 
 def reading(routed: bool) -> str:

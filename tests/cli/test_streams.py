@@ -37,15 +37,32 @@ def test_why_speaks_of_the_stream(run: Callable[..., Ran], fed: str):
         "its stream holds or diverts what arrives, or stops, as it was told.",
         "2 micro-batches were let in since 2026-11-26 12:01Z",
         "no consumer has confirmed yet that they went on.",
-        "Next: among the dead letters with its findings; send what was corrected as new events.",
-        "Next: its consumer keeps it and judges it again, or has set it aside, as the stream was told.",
-        "Next: its consumer has set it aside; send it again once it can be measured.",
+        "Next: correct its dead letters and send them as new events, or leave them; `batch discard` takes it off the list.",
+        "Next: its consumer keeps it and judges it again, or has set it aside: send it again once the breaker is closed; `batch discard` ",
+        "Next: its consumer has set it aside: send it again once it can be measured; `batch discard` takes it off the list.",
         "the first whole window.",
         "dagster-contracts batch show orders --partition e/3",
+        "dagster-contracts batch discard orders --partition e/3 --reason ...",
+        "dagster-contracts batch discard orders --partition e/5 --reason ...",
     ):
         assert said in out, said
     for wrong in ("reconcile", "rejudge", "release", "routed away", "deliver", "written"):
         assert wrong not in out, wrong
+    assert "batch discard orders --partition e/4" not in out, "its consumer may hold it"
+
+
+def test_a_refused_micro_batch_is_taken_off_the_list(run: Callable[..., Ran], fed: str):
+    """What there is left to do is told, not to deliver it again: nobody can."""
+    assert "takes it off the list" in run("status", "--database-url", fed).out
+    for name in ("e/3", "e/5"):
+        ran = run("batch", "discard", "orders", "--partition", name, "--reason", "sent anew", "--database-url", fed)
+        assert ran.code == 0
+        assert "its events stay where its consumer has set them aside" in ran.out
+        told = run("why", "orders", "--partition", name, "--database-url", fed).out
+        assert f"orders [{name}] was discarded on " in told
+        assert "deliver" not in told
+    assert len(run("status", "--database-url", fed, "--format", "json").json["held"]) == 1
+    assert run("status", "--database-url", fed, "--format", "json").json["quarantined"] == []
 
 
 def test_status_speaks_of_the_stream_in_one_row_for_all_that_goes_on(run: Callable[..., Ran], fed: str):
@@ -89,4 +106,4 @@ def test_a_window_that_failed_is_nothing_to_deliver_again(run: Callable[..., Ran
     world.store._clock.at += 5 * MINUTE  # type: ignore[attr-defined]
     world.gate.close_windows("orders")
     out = run("why", "orders", "--database-url", url).out
-    assert "Next: its micro-batches have gone on one by one; the next window is judged by itself." in out
+    assert "Next: its micro-batches have gone on one by one; the next window is judged by itself; `batch discard` " in out
