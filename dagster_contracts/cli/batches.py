@@ -121,7 +121,10 @@ def release(
 def discard(
     key: KeyArgument, reason: ReasonOption, partition: PartitionOption = None, actor: ActorOption = None, database_url: UrlOption = None
 ) -> None:
-    """Dismiss a waiting batch: it is no longer listed, probed or served; its partition waits for a new delivery."""
+    """Dismiss a waiting batch: it is no longer listed, probed or served; its partition waits for a new delivery.
+
+    Nothing is run, so that no definitions are named: there is no --file or --module here.
+    """
     reason, actor = options.stated(reason), options.acting(actor)
     store = options.store_at(database_url)
     batch = _waiting(store, key, partition)
