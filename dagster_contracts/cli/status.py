@@ -102,11 +102,11 @@ def _rows(found: _Status) -> Iterator[tuple[object, ...]]:
                 prospect(batch, breakers.get(batch.breaker_key), now),
             )
     yield from _unconfirmed_rows(unconfirmed, now)
+    read = {output.id: given(output, found.outputs) for output in found.outputs}
     for output in found.outputs:
         place = f"{output.asset} [{output.partition}]"
         state = f"{output.status} ({output.confidence})" if output.confidence is not None else output.status
-        yield ("output", place, state, *age(output.at, now), given(output), _awaited(output, found.missing))
-    made = {output.id: given(output) for output in found.outputs}
+        yield ("output", place, state, *age(output.at, now), read[output.id], _awaited(output, found.missing))
     for review in found.reviews:
         place = f"{review.asset} [{review.partition}]"
         yield (
@@ -114,7 +114,7 @@ def _rows(found: _Status) -> Iterator[tuple[object, ...]]:
             place,
             review.status,
             *age(review.opened_at, now),
-            made.get(review.id),
+            read.get(review.id),
             "a person approves or rejects it: `review`",
         )
     for waiting in found.sinks:

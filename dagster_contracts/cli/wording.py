@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from dagster_contracts.cli.printing import lasting
 from dagster_contracts.core import breaker as machine
 from dagster_contracts.core.ledger import Batch, Output, Status
-from dagster_contracts.core.snapshot import fallen, may_be_released
+from dagster_contracts.core.snapshot import began_at, fallen, may_be_released
 from dagster_contracts.core.state import Breaker
 from dagster_contracts.core.verdict import Outcome
 from dagster_contracts.core.windows import is_streamed, is_window
@@ -92,11 +92,18 @@ def let_in(batches: Sequence[Batch]) -> str:
     return f"{counted(len(batches), 'micro-batch', 'es')} {'was' if len(batches) == 1 else 'were'} let in"
 
 
-def given(output: Output) -> str:
-    """What it was given in place of fresh data, in a few words; why that is stands beside the batch and the breaker."""
+def given(output: Output, others: Sequence[Output]) -> str:
+    """What it was given in place of fresh data, in a few words, and at what it began among `others` that have fallen; why that is stands
+    beside the batch and the breaker."""
     routes = fallen(output)
-    told = [f"{route.kind} of {route.upstream} [{route.requested}]" for route in routes[:1]]
-    return "".join(told) + (f" and {len(routes) - 1} more" if len(routes) > 1 else "")
+    read = [(route.upstream, route.requested) for route in routes]
+    told = _some([f"{route.kind} of {route.upstream} [{route.requested}]" for route in routes])
+    began = _some([f"{asset} [{place}]" for asset, place in began_at(output, others) if (asset, place) not in read])
+    return f"{told}, over {began}" if began else told
+
+
+def _some(entries: Sequence[str]) -> str:
+    return "".join(entries[:1]) + (f" and {len(entries) - 1} more" if len(entries) > 1 else "")
 
 
 def age(moment: datetime | None, now: datetime) -> tuple[str | None, str | None]:

@@ -115,6 +115,23 @@ def fallen(output: Output) -> tuple[Route, ...]:
     return tuple(r for r in output.inputs if r.kind not in whole or r.confidence is not Confidence.FULL) or output.inputs
 
 
+def began_at(output: Output, others: Iterable[Output]) -> tuple[tuple[str, Partition], ...]:
+    """The assets and partitions at which it began that an output is not what it should be: what it has fallen over, followed up through
+    what has fallen itself (one of `others`). Each once."""
+    above = {(each.asset, each.partition.key): each for each in others}
+    found: dict[tuple[str, Partition], None] = {}
+    seen, left = {output.id}, [output]
+    while left:
+        for route in fallen(left.pop()):
+            between = above.get((route.upstream, route.requested.key))
+            if between is None:
+                found[route.upstream, route.requested] = None
+            elif between.id not in seen:
+                seen.add(between.id)
+                left.append(between)
+    return tuple(found)
+
+
 def may_be_released(batch: Batch, breaker: Breaker, now: datetime) -> bool:
     """Whether a stored batch may go to the live place: it passed and the breaker is closed, or a person has released it."""
     if batch.status not in (Status.HELD, Status.QUARANTINED) or batch.staged is None:

@@ -11,7 +11,8 @@ import polars as pl
 import pytest
 
 from dagster_contracts import recovery
-from dagster_contracts.core.contract import attach
+from dagster_contracts.core.contract import Confidence, attach
+from dagster_contracts.core.ledger import Output, OutputStatus, Route, RouteKind
 from dagster_contracts.core.snapshot import Change
 from dagster_contracts.core.state import Overdue, OverrideKind
 from dagster_contracts.engines.local import LocalEngine
@@ -47,6 +48,29 @@ def test_a_reason_is_told_once_and_a_row_is_a_line(run: Callable[..., Ran]):
     assert "low_confidence of vendor/feed [2026-01-02]" in rows["review"]
     assert "low_confidence of vendor/feed [2026-01-02]" in out[out.index("output    underwriting") :].splitlines()[0]
     assert "halted of vendor/feed [2026-01-02]" in out[out.index("output    fraud") :].splitlines()[0]
+
+
+def test_an_output_further_down_names_what_it_began_at(run: Callable[..., Ran], past: str, monkeypatch: pytest.MonkeyPatch):
+    """Not the next link alone: the feed, whose breaker and batch stand in the table."""
+    store = SqlStore(past)
+    below = Route("underwriting", day(2), RouteKind.LOW_CONFIDENCE, Confidence.LOW, served=day(2), breaker_key="vendor/feed")
+    direct = replace(below, upstream="vendor/feed")
+    itself = replace(below, upstream="again")  # an asset may read what it made before
+    for name, read in (
+        ("report", (below,)),
+        ("page", (replace(below, upstream="report"),)),
+        ("both", (direct, below)),
+        ("again", (itself,)),
+    ):
+        store.save(Change(outputs=(Output(f"o-{name}", name, day(2), "run", OutputStatus.DEGRADED, Confidence.LOW, read, FIRST),)))
+    monkeypatch.setenv("COLUMNS", "400")
+    out = run("status").out
+    rows = {line.split()[1]: " ".join(line.split()) for line in out.splitlines() if line.startswith("output")}
+    assert "low_confidence of underwriting [2026-01-02], over vendor/feed [2026-01-02] computed" in rows["report"]
+    assert "low_confidence of report [2026-01-02], over vendor/feed [2026-01-02] computed" in rows["page"]
+    assert "low_confidence of vendor/feed [2026-01-02] and 1 more computed" in rows["both"]
+    assert "low_confidence of again [2026-01-02] computed" in rows["again"]
+    assert "low_confidence of vendor/feed [2026-01-02] computed" in rows["underwriting"]
 
 
 @pytest.mark.usefixtures("past")
