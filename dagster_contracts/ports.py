@@ -18,7 +18,7 @@ from dagster_contracts.core.plan import GoodPartition, LastGood
 from dagster_contracts.core.references import GoodProfile
 from dagster_contracts.core.registry import Entry, Published, Registered, Submission, Use
 from dagster_contracts.core.retention import Pruned, Retention
-from dagster_contracts.core.snapshot import Change, Grounds, Snapshot, Standing
+from dagster_contracts.core.snapshot import Change, Grounds, Pile, Snapshot, Standing
 from dagster_contracts.core.state import Breaker, Transition
 from dagster_contracts.core.verdict import Arrival, Measurement, Sample, Unmeasured
 from dagster_contracts.core.windows import Part
@@ -199,6 +199,13 @@ class Ledger(Protocol):
         self, *, asset: str | None = None, partition: str | None = None, statuses: Sequence[str] = (), limit: int = 1000
     ) -> Sequence[Batch]:
         """Newest arrival first. `partition` is a key."""
+        ...
+
+    def piles(self, asset: str | None = None, limit: int = 1000) -> Sequence[Pile]:
+        """All batches (of an asset) that are held, quarantined or publishing: counted, and at most `limit` of them listed.
+
+        One of each pile is listed whatever the limit, then the second of each, and so on: none hides another. Newest arrival first.
+        """
         ...
 
     def candidates(self, versions: Mapping[str, str], probed: Sequence[str]) -> Sequence[Batch]:

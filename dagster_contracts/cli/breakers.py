@@ -12,7 +12,7 @@ from dagster_contracts import recovery
 from dagster_contracts.cli import forms, options
 from dagster_contracts.cli.options import LISTED, ActorOption, FormatOption, ReasonOption, UrlOption
 from dagster_contracts.cli.printing import Format, print_fields, print_json, print_table, print_text
-from dagster_contracts.cli.wording import WAITING, age, clock, outlook, prospect, reading, short, since, streaming, why
+from dagster_contracts.cli.wording import age, clock, outlook, prospect, reading, short, since, streaming, why
 from dagster_contracts.core import breaker as machine
 from dagster_contracts.core.ledger import Batch
 from dagster_contracts.core.state import Breaker, OverrideKind, Transition, asset_of
@@ -32,9 +32,9 @@ def show(key: KeyArgument, format: FormatOption = Format.TEXT, database_url: Url
     """All there is to know of a breaker."""
     store = options.store_at(database_url)
     now, breaker = store.now(), recovery.known_breaker(options.gate_of(store), key)
-    waiting = store.batches(asset=asset_of(key), statuses=WAITING, limit=LISTED)
-    batches = [batch for batch in waiting if batch.breaker_key == key]
-    options.tell_of_limit(len(waiting), "batches")
+    piles = [pile for pile in store.piles(asset_of(key), LISTED) if pile.first.breaker_key == key]
+    batches = sorted((batch for pile in piles for batch in pile.newest), key=lambda batch: batch.sequence, reverse=True)
+    options.tell_of_piles(piles)
     if format is Format.JSON:
         form = forms.of_breaker_in_full(breaker, now)
         print_json({"at": forms.time(now), "breaker": form, "batches": [forms.of_batch(batch) for batch in batches]})

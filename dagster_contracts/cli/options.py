@@ -15,6 +15,7 @@ from dagster_contracts.cli.printing import Format, say
 from dagster_contracts.core.contract import Contract
 from dagster_contracts.core.durations import parse_duration
 from dagster_contracts.core.errors import UsageError
+from dagster_contracts.core.snapshot import Pile
 from dagster_contracts.gate import Gate
 from dagster_contracts.ports import Store
 from dagster_contracts.registry import Registry
@@ -178,6 +179,13 @@ def until(text: str | None, now: datetime) -> datetime | None:
             f"--until: {text} is not after now ({now:%Y-%m-%dT%H:%M:%SZ}); expected a time to come, or a duration such as PT2H"
         )
     return end
+
+
+def tell_of_piles(piles: Sequence[Pile]) -> None:
+    """As `tell_of_limit`, of batches that wait."""
+    total, listed = sum(pile.count for pile in piles), sum(len(pile.newest) for pile in piles)
+    if listed < total:
+        say(f"only {listed} of {total} batches are listed, the newest of each breaker and status; see `dagster-contracts batch list ASSET`")
 
 
 def tell_of_limit(found: int, what: str) -> None:

@@ -13,7 +13,7 @@ from dagster_contracts.cli.printing import Format, print_json, print_table, prin
 from dagster_contracts.cli.wording import WAITING, age, given, let_in, outlook, prospect, why
 from dagster_contracts.core import breaker as machine
 from dagster_contracts.core.ledger import FALLEN, Batch, Output, Review, ReviewStatus, Route, Status
-from dagster_contracts.core.snapshot import fallen
+from dagster_contracts.core.snapshot import Pile, fallen
 from dagster_contracts.core.state import Breaker, State
 from dagster_contracts.core.windows import is_micro_batch
 from dagster_contracts.core.wording import counted
@@ -27,11 +27,21 @@ _COLUMNS = ("what", "where", "state", "since", "for", "why", "next")
 class _Status:
     now: datetime
     breakers: Sequence[Breaker]
-    batches: Sequence[Batch]  # held, quarantined, publishing
+    piles: Sequence[Pile]  # of batches that are held, quarantined, publishing
     outputs: Sequence[Output]  # degraded, halted, withdrawn
     reviews: Sequence[Review]  # pending
     missing: frozenset[Route]  # what outputs have read, and only a new delivery brings
     sinks: Sequence[Waiting]
+
+    @property
+    def batches(self) -> list[Batch]:
+        """Those that are listed, newest first."""
+        return sorted((batch for pile in self.piles for batch in pile.newest), key=lambda batch: batch.sequence, reverse=True)
+
+    @property
+    def counts(self) -> dict[Status, int]:
+        """Of all that wait, listed or not."""
+        return {status: sum(pile.count for pile in self.piles if pile.first.status is status) for status in WAITING}
 
 
 def status(format: FormatOption = Format.TEXT, database_url: UrlOption = None) -> None:
@@ -57,13 +67,14 @@ def _read(store: Store) -> _Status:
     found = _Status(
         store.now(),
         store.breakers(),
-        store.batches(statuses=WAITING, limit=LISTED),
+        store.piles(limit=LISTED),
         outputs,
         store.reviews(statuses=(ReviewStatus.PENDING,), limit=LISTED),
         frozenset(route for route, now in grounds.items() if now.is_missing),
         store.waiting(),
     )
-    for rows, what in ((found.batches, "batches"), (found.outputs, "outputs"), (found.reviews, "reviews")):
+    options.tell_of_piles(found.piles)
+    for rows, what in ((found.outputs, "outputs"), (found.reviews, "reviews")):
         options.tell_of_limit(len(rows), what)
     return found
 
@@ -76,6 +87,7 @@ def _form(found: _Status) -> dict[str, object]:
         "held": batches[Status.HELD],
         "quarantined": batches[Status.QUARANTINED],
         "publishing": batches[Status.PUBLISHING],
+        "waiting": {str(status): count for status, count in found.counts.items()},
         "degraded": [forms.of_output(output, found.now) for output in found.outputs],
         "reviews": [forms.of_review(review) for review in found.reviews],
         "sinks": [forms.of_waiting(waiting) for waiting in found.sinks],
@@ -156,7 +168,7 @@ def _breaker_row(breaker: Breaker, now: datetime) -> tuple[object, ...]:
 
 
 def _summary(found: _Status) -> str:
-    count = {status: sum(batch.status is status for batch in found.batches) for status in WAITING}
+    count = found.counts
     routed = sum(machine.enforced_open(breaker, found.now) for breaker in found.breakers)
     aside = f"{routed} set aside what arrives{'; published partitions stay readable' if routed else ''}"
     return (

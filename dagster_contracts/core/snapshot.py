@@ -13,7 +13,7 @@ from dagster_contracts.core.ledger import FALLEN, Batch, Output, Partition, Revi
 from dagster_contracts.core.references import KeptProfile
 from dagster_contracts.core.state import Breaker, Transition
 from dagster_contracts.core.verdict import Outcome
-from dagster_contracts.core.windows import Part
+from dagster_contracts.core.windows import Part, is_micro_batch, is_window
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +90,41 @@ class Standing:
     published: Batch | None = None
     output: Output | None = None
     affected: tuple[Output, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pile:
+    """Batches that wait, of one breaker, status, outcome and kind: `count` of them, the oldest of which arrived at `since`.
+
+    `newest` are the newest of them, as many as were asked for: at least one.
+    """
+
+    count: int
+    since: datetime
+    newest: tuple[Batch, ...]
+
+    @property
+    def first(self) -> Batch:
+        """The newest of all."""
+        return self.newest[0]
+
+
+def kind_of(batch: Batch) -> str:
+    return "micro-batch" if is_micro_batch(batch) else "window" if is_window(batch) else ""
+
+
+def piled(waiting: Iterable[Batch], limit: int) -> list[Pile]:
+    """`waiting` put together, as `ports.Ledger.piles` says."""
+    ordered = sorted(waiting, key=lambda batch: batch.sequence, reverse=True)
+    piles: dict[tuple[str, ...], list[Batch]] = {}
+    for batch in ordered:
+        piles.setdefault((batch.breaker_key, batch.status, batch.outcome, kind_of(batch)), []).append(batch)
+    ranked = sorted((nth, -batch.sequence) for pile in piles.values() for nth, batch in enumerate(pile))
+    listed = {sequence for _, sequence in ranked[:limit]}
+    return [
+        Pile(len(pile), min(batch.arrived_at for batch in pile), (pile[0], *(each for each in pile[1:] if -each.sequence in listed)))
+        for pile in piles.values()
+    ]
 
 
 def made_from(asset: str, outputs: Iterable[Output], partition: str | None = None) -> tuple[Output, ...]:

@@ -32,7 +32,7 @@ from dagster_contracts.core.plan import GoodPartition, LastGood
 from dagster_contracts.core.profile import Profile
 from dagster_contracts.core.references import GoodProfile
 from dagster_contracts.core.retention import Pruned, Retention
-from dagster_contracts.core.snapshot import Change, Grounds, Snapshot, Standing
+from dagster_contracts.core.snapshot import Change, Grounds, Pile, Snapshot, Standing, piled
 from dagster_contracts.core.state import Breaker, State, Transition, asset_of
 from dagster_contracts.core.verdict import ACCEPTED, Arrival
 from dagster_contracts.core.windows import Part
@@ -267,6 +267,10 @@ class MemoryStore:
 
         with self._lock:
             return _newest(sorted(self._batches.values(), key=lambda batch: batch.sequence), wanted, limit)
+
+    def piles(self, asset: str | None = None, limit: int = 1000) -> Sequence[Pile]:
+        with self._lock:
+            return piled([each for each in self._batches.values() if each.status in WAITING and asset in (None, each.asset)], limit)
 
     def places(self, asset: str, start: str, end: str, *, statuses: Sequence[str] = (), limit: int = 1000) -> Sequence[str]:
         with self._lock:

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from itertools import groupby
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Select, Subquery, and_, literal_column, select, union_all
+from sqlalchemy import ColumnElement, Connection, Select, Subquery, and_, case, func, literal_column, or_, select, union_all
 
 from dagster_contracts.core.events import Event
 from dagster_contracts.core.ledger import FALLEN, Batch, Decision, Output, Route, Status, StepKey
-from dagster_contracts.core.snapshot import Standing
+from dagster_contracts.core.snapshot import Pile, Standing
 from dagster_contracts.core.state import Breaker, State
+from dagster_contracts.core.windows import STREAM, WINDOW
 from dagster_contracts.store import tables
 from dagster_contracts.store.reading import collected
 from dagster_contracts.store.rows import from_json, from_row, place
@@ -90,6 +92,39 @@ def _outputs(asset: str, partition: str | None) -> Subquery:
         own=own.where(among(c.status, CURRENT)).limit(1),
         fallen=newest.where(among(c.status, FALLEN)).limit(LISTED),
     )
+
+
+_KIND = case(  # as `core.snapshot.kind_of`
+    (and_(tables.batches.c.data_version == STREAM, tables.batches.c.run_id == tables.batches.c.place, tables.batches.c.place != ""), 1),
+    (and_(tables.batches.c.data_version == STREAM, tables.batches.c.run_id == WINDOW), 2),
+    else_=0,
+)
+
+
+def piles(connection: Connection, asset: str | None, limit: int) -> list[Pile]:
+    """As `ports.Ledger.piles`. Only what is listed is read whole."""
+    c = tables.batches.c
+    pile = (c.breaker_key, c.status, c.outcome, _KIND)
+    waiting = select(
+        c.id,
+        c.sequence,
+        func.row_number().over(partition_by=pile, order_by=c.sequence.desc()).label("nth"),
+        func.max(c.sequence).over(partition_by=pile).label("pile"),
+        func.count().over(partition_by=pile).label("size"),
+        func.min(c.arrived_at).over(partition_by=pile).label("oldest"),
+    ).where(among(c.status, WAITING))
+    if asset is not None:
+        waiting = waiting.where(c.asset == asset)
+    each = waiting.subquery("waiting")
+    turn = func.row_number().over(order_by=(each.c.nth, each.c.sequence.desc())).label("turn")
+    ranked = select(each, turn).subquery("ranked")
+    query = select(tables.batches, ranked.c.pile, ranked.c.size, ranked.c.oldest).join(ranked, ranked.c.id == c.id)
+    query = query.where(or_(ranked.c.nth == 1, ranked.c.turn <= limit)).order_by(ranked.c.pile.desc(), c.sequence.desc())
+    rows = connection.execute(query).mappings()
+    return [
+        Pile(own[0]["size"], own[0]["oldest"], tuple(from_row(Batch, row) for row in own))
+        for own in (list(group) for _, group in groupby(rows, key=lambda row: row["pile"]))
+    ]
 
 
 def given(connection: Connection, consumer: str, at: datetime, requested: str | None) -> list[Decision]:

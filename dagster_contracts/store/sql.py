@@ -17,7 +17,7 @@ from dagster_contracts.core.metrics import ProfileOf
 from dagster_contracts.core.plan import GoodPartition, LastGood
 from dagster_contracts.core.references import GoodProfile
 from dagster_contracts.core.retention import Pruned, Retention
-from dagster_contracts.core.snapshot import Change, Grounds, Snapshot, Standing
+from dagster_contracts.core.snapshot import Change, Grounds, Pile, Snapshot, Standing
 from dagster_contracts.core.state import Breaker, Transition
 from dagster_contracts.core.verdict import Arrival
 from dagster_contracts.core.windows import Part
@@ -239,6 +239,10 @@ class SqlStore:
     def given(self, consumer: str, at: datetime, requested: str | None = None) -> Sequence[Decision]:
         with self._database.reading() as connection:
             return questions.given(connection, consumer, at, requested)
+
+    def piles(self, asset: str | None = None, limit: int = 1000) -> Sequence[Pile]:
+        with self._database.reading() as connection:
+            return questions.piles(connection, asset, limit)
 
     def incident(self, key: str, number: int, limit: int = 1000) -> Sequence[Event]:
         with self._database.reading() as connection:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from dagster_contracts.core.contract import BreakerPolicy, Fallback
 from dagster_contracts.core.errors import UsageError
-from dagster_contracts.core.ledger import Status
+from dagster_contracts.core.ledger import Partition, Status
+from dagster_contracts.core.snapshot import Change
 from dagster_contracts.engines.polars.engine import PolarsEngine
 from dagster_contracts.gate import Gate
 from dagster_contracts.ports import FixedClock
@@ -73,6 +75,22 @@ def test_status_speaks_of_the_stream_in_one_row_for_all_that_goes_on(run: Callab
     assert "2 micro-batches were let in" in out
     assert "reconcile" not in out
     assert len(run("status", "--database-url", fed, "--format", "json").json["publishing"]) == 2
+
+
+def test_what_a_stream_set_aside_hides_no_other_asset(run: Callable[..., Ran], fed: str, monkeypatch: pytest.MonkeyPatch):
+    for module in ("status", "breakers"):
+        monkeypatch.setattr(f"dagster_contracts.cli.{module}.LISTED", 2)
+    store = SqlStore(fed)
+    bad = replace(store.batches(statuses=(Status.QUARANTINED,))[0], asset="pay", breaker_key="pay", id="pay", sequence=0)
+    store.save(Change(batches=(bad, *(replace(bad, id=f"{n}", partition=Partition(f"e/9{n}"), run_id=f"e/9{n}") for n in range(4)))))
+    ran = run("status", "--database-url", fed)
+    assert {"[e/3]", "[e/93]"} <= {line.split()[2] for line in ran.out.splitlines() if line.startswith("batch")}
+    assert "held: 2; quarantined: 6;" in ran.out
+    assert "only 5 of 10 batches are listed, the newest of each breaker and status; see `dagster-contracts batch list ASSET`" in ran.err
+    form = run("status", "--database-url", fed, "--format", "json").json
+    assert form["waiting"] == {"held": 2, "quarantined": 6, "publishing": 2}
+    assert sorted(batch["asset"] for batch in form["quarantined"]) == ["orders", "pay"]
+    assert "only 4 of 5 batches" in run("breaker", "show", "orders", "--database-url", fed).err
 
 
 def test_the_breaker_of_a_stream_is_shown_with_its_stream(run: Callable[..., Ran], fed: str, tmp_path: Path):

@@ -51,6 +51,7 @@ QUESTIONS: Mapping[str, Callable[[SqlStore], object]] = {
     "the newest batch": lambda store: store.batches(asset=ASSET, limit=1),
     "batches that wait": lambda store: store.batches(asset=ASSET, statuses=WAITING),
     "batches that wait anywhere": lambda store: store.batches(statuses=(Status.QUARANTINED, Status.HELD)),
+    "batches that wait, in piles": lambda store: store.piles(ASSET),
     "batches being published anywhere": lambda store: store.batches(statuses=(Status.PUBLISHING,)),
     "profiles of the last good": lambda store: store.profiles(LastGood(5), ProfileOf("x"), key=ASSET, asset=ASSET, partition=UNPARTITIONED),
     "profiles of a partition": lambda store: store.profiles(

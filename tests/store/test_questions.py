@@ -11,9 +11,11 @@ from sqlalchemy import Connection, event, text
 
 from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.events import Draft, EventType, number
-from dagster_contracts.core.ledger import UNPARTITIONED, OutputStatus, RouteKind, Status, StepKey
+from dagster_contracts.core.ledger import UNPARTITIONED, OutputStatus, Partition, RouteKind, Status, StepKey
 from dagster_contracts.core.snapshot import Change, Standing
 from dagster_contracts.core.state import State
+from dagster_contracts.core.verdict import Outcome
+from dagster_contracts.core.windows import STREAM, WINDOW
 from dagster_contracts.ports import FixedClock, Store
 from dagster_contracts.store.sql import SqlStore
 from dagster_contracts.store.tables import metadata
@@ -61,6 +63,33 @@ def test_batches_that_wait_the_newest_and_the_published_one(store: Store) -> Non
     assert ([each.id for each in here.waiting], here.newest and here.newest.id, here.published) == (["b2"], "b2", None)
     gone = store.standing("feed", str(day(6).key))
     assert (gone.waiting, gone.newest and gone.newest.id, gone.published) == ((), "b6", None)
+
+
+def test_no_breaker_hides_another_in_what_waits(store: Store) -> None:
+    """A stream may have thousands of batches set aside: they are counted, and one of all else is listed before the second of them."""
+    named = {"data_version": STREAM, "outcome": Outcome.PASS}
+    for each in range(6):
+        of = {**named, "run_id": f"s{each}", "arrived_at": T0 + each * HOUR, "breaker_key": "feed[x=1]"}
+        save(store, Change(batches=(batch(f"s{each}", Partition(f"s{each}"), Status.HELD, **of),)))
+    window = {"data_version": STREAM, "run_id": WINDOW, "breaker_key": "feed[x=1]", "outcome": Outcome.PASS}
+    save(store, Change(batches=(batch("w", day(1), Status.HELD, **window), batch("done", day(3)))))
+    bad = [batch(f"q{each}", day(each), Status.QUARANTINED, asset="pay", breaker_key="pay") for each in (1, 2)]
+    save(
+        store,
+        Change(batches=(*bad, batch("unsure", day(4), Status.HELD, outcome=Outcome.INCONCLUSIVE), batch("on", day(5), Status.PUBLISHING))),
+    )
+
+    def told(asset: str | None = None, limit: int = 1000) -> list[tuple[int, list[str]]]:
+        return [(pile.count, [each.id for each in pile.newest]) for pile in store.piles(asset, limit)]
+
+    streamed = (6, ["s5", "s4", "s3", "s2", "s1", "s0"])
+    assert told() == [(1, ["on"]), (1, ["unsure"]), (2, ["q2", "q1"]), (1, ["w"]), streamed]
+    assert told(limit=7) == [(1, ["on"]), (1, ["unsure"]), (2, ["q2", "q1"]), (1, ["w"]), (6, ["s5", "s4"])]
+    assert told(limit=1) == [(1, ["on"]), (1, ["unsure"]), (2, ["q2"]), (1, ["w"]), (6, ["s5"])]
+    assert told("pay") == [(2, ["q2", "q1"])]
+    assert [pile.since for pile in store.piles("feed")][-1] == T0
+    assert store.piles("pay")[0].newest == tuple(store.batches(asset="pay"))
+    assert told("nobody") == []
 
 
 def test_what_it_made_and_what_was_made_from_it(store: Store) -> None:
@@ -185,6 +214,8 @@ QUESTIONS: dict[str, Callable[[SqlStore], object]] = {
     "why is it held": lambda store: store.standing("feed7"),
     "why is this partition held": lambda store: store.standing("feed7", "2026-11-25"),
     "what did it read": lambda store: store.given("scores7", store.now()),
+    "what waits": lambda store: store.piles(),
+    "what waits of it": lambda store: store.piles("feed7"),
     "what is degraded": lambda store: store.outputs(statuses=(OutputStatus.DEGRADED, OutputStatus.HALTED)),
     "what happened": lambda store: store.incident("feed1", 1),
 }
