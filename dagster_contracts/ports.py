@@ -18,7 +18,7 @@ from dagster_contracts.core.plan import GoodPartition, LastGood
 from dagster_contracts.core.references import GoodProfile
 from dagster_contracts.core.registry import Entry, Published, Registered, Submission, Use
 from dagster_contracts.core.retention import Pruned, Retention
-from dagster_contracts.core.snapshot import Change, Grounds, Pile, Snapshot, Standing
+from dagster_contracts.core.snapshot import Change, Grounds, Incident, Pile, Snapshot, Standing
 from dagster_contracts.core.state import Breaker, Transition
 from dagster_contracts.core.verdict import Arrival, Measurement, Sample, Unmeasured
 from dagster_contracts.core.windows import Part
@@ -312,8 +312,9 @@ class Ledger(Protocol):
         `requested` of an upstream), in order of decision."""
         ...
 
-    def incident(self, key: str, number: int, limit: int = 1000) -> Sequence[Event]:
-        """What happened in an incident of a breaker, in order."""
+    def incident(self, key: str, number: int, limit: int = 1000) -> Incident:
+        """What happened in an incident of a breaker, in order: of more than `limit` events the first half and the last, and how it
+        closed."""
         ...
 
     def prune(self, kept: Retention, *, dry_run: bool = False) -> Pruned:

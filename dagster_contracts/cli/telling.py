@@ -305,12 +305,14 @@ def of_decisions(
     return lines
 
 
-def of_incident(key: str, number: int, events: Sequence[Event]) -> list[str]:
+def of_incident(key: str, number: int, events: Sequence[Event], left_out: int) -> list[str]:
     closed = next((event for event in events if event.type == "breaker.closed"), None)
     first = events[0]
     ended = f"it closed on {_exact(closed.at)}, after {lasting(closed.at - first.at)}" if closed is not None else "it has not closed"
+    told = "was 1 more event" if left_out == 1 else f"were {left_out} more events"
     return [
         f"Incident {number} of {key} began on {_exact(first.at)}; {ended}.",
+        *([f"Its first and its last events are listed; between them there {told}."] if left_out else []),
         *(f"  {_exact(event.at)}  {event.type}: {event.message}" for event in events),
     ]
 

@@ -114,13 +114,18 @@ def _reviewed(store: Store, consumer: str, at: datetime, decisions: Sequence[Dec
 
 
 def _incident(store: Store, key: str, number: int) -> tuple[dict[str, object], list[str]]:
-    events = store.incident(key, number, LISTED)
-    if not events:
+    found = store.incident(key, number, LISTED)
+    if not found.events:
         raise UsageError(_no_incident(store, key, number))
-    options.tell_of_limit(len(events), "events")
-    events = _with_afterwards(store, key, number, events)
-    form: dict[str, object] = {"asset": asset_of(key), "breaker": key, "incident": number, "events": [forms.of_event(e) for e in events]}
-    return form, telling.of_incident(key, number, events)
+    events = _with_afterwards(store, key, number, found.events)
+    form: dict[str, object] = {
+        "asset": asset_of(key),
+        "breaker": key,
+        "incident": number,
+        "events": [forms.of_event(event) for event in events],
+        "left_out": found.left_out,
+    }
+    return form, telling.of_incident(key, number, events, found.left_out)
 
 
 _AFTERWARDS = (EventType.OUTPUT_HEALED, EventType.REVIEW_APPROVED, EventType.REVIEW_REJECTED)
@@ -129,7 +134,7 @@ _AFTERWARDS = (EventType.OUTPUT_HEALED, EventType.REVIEW_APPROVED, EventType.REV
 def _with_afterwards(store: Store, key: str, number: int, events: Sequence[Event]) -> list[Event]:
     """With what has become of the outputs that fell in this incident, and without what became of those of another one: an output may be
     healed while a later one is under way."""
-    begun, following = events[0].at, store.incident(key, number + 1, 1)
+    begun, following = events[0].at, store.incident(key, number + 1, 1).events
 
     def is_of_it(event: Event) -> bool:
         since = datetime.fromisoformat(str(event.payload["since"])) if "since" in event.payload else event.at

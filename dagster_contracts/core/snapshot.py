@@ -93,6 +93,19 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
+class Incident:
+    """What happened in an incident of a breaker, in order; `left_out` counts the events between the first and last that are not here."""
+
+    events: tuple[Event, ...] = ()
+    left_out: int = 0
+
+
+def halves(limit: int) -> tuple[int, int]:
+    """How many of the first events of an incident are told, and how many of the last."""
+    return limit - limit // 2, limit // 2
+
+
+@dataclass(frozen=True, slots=True)
 class Pile:
     """Batches that wait, of one breaker, status, outcome and kind: `count` of them, the oldest of which arrived at `since`.
 

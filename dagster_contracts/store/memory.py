@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.deliveries import latest
 from dagster_contracts.core.errors import LostRace, StoreError
-from dagster_contracts.core.events import Event
+from dagster_contracts.core.events import Event, EventType
 from dagster_contracts.core.ledger import (
     FALLEN,
     Batch,
@@ -32,7 +32,7 @@ from dagster_contracts.core.plan import GoodPartition, LastGood
 from dagster_contracts.core.profile import Profile
 from dagster_contracts.core.references import GoodProfile
 from dagster_contracts.core.retention import Pruned, Retention
-from dagster_contracts.core.snapshot import Change, Grounds, Pile, Snapshot, Standing, piled
+from dagster_contracts.core.snapshot import Change, Grounds, Incident, Pile, Snapshot, Standing, halves, piled
 from dagster_contracts.core.state import Breaker, State, Transition, asset_of
 from dagster_contracts.core.verdict import ACCEPTED, Arrival
 from dagster_contracts.core.windows import Part
@@ -490,10 +490,13 @@ class MemoryStore:
             last = max(enumerate(asked), key=lambda entry: (entry[1].decided_at, entry[0]), default=None)
             return [] if last is None else [each for each in known if each.step == last[1].step]
 
-    def incident(self, key: str, number: int, limit: int = 1000) -> Sequence[Event]:
+    def incident(self, key: str, number: int, limit: int = 1000) -> Incident:
         with self._lock:
-            found = (event for event in self._events.values() if (event.key, event.incident) == (key, number))
-            return sorted(found, key=lambda event: event.sequence)[:limit]
+            found = [event for event in self._events.values() if (event.key, event.incident) == (key, number)]
+            ordered = enumerate(sorted(found, key=lambda event: event.sequence), start=1)
+            first, last = halves(limit)
+            told = [event for nth, event in ordered if nth <= first or nth > len(found) - last or event.type == EventType.BREAKER_CLOSED]
+            return Incident(tuple(told), len(found) - len(told))
 
     # --- retention ---
 

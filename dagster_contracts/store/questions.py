@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Select, Subquery, and_, case, func, literal_column, or_, select, union_all
 
-from dagster_contracts.core.events import Event
+from dagster_contracts.core.events import Event, EventType
 from dagster_contracts.core.ledger import FALLEN, Batch, Decision, Output, Route, Status, StepKey
-from dagster_contracts.core.snapshot import Pile, Standing
+from dagster_contracts.core.snapshot import Incident, Pile, Standing, halves
 from dagster_contracts.core.state import Breaker, State
 from dagster_contracts.core.windows import STREAM, WINDOW
 from dagster_contracts.store import tables
@@ -141,8 +141,12 @@ def given(connection: Connection, consumer: str, at: datetime, requested: str | 
     ]
 
 
-def incident(connection: Connection, key: str, number: int, limit: int) -> list[Event]:
+def incident(connection: Connection, key: str, number: int, limit: int) -> Incident:
     """As `ports.Ledger.incident`."""
-    c = tables.events.c
-    query = select(tables.events).where(c.key == key, c.incident == number).order_by(c.sequence).limit(limit)
-    return [from_row(Event, row) for row in connection.execute(query).mappings()]
+    c, (first, last) = tables.events.c, halves(limit)
+    nth, size = func.row_number().over(order_by=c.sequence).label("nth"), func.count().over().label("size")
+    each = select(c.number, c.type, nth, size).where(c.key == key, c.incident == number).subquery("each")
+    told = or_(each.c.nth <= first, each.c.nth > each.c.size - last, each.c.type == EventType.BREAKER_CLOSED.value)
+    query = select(tables.events, each.c.size).join(each, each.c.number == c.number).where(told).order_by(each.c.nth)
+    rows = connection.execute(query).mappings().all()
+    return Incident(tuple(from_row(Event, row) for row in rows), rows[0]["size"] - len(rows) if rows else 0)

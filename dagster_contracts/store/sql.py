@@ -17,7 +17,7 @@ from dagster_contracts.core.metrics import ProfileOf
 from dagster_contracts.core.plan import GoodPartition, LastGood
 from dagster_contracts.core.references import GoodProfile
 from dagster_contracts.core.retention import Pruned, Retention
-from dagster_contracts.core.snapshot import Change, Grounds, Pile, Snapshot, Standing
+from dagster_contracts.core.snapshot import Change, Grounds, Incident, Pile, Snapshot, Standing
 from dagster_contracts.core.state import Breaker, Transition
 from dagster_contracts.core.verdict import Arrival
 from dagster_contracts.core.windows import Part
@@ -244,7 +244,7 @@ class SqlStore:
         with self._database.reading() as connection:
             return questions.piles(connection, asset, limit)
 
-    def incident(self, key: str, number: int, limit: int = 1000) -> Sequence[Event]:
+    def incident(self, key: str, number: int, limit: int = 1000) -> Incident:
         with self._database.reading() as connection:
             return questions.incident(connection, key, number, limit)
 

@@ -15,9 +15,10 @@ from dagster_contracts.core.snapshot import Change
 from dagster_contracts.engines.polars.engine import PolarsEngine
 from dagster_contracts.gate import Gate
 from dagster_contracts.ports import FixedClock
-from dagster_contracts.recovery import release
+from dagster_contracts.recovery import release, reset
 from dagster_contracts.store.sql import SqlStore
 from tests.cli.conftest import Ran
+from tests.schemas import assert_described
 from tests.streaming.lab import contract
 from tests.streaming.test_gate import BAD, MINUTE, START, TEN_ROWS, World
 
@@ -91,6 +92,26 @@ def test_what_a_stream_set_aside_hides_no_other_asset(run: Callable[..., Ran], f
     assert form["waiting"] == {"held": 2, "quarantined": 6, "publishing": 2}
     assert sorted(batch["asset"] for batch in form["quarantined"]) == ["orders", "pay"]
     assert "only 4 of 5 batches" in run("breaker", "show", "orders", "--database-url", fed).err
+
+
+def test_a_long_incident_has_closed(run: Callable[..., Ran], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A stream goes on while its breaker is open: there may be thousands of events between the first and the last."""
+    monkeypatch.setattr("dagster_contracts.cli.why.LISTED", 4)
+    url = f"sqlite:///{tmp_path}/stream.db"
+    world = World(SqlStore(url, clock=FixedClock(START)), when_open="divert")
+    world.judge("bad", BAD)
+    for number in range(6):
+        world.judge(f"e/{number}")
+    reset(Gate(world.store, PolarsEngine()), "orders", actor="ann", reason="back")
+    ran = run("why", "orders", "--incident", "1", "--database-url", url)
+    lines = ran.out.splitlines()
+    assert "; it closed on 2026-11-26 12:01:00Z, after " in lines[0]
+    assert lines[1] == "Its first and its last events are listed; between them there were 6 more events."
+    assert "breaker.opened" in lines[2]
+    assert lines[-1].split("  ")[2].startswith("breaker.closed: orders: open -> closed: reset")
+    form = run("why", "orders", "--incident", "1", "--database-url", url, "--format", "json").json
+    assert_described("why", form)
+    assert (len(form["events"]), form["left_out"]) == (4, 6)
 
 
 def test_the_breaker_of_a_stream_is_shown_with_its_stream(run: Callable[..., Ran], fed: str, tmp_path: Path):

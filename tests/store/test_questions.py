@@ -12,7 +12,7 @@ from sqlalchemy import Connection, event, text
 from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.events import Draft, EventType, number
 from dagster_contracts.core.ledger import UNPARTITIONED, OutputStatus, Partition, RouteKind, Status, StepKey
-from dagster_contracts.core.snapshot import Change, Standing
+from dagster_contracts.core.snapshot import Change, Incident, Standing
 from dagster_contracts.core.state import State
 from dagster_contracts.core.verdict import Outcome
 from dagster_contracts.core.windows import STREAM, WINDOW
@@ -37,7 +37,7 @@ def test_of_what_nobody_knows_nothing_stands(store: Store) -> None:
     found = store.standing("feed")
     assert found == Standing(found.now, "feed")
     assert list(store.given("scores", found.now)) == []
-    assert list(store.incident("feed", 1)) == []
+    assert store.incident("feed", 1) == Incident()
 
 
 def test_breakers_are_the_assets_own_and_those_that_are_not_closed(store: Store) -> None:
@@ -160,10 +160,21 @@ def test_what_happened_in_an_incident(store: Store) -> None:
     save(store, Change(quiet, events=between))
     again, second = number(breaker(version=3, state=OPEN, incident=2, event_sequence=4), [Draft(EventType.BREAKER_OPENED, "again", {})], T0)
     save(store, Change(again, events=second))
-    assert list(store.incident("feed", 1)) == [*opened, *closing]
-    assert [each.message for each in store.incident("feed", 1, limit=1)] == ["opened"]
-    assert [each.message for each in store.incident("feed", 2)] == ["again"]
-    assert list(store.incident("other", 1)) == []
+    assert store.incident("feed", 1) == Incident((*opened, *closing))
+    assert [each.message for each in store.incident("feed", 1, limit=1).events] == ["opened", "closed"]
+    assert [each.message for each in store.incident("feed", 2).events] == ["again"]
+    assert store.incident("other", 1) == Incident()
+
+
+def test_of_a_long_incident_the_beginning_and_the_end_are_told(store: Store) -> None:
+    drafts = [Draft(EventType.BREAKER_OPENED, "opened", {}), *(Draft(EventType.BATCH_HELD, f"held {n}", {}) for n in range(20))]
+    drafts += [Draft(EventType.BREAKER_CLOSED, "closed", {}), *(Draft(EventType.OUTPUT_HEALED, f"healed {n}", {}) for n in range(5))]
+    made, events = number(breaker(incident=1), drafts, T0)
+    save(store, Change(made, events=events))
+    found = store.incident("feed", 1, limit=5)
+    assert [each.message for each in found.events] == ["opened", "held 0", "held 1", "closed", "healed 3", "healed 4"]
+    assert found.left_out == 21
+    assert store.incident("feed", 1, limit=27) == store.incident("feed", 1) == Incident(events)
 
 
 # --- one SELECT, over indexes ----------------------------------------------------------------------------------------

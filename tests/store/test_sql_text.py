@@ -76,7 +76,7 @@ def test_hostile_names_and_texts_are_values(url: str) -> None:
     assert [each.key for each in found.breakers] == [HOSTILE]
     assert (found.newest and found.newest.id, found.output and found.output.id) == (HOSTILE, HOSTILE)
     assert [each.route.upstream for each in store.given(HOSTILE, store.now(), HOSTILE)] == [HOSTILE]
-    assert [each.message for each in store.incident(HOSTILE, 1)] == [HOSTILE]
+    assert [each.message for each in store.incident(HOSTILE, 1).events] == [HOSTILE]
     snapshot = store.load(HOSTILE, asset=HOSTILE, partition=here, batch_id=HOSTILE)
     assert (snapshot.breaker and snapshot.breaker.cause, snapshot.batch and snapshot.batch.note) == (HOSTILE, HOSTILE)
     assert len(store.batches(asset=HOSTILE, partition=HOSTILE)) == len(store.transitions(HOSTILE)) == len(store.breakers([HOSTILE])) == 1
