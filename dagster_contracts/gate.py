@@ -77,16 +77,22 @@ class Gate:
         related: Callable[[Terms, Partition], Related] = lambda terms, partition: NO_OTHERS,
         sources: Container[str] = (),
         sampled: Sampler = not_sampled,
+        is_ungoverned: Callable[[str], bool] = lambda asset: False,
+        is_unconcerned: Callable[[str], bool] = lambda asset: False,
     ):
         """`is_intact` says whether a published batch still stands in the live place as it was written there; `related` what there is to
         read of the other objects of a contract, beside a batch of one partition. `sources` are the assets that nobody here makes: what
-        stands there may be another batch whenever it is looked at. `sampled` takes some rows of such data."""
+        stands there may be another batch whenever it is looked at. `sampled` takes some rows of such data. `is_ungoverned` says whether
+        an asset is made here without a contract: breakers and batches of it that the store knows are of the past. `is_unconcerned`:
+        nothing that it is made of has one either, so that its outputs are of the past, too."""
         self.store = store
         self.engine = engine
         self.is_intact = is_intact
         self.related = related
         self.sources = sources
         self.sampled = sampled
+        self.is_ungoverned = is_ungoverned
+        self.is_unconcerned = is_unconcerned
 
     # --- judge -----------------------------------------------------------------------------------------------------
 

@@ -44,7 +44,8 @@ def route(
     """What `consumer` reads for one partition of `upstream`: decided once per step attempt, and remembered.
 
     `accepts` None: the contract's word for this consumer. `terms` None: the upstream has no contract here; a breaker in the
-    store (of another code location) counts all the same. `omits`: it reads all partitions as one, and can do without this one.
+    store (of another code location) counts all the same, unless the upstream is made here. `omits`: it reads all partitions as
+    one, and can do without this one.
     """
     found = considered(gate, step, consumer, upstream, requested, accepts=accepts, terms=terms, omits=omits)
     return remembered(gate, step, consumer, found, terms)
@@ -67,7 +68,7 @@ def considered(
         if terms is None:
             key = _key_in_store(gate, upstream, requested)
         grounds = gate.store.grounds(key, asset=upstream, partition=requested, step=step)
-        policy = _policy(grounds.snapshot, terms)
+        policy = _policy(gate, upstream, grounds.snapshot, terms)
         accepted = accepts or (policy.accepts(consumer) if policy else Confidence.FULL)
         if grounds.kept is not None:
             return Considered(grounds.kept, accepted, is_kept=True)
@@ -131,11 +132,11 @@ def _decide(
     key: str,
 ) -> Route:
     snapshot = grounds.snapshot
-    policy = _policy(snapshot, terms)
+    policy = _policy(gate, upstream, snapshot, terms)
+    output = None if gate.is_unconcerned(upstream) else grounds.output
     if policy is None:
-        return routes.decide_output(grounds.output, asset=upstream, requested=requested, accepts=accepts or Confidence.FULL)
+        return routes.decide_output(output, asset=upstream, requested=requested, accepts=accepts or Confidence.FULL)
     accepted = accepts or policy.accepts(consumer)
-    output = grounds.output
     decided = routes.decide(snapshot, asset=upstream, requested=requested, accepts=accepted, breaker_key=key, output=output)
     if decided.kind is RouteKind.LAST_GOOD and snapshot.last_good is not None and not gate.is_intact(snapshot.last_good):
         without = replace(snapshot, last_good=None)
@@ -174,6 +175,8 @@ def _asked(upstream: str, requested: Partition, breaker_key: str | None) -> Aske
     return Asked(breaker_key if own and breaker_key is not None else upstream, upstream, requested)
 
 
-def _policy(snapshot: Snapshot, terms: Terms | None) -> BreakerPolicy | None:
-    """The policy in force: the breaker's own, before its first batch that of the contract."""
+def _policy(gate: Gate, upstream: str, snapshot: Snapshot, terms: Terms | None) -> BreakerPolicy | None:
+    """The policy in force: the breaker's own, before its first batch that of the contract; none once the contract was taken away."""
+    if gate.is_ungoverned(upstream):
+        return None
     return snapshot.breaker.policy if snapshot.breaker else terms.policy if terms else None

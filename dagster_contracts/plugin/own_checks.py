@@ -115,7 +115,8 @@ class CheckingStep:
 
     def _fallen(self, asset: str) -> dict[Partition, tuple[str, str]]:
         """The partitions of which something was refused, held or halted: what became of it, and in which run."""
-        batches, outputs = self.gate.store.batches(asset=asset, statuses=REFUSED), self.gate.store.outputs(asset=asset, statuses=HALTED)
+        batches = self.gate.store.batches(asset=asset, statuses=REFUSED) if asset in self.site.terms else ()
+        outputs = self.gate.store.outputs(asset=asset, statuses=HALTED)
         rows: list[Batch | Output] = [*batches, *outputs]
         return {row.partition: (str(row.status), row.run_id) for row in reversed(rows)}
 

@@ -108,7 +108,8 @@ class Site:
         def related(terms: Terms, place: Partition) -> dict[str, Callable[[], object]]:
             return self._related(key, instance, terms, place)
 
-        return Gate(self._stores[key], default_engine(), intact, related, self.sources.keys(), sampled)
+        sources = self.sources.keys()
+        return Gate(self._stores[key], default_engine(), intact, related, sources, sampled, self.is_ungoverned, self.is_unconcerned)
 
     def _related(self, store: str, instance: dg.DagsterInstance, terms: Terms, place: Partition) -> dict[str, Callable[[], object]]:
         """The objects of the contract that its rules read: what is published of them; of the same partition, where they have any."""
@@ -136,7 +137,15 @@ class Site:
 
     def knows_breakers_of(self, key: str) -> bool:
         """Whether a breaker may stand before an asset's data: its own, one further up, or one of another code location."""
-        return key not in self.parents or self.concerns(key)
+        return not self.is_unconcerned(key)
+
+    def is_ungoverned(self, key: str) -> bool:
+        """Whether an asset is made here without a contract."""
+        return key in self.parents and key not in self.terms
+
+    def is_unconcerned(self, key: str) -> bool:
+        """Whether an asset is made here, and neither it nor anything that it is made of has a contract."""
+        return key in self.parents and not self.concerns(key)
 
     def governed_ancestors(self, key: str) -> frozenset[str]:
         return frozenset(parent for parent in self.ancestors(key) if parent in self.terms)
