@@ -495,16 +495,20 @@ def _looked_at(defs: dg.Definitions, instance: dg.DagsterInstance, site: Site, a
 
 
 def run_release(defs: dg.Definitions, instance: dg.DagsterInstance, batch: Batch) -> str:
-    """Publish a released batch in a run of its own, in this process. Returns the run id; raises UsageError where the run failed."""
+    """Publish a released batch in a run of its own, in this process. Returns the id of the run that published it, which is another where
+    the sensor was faster; raises UsageError where the run failed."""
     key = dg.AssetKey.from_user_string(batch.asset)
-    if batch.asset in (site := site_of(defs)).sources:
-        released(site.gate(instance), batch, OUTSIDE_RUNS)
+    site = site_of(defs)
+    gate = site.gate(instance)
+    if batch.asset in site.sources:
+        released(gate, batch, OUTSIDE_RUNS)
         return OUTSIDE_RUNS
     job = rebuilding.job_of(defs, {key})
     result = _run_quietly(job, defs, instance, batch.partition.key, {RELEASE: batch.id})
     if not result.success:
         raise UsageError(f"the release run {result.run_id} failed; see it in Dagster")
-    return str(result.run_id)
+    now = gate.store.batch(batch.id)
+    return str(result.run_id) if now is None else now.run_id
 
 
 _ERRORS = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}

@@ -18,6 +18,12 @@ NOT_OVER = [
 ]
 
 
+def is_under_way(instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Whether a run is queued or running."""
+    run = instance.get_run_by_id(run_id)
+    return run is not None and not run.is_finished
+
+
 class Running:
     """The runs of an instance that are not over, asked for once."""
 

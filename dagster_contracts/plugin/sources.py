@@ -213,6 +213,9 @@ class ObservingStep:
         batch = self.gate.store.batch(name)
         if batch is None:
             raise dg.Failure(f"{name} is not in the ledger", allow_retries=False)
+        if batch.status is Status.PUBLISHED:
+            self.context.log.info(f"{shown(name)} is published by run {batch.run_id}: nothing is left to do here")
+            return
         came = released(self.gate, batch, self.context.run_id)
         self.judged.setdefault(asset, []).append(came)
         self._show(asset, batch.partition, metadata.of_judgement(came))

@@ -44,6 +44,7 @@ from dagster_contracts.plugin.routing import (
     staging_key,
     step_key,
 )
+from dagster_contracts.plugin.running import is_under_way
 from dagster_contracts.plugin.site import RESOLVES
 from dagster_contracts.plugin.within import Within
 
@@ -81,6 +82,8 @@ class GatedStep:
                 yield from self.probe()
             elif batch is None or batch.asset not in self.output_names:
                 yield from nodes.nothing_run(op)
+            elif self._is_published_by_another(batch):
+                self.context.log.info(f"{shown(batch.id)} is {batch.status} by run {batch.run_id}: nothing is left to do here")
             else:
                 yield from self._delivered(self.release(batch))
             return
@@ -221,9 +224,18 @@ class GatedStep:
         if batch.asset not in self.output_names:
             return batch
         begun_here = batch.status is Status.PUBLISHING and batch.run_id == self.context.run_id  # by an attempt that could not write
-        if batch.staged is None or not (begun_here or batch.status in (Status.HELD, Status.QUARANTINED)):
-            raise dg.Failure(f"{name} is {batch.status} and cannot be released any more; deliver it anew", allow_retries=False)
+        waits = batch.staged is not None and (begun_here or batch.status in (Status.HELD, Status.QUARANTINED))
+        if not waits and not self._is_published_by_another(batch):
+            self.no_run_retries()
+            way = "run `dagster-contracts reconcile`" if batch.status is Status.PUBLISHING else "deliver it anew"
+            raise dg.Failure(f"{name} is {batch.status} and cannot be released any more; {way}", allow_retries=False)
         return batch
+
+    def _is_published_by_another(self, batch: Batch) -> bool:
+        """A person's job and the sensor may both ask for a release: the run that comes second leaves it to the first, unless that died."""
+        if batch.status is Status.PUBLISHED:
+            return True
+        return batch.status is Status.PUBLISHING and batch.run_id != self.context.run_id and is_under_way(self.step.instance, batch.run_id)
 
     def release(self, batch: Batch) -> Iterator[Any]:
         assert batch.staged is not None

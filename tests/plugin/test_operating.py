@@ -5,8 +5,9 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.test_utils import create_run_for_test
 
-from dagster_contracts import recovery
+from dagster_contracts import recovery, stored
 from dagster_contracts.engines.local import LocalEngine
 from dagster_contracts.gate import Gate
 from dagster_contracts.plugin import operating, operations
@@ -57,6 +58,38 @@ def test_a_released_batch_is_published_by_the_job(tmp_path: Path) -> None:
         assert list(value_of(world, "feed", day(2))["risk"]) == ["7", "8"]
         again = start(world, "contracts_release", **wanted)
         assert "feed [2026-01-02] has no quarantined or held batch" in again.failures["release_batch"]
+
+
+@pytest.mark.parametrize("first", ["job", "sensor"])
+def test_what_the_job_and_the_sensor_both_publish_is_published_once_and_neither_run_fails(tmp_path: Path, first: str) -> None:
+    with refused(tmp_path, Vendor({day(2)})) as world:
+        world.run("feed", partition=day(2))
+        gate = operations.site_of(world.defs).gate(world.instance)
+        batch = recovery.release(gate, recovery.releasable_batch(gate, "feed", None), actor="ann", reason="known")
+        [request] = world.tick("contracts_heal")  # between the word of a person and the run of the person's job
+        if first == "job":
+            published_by = operations.run_release(world.defs, world.instance, batch)
+            assert world.launch(request).failures == {}
+        else:
+            published_by = world.launch(request).run_id
+            assert operations.run_release(world.defs, world.instance, batch) == published_by
+        [row] = world.ledger().batches(asset="feed")
+        assert (row.status, row.run_id) == ("published", published_by)
+
+
+def test_a_run_that_is_to_publish_what_another_is_writing_leaves_it_to_that_one(tmp_path: Path) -> None:
+    with refused(tmp_path, Vendor({day(2)})) as world:
+        world.run("feed", partition=day(2))
+        gate = operations.site_of(world.defs).gate(world.instance)
+        batch = recovery.release(gate, recovery.releasable_batch(gate, "feed", None), actor="ann", reason="known")
+        [request] = world.tick("contracts_heal")
+        other = create_run_for_test(world.instance, status=dg.DagsterRunStatus.STARTED)
+        stored.publishing(gate, batch, other.run_id)
+        assert world.launch(request).failures == {}
+        world.instance.report_run_failed(other)
+        ran = world.launch(request)
+        assert "is publishing and cannot be released any more; run `dagster-contracts reconcile`" in ran.failures["feed"]
+        assert world.instance.get_run_by_id(ran.run_id).tags["dagster/max_retries"] == "0"  # type: ignore[union-attr]
 
 
 def test_a_person_heals_what_the_contract_leaves_to_people(tmp_path: Path) -> None:
