@@ -110,6 +110,7 @@ class Judgement:
     division: Division | None = None  # what to publish of the delivery, and what to set aside of it
     undivided: str = ""  # why failing rows were not set aside, where the contract lets them be
     probe: ProbeResult | None = None  # where it was a stored batch that was probed
+    recorded: bool = True  # else no store could be told: let through by onStoreUnavailable: admit, and in no ledger
 
     @property
     def publish(self) -> bool:
@@ -193,7 +194,7 @@ def settled_at(breaker: Breaker) -> datetime:
 def unrecorded(terms: Terms, delivery: Delivery, version: str, verdict: Verdict) -> Judgement:
     note = "the breaker store was out of reach; admitted by onStoreUnavailable: admit"
     batch = replace(batch_of(terms, delivery, version, verdict, Status.PUBLISHING, EPOCH), note=note)
-    return Judgement(verdict, batch, Breaker(batch.breaker_key, terms.policy, terms.version))
+    return Judgement(verdict, batch, Breaker(batch.breaker_key, terms.policy, terms.version), recorded=False)
 
 
 def admitted(policy: BreakerPolicy, outcome: Outcome) -> bool:

@@ -126,6 +126,13 @@ class Part:
     document: Mapping[str, Any]
 
 
+def incomplete(key: str, ends_at: datetime, contract_version: str) -> Part:
+    """Stands for micro-batches of the breaker `key` that were let in without a record, in a window that may be this one: with it, the
+    window cannot be measured. There is one of a window, whoever says it."""
+    reason = "micro-batches were let in unrecorded while the store was out of reach (onStoreUnavailable: admit): they may be missing here"
+    return Part(f"{key}|{ends_at.astimezone(UTC).isoformat()}|incomplete", key, ends_at, contract_version, {"unmeasured": reason})
+
+
 def to_document(measurement: Measurement | Unmeasured, metrics: Sequence[Metric]) -> dict[str, Any]:
     """`metrics` of a measurement as JSON values; a metric goes by a digest of what it is."""
     if isinstance(measurement, Unmeasured):

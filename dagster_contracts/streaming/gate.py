@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
@@ -17,9 +18,9 @@ from dagster_contracts.core.contract import Contract, attach
 from dagster_contracts.core.durations import parse_duration
 from dagster_contracts.core.errors import StoreUnavailable, UsageError, did_you_mean
 from dagster_contracts.core.ledger import Partition, Status, batch_id
-from dagster_contracts.core.snapshot import Snapshot
+from dagster_contracts.core.snapshot import Change, Snapshot
 from dagster_contracts.core.verdict import Finding, Unmeasured
-from dagster_contracts.core.windows import STREAM, WINDOW, Part, split, window_ending
+from dagster_contracts.core.windows import STREAM, WINDOW, Part, incomplete, split, window_ending, window_of
 from dagster_contracts.core.wording import counted
 from dagster_contracts.gate import Gate
 from dagster_contracts.governing import TermsInForce
@@ -49,7 +50,7 @@ class MicroFrame:
 
 
 class StreamGate:
-    """Judges micro-batches. Keeps nothing of its own: all that must outlive the process is in the store. May be shared by threads.
+    """Judges micro-batches. What must outlive the process is in the store, and while that is out of reach, nowhere. May be shared by threads.
 
     `contracts` is a folder, a file, or several of them, or parsed contracts. Each schema object governs the asset that its customProperty
     `dagsterAsset` names, else the one of `assets` whose last key part is its name; without `assets` an object's name is its asset.
@@ -99,6 +100,8 @@ class StreamGate:
         self._in_force = None if registry is None else _in_force(registry, ttl_seconds, self._terms, environment)
         self._parted: dict[str, _Parted] = {}
         self._told: dict[str, str] = {}
+        self._unrecorded: set[str] = set()  # breakers of whose open windows we let something in that no store could record
+        self._marking = threading.Lock()
 
     def terms(self, asset: str) -> Terms:
         """What the contract says of each micro-batch of an asset: now, where there is a registry.
@@ -157,6 +160,7 @@ class StreamGate:
             self._close_before(asset, dimensions)
         delivery = Delivery(place, batch, batch, data_version=STREAM, findings=findings, window=self.window)
         judgement = self._gate.judge(terms, delivery, frame, divisible=divisible, unless=unless)
+        self._remember(judgement)
         return answer(judgement, frame, self.when_open(asset), terms.plan.elsewhere)
 
     def judge_new(
@@ -179,6 +183,7 @@ class StreamGate:
         ]
         deliveries = [(delivery, each.frame) for delivery, each in zip(named, given, strict=True)]
         judged = self._gate.judge_several(terms, deliveries, unless=unless)
+        self._remember(*judged)
         opened = self.when_open(asset)
         return [answer(judgement, each.frame, opened, terms.plan.elsewhere) for judgement, each in zip(judged, given, strict=False)]
 
@@ -241,6 +246,7 @@ class StreamGate:
         terms = self._parts(asset).late
         fixed = tuple(sorted(dimensions.items()))
         key = terms.breaker_key(Partition(dimensions=fixed))
+        self._mark(key, terms.version)
         due = [ends_at for ends_at, _ in groupby(self.store.parts(key), key=lambda part: part.ends_at)]
         closed = (self._close(terms, fixed, key, ends_at) for ends_at in due)
         return [judgement for judgement in closed if judgement is not None]
@@ -253,11 +259,35 @@ class StreamGate:
             try:
                 judgement = self._windows.judge(terms, delivery, found, divisible=False, unless=self._unless_more(key, ends_at, found))
             except _OneMore:
+                self._mark(key, terms.version)
                 continue
             self._settle(judgement)
             self.store.drop_parts(key, ends_at)
             return judgement
         return None  # another process was first
+
+    def _remember(self, *judgements: Judgement) -> None:
+        if self.window is not None:
+            self._unrecorded.update(each.batch.breaker_key for each in judgements if not each.recorded)
+
+    def _mark(self, key: str, version: str) -> None:
+        """Say of the windows that are not judged yet that they are incomplete, where we let something in unrecorded.
+
+        Of all of them: without the store there was no time to tell in which it came. Raises StoreUnavailable, and it is said later.
+        """
+        assert self.window is not None
+        with self._marking:
+            if key not in self._unrecorded:
+                return
+            current = window_of(self.store.now(), self.window).end
+            assert current is not None
+            ends = {part.ends_at for part in self.store.parts(key, current)} | {current}
+            self._unrecorded.discard(key)
+            try:
+                self.store.save(Change(parts=tuple(incomplete(key, each, version) for each in sorted(ends))))
+            except BaseException:
+                self._unrecorded.add(key)
+                raise
 
     def _collected(self, key: str, ends_at: datetime) -> list[Part] | Unmeasured | None:
         """The parts of a window, if there are any, and if the breaker let everything in while it lasted."""
@@ -272,7 +302,7 @@ class StreamGate:
         """A micro-batch of the window may be recorded while it is merged. Asked after the breaker was read: what comes later loses."""
 
         def check(snapshot: Snapshot) -> None:
-            if self._collected(key, ends_at) != found:
+            if key in self._unrecorded or self._collected(key, ends_at) != found:
                 raise _OneMore
 
         return check

@@ -24,6 +24,7 @@ from dagster_contracts.ports import FixedClock, Store
 from dagster_contracts.store.memory import MemoryStore
 from dagster_contracts.store.sql import SqlStore
 from dagster_contracts.streaming import Action, StreamGate, StreamVerdict
+from dagster_contracts.streaming.gate import MicroFrame
 from tests.streaming.lab import contract, order
 
 START = datetime(2026, 11, 26, 12, 1, tzinfo=UTC)
@@ -338,6 +339,105 @@ def test_a_window_in_which_the_breaker_changed_proves_and_disproves_nothing():
     assert world.gate.close_windows("orders") == []
     assert world.judge("4", frame(1), after=5 * MINUTE).action is Action.FORWARD
     assert world.judge("5", frame(1), after=5 * MINUTE).action is Action.HOLD
+
+
+class Outage(MemoryStore):
+    """A store that is out of reach while `gone`."""
+
+    gone = False
+
+    def _reached(self) -> None:
+        if self.gone:
+            raise StoreUnavailable("gone")
+
+    def load(self, *given: Any, **named: Any) -> Any:
+        self._reached()
+        return super().load(*given, **named)
+
+    def save(self, change: Change) -> None:
+        self._reached()
+        super().save(change)
+
+    def parts(self, *given: Any) -> Any:
+        self._reached()
+        return super().parts(*given)
+
+    def confirm(self, *given: Any) -> Any:
+        self._reached()
+        return super().confirm(*given)
+
+    def now(self) -> datetime:
+        self._reached()
+        return super().now()
+
+
+def admitting(*, window: str | None = "PT5M") -> tuple[World, Outage]:
+    clock = FixedClock(START)
+    store = Outage(clock=clock)
+    world = World(store, terms=contract(BreakerPolicy(admit_when_unavailable=True), quality=(TEN_ROWS,)), window=window)
+    world.clock = clock
+    return world, store
+
+
+@pytest.mark.parametrize("together", [False, True], ids=["alone", "together"])
+@pytest.mark.parametrize("back", [2, 4, 8], ids=["within it", "in the next", "later"])
+def test_a_window_of_which_something_was_let_in_unrecorded_proves_and_disproves_nothing(back: int, together: bool):
+    world, store = admitting()
+    world.judge("1", frame(4))
+    store.gone = True
+    if together:
+        world.gate.judge_new([MicroFrame("2", frame(6))], asset="orders", unless=lambda snapshot: None)
+    else:
+        assert world.judge("2", frame(6)).action is Action.FORWARD
+    store.gone = False
+    assert world.judge("3", frame(4), after=back * MINUTE).action is Action.FORWARD
+    world.restart()  # nothing of it is in the process that closes the windows
+    world.clock.at += 5 * MINUTE
+    world.gate.close_windows("orders")
+    windows = [row for row in store.batches() if row.run_id == "window"]
+    assert len(windows) == (1 if back == 2 else 2)
+    assert {row.outcome for row in windows} == {Outcome.INCONCLUSIVE}
+    assert "let in unrecorded while the store was out of reach" in repr(windows[0].verdict)
+    assert world.breaker.state is State.CLOSED
+    world.judge("4", frame(4))
+    world.clock.at += 5 * MINUTE
+    world.gate.close_windows("orders")  # the first whole one says what it says
+    assert world.breaker.state is State.OPEN
+
+
+def test_what_is_let_in_unrecorded_while_its_window_is_judged_makes_it_inconclusive_too():
+    """By another thread of the process: it may have arrived before the window's end."""
+    world, store = admitting()
+    world.judge("1", frame(4))
+    world.clock.at += 5 * MINUTE
+    given, calls = store.parts, [0]
+
+    def meanwhile(*asked: Any) -> Any:
+        found, calls[0] = given(*asked), calls[0] + 1
+        if calls[0] == 2:  # the first tells which windows are over; this one is what is merged
+            store.gone = True
+            world.gate.judge(frame(6), asset="orders", batch="2")
+            store.gone = False
+        return found
+
+    store.parts = meanwhile  # type: ignore[method-assign]
+    (closed,) = world.gate.close_windows("orders")
+    assert closed.verdict.outcome is Outcome.INCONCLUSIVE
+    assert world.breaker.state is State.CLOSED
+
+
+def test_a_mark_that_cannot_be_written_is_written_later():
+    world, store = admitting()
+    world.judge("1", frame(4))
+    store.gone = True
+    world.judge("2", frame(6))
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable):
+            world.gate.close_windows("orders")
+    store.gone = False
+    world.clock.at += 5 * MINUTE
+    (closed,) = world.gate.close_windows("orders")
+    assert closed.verdict.outcome is Outcome.INCONCLUSIVE
 
 
 def test_a_contract_that_changes_within_a_window_makes_it_inconclusive():
