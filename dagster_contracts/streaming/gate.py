@@ -50,7 +50,7 @@ class MicroFrame:
 
 
 class StreamGate:
-    """Judges micro-batches. What must outlive the process is in the store, and while that is out of reach, nowhere. May be shared by threads.
+    """Judges micro-batches. What must outlive the process is in the store, unless that is out of reach. May be shared by threads.
 
     `contracts` is a folder, a file, or several of them, or parsed contracts. Each schema object governs the asset that its customProperty
     `dagsterAsset` names, else the one of `assets` whose last key part is its name; without `assets` an object's name is its asset.
@@ -198,21 +198,27 @@ class StreamGate:
 
         Returns the ids of those that went on and are not published for all that, and warns of them: they were judged again and refused
         meanwhile, dismissed by a person, or let in while no store could record it.
+
+        Raises StoreUnavailable where the store is out of reach and the contract of one of them says onStoreUnavailable: halt. Confirm them
+        again later, or have them delivered again: neither counts twice.
         """
-        return self._confirm([each.batch_id for each in verdicts if each.action is Action.FORWARD])
+        gone = [each for each in verdicts if each.action is Action.FORWARD]
+        recorded = [each for each in gone if each.judgement.recorded]
+        try:
+            published = self._published([each.batch_id for each in recorded])
+        except StoreUnavailable:
+            if not all(each.judgement.breaker.policy.admit_when_unavailable for each in recorded):
+                raise
+            published = set()
+        return _left([each.batch_id for each in gone], published)
 
     def confirm_names(self, asset: str, names: Sequence[str]) -> tuple[str, ...]:
         """As `confirm`, of micro-batches that an earlier process judged and was killed before it could say so."""
-        return self._confirm([batch_id(asset, Partition(name), "", STREAM) for name in names])
+        gone = [batch_id(asset, Partition(name), "", STREAM) for name in names]
+        return _left(gone, self._published(gone))
 
-    def _confirm(self, gone: Sequence[str]) -> tuple[str, ...]:
-        published = set(self.store.confirm(gone)) if gone else set()
-        if left := tuple(each for each in gone if each not in published):
-            shown = ", ".join(left[:5]) + (", ..." if len(left) > 5 else "")
-            them = "it" if len(left) == 1 else "them"
-            many = counted(len(left), "micro-batch", "es")
-            logger.warning("%s went on and the ledger does not hold %s as let in: %s", many, them, shown)
-        return left
+    def _published(self, gone: Sequence[str]) -> set[str]:
+        return set(self.store.confirm(gone)) if gone else set()
 
     def with_engine(self, around: Callable[[MetricEngine], MetricEngine]) -> StreamGate:
         """The same gate, with another engine around its own."""
@@ -334,6 +340,16 @@ class _Parted:
 
 class _OneMore(Exception):
     """Something of a window changed while it was being judged."""
+
+
+def _left(gone: Sequence[str], published: set[str]) -> tuple[str, ...]:
+    """Those that went on, and that the ledger does not have as published."""
+    if left := tuple(each for each in gone if each not in published):
+        shown = ", ".join(left[:5]) + (", ..." if len(left) > 5 else "")
+        them = "it" if len(left) == 1 else "them"
+        many = counted(len(left), "micro-batch", "es")
+        logger.warning("%s went on and the ledger does not hold %s as let in: %s", many, them, shown)
+    return left
 
 
 def _loaded(contracts: str | Path | Contract | Sequence[str | Path | Contract]) -> list[Contract]:

@@ -195,6 +195,44 @@ def test_what_cannot_be_measured_trips_nothing(admits: bool, action: Action):
     assert world.breaker.state is State.CLOSED
 
 
+class Outage(MemoryStore):
+    """A store that is out of reach while `gone`."""
+
+    gone = False
+
+    def _reached(self) -> None:
+        if self.gone:
+            raise StoreUnavailable("gone")
+
+    def load(self, *given: Any, **named: Any) -> Any:
+        self._reached()
+        return super().load(*given, **named)
+
+    def save(self, change: Change) -> None:
+        self._reached()
+        super().save(change)
+
+    def parts(self, *given: Any) -> Any:
+        self._reached()
+        return super().parts(*given)
+
+    def confirm(self, *given: Any) -> Any:
+        self._reached()
+        return super().confirm(*given)
+
+    def now(self) -> datetime:
+        self._reached()
+        return super().now()
+
+
+def admitting(*, window: str | None = "PT5M", admits: bool = True) -> tuple[World, Outage]:
+    clock = FixedClock(START)
+    store = Outage(clock=clock)
+    world = World(store, terms=contract(BreakerPolicy(admit_when_unavailable=admits), quality=(TEN_ROWS,)), window=window)
+    world.clock = clock
+    return world, store
+
+
 def test_where_the_store_is_out_of_reach_the_contract_decides():
     class Gone(MemoryStore):
         def save(self, change: Change) -> None:
@@ -211,10 +249,31 @@ def test_where_the_store_is_out_of_reach_the_contract_decides():
             def load(self, *given: Any, **named: Any) -> Any:
                 raise StoreUnavailable("gone")
 
-        admitting = World(Further(), terms=contract(BreakerPolicy(admit_when_unavailable=True)), window=window)
-        assert admitting.judge("1").action is Action.FORWARD
+        world = World(Further(), terms=contract(BreakerPolicy(admit_when_unavailable=True)), window=window)
+        assert world.judge("1").action is Action.FORWARD
         with pytest.raises(StoreUnavailable):
-            admitting.judge("2", BAD)
+            world.judge("2", BAD)
+
+
+@pytest.mark.parametrize("window", [None, "PT5M"])
+def test_a_loop_that_judges_and_confirms_goes_on_without_the_store_where_the_contract_admits(window: str | None, caplog: Any):
+    world, store = admitting(window=window)
+    before = world.judge("1")
+    store.gone = True
+    during = world.judge("2")
+    assert world.gate.confirm(during, before) == (during.batch_id, before.batch_id)  # one was recorded, and the store went after that
+    assert "2 micro-batches went on and the ledger does not hold them" in caplog.text
+    store.gone = False
+    assert world.gate.confirm(during, before) == (during.batch_id,)
+    assert world.rows(Status.PUBLISHED) == ["1"]
+
+
+def test_without_the_store_a_recorded_one_cannot_be_confirmed_where_the_contract_halts():
+    world, store = admitting(admits=False)
+    judged = world.judge("1")
+    store.gone = True
+    with pytest.raises(StoreUnavailable):
+        world.gate.confirm(judged)
 
 
 # --- time windows --------------------------------------------------------------------------------------------------
@@ -339,44 +398,6 @@ def test_a_window_in_which_the_breaker_changed_proves_and_disproves_nothing():
     assert world.gate.close_windows("orders") == []
     assert world.judge("4", frame(1), after=5 * MINUTE).action is Action.FORWARD
     assert world.judge("5", frame(1), after=5 * MINUTE).action is Action.HOLD
-
-
-class Outage(MemoryStore):
-    """A store that is out of reach while `gone`."""
-
-    gone = False
-
-    def _reached(self) -> None:
-        if self.gone:
-            raise StoreUnavailable("gone")
-
-    def load(self, *given: Any, **named: Any) -> Any:
-        self._reached()
-        return super().load(*given, **named)
-
-    def save(self, change: Change) -> None:
-        self._reached()
-        super().save(change)
-
-    def parts(self, *given: Any) -> Any:
-        self._reached()
-        return super().parts(*given)
-
-    def confirm(self, *given: Any) -> Any:
-        self._reached()
-        return super().confirm(*given)
-
-    def now(self) -> datetime:
-        self._reached()
-        return super().now()
-
-
-def admitting(*, window: str | None = "PT5M") -> tuple[World, Outage]:
-    clock = FixedClock(START)
-    store = Outage(clock=clock)
-    world = World(store, terms=contract(BreakerPolicy(admit_when_unavailable=True), quality=(TEN_ROWS,)), window=window)
-    world.clock = clock
-    return world, store
 
 
 @pytest.mark.parametrize("together", [False, True], ids=["alone", "together"])
