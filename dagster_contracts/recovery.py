@@ -161,19 +161,35 @@ def _whole(then: Route, now: Route) -> bool:
 
 def override(
     gate: Gate, key: str, kind: OverrideKind, *, actor: str, reason: str, expires_at: datetime | None = None, create: bool = False
-) -> Breaker:
-    """Force a breaker open or closed, or only observe. Raises UsageError where no breaker of that key has ever judged a batch; with
-    `create` it is made then, and its contract's policy comes with the first batch."""
+) -> list[Breaker]:
+    """Force a breaker open or closed, or only observe. The key of an asset whose breakers are scoped means all of them, each in a
+    transaction of its own, and those that come later: a breaker of the asset's own key, which is first, keeps the word for these.
+
+    Raises UsageError where no breaker of that key has ever judged a batch; with `create` it is made then, and its contract's policy comes
+    with the first batch.
+    """
 
     def said(breaker: Breaker, now: datetime) -> Step:
         return machine.override(breaker, kind, actor=actor, reason=reason, now=now, expires_at=expires_at)
 
-    return _revise(gate, key, said, create=create)
+    if scoped(gate.store, key):
+        return [_revise(gate, key, said, create=True), *(_revise(gate, each, said) for each in scoped(gate.store, key))]
+    return [_revise(gate, key, said, create=create)]
 
 
-def reset(gate: Gate, key: str, *, actor: str, reason: str) -> Breaker:
-    """No override, closed, empty window, first cooldown."""
-    return _revise(gate, key, lambda b, now: machine.reset(b, actor=actor, reason=reason, now=now))
+def reset(gate: Gate, key: str, *, actor: str, reason: str) -> list[Breaker]:
+    """No override, closed, empty window, first cooldown; of an asset whose breakers are scoped, all of them, as `override`."""
+
+    def said(breaker: Breaker, now: datetime) -> Step:
+        return machine.reset(breaker, actor=actor, reason=reason, now=now)
+
+    own = [key] if gate.store.breakers([key]) or not scoped(gate.store, key) else []
+    return [_revise(gate, each, said) for each in (*own, *scoped(gate.store, key))]
+
+
+def scoped(store: Store, key: str) -> list[str]:
+    """The keys of an asset's breakers that are one for each value of a dimension; none where `key` is that of one of them."""
+    return [breaker.key for breaker in store.breakers(asset=key) if breaker.key != key] if asset_of(key) == key else []
 
 
 def report(gate: Gate, key: str, told: Report) -> Event:

@@ -49,7 +49,7 @@ def _work(url: str, made: str, seconds: int, told: Connection) -> None:
     claimed = probing.claim(gate, due, "due", holder="worker")
     assert isinstance(claimed, Probe)
     ends = until("PT10M", gate.store.now())  # as the command line reads `--until`
-    forced = recovery.override(gate, "cooling", OverrideKind.FORCE_OPEN, actor="ann", reason="tried", expires_at=ends)
+    (forced,) = recovery.override(gate, "cooling", OverrideKind.FORCE_OPEN, actor="ann", reason="tried", expires_at=ends)
     told.send(
         {
             "own clock": datetime.now(UTC),

@@ -11,7 +11,7 @@ from dagster_contracts import recovery, routing, stored
 from dagster_contracts.core.breaker import Refused
 from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.errors import UsageError
-from dagster_contracts.core.ledger import Batch, OutputStatus, Release, RouteKind, Status, StepKey
+from dagster_contracts.core.ledger import Batch, OutputStatus, Partition, Release, RouteKind, Status, StepKey
 from dagster_contracts.core.state import OverrideKind, State
 from dagster_contracts.core.verdict import Outcome
 from dagster_contracts.judgement import Judgement, Probe
@@ -318,7 +318,7 @@ def test_what_was_made_of_degraded_outputs_heals_after_them() -> None:
 
 def test_an_override_takes_effect_at_once_and_is_told() -> None:
     world = tripped()
-    closed = recovery.override(world.gate, "feed", OverrideKind.FORCE_CLOSED, actor="ann", reason="false alarm", expires_at=day(7))
+    (closed,) = recovery.override(world.gate, "feed", OverrideKind.FORCE_CLOSED, actor="ann", reason="false alarm", expires_at=day(7))
     assert (closed.override.kind if closed.override else None) is OverrideKind.FORCE_CLOSED
     assert world.route("fraud_scores", 7, FULL).kind is RouteKind.UNJUDGED
     event = world.store.events()[-1]
@@ -330,9 +330,50 @@ def test_an_override_takes_effect_at_once_and_is_told() -> None:
 def test_reset_closes_and_releases_what_was_held() -> None:
     world = tripped()
     world.deliver(7, GOOD, day(7, 6))
-    assert recovery.reset(world.gate, "feed", actor="ann", reason="fixed").state is State.CLOSED
+    assert [each.state for each in recovery.reset(world.gate, "feed", actor="ann", reason="fixed")] == [State.CLOSED]
     assert [due.batch.partition.key for due in recovery.due_releases(world.gate)] == ["2026-01-07"]
     assert world.store.transitions("feed", 1)[0].actor == "ann"
+
+
+def of_vendor(number: int, vendor: str) -> Partition:
+    whole = daily(number)
+    return replace(whole, key=f"{whole.key}|{vendor}", dimensions=(("day", str(whole.key)), ("vendor", vendor)))
+
+
+def scoped(*vendors: str) -> World:
+    """A breaker for each vendor; the first vendor's is open."""
+    world = World(replace(POLICY, scope="vendor"))
+    for vendor, data in zip(vendors, (BAD, *(GOOD for _ in vendors)), strict=False):
+        world.store_away(world.judge(of_vendor(1, vendor), data), data)
+    return world
+
+
+@pytest.mark.parametrize("kind", list(OverrideKind))
+def test_a_word_about_an_asset_is_said_of_all_its_scoped_breakers_and_of_those_that_come(kind: OverrideKind) -> None:
+    world = scoped("a", "b")
+    said = recovery.override(world.gate, "feed", kind, actor="ann", reason="month end", expires_at=day(3))
+    assert [each.key for each in said] == ["feed", "feed[vendor=a]", "feed[vendor=b]"]
+    world.judge(of_vendor(1, "c"), GOOD)
+    words = {each.key: each.override for each in world.store.breakers()}
+    assert len(words) == 4
+    assert {(word.kind, word.reason, word.expires_at) for word in words.values() if word} == {(kind, "month end", day(3))}
+    assert None not in words.values()
+    assert {each.state for each in recovery.reset(world.gate, "feed", actor="ann", reason="over")} == {State.CLOSED}
+    assert {each.override for each in world.store.breakers()} == {None}
+    world.judge(of_vendor(1, "d"), BAD)
+    assert world.store.breakers(["feed[vendor=d]"])[0].state is State.OPEN
+
+
+def test_a_word_about_one_scoped_breaker_is_said_of_that_one() -> None:
+    world = scoped("a", "b")
+    recovery.override(world.gate, "feed[vendor=b]", OverrideKind.FORCE_OPEN, actor="ann", reason="why")
+    assert [each.key for each in world.store.breakers() if each.override] == ["feed[vendor=b]"]
+
+
+def test_a_reset_of_an_asset_makes_no_breaker() -> None:
+    world = scoped("a", "b")
+    assert [each.key for each in recovery.reset(world.gate, "feed", actor="ann", reason="why")] == ["feed[vendor=a]", "feed[vendor=b]"]
+    assert len(world.store.breakers()) == 2
 
 
 def test_an_unknown_breaker_names_the_nearest() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Annotated
@@ -17,10 +18,19 @@ from dagster_contracts.core import breaker as machine
 from dagster_contracts.core.ledger import Batch
 from dagster_contracts.core.state import Breaker, OverrideKind, Transition, asset_of
 from dagster_contracts.core.windows import is_streamed
+from dagster_contracts.core.wording import counted
 
 app = typer.Typer(help="See and operate one breaker.", no_args_is_help=True)
 
 KeyArgument = Annotated[str, typer.Argument(metavar="KEY", help="The breaker, as `status` names it.", show_default=False)]
+EachArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="KEY",
+        help="The breaker, as `status` names it; the key of an asset with `scope` means all of its breakers, and those to come.",
+        show_default=False,
+    ),
+]
 UntilOption = Annotated[
     str | None,
     typer.Option("--until", metavar="TIME", help="When it ends: RFC 3339, or a duration such as PT2H. [default: when it is reset]"),
@@ -62,7 +72,7 @@ def history(
 
 @app.command("force-open")
 def force_open(
-    key: KeyArgument, reason: ReasonOption, actor: ActorOption = None, until: UntilOption = None, database_url: UrlOption = None
+    key: EachArgument, reason: ReasonOption, actor: ActorOption = None, until: UntilOption = None, database_url: UrlOption = None
 ) -> None:
     """Hold or quarantine what arrives, whatever its verdict; no probe runs. Published partitions stay readable."""
     _override(key, OverrideKind.FORCE_OPEN, reason, actor, until, database_url)
@@ -70,7 +80,7 @@ def force_open(
 
 @app.command("force-closed")
 def force_closed(
-    key: KeyArgument, reason: ReasonOption, actor: ActorOption = None, until: UntilOption = None, database_url: UrlOption = None
+    key: EachArgument, reason: ReasonOption, actor: ActorOption = None, until: UntilOption = None, database_url: UrlOption = None
 ) -> None:
     """Let consumers read as if it were closed; bad batches are still quarantined."""
     _override(key, OverrideKind.FORCE_CLOSED, reason, actor, until, database_url)
@@ -78,7 +88,7 @@ def force_closed(
 
 @app.command("observe-only")
 def observe_only(
-    key: KeyArgument,
+    key: EachArgument,
     reason: ReasonOption,
     actor: ActorOption = None,
     until: UntilOption = None,
@@ -90,11 +100,14 @@ def observe_only(
 
 
 @app.command()
-def reset(key: KeyArgument, reason: ReasonOption, actor: ActorOption = None, database_url: UrlOption = None) -> None:
+def reset(key: EachArgument, reason: ReasonOption, actor: ActorOption = None, database_url: UrlOption = None) -> None:
     """No override, closed, and no memory of failures."""
     reason, actor = options.stated(reason), options.acting(actor)
-    breaker = recovery.reset(options.gate_of(options.store_at(database_url)), key, actor=actor, reason=reason)
-    print_text(f"{breaker.key}: reset by {actor}; it is ", breaker.state)
+    breakers = recovery.reset(options.gate_of(options.store_at(database_url)), key, actor=actor, reason=reason)
+    if [each.key for each in breakers] == [key]:
+        print_text(f"{key}: reset by {actor}; it is ", breakers[0].state)
+    else:
+        print_text(f"{key}: reset by {actor}; {_counted(key, breakers)} of it, all closed")
 
 
 def _override(
@@ -103,8 +116,18 @@ def _override(
     reason, actor = options.stated(reason), options.acting(actor)
     store = options.store_at(url)
     end = options.until(until, store.now())
-    breaker = recovery.override(options.gate_of(store), key, kind, actor=actor, reason=reason, expires_at=end, create=create)
-    print_text(f"{breaker.key}: {kind} by {actor} until {clock(end) or 'it is reset'}; its own state is ", breaker.state)
+    breakers = recovery.override(options.gate_of(store), key, kind, actor=actor, reason=reason, expires_at=end, create=create)
+    told = f"{key}: {kind} by {actor} until {clock(end) or 'it is reset'}; "
+    if len(breakers) == 1:
+        print_text(f"{told}its own state is ", breakers[0].state)
+        return
+    states = Counter(each.state.value for each in breakers if each.key != key)
+    by_state = ", ".join(f"{number} {state}" for state, number in sorted(states.items()))
+    print_text(f"{told}said of {_counted(key, breakers)} (by their own state: {by_state}) and of each that comes later")
+
+
+def _counted(key: str, breakers: Sequence[Breaker]) -> str:
+    return counted(sum(each.key != key for each in breakers), "scoped breaker")
 
 
 # --- what show and history print -----------------------------------------------------------------------------------

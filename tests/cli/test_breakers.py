@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from dagster_contracts.core.contract import BreakerPolicy
+from dagster_contracts.core.snapshot import Change
+from dagster_contracts.core.state import Breaker, State
 from dagster_contracts.store.sql import SqlStore
 from tests.cli.conftest import Ran
 
@@ -105,6 +108,28 @@ def test_observe_only_before_the_first_batch(run: Callable[..., Ran], tmp_path: 
     (found,) = run("status", "--format", "json", *database).json["breakers"]
     assert (found["key"], found["state"], found["override"]["kind"]) == ("vendor/new", "closed", "observe_only")
     assert "override until 20" in run("status", *database).out
+
+
+@pytest.fixture
+def payments(past: str) -> tuple[str, ...]:
+    """Two more breakers, of an asset with `scope`: one of them is open."""
+    store = SqlStore(past)
+    for vendor, state in (("acme", State.OPEN), ("beta", State.CLOSED)):
+        key = f"payments[vendor={vendor}]"
+        store.save(Change(breaker=Breaker(key, BreakerPolicy(scope="vendor"), "1.0.0", state=state)))
+    return "payments[vendor=acme]", "payments[vendor=beta]"
+
+
+def test_a_word_about_an_asset_is_said_of_all_its_scoped_breakers(run: Callable[..., Ran], past: str, payments: tuple[str, ...]):
+    ran = run("breaker", "observe-only", "payments", "--reason", "trial")
+    assert ran.out == (
+        "payments: observe_only by ana until it is reset; said of 2 scoped breakers (by their own state: 1 closed, 1 open) and of each "
+        "that comes later\n"
+    )
+    said = {each.key for each in SqlStore(past).breakers() if each.override is not None}
+    assert said == {"payments", *payments}
+    assert run("breaker", "reset", "payments", "--reason", "over").out == "payments: reset by ana; 2 scoped breakers of it, all closed\n"
+    assert all(each.override is None for each in SqlStore(past).breakers())
 
 
 @pytest.mark.parametrize("command", ["show", "history"])
