@@ -13,7 +13,7 @@ from datetime import datetime
 from dagster_contracts import probing, routing
 from dagster_contracts.core import breaker as machine
 from dagster_contracts.core import events
-from dagster_contracts.core.contract import BreakerPolicy, Confidence
+from dagster_contracts.core.contract import BreakerPolicy, Confidence, Contract
 from dagster_contracts.core.errors import UsageError, did_you_mean
 from dagster_contracts.core.events import Event, EventType, Report
 from dagster_contracts.core.ledger import Batch, Output, Partition, Release, Route, RouteKind, Status
@@ -160,18 +160,29 @@ def _whole(then: Route, now: Route) -> bool:
 
 
 def override(
-    gate: Gate, key: str, kind: OverrideKind, *, actor: str, reason: str, expires_at: datetime | None = None, create: bool = False
+    gate: Gate,
+    key: str,
+    kind: OverrideKind,
+    *,
+    actor: str,
+    reason: str,
+    expires_at: datetime | None = None,
+    create: bool = False,
+    contracts: Sequence[Contract] = (),
 ) -> list[Breaker]:
     """Force a breaker open or closed, or only observe. The key of an asset whose breakers are scoped means all of them, each in a
     transaction of its own, and those that come later: a breaker of the asset's own key, which is first, keeps the word for these.
 
     Raises UsageError where no breaker of that key has ever judged a batch; with `create` it is made then, and its contract's policy comes
-    with the first batch.
+    with the first batch. Then UsageError where the key is not one that the breakers of its asset could have, where none of `contracts`
+    governs the asset, and, without `contracts`, where it is nearly that of another asset: a breaker once made is there for good.
     """
 
     def said(breaker: Breaker, now: datetime) -> Step:
         return machine.override(breaker, kind, actor=actor, reason=reason, now=now, expires_at=expires_at)
 
+    if create and not gate.store.breakers([key]):
+        _may_be_made(gate.store, key, contracts)
     if scoped(gate.store, key):
         return [_revise(gate, key, said, create=True), *(_revise(gate, each, said) for each in scoped(gate.store, key))]
     return [_revise(gate, key, said, create=create)]
@@ -190,6 +201,24 @@ def reset(gate: Gate, key: str, *, actor: str, reason: str) -> list[Breaker]:
 def scoped(store: Store, key: str) -> list[str]:
     """The keys of an asset's breakers that are one for each value of a dimension; none where `key` is that of one of them."""
     return [breaker.key for breaker in store.breakers(asset=key) if breaker.key != key] if asset_of(key) == key else []
+
+
+def _may_be_made(store: Store, key: str, contracts: Sequence[Contract]) -> None:
+    asset, (_, bracket, scope) = asset_of(key), key.partition("[")
+    dimension, equals, _ = scope.partition("=")
+    governing = [contract for contract in contracts for each in contract.objects if each.may_be_about(asset)]
+    if contracts and not governing:
+        named = sorted({each.asset or each.name for contract in contracts for each in contract.objects})
+        raise UsageError(f'none of the contracts governs "{asset}"{did_you_mean(asset, named) or ";"} they govern: {", ".join(named)}')
+    known = store.breakers(asset=asset)
+    scopes = sorted({contract.policy.scope for contract in governing} or {each.policy.scope for each in known if each.contract_version})
+    if bracket and not (scope.endswith("]") and equals and dimension in scopes and dimension != "asset"):
+        own = [each for each in scopes if each != "asset"]
+        meant = f"; its breakers are one for each value of {', '.join(own)}{did_you_mean(dimension, own)}" if own else ""
+        raise UsageError(f'"{key}" is no breaker of {asset}{meant or f"; --create takes the key of an asset: {asset}"}')
+    others = sorted({asset_of(each.key) for each in store.breakers()}) if not known and not contracts else []
+    if near := did_you_mean(asset, others):
+        raise UsageError(f'no breaker "{asset}"{near} if it is another asset, name its contract: --contracts PATH')
 
 
 def report(gate: Gate, key: str, told: Report) -> Event:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,6 +16,7 @@ from dagster_contracts.cli.options import LISTED, ActorOption, FormatOption, Rea
 from dagster_contracts.cli.printing import Format, print_fields, print_json, print_table, print_text
 from dagster_contracts.cli.wording import age, clock, outlook, prospect, reading, short, since, streaming, why
 from dagster_contracts.core import breaker as machine
+from dagster_contracts.core.errors import UsageError
 from dagster_contracts.core.ledger import Batch
 from dagster_contracts.core.state import Breaker, OverrideKind, Transition, asset_of
 from dagster_contracts.core.windows import is_streamed
@@ -93,10 +95,21 @@ def observe_only(
     actor: ActorOption = None,
     until: UntilOption = None,
     create: Annotated[bool, typer.Option("--create", help="Before the first batch: KEY is the asset's key.")] = False,
+    contracts: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--contracts",
+            metavar="PATH",
+            help="With --create: a contract's file, or a folder of them; one of them must govern KEY.",
+            show_default=False,
+        ),
+    ] = None,
     database_url: UrlOption = None,
 ) -> None:
     """Judge and record, but publish everything and route nobody; it ends closed."""
-    _override(key, OverrideKind.OBSERVE_ONLY, reason, actor, until, database_url, create=create)
+    if contracts and not create:
+        raise UsageError("--contracts is for --create: it says which assets there are before their first batch")
+    _override(key, OverrideKind.OBSERVE_ONLY, reason, actor, until, database_url, create=create, contracts=contracts or ())
 
 
 @app.command()
@@ -111,12 +124,25 @@ def reset(key: EachArgument, reason: ReasonOption, actor: ActorOption = None, da
 
 
 def _override(
-    key: str, kind: OverrideKind, reason: str, actor: str | None, until: str | None, url: str | None, *, create: bool = False
+    key: str,
+    kind: OverrideKind,
+    reason: str,
+    actor: str | None,
+    until: str | None,
+    url: str | None,
+    *,
+    create: bool = False,
+    contracts: Sequence[Path] = (),
 ) -> None:
+    from dagster_contracts.store.files import load_contracts
+
     reason, actor = options.stated(reason), options.acting(actor)
     store = options.store_at(url)
     end = options.until(until, store.now())
-    breakers = recovery.override(options.gate_of(store), key, kind, actor=actor, reason=reason, expires_at=end, create=create)
+    given = load_contracts(*contracts) if contracts else ()
+    breakers = recovery.override(
+        options.gate_of(store), key, kind, actor=actor, reason=reason, expires_at=end, create=create, contracts=given
+    )
     told = f"{key}: {kind} by {actor} until {clock(end) or 'it is reset'}; "
     if len(breakers) == 1:
         print_text(f"{told}its own state is ", breakers[0].state)

@@ -132,6 +132,48 @@ def test_a_word_about_an_asset_is_said_of_all_its_scoped_breakers(run: Callable[
     assert all(each.override is None for each in SqlStore(past).breakers())
 
 
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("paymnts", 'no breaker "paymnts", did you mean "payments"? if it is another asset, name its contract: --contracts PATH'),
+        ("vendor/fed", 'no breaker "vendor/fed", did you mean "vendor/feed"?'),
+        (
+            "payments[vendr=new]",
+            '"payments[vendr=new]" is no breaker of payments; its breakers are one for each value of vendor, did you mean "vendor"?',
+        ),
+        ("payments[vendor]", '"payments[vendor]" is no breaker of payments; its breakers are one for each value of vendor'),
+        ("vendor/feed[day=1]", '"vendor/feed[day=1]" is no breaker of vendor/feed; --create takes the key of an asset: vendor/feed'),
+        ("nosuch[vendor=a]", '"nosuch[vendor=a]" is no breaker of nosuch; --create takes the key of an asset: nosuch'),
+    ],
+)
+@pytest.mark.usefixtures("payments")
+def test_a_breaker_of_a_mistyped_key_is_not_made(run: Callable[..., Ran], past: str, key: str, said: str):
+    before = SqlStore(past).breakers()
+    ran = run("breaker", "observe-only", key, "--create", "--reason", "trial")
+    assert (ran.code, ran.out) == (2, "")
+    assert said in ran.err
+    assert SqlStore(past).breakers() == before
+
+
+@pytest.mark.usefixtures("payments")
+@pytest.mark.parametrize("key", ["payments[vendor=new]", "other"])
+def test_a_breaker_that_may_be_is_made(run: Callable[..., Ran], past: str, key: str):
+    assert run("breaker", "observe-only", key, "--create", "--reason", "trial").code == 0
+    assert [each.key for each in SqlStore(past).breakers([key])] == [key]
+
+
+def test_the_contracts_say_which_assets_there_are(run: Callable[..., Ran], past: str, contract: Path):
+    contract.write_text(contract.read_text().replace("vendor/feed", "vendor/feed2").replace("cooldown: PT6H", "scope: region"))
+    words = ("breaker", "observe-only", "--create", "--reason", "trial", "--contracts", contract)
+    refused = run(*words, "vendor/feed3")
+    assert refused.code == 2
+    assert 'none of the contracts governs "vendor/feed3", did you mean "vendor/feed2"? they govern: vendor/feed2' in refused.err
+    assert run(*words, "vendor/feed2[reigon=eu]").code == 2
+    assert run(*words, "vendor/feed2").code == run(*words, "vendor/feed2[region=eu]").code == 0
+    assert len(SqlStore(past).breakers()) == 3
+    assert run("breaker", "observe-only", "vendor/feed", "--reason", "trial", "--contracts", contract).code == 2
+
+
 @pytest.mark.parametrize("command", ["show", "history"])
 def test_an_unknown_key_names_the_nearest(run: Callable[..., Ran], command: str):
     ran = run("breaker", command, "vendor/fed")
