@@ -7,7 +7,7 @@ and not a base-60 number, and `1e5` is a number (as in JSON). Numbers keep their
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import yaml
 
@@ -35,13 +35,14 @@ _TAG = "tag:yaml.org,2002:"
 
 @dataclass(slots=True)
 class Node:
-    """A value and where it stands: `line` is that of its key (or of the item, in a list)."""
+    """A value and where it stands: `line` is that of its key (or of the item, in a list). `written` is what a word without quotes was."""
 
     value: object
     line: int
     size: int = 1
     entries: dict[str, Node] | None = None
     items: list[Node] | None = None
+    written: str | None = None
 
 
 @dataclass(slots=True)
@@ -59,6 +60,14 @@ class Document:
 
     def line(self, path: Path) -> int:
         """1-based line of `path`, or of its nearest ancestor that is written."""
+        return self._node(path).line
+
+    def written(self, path: Path) -> str | None:
+        """The word that YAML reads as a number, true or false, where such a value stands at `path`."""
+        node = self._node(path)
+        return node.written if isinstance(node.value, bool | int | float) else None
+
+    def _node(self, path: Path) -> Node:
         node = self.root
         for part in path:
             if isinstance(part, str) and node.entries is not None and part in node.entries:
@@ -67,7 +76,7 @@ class Document:
                 node = node.items[part]
             else:
                 break
-        return node.line
+        return node
 
     def problem(self, flaw: Flaw) -> Problem:
         return Problem(path_text(flaw.path), flaw.message, line=self.line(flaw.path), source=self.source)
@@ -109,7 +118,7 @@ class _Composer:
             if "nesting depth" in str(broken.problem):  # the parser's own limit, of some versions, is met before ours
                 raise self._refused(f"nested deeper than {MAX_DEPTH} levels", mark) from None
             context = f" ({broken.context})" if broken.context else ""
-            raise self._refused(f"not readable as YAML: {broken.problem}{context}", mark) from None
+            raise self._refused(f"not readable as YAML: {self._odd(mark) or f'{broken.problem}{context}'}", mark) from None
         except yaml.YAMLError as broken:
             raise ContractSyntaxError(f"not readable as YAML: {broken}", source=self._source) from None
         finally:
@@ -135,7 +144,7 @@ class _Composer:
         if anchor is not None:
             self._anchors[anchor] = None
         if isinstance(event, yaml.ScalarEvent):
-            node = Node(self._scalar(event), event.start_mark.line + 1)
+            node = Node(self._scalar(event), event.start_mark.line + 1, written=event.value)
         elif isinstance(event, yaml.SequenceStartEvent):
             node = self._sequence(event, depth)
         else:
@@ -184,7 +193,7 @@ class _Composer:
                 where = f"on lines {entries[key].line} and {line}" if entries[key].line != line else f"on line {line}"
                 self._flaws.append(Flaw(tuple(self._path), f'the key "{key}" stands twice, {where}; keep one of them'))
             else:
-                entries[key] = Node(node.value, line, node.size, node.entries, node.items)
+                entries[key] = replace(node, line=line)
             self._path.pop()
         for other in merged:
             for key, node in (other.entries or {}).items():
@@ -241,6 +250,14 @@ class _Composer:
         if isinstance(truth := _WORDS.get(event.value), bool):
             line, word = event.start_mark.line + 1, event.value
             self._notes.append(f'line {line}: YAML reads {word} as {shown(truth)}; quote it ("{word}") if the word is meant')
+
+    def _odd(self, mark: yaml.Mark | None) -> str | None:
+        """What is wrong with the character that the parser stopped at, where that alone is."""
+        lines = self._text.splitlines()
+        rest = lines[mark.line][mark.column :] if mark is not None and mark.line < len(lines) else ""
+        if rest.startswith("\t"):
+            return "a tab stands here; YAML is indented by spaces"
+        return f'no text begins with {rest[0]}; quote it ("{rest.split()[0]}")' if rest[:1] in ("@", "`", "%") else None
 
     def _refused(self, message: str, mark: yaml.Mark | None) -> ContractSyntaxError:
         if mark is None:

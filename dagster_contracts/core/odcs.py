@@ -80,6 +80,14 @@ def _misspelt_operators(by_standard: list[Flaw]) -> set[Path]:
     return {breach.path[:-1] for breach in unknown if breach.expected in tuple(Operator)}
 
 
+def _as_written(document: Document, flaw: Flaw) -> Flaw:
+    """YAML reads `version: 1.0` as a number and a column `no` as false: say what was written, and how it stays text."""
+    word = document.written(flaw.path)
+    if not isinstance(flaw, Breach) or (flaw.keyword, flaw.expected) != ("type", "text") or word is None:
+        return flaw
+    return Flaw(flaw.path, f'{flaw.message}; quote it if the text is meant: "{word[:60]}"')
+
+
 def _problems(document: Document, flaws: list[Flaw]) -> list[Problem]:
-    problems = dict.fromkeys(document.problem(flaw) for flaw in flaws)
+    problems = dict.fromkeys(document.problem(_as_written(document, flaw)) for flaw in flaws)
     return sorted(problems, key=lambda problem: problem.line or 0)

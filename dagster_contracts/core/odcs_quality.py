@@ -112,7 +112,10 @@ def _expectation(value: dict[str, object], path: Path) -> Iterator[Flaw]:
 
 def _operators(rule: dict[str, object], path: Path) -> Iterator[Flaw]:
     given = [operator for operator in _OPERATORS if operator in rule]
-    if not given and rule.get("rule") != "validValues":  # ODCS 3.0 wrote that one without an operator: none may be invalid
+    former = rule.get("rule")
+    if "metric" not in rule and isinstance(former, str) and FORMER_METRICS.get(former, former) not in ARGUMENTS:
+        return  # ODCS 3.0 left the names of rules free (its own examples have nullCheck): listed as not executed
+    if not given and former != "validValues":  # ODCS 3.0 wrote that one without an operator: none may be invalid
         near = [(key, hint) for key in rule if (hint := did_you_mean(key[:80], _OPERATORS))]
         hint = f' ("{near[0][0][:60]}"{near[0][1]})' if near else ""
         yield Flaw(path, f"this rule has no operator{hint}; give it one of {', '.join(_OPERATORS)}")

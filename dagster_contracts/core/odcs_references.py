@@ -48,6 +48,8 @@ def of_object(root: _Map, obj: _Map, relationship: _Map) -> Relationship | Unrel
 def _related(root: _Map, obj: _Map, implicit: _Named | None, relationship: _Map) -> Relationship | Unrelated:
     to = _listed(relationship.get("to"))
     written = ", ".join(to)
+    if not to:
+        return Unrelated(written, "it names no target")  # which the schema tells
     sources = [implicit] if implicit else [_found(root, reference) for reference in _listed(relationship.get("from"))]
     targets = [_found(root, reference) for reference in to]
     for place in (*sources, *targets):

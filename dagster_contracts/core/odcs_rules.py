@@ -30,6 +30,8 @@ _LEVELS = {
     **dict.fromkeys(PROPERTY_KEYS, "a property"),
 }
 
+_TYPES: dict[str, type] = {"samples": bool, "environments": dict, "waivers": list}
+
 
 def own_flaws(document: Document) -> Iterator[Flaw]:
     """Every breach of our own rules but those of the circuitBreaker block (see policy.py)."""
@@ -71,12 +73,12 @@ def _custom_properties(owner: dict[str, object], path: Path, ours: tuple[str, ..
 
 
 def _near_miss(name: str, value: object, ours: tuple[str, ...]) -> str | None:
-    """The key of ours that `name` misspells. Of a short key that needs our type as well: others have a `sample` too."""
+    """The key of ours that `name` misspells. Of a word that others have too (`sample`, `environment`) that needs our type as well."""
     folded = name[:80].lower().replace("_", "").replace("-", "")
     for key in ours:
         if abs(len(folded) - len(key)) > 3:
             continue
-        near = (len(key) > 8 or isinstance(value, bool)) and difflib.get_close_matches(folded, [key.lower()], cutoff=0.88)
+        near = isinstance(value, _TYPES.get(key, object)) and difflib.get_close_matches(folded, [key.lower()], cutoff=0.88)
         if folded == key.lower() or near:
             return key
     return None

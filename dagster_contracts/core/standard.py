@@ -34,6 +34,8 @@ def conform(document: dict[str, object]) -> tuple[list[Flaw], list[str]]:
     """
     declared = document.get("apiVersion")
     if not isinstance(declared, str) or declared not in VERSIONS:
+        if (other := _other_standard(document)) is not None:
+            return [other], []
         others = [each for each in _by_newest(document) if not (each.path == ("apiVersion",) or _names_version(each))]
         return [_unsupported(document), *others], []
     if declared == NEWEST:
@@ -71,6 +73,20 @@ def _reworded(breach: Breach) -> Breach:
 
 def _names_version(breach: Breach) -> bool:
     return breach.path == () and breach.keyword == "required" and breach.expected == "apiVersion"
+
+
+def _other_standard(document: dict[str, object]) -> Flaw | None:
+    """What is written in another form altogether: nothing of it is told key by key."""
+    supported = ", ".join(VERSIONS)
+    if "dataContractSpecification" in document and "apiVersion" not in document:
+        advice = f"convert it to ODCS ({supported}), as with: datacontract export FILE --format odcs"
+        return Flaw(("dataContractSpecification",), f"this is a document of the Data Contract Specification; {advice}")
+    declared = document.get("apiVersion")
+    if isinstance(declared, str) and declared.startswith(("v2.", "2.")):
+        moved = "`dataset` has become `schema`, and other keys have moved"
+        message = f"{shown(declared)} is not a supported version of the standard; supported: {supported}; since version 2 {moved}"
+        return Flaw(("apiVersion",), message)
+    return None
 
 
 def _unsupported(document: dict[str, object]) -> Flaw:
