@@ -15,15 +15,16 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import chain
 
+from dagster_contracts.core import options
 from dagster_contracts.core.compat_kinds import KINDS, Change, Impact
 from dagster_contracts.core.compat_policy import policy_changes
-from dagster_contracts.core.compat_rules import Implied, implies, kin
+from dagster_contracts.core.compat_rules import Implied, asks_nothing, implies, is_range, is_whole, kin, together
 from dagster_contracts.core.compile import compile_plan
 from dagster_contracts.core.contract import Contract, Property, QualityRule, SchemaObject, ServiceLevel, Severity
 from dagster_contracts.core.errors import UsageError
 from dagster_contracts.core.extension import is_ours
 from dagster_contracts.core.odcs_quality import is_great_expectations
-from dagster_contracts.core.plan import BINS, Check, Closed, Drifted, Plan, Present, Rule, Stored
+from dagster_contracts.core.plan import BINS, Check, Closed, Drifted, Plan, Present, Rule, Stored, Within
 from dagster_contracts.core.rules import expected
 from dagster_contracts.core.service_levels import promises
 from dagster_contracts.core.versions import Step, step
@@ -146,15 +147,21 @@ _Refusing = Mapping[tuple[object, ...], Sequence[Check]]
 def _refusing(plan: Plan) -> _Refusing:
     """The checks that refuse a batch, by what another one must share with them to imply them."""
     found: dict[tuple[object, ...], list[Check]] = {}
-    for rule in plan.rules:
-        if rule.severity.refuses:
-            found.setdefault(kin(rule.check), []).append(rule.check)
+    ranges: dict[str | None, list[Within]] = {}
+    refusing = [rule for rule in plan.rules if rule.severity.refuses]
+    for rule in refusing:
+        found.setdefault(kin(rule.check), []).append(rule.check)
+        if is_range(rule.check):
+            ranges.setdefault(rule.column, []).append(rule.check)
+    whole = {rule.column for rule in refusing if is_whole(rule.check)}
+    for column, checks in ranges.items():
+        found[kin(checks[0])].append(together(checks, column in whole))
     return found
 
 
 def _kept(rule: Rule | None, refusing: _Refusing, same: Rule | None) -> Implied:
     """Whether what passes a plan with these refusing checks keeps `rule`; `same` is the rule of that plan that has its id."""
-    if rule is None or not rule.severity.refuses:
+    if rule is None or not rule.severity.refuses or asks_nothing(rule.check):
         return Implied.YES
     if any(implies(check, rule.check) is Implied.YES for check in refusing.get(kin(rule.check), ())):
         return Implied.YES
@@ -259,9 +266,10 @@ class _Pair:
     def _written(self, kept: Sequence[tuple[str, Property, Property]], ruled: set[str]) -> Iterator[Change]:
         for path, old, new in kept:
             for option in sorted({*old.options, *new.options}):
-                before, after = old.options.get(option), new.options.get(option)
+                before, after = (prop.options.get(option) if _asks(prop, option) else None for prop in (old, new))
                 place = f"{self._at(path)}.{option}"
-                if before != after and not {place, f"{self._at(path)}.type"} & ruled:
+                judged = {place, f"{self._at(path)}.type"} & ruled or any(other.startswith(f"{place}.") for other in ruled)
+                if before != after and not judged:
                     yield Change(KINDS["property.option"], place, _text(before), _text(after))
             yield from _unread(self._at(path), old.quality, new.quality)
         yield from _unread(self.old.name, self.old.quality, self.new.quality)
@@ -288,6 +296,10 @@ _JUDGED = {
     (Implied.UNKNOWN, Implied.UNKNOWN): "rule.incomparable",
 }
 _ORDER = tuple(Severity)  # the gravest first
+
+
+def _asks(prop: Property, option: str) -> bool:
+    return option in prop.options and not options.asks_nothing(prop, option)
 
 
 def _read_by(readers: Sequence[str]) -> str | None:

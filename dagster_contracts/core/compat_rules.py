@@ -10,14 +10,17 @@ count (a metric that finds at least the faults of another is the stricter), then
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import date, datetime
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import date, datetime, time
 from decimal import Decimal
 from enum import StrEnum
-from math import inf
+from functools import partial
+from math import ceil, floor
+from typing import TypeGuard
 
-from dagster_contracts.core.contract import Operator, Scalar
+from dagster_contracts.core.compat_thresholds import NO_FAULT, accepts_all, inside, limit
+from dagster_contracts.core.contract import Scalar
 from dagster_contracts.core.metrics import (
     Among,
     Duplicates,
@@ -32,11 +35,10 @@ from dagster_contracts.core.metrics import (
     OutOfRange,
     Query,
     SizeOutside,
+    Statistic,
     TypeBreaches,
 )
-from dagster_contracts.core.plan import Cadence, Check, Closed, Drifted, Due, Expected, Fresh, InForce, Retained, Stored, Threshold, Within
-
-_NO_FAULT: tuple[float, bool] = (0.0, True)
+from dagster_contracts.core.plan import ZERO, Cadence, Check, Closed, Drifted, Due, Expected, Fresh, InForce, Retained, Stored, Within
 
 
 class Implied(StrEnum):
@@ -59,7 +61,7 @@ def implies(new: Check, old: Check) -> Implied:
         case Retained(), Retained():
             return _sure(new.metric == old.metric and new.maximum_age <= old.maximum_age)
         case Drifted(), Drifted() if replace(new, threshold=old.threshold) == old:
-            return _sure(_inside(new.threshold, old.threshold))
+            return _sure(inside(new.threshold, old.threshold, counts=False))
         case Cadence(), Cadence() if (new.interval, new.schedule) == (old.interval, old.schedule):
             return _sure(new.tolerance <= old.tolerance)
         case InForce(), InForce():
@@ -82,17 +84,18 @@ def _sure(holds: bool) -> Implied:
 
 
 def _within(new: Within, old: Within) -> Implied:
+    counts = _counts(new.metric) and _counts(old.metric)
+    most, allowed = limit(new.threshold, counts), limit(old.threshold, counts)
     if new.metric == old.metric:
-        if new.threshold.percent == old.threshold.percent and _inside(new.threshold, old.threshold):
+        if inside(new.threshold, old.threshold, counts):
             return Implied.YES
-        return _sure(_limit(new.threshold) == _NO_FAULT and _limit(old.threshold) is not None)
+        return _sure(most == NO_FAULT and allowed is not None)
     finds = finds_as_much(new.metric, old.metric)
     if finds is not Implied.YES:
         return finds
-    most, allowed = _limit(new.threshold), _limit(old.threshold)
     if most is None or allowed is None:
         return Implied.NO
-    return _sure(most == _NO_FAULT or (new.threshold.percent == old.threshold.percent and most <= allowed))
+    return _sure(most == NO_FAULT or (new.threshold.percent == old.threshold.percent and most <= allowed))
 
 
 def _later(one: datetime | None, bound: datetime | None) -> bool:
@@ -100,53 +103,66 @@ def _later(one: datetime | None, bound: datetime | None) -> bool:
     return bound is None or (one is not None and one >= bound)
 
 
-# --- thresholds ----------------------------------------------------------------------------------------------------
+# --- ranges of numbers ----------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Interval:
-    low: float = -inf
-    high: float = inf
-    open_low: bool = False
-    open_high: bool = False
-
-    def within(self, other: _Interval) -> bool:
-        left = self.low > other.low or (self.low == other.low and (self.open_low or not other.open_low))
-        right = self.high < other.high or (self.high == other.high and (self.open_high or not other.open_high))
-        return left and right
+def is_whole(check: Check) -> bool:
+    """Whether it lets whole numbers pass and nothing else."""
+    metric = _innermost(check) if isinstance(check, Within) and check.threshold == ZERO else None
+    return isinstance(metric, TypeBreaches) and metric.logical_type == "integer"
 
 
-def _accepted(threshold: Threshold) -> tuple[_Interval, ...]:
-    """The numbers that a threshold accepts, as intervals that do not touch."""
-    if isinstance(threshold.value, tuple):
-        low, high = threshold.value
-        if threshold.operator is Operator.BETWEEN:
-            return (_Interval(low, high),)
-        return _Interval(high=low, open_high=True), _Interval(low=high, open_low=True)
-    value = threshold.value
-    return {
-        Operator.MUST_BE: (_Interval(value, value),),
-        Operator.MUST_NOT_BE: (_Interval(high=value, open_high=True), _Interval(low=value, open_low=True)),
-        Operator.GREATER_THAN: (_Interval(low=value, open_low=True),),
-        Operator.GREATER_OR_EQUAL: (_Interval(low=value),),
-        Operator.LESS_THAN: (_Interval(high=value, open_high=True),),
-        Operator.LESS_OR_EQUAL: (_Interval(high=value),),
-    }[threshold.operator]
+def is_range(check: Check) -> TypeGuard[Within]:
+    """Whether it lets a range of numbers pass and nothing else."""
+    metric = _innermost(check) if isinstance(check, Within) and check.threshold == ZERO else None
+    return isinstance(metric, OutOfRange) and not any(isinstance(bound, str) for bound in (metric.minimum, metric.maximum))
 
 
-def _inside(new: Threshold, old: Threshold) -> bool:
-    return new.percent == old.percent and all(any(one.within(other) for other in _accepted(old)) for one in _accepted(new))
+def together(ranges: Sequence[Within], whole: bool) -> Within:
+    """What ranges of one column ask for together; where its numbers are `whole`, more than 5 is at least 6."""
+    metrics = [metric for check in ranges if isinstance(metric := _innermost(check), OutOfRange)]
+    low, above = max(_lows(metrics, whole), default=(None, False))
+    high, at = min(_highs(metrics, whole), default=(None, True))
+    joined = replace(metrics[0], minimum=low, maximum=high, exclusive_minimum=above, exclusive_maximum=not at)
+    metric = ranges[0].metric
+    return replace(ranges[0], metric=replace(metric, metric=joined) if isinstance(metric, Nested) else joined)
 
 
-def _limit(threshold: Threshold) -> tuple[float, bool] | None:
-    """The most faults that a threshold accepts, and whether that many are accepted; None where it does not accept every smaller number."""
-    accepted = _accepted(threshold)
-    if len(accepted) > 1 or not _Interval(0, 0).within(accepted[0]):
-        return None
-    return accepted[0].high, not accepted[0].open_high
+def _lows(ranges: Sequence[OutOfRange], whole: bool) -> Iterator[tuple[float, bool]]:
+    """Each lower bound, and whether it is itself outside."""
+    for each in ranges:
+        if isinstance(low := each.minimum, int | float):
+            exact = Decimal(str(low))
+            yield (floor(exact) + 1 if each.exclusive_minimum else ceil(exact), False) if whole else (low, each.exclusive_minimum)
+
+
+def _highs(ranges: Sequence[OutOfRange], whole: bool) -> Iterator[tuple[float, bool]]:
+    """Each upper bound, and whether it is itself inside."""
+    for each in ranges:
+        if isinstance(high := each.maximum, int | float):
+            exact = Decimal(str(high))
+            yield (ceil(exact) - 1 if each.exclusive_maximum else floor(exact), True) if whole else (high, not each.exclusive_maximum)
+
+
+def _innermost(check: Within) -> Metric:
+    return check.metric.metric if isinstance(check.metric, Nested) else check.metric
+
+
+def _counts(metric: Metric) -> bool:
+    return not isinstance(metric, Statistic | Query | Expectation)
 
 
 # --- metrics -------------------------------------------------------------------------------------------------------
+
+
+def asks_nothing(check: Check) -> bool:
+    """Whether every batch meets it: `minLength: 0`, or at most 100 percent of something."""
+    if not isinstance(check, Within):
+        return False
+    metric = _innermost(check)
+    if isinstance(metric, LengthOutside | SizeOutside):
+        return metric.maximum is None and (metric.minimum or 0) <= 0
+    return _counts(metric) and accepts_all(check.threshold)
 
 
 def finds_as_much(new: Metric, old: Metric) -> Implied:
@@ -205,19 +221,42 @@ def _bounded(new: object, old: object, tie: bool, below: Callable[[object, objec
 
 
 def _ordered(bounds: list[int | float | str]) -> Callable[[object, object], bool] | None:
-    """How bounds compare: numbers, or whole days; None for other texts, whose order depends on time zones."""
+    """How bounds compare: numbers, whole days, times of day, or instants; None for other texts, whose order depends on time zones."""
     if not any(isinstance(bound, str) for bound in bounds):
         return lambda one, other: one < other  # type: ignore[operator]
-    if all(isinstance(bound, str) and _is_day(bound) for bound in bounds):
-        return lambda one, other: str(one) < str(other)
+    for read in (_day, _time_of_day, _instant):
+        if all(isinstance(bound, str) and read(bound) is not None for bound in bounds):
+            return partial(_before, read)
     return None
 
 
-def _is_day(text: str) -> bool:
+def _before(read: Callable[[str], object], one: object, other: object) -> bool:
+    return read(str(one)) < read(str(other))  # type: ignore[operator, no-any-return]
+
+
+def _day(text: str) -> date | None:
     try:
-        return date.fromisoformat(text).isoformat() == text
+        found = date.fromisoformat(text)
     except ValueError:
-        return False
+        return None
+    return found if found.isoformat() == text else None
+
+
+def _time_of_day(text: str) -> time | None:
+    try:
+        found = time.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo is None and ":" in text else None
+
+
+def _instant(text: str) -> datetime | None:
+    """Of a text with its offset from UTC."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo is not None else None
 
 
 def _size(new: LengthOutside | SizeOutside, old: LengthOutside | SizeOutside) -> Implied:

@@ -48,7 +48,7 @@ def option_metrics(prop: Property) -> Iterator[tuple[str, ValueMetric | NotMeasu
     Options that the type rule judges are left out, and so is what asks for nothing (`uniqueItems: false`).
     """
     for option, given in prop.options.items():
-        if _judged_by_type(prop, option) or _asks_nothing(prop, option):
+        if _judged_by_type(prop, option) or asks_nothing(prop, option):
             continue
         try:
             if option == "required" and isinstance(given, list):
@@ -216,7 +216,7 @@ def _judged_by_type(prop: Property, option: str) -> bool:
     return option == "defaultTimezone" and (zone is None or zone_problem(zone) is None)
 
 
-def _asks_nothing(prop: Property, option: str) -> bool:
+def asks_nothing(prop: Property, option: str) -> bool:
     """`exclusiveMinimum: true` (JSON Schema draft 4) only sharpens `minimum`, and `false` asks for nothing."""
     given = prop.options[option]
     if option in ("uniqueItems", "normalized"):

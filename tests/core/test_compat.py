@@ -268,8 +268,9 @@ def one_rule(draw: st.DrawFn) -> tuple[Property, Property]:
         return Property("c", enum=draw(values)), Property("c", enum=draw(values))
     if family == "option":
         name = st.sampled_from(["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"])
-        option = draw(name)
-        return Property("c", "number", options={option: low}), Property("c", "number", options={draw(name | st.just(option)): high})
+        option, kind = draw(name), draw(st.sampled_from(["number", "integer"]))
+        others = {draw(name | st.just(option)): high, **draw(st.dictionaries(name, _small, max_size=1))}
+        return Property("c", kind, options={option: low}), Property("c", kind, options=others)
     if family == "text":
         option = draw(st.sampled_from(["minLength", "maxLength"]))
         return Property("c", "string", options={option: abs(low)}), Property("c", "string", options={option: abs(high)})

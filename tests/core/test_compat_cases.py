@@ -45,6 +45,51 @@ def test_avro_readers_and_writers() -> None:
     assert len(cases) == 66
 
 
+def record(name: str, *fields: tuple[Any, ...]) -> dict[str, Any]:
+    named = [dict(zip(("name", "type", "default"), field, strict=False)) for field in fields]
+    return {"type": "record", "name": name, "fields": named}
+
+
+def linked(kind: str) -> dict[str, Any]:
+    return record("Link", ("value", kind), ("next", ["null", "Link"], None))
+
+
+INNER = record("Inner", ("x", "int"))
+LONGER = record("Inner", ("x", "int"), ("y", "int", 0))
+KEYS = {"type": "enum", "name": "Key", "symbols": ["a"]}
+MORE_KEYS = {"type": "enum", "name": "Key", "symbols": ["a", "b"]}
+DAY = {"type": "int", "logicalType": "date"}
+
+
+@pytest.mark.parametrize(
+    ("reader", "writer", "compatible"),
+    [
+        ({"type": "long"}, "int", True),
+        (DAY, DAY, True),
+        (record("R", ("day", "int")), record("R", ("day", DAY)), True),
+        ("string", "bytes", True),
+        ("bytes", "string", True),
+        ("null", "int", False),
+        ("null", "null", True),
+        (["null", "int"], "int", True),
+        (linked("long"), linked("int"), True),
+        (linked("int"), linked("long"), False),
+        (record("R", ("a", KEYS), ("b", "Key")), record("R", ("a", MORE_KEYS), ("b", "Key")), False),
+        (record("R", ("a", MORE_KEYS), ("b", "Key")), record("R", ("a", KEYS), ("b", "Key")), True),
+        (record("R", ("o", LONGER)), record("R", ("o", INNER)), True),
+        ({"type": "array", "items": LONGER}, {"type": "array", "items": INNER}, True),
+        ({"type": "map", "values": INNER}, {"type": "map", "values": LONGER}, True),
+        (["int", INNER], INNER, True),
+        (INNER, ["int", INNER], False),
+        (record("R", ("o", INNER)), record("R", ("o", ["null", INNER])), False),
+    ],
+    ids=str,
+)
+def test_readers_and_writers_of_ours(reader: Any, writer: Any, compatible: bool) -> None:
+    consumer, _ = impacts(*pair(reader, writer))
+    assert consumer is (Impact.SAFE if compatible else Impact.BREAKING)
+
+
 def of(kind: str | None = "string", **options: object) -> Property:
     return Property("c", kind, options=options)
 
