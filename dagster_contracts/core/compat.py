@@ -11,7 +11,7 @@ one that came are two changes, with the hint that they may be a rename.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from itertools import chain
 
@@ -19,14 +19,12 @@ from dagster_contracts.core import options
 from dagster_contracts.core.compat_kinds import KINDS, Change, Impact
 from dagster_contracts.core.compat_policy import policy_changes
 from dagster_contracts.core.compat_rules import Implied, asks_nothing, implies, is_range, is_whole, kin, together
+from dagster_contracts.core.compat_written import columns, exceptions, levels, rest, text, texts, unread
 from dagster_contracts.core.compile import compile_plan
-from dagster_contracts.core.contract import Contract, Property, QualityRule, SchemaObject, ServiceLevel, Severity
+from dagster_contracts.core.contract import Contract, Property, SchemaObject, Severity
 from dagster_contracts.core.errors import UsageError
-from dagster_contracts.core.extension import is_ours
-from dagster_contracts.core.odcs_quality import is_great_expectations
 from dagster_contracts.core.plan import BINS, Check, Closed, Drifted, Plan, Present, Rule, Stored, Within
 from dagster_contracts.core.rules import expected
-from dagster_contracts.core.service_levels import promises
 from dagster_contracts.core.versions import Step, step
 
 RENAME = (
@@ -80,7 +78,14 @@ def compare(old: Contract, new: Contract, mode: Mode = Mode.BACKWARD) -> Compari
         )
     changes = tuple(
         dict.fromkeys(
-            chain(_objects(old, new), _levels(old, new), policy_changes(old.policy, new.policy), _exceptions(old, new), _texts(old, new))
+            chain(
+                _objects(old, new),
+                levels(old, new),
+                policy_changes(old.policy, new.policy),
+                exceptions(old, new),
+                texts(old, new),
+                rest(old, new),
+            )
         )
     )
     taken = step(old.version, new.version)
@@ -103,26 +108,6 @@ def _problems(old: Contract, new: Contract, taken: Step, needed: Step) -> Iterat
     elif taken < needed:
         told = {Step.MAJOR: "a breaking change needs a major version", Step.MINOR: "a risky change needs at least a minor version"}
         yield f"{told.get(needed, 'a change needs a later version')}; {old.version} to {new.version} is a {taken.word} one"
-
-
-def _exceptions(old: Contract, new: Contract) -> Iterator[Change]:
-    """What is let through though it breaks a rule: waivers, and what environments make of severities."""
-    before, after = ({(each.object, each.rule): each for each in contract.waivers} for contract in (old, new))
-    for name in dict.fromkeys((*before, *after)):
-        was, now = before.get(name), after.get(name)
-        longer = now is not None and (was is None or was.until < now.until)
-        if (was and was.until) != (now and now.until):
-            place = f"waivers[{'.'.join(part for part in name if part)}]"
-            kind = KINDS["waiver.granted" if longer else "waiver.ended"]
-            yield Change(kind, place, f"until {was.until}" if was else None, f"until {now.until}" if now else None)
-        elif was and now and (was.reason, was.approved_by) != (now.reason, now.approved_by):
-            yield Change(KINDS["text.changed"], f"waivers[{now.rule}]", was.reason, now.reason)
-    if old.valid_from != new.valid_from:
-        yield Change(KINDS["text.changed"], "validFrom", _text(old.valid_from), _text(new.valid_from))
-    for environment in dict.fromkeys((*old.environments, *new.environments)):
-        one, other = old.environments.get(environment), new.environments.get(environment)
-        if one != other:
-            yield Change(KINDS["environment.changed"], f"environments.{environment}", one and one.value, other and other.value)
 
 
 # --- objects -------------------------------------------------------------------------------------------------------
@@ -181,7 +166,7 @@ class _Pair:
     new_refusing: _Refusing
 
     def changes(self) -> Iterator[Change]:
-        before, after = _columns(self.old), _columns(self.new)
+        before, after = columns(self.old), columns(self.new)
         gone, come = _outermost(before.keys() - after.keys()), _outermost(after.keys() - before.keys())
         for path in sorted(gone):
             likely = [name for name in sorted(come) if _alike(before[path], after[name]) and _parent(name) == _parent(path)]
@@ -214,16 +199,16 @@ class _Pair:
                 Change(kind, self._at(path), "there", last, hint) if new.deprecated else Change(kind, self._at(path), "deprecated", "there")
             )
         elif old.deprecated_until != new.deprecated_until:
-            yield Change(KINDS["property.deprecatedUntil"], self._at(path), _text(old.deprecated_until), _text(new.deprecated_until))
+            yield Change(KINDS["property.deprecatedUntil"], self._at(path), text(old.deprecated_until), text(new.deprecated_until))
         if old.deprecated and old.replaced_by != new.replaced_by:
             before, after = (", ".join(prop.replaced_by) or None for prop in (old, new))
             yield Change(KINDS["property.replacedBy"], self._at(path), before, after)
         for name in ("classification", "computed"):
             if (before := getattr(old, name)) != (after := getattr(new, name)):
-                yield Change(KINDS[f"property.{name}"], f"{self._at(path)}", _text(before), _text(after))
+                yield Change(KINDS[f"property.{name}"], f"{self._at(path)}", text(before), text(after))
         for name in ("description", "tags"):
             if (before := getattr(old, name)) != (after := getattr(new, name)):
-                yield Change(KINDS["text.changed"], f"{self._at(path)}.{name}", _text(before), _text(after))
+                yield Change(KINDS["text.changed"], f"{self._at(path)}.{name}", text(before), text(after))
 
     # --- rules
 
@@ -270,16 +255,16 @@ class _Pair:
                 place = f"{self._at(path)}.{option}"
                 judged = {place, f"{self._at(path)}.type"} & ruled or any(other.startswith(f"{place}.") for other in ruled)
                 if before != after and not judged:
-                    yield Change(KINDS["property.option"], place, _text(before), _text(after))
-            yield from _unread(self._at(path), old.quality, new.quality)
-        yield from _unread(self.old.name, self.old.quality, self.new.quality)
+                    yield Change(KINDS["property.option"], place, text(before), text(after))
+            yield from unread(self._at(path), old.quality, new.quality)
+        yield from unread(self.old.name, self.old.quality, self.new.quality)
 
     def _object(self) -> Iterator[Change]:
         if self.old.asset != self.new.asset:
             yield Change(KINDS["object.moved"], f"{self.old.name}.dagsterAsset", self.old.asset, self.new.asset)
         for name, word in (("physical_name", "physicalName"), ("physical_type", "physicalType"), ("profiles", "profiles")):
             if (before := getattr(self.old, name)) != (after := getattr(self.new, name)):
-                yield Change(KINDS["object.stored"], f"{self.old.name}.{word}", _text(before), _text(after))
+                yield Change(KINDS["object.stored"], f"{self.old.name}.{word}", text(before), text(after))
         if self.old.description != self.new.description:
             yield Change(KINDS["text.changed"], f"{self.old.name}.description", self.old.description, self.new.description)
 
@@ -332,69 +317,7 @@ def asked(rule: Rule) -> str:
     return expected(rule)
 
 
-def _unread(place: str, old: Sequence[QualityRule], new: Sequence[QualityRule]) -> Iterator[Change]:
-    """Rules for people or for other engines, which are compared as they are written."""
-    before, after = ([replace(rule, path="") for rule in rules if _unreadable(rule)] for rules in (old, new))
-    for rule in before:
-        if rule not in after:
-            yield Change(KINDS["unjudged.changed"], f"{place}.quality", _rule_text(rule), None)
-    for rule in after:
-        if rule not in before:
-            yield Change(KINDS["unjudged.changed"], f"{place}.quality", None, _rule_text(rule))
-
-
-def _unreadable(rule: QualityRule) -> bool:
-    return rule.type == "text" or (rule.type == "custom" and not is_ours(rule) and not is_great_expectations(rule.engine))
-
-
-def _levels(old: Contract, new: Contract) -> Iterator[Change]:
-    """Service levels that no batch is judged by, compared as they are written."""
-    before, after = (
-        [replace(level, path="") for level in contract.service_levels if _unpromised(level, contract)] for contract in (old, new)
-    )
-    for level in before:
-        if level not in after:
-            yield Change(KINDS["unjudged.changed"], f"slaProperties.{level.property}", _level_text(level), None)
-    for level in after:
-        if level not in before:
-            yield Change(KINDS["unjudged.changed"], f"slaProperties.{level.property}", None, _level_text(level))
-
-
-def _unpromised(level: ServiceLevel, contract: Contract) -> bool:
-    return not any(isinstance(promise, Rule) for obj in contract.objects for promise in promises(level, contract, obj))
-
-
-def _level_text(level: ServiceLevel) -> str:
-    parts = (level.value, level.value_ext, level.unit, level.schedule, level.element)
-    return " ".join(str(part) for part in parts if part is not None)
-
-
-def _rule_text(rule: QualityRule) -> str:
-    told = rule.description or rule.name or _text(rule.implementation) or rule.query
-    return f"{rule.type}: {told}" if told else rule.type
-
-
-def _texts(old: Contract, new: Contract) -> Iterator[Change]:
-    for name in ("status", "name", "description", "owner", "domain", "tags", "samples"):
-        if (before := getattr(old, name)) != (after := getattr(new, name)):
-            yield Change(KINDS["status.changed" if name == "status" else "text.changed"], name, _text(before), _text(after))
-
-
 # --- paths ---------------------------------------------------------------------------------------------------------
-
-
-def _columns(obj: SchemaObject) -> dict[str, Property]:
-    """Every property of an object, by its path in words."""
-    return dict(chain.from_iterable(_walk(prop.name, prop) for prop in obj.properties))
-
-
-def _walk(path: str, prop: Property) -> Iterator[tuple[str, Property]]:
-    yield path, prop
-    for inner in prop.properties:
-        yield from _walk(f"{path}.{inner.name}", inner)
-    for part, step_ in ((prop.items, "[]"), (prop.keys, "{keys}"), (prop.values, "{values}")):
-        if part is not None:
-            yield from _walk(path + step_, part)
 
 
 def _outermost(paths: set[str]) -> list[str]:
@@ -416,11 +339,3 @@ def _parent(path: str) -> str:
 
 def _alike(one: Property, other: Property) -> bool:
     return one.logical_type == other.logical_type
-
-
-def _text(value: object) -> str | None:
-    if value is None or value == ():
-        return None
-    if isinstance(value, tuple | list):
-        return ", ".join(str(item) for item in value)
-    return str(value)

@@ -83,7 +83,9 @@ KINDS = {
         Kind("policy.changed", _RISKY, _RISKY, "When the breaker opens, probes or closes, or what consumers get meanwhile, has changed."),
         Kind("contact.changed", _SAFE, _SAFE, "Other people answer for the data, or alerts go elsewhere."),
         Kind("status.changed", _RISKY, _SAFE, "The standing of the contract has changed."),
-        Kind("text.changed", _SAFE, _SAFE, "Descriptions, names and tags are for people."),
+        Kind("server.changed", _RISKY, _RISKY, "Where the data lies, or how it is reached, has changed."),
+        Kind("role.changed", _RISKY, _SAFE, "Who may read the data has changed."),
+        Kind("text.changed", _SAFE, _SAFE, "It is for people, or for other tools: descriptions, names, tags, prices, support."),
     )
 }
 

@@ -311,6 +311,7 @@ class Contract:
     source: str | None = None  # where the document was read
     content_hash: str = ""
     notes: tuple[str, ...] = ()  # legal, but worth telling: lint prints them
+    rest: Mapping[tuple[str, str], str] = field(default_factory=dict)  # what is written and acted on nowhere: see core/odcs_rest.py
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from dagster_contracts.core.flaws import Path, maps, path_text
 from dagster_contracts.core.odcs_contact import read_contact
 from dagster_contracts.core.odcs_quality import FORMER_METRICS, OURS, is_library, read_implementation
 from dagster_contracts.core.odcs_references import column_of, object_name, of_object, of_property
+from dagster_contracts.core.odcs_rest import rest
 from dagster_contracts.core.waivers import read_environments, read_waivers
 
 _Map = dict[str, object]
@@ -53,6 +54,7 @@ def read_contract(
         source=source,
         content_hash=content_hash,
         notes=notes,
+        rest=rest(root),
     )
 
 
