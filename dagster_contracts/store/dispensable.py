@@ -9,19 +9,26 @@ from dagster_contracts.core.events import Event
 from dagster_contracts.core.ledger import Batch, Decision, Output, Review, ReviewStatus, Status
 from dagster_contracts.core.state import Breaker, Transition
 from dagster_contracts.core.verdict import ACCEPTED
-from dagster_contracts.store.succession import CURRENT, KEPT_ARRIVALS, KEPT_REFERENCES, WAITING, named_by
+from dagster_contracts.core.windows import is_micro_batch, is_streamed
+from dagster_contracts.store.succession import CURRENT, KEPT_ARRIVALS, KEPT_REFERENCES, REFUSED, WAITING, named_by
 
 
 def batches(known: Collection[Batch], good: Collection[str], breakers: Iterable[Breaker], before: datetime) -> set[str]:
     """Ids of batches; `good` names those that have profiles of a good batch."""
     named = {name for breaker in breakers for name in named_by(breaker)}
-    old = (batch for batch in known if batch.status is Status.DISCARDED and batch.updated_at < before and batch.id not in named)
+    old = (batch for batch in known if _settled(batch) and batch.updated_at < before and batch.id not in named)
     return {batch.id for batch in old if not _looked_back_at(batch, [each for each in known if each.sequence > batch.sequence], good)}
+
+
+def _settled(batch: Batch) -> bool:
+    return batch.status is Status.DISCARDED or (batch.status in REFUSED and is_streamed(batch))
 
 
 def _looked_back_at(batch: Batch, later: Sequence[Batch], good: Collection[str]) -> bool:
     here = [each for each in later if each.asset == batch.asset and each.partition.key == batch.partition.key]
-    if not here or any(each.breaker_key == batch.breaker_key and each.status in WAITING for each in later):
+    if not here and not is_streamed(batch):
+        return True
+    if any(each.breaker_key == batch.breaker_key and each.status in WAITING and not is_streamed(each) for each in later):
         return True
     if batch.head:
         kin = [each for each in later if each.head and each.breaker_key == batch.breaker_key and _alike(each, batch)]
@@ -33,10 +40,13 @@ def _looked_back_at(batch: Batch, later: Sequence[Batch], good: Collection[str])
 
 
 def _alike(one: Batch, other: Batch) -> bool:
-    """Head batches of one kind: `ports.Ledger.arrivals` counts them together."""
-    if other.partition.end is None:
-        return one.partition.end is None and one.partition.key == other.partition.key
-    return one.partition.end is not None and one.partition.dimensions == other.partition.dimensions
+    """Head batches of one kind: `ports.Ledger.arrivals` counts them together, micro-batches as those of their breaker."""
+    timed, micro = one.partition.end is not None, is_micro_batch(one)
+    if timed != (other.partition.end is not None) or micro != is_micro_batch(other):
+        return False
+    if timed:
+        return one.partition.dimensions == other.partition.dimensions
+    return micro or one.partition.key == other.partition.key
 
 
 def verdicts(known: Iterable[Batch], before: datetime) -> set[str]:

@@ -16,9 +16,8 @@ from dagster_contracts.core.events import Event, EventType
 from dagster_contracts.core.ledger import FALLEN, Batch, Decision, Output, Route, Status, StepKey
 from dagster_contracts.core.snapshot import Incident, Pile, Standing, halves
 from dagster_contracts.core.state import Breaker, State
-from dagster_contracts.core.windows import STREAM, WINDOW
 from dagster_contracts.store import tables
-from dagster_contracts.store.reading import collected
+from dagster_contracts.store.reading import collected, micro_batch, time_window
 from dagster_contracts.store.rows import from_json, from_row, place
 from dagster_contracts.store.statement import among
 from dagster_contracts.store.succession import CURRENT, LISTED, WAITING, standing_of
@@ -94,17 +93,10 @@ def _outputs(asset: str, partition: str | None) -> Subquery:
     )
 
 
-_KIND = case(  # as `core.snapshot.kind_of`
-    (and_(tables.batches.c.data_version == STREAM, tables.batches.c.run_id == tables.batches.c.place, tables.batches.c.place != ""), 1),
-    (and_(tables.batches.c.data_version == STREAM, tables.batches.c.run_id == WINDOW), 2),
-    else_=0,
-)
-
-
 def piles(connection: Connection, asset: str | None, limit: int) -> list[Pile]:
     """As `ports.Ledger.piles`. Only what is listed is read whole."""
     c = tables.batches.c
-    pile = (c.breaker_key, c.status, c.outcome, _KIND)
+    pile = (c.breaker_key, c.status, c.outcome, case((micro_batch(c), 1), (time_window(c), 2), else_=0))  # as `core.snapshot.piled`
     waiting = select(
         c.id,
         c.sequence,

@@ -38,6 +38,7 @@ from dagster_contracts.core.ledger import FALLEN, Batch, Output, Partition, Revi
 from dagster_contracts.core.snapshot import Grounds, Snapshot
 from dagster_contracts.core.state import Breaker, Transition, asset_of
 from dagster_contracts.core.verdict import ACCEPTED, Arrival
+from dagster_contracts.core.windows import STREAM, WINDOW
 from dagster_contracts.store import tables
 from dagster_contracts.store.rows import dimensions, from_json, from_row, place
 from dagster_contracts.store.statement import Statement, Values, among, word
@@ -242,6 +243,16 @@ def _last_good_before() -> Select[Any]:
         .order_by(_batches.ends_at.desc(), _batches.sequence.desc())
         .limit(_ONE)
     )
+
+
+def micro_batch(columns: Any) -> ColumnElement[bool]:
+    """`core.windows.is_micro_batch`, in SQL."""
+    return and_(columns.data_version == STREAM, columns.run_id == columns.place, columns.place != "")
+
+
+def time_window(columns: Any) -> ColumnElement[bool]:
+    """`core.windows.is_window`, in SQL."""
+    return and_(columns.data_version == STREAM, columns.run_id == WINDOW)
 
 
 def breakers(connection: Connection, keys: Sequence[str] | None, asset: str | None = None) -> list[Breaker]:

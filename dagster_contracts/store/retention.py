@@ -37,7 +37,7 @@ from dagster_contracts.core.ledger import ReviewStatus, Status
 from dagster_contracts.core.retention import Pruned, Retention
 from dagster_contracts.core.verdict import ACCEPTED
 from dagster_contracts.store import reading, tables
-from dagster_contracts.store.succession import CURRENT, KEPT_ARRIVALS, KEPT_REFERENCES, WAITING, named_by
+from dagster_contracts.store.succession import CURRENT, KEPT_ARRIVALS, KEPT_REFERENCES, REFUSED, WAITING, named_by
 
 ROWS = 1000  # of one transaction
 LOOK = 100_000  # batches that are counted, and found, at once
@@ -140,7 +140,7 @@ def _deleted(writing: Transaction, before: datetime, ids: Sequence[str]) -> Iter
     """The counts of each transaction."""
     for start in range(0, len(ids), ROWS):
         with writing() as connection:
-            gone = delete(tables.batches).where(_b.id.in_(ids[start : start + ROWS]), _discarded(_b, before)).returning(_b.id)
+            gone = delete(tables.batches).where(_b.id.in_(ids[start : start + ROWS]), _settled(_b, before)).returning(_b.id)
             deleted = list(connection.execute(gone).scalars())
             connection.execute(delete(tables.profiles).where(tables.profiles.c.batch_id.in_(deleted)))
         yield len(deleted)
@@ -149,26 +149,35 @@ def _deleted(writing: Transaction, before: datetime, ids: Sequence[str]) -> Iter
 # --- what is over ----------------------------------------------------------------------------------------------------
 
 
-def _discarded(columns: Any, before: datetime) -> ColumnElement[bool]:
-    return and_(columns.status == Status.DISCARDED.value, columns.updated_at < before)
+def _settled(columns: Any, before: datetime) -> ColumnElement[bool]:
+    """Discarded long ago; or set aside by a stream, whose consumer alone has it."""
+    aside = and_(columns.status.in_([status.value for status in REFUSED]), _streamed(columns))
+    return and_(or_(columns.status == Status.DISCARDED.value, aside), columns.updated_at < before)
+
+
+def _streamed(columns: Any) -> ColumnElement[bool]:
+    return or_(reading.micro_batch(columns), reading.time_window(columns))
 
 
 def _sizes(before: datetime) -> Select[Any]:
-    """How many batches an asset has, in order, where any of them was discarded long ago."""
-    old = func.count(case((_discarded(_b, before), 1)))
+    """How many batches an asset has, in order, where any of them was settled long ago."""
+    old = func.count(case((_settled(_b, before), 1)))
     return select(_b.asset, func.count().label("batches")).group_by(_b.asset).having(old > 0).order_by(_b.asset)
 
 
 def _over_batches(before: datetime, first: str, last: str, after: tuple[str, int]) -> Select[Any]:
-    """Discarded long ago, and nothing looks back at it: not its place, no batch that waits, no rule about deliveries or profiles."""
+    """Settled long ago, and nothing looks back at it: not its place, no batch that waits, no rule about deliveries or profiles.
+
+    The place of a micro-batch is its own alone: nobody asks whether it was ever filled, and none that waits looks at an earlier one.
+    """
     c = _counted(first, last).subquery("counted").columns
     waiting = tables.batches.alias("waiting").columns
-    in_wait = waiting.status.in_([status.value for status in WAITING])
+    in_wait = and_(waiting.status.in_([status.value for status in WAITING]), ~_streamed(waiting))
     awaiting = select(waiting.breaker_key, func.max(waiting.sequence).label("last")).where(in_wait).group_by(waiting.breaker_key)
     waits = awaiting.subquery("waits").columns
     no_arrival = or_(~c.head, and_(c.nth_arrival > KEPT_ARRIVALS, or_(~c.accepted, c.nth_accepted > 1)))
     no_reference = or_(~c.good, c.nth_good > KEPT_REFERENCES)
-    over = (_discarded(c, before), c.nth_here > 1, no_arrival, no_reference, func.coalesce(waits.last, 0) < c.sequence)
+    over = (_settled(c, before), or_(c.streamed, c.nth_here > 1), no_arrival, no_reference, func.coalesce(waits.last, 0) < c.sequence)
     found = select(c.id, c.asset, c.sequence).outerjoin_from(c.id.table, waits.last.table, waits.breaker_key == c.breaker_key)
     return found.where(*over, tuple_(c.asset, c.sequence) > after).order_by(c.asset, c.sequence).limit(LOOK)
 
@@ -179,17 +188,18 @@ def _counted(first: str, last: str) -> Select[Any]:
     `nth_here` of all in its place, `nth_good` of those whose profiles later ones are compared with; `nth_arrival` of the head batches
     that `ports.Ledger.arrivals` counts with it, `nth_accepted` of those that passed.
     """
-    timed, profile = _b.ends_at.is_not(None), tables.profiles.c
+    timed, micro, profile = _b.ends_at.is_not(None), reading.micro_batch(_b), tables.profiles.c
     accepted = _b.outcome.in_([outcome.value for outcome in ACCEPTED])
     good = and_(~timed, exists().where(profile.batch_id == _b.id, profile.good))
-    kind = [_b.asset, _b.breaker_key, _b.head, timed, case((timed, _b.dimensions), else_=_b.place)]
+    kind = [_b.asset, _b.breaker_key, _b.head, timed, micro, case((timed, _b.dimensions), (micro, ""), else_=_b.place)]
 
     def nth(partition: Sequence[ColumnElement[Any]], of: ColumnElement[bool] | None = None) -> ColumnElement[int]:
         counted = func.count() if of is None else func.count(case((of, 1)))
         return counted.over(partition_by=partition, order_by=_b.sequence.desc(), rows=(None, 0))
 
     return select(
-        *(_b.id, _b.asset, _b.sequence, _b.breaker_key, _b.status, _b.updated_at, _b.head),
+        *(_b.id, _b.asset, _b.sequence, _b.breaker_key, _b.status, _b.updated_at, _b.head, _b.place, _b.data_version, _b.run_id),
+        _streamed(_b).label("streamed"),
         accepted.label("accepted"),
         good.label("good"),
         nth([_b.asset, _b.place]).label("nth_here"),

@@ -22,6 +22,7 @@ from dagster_contracts.core.retention import Pruned, Retention
 from dagster_contracts.core.snapshot import Change
 from dagster_contracts.core.state import Breaker, Counted, State
 from dagster_contracts.core.verdict import Outcome, Verdict
+from dagster_contracts.core.windows import STREAM, WINDOW
 from dagster_contracts.ports import FixedClock, Store
 from dagster_contracts.store import dispensable, retention
 from dagster_contracts.store.memory import MemoryStore
@@ -94,6 +95,24 @@ def test_what_came_before_a_batch_that_waits_stays(store: Store, status: Status)
     assert left(store) == [*ids, "waits"]
     store.save(Change(batches=(batch("other", day(9), Status.HELD, breaker_key="feed[x=1]"),)))  # replaces it, on another breaker
     assert pruned(store).batches == (4 if status is not Status.PUBLISHING else 0)
+
+
+def test_what_a_stream_set_aside_goes_by_its_age(store: Store) -> None:
+    """Nobody can publish it from here. It keeps nothing else either, and the newest arrivals stay as those of a partition do."""
+    earlier = deliveries(store, 3, head=False)
+    kinds = [Status.HELD, Status.QUARANTINED, Status.DISCARDED, Status.PUBLISHED]
+    for number in range(32):
+        name, status = f"e/{number}", kinds[number % 4]
+        of = batch(name, Partition(name), status, data_version=STREAM, run_id=name)
+        store.save(Change(batches=(of,)))
+    window = {"data_version": STREAM, "run_id": WINDOW, "head": False}
+    store.save(Change(batches=(batch("w1", day(1), Status.QUARANTINED, **window), batch("w2", day(2), Status.HELD, **window))))
+    store.save(Change(batches=(batch("young", Partition("y"), Status.HELD, data_version=STREAM, run_id="y", updated_at=NOW),)))
+    assert pruned(store).batches == 2 + 10 + 2
+    gone = {"e/0", "e/1", "e/2", "e/4", "e/5", "e/6", "e/8", "e/9", "e/10", "e/12", "w1", "w2", *earlier[:2]}
+    assert gone.isdisjoint(left(store))
+    assert "young" in left(store)
+    assert sum(name.startswith("e/") for name in left(store)) == 32 - 10
 
 
 def test_what_a_breaker_names_stays(store: Store) -> None:
@@ -415,10 +434,13 @@ def test_what_goes_is_what_the_plain_definition_says(url: str, monkeypatch: pyte
 def _any_batch(draw: Random, number: int) -> Batch:
     asset, status = draw.choice(["feed", "gauge", "meter"]), draw.choices(list(Status), [1, 1, 1, 20, 10])[0]
     at, outcome = NOW - draw.randint(20, 400) * DAY, draw.choice(list(Outcome))
-    place = draw.choice([day(1), day(2), day(1, country="DE"), UNPARTITIONED, Partition("static")])
+    place = draw.choice([day(1), day(2), day(1, country="DE"), UNPARTITIONED, Partition("static"), Partition(f"e/{number % 50}")])
     key = draw.choice([asset, f"{asset}[country=DE]"])
     head = draw.random() < 0.7
-    return batch(f"b{number}", place, status, outcome=outcome, asset=asset, breaker_key=key, head=head, arrived_at=at, updated_at=at)
+    streamed = {"data_version": STREAM, "run_id": draw.choice([place.key or "", WINDOW, "run"])}
+    return batch(
+        f"b{number}", place, status, outcome=outcome, asset=asset, breaker_key=key, head=head, arrived_at=at, updated_at=at, **streamed
+    )
 
 
 def _profiled(store: SqlStore) -> set[tuple[str, bool]]:
