@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dagster_contracts.cli.wording import may_be_published
 from dagster_contracts.core import breaker as machine
 from dagster_contracts.core.ledger import Batch, Output, OutputStatus, Partition, Route, RouteKind, Status
-from dagster_contracts.core.snapshot import Grounds, Standing, fallen
+from dagster_contracts.core.snapshot import Grounds, Pile, Standing, fallen
 from dagster_contracts.core.state import Breaker, State
 from dagster_contracts.core.verdict import Outcome
 from dagster_contracts.core.windows import is_streamed
@@ -16,14 +16,17 @@ from dagster_contracts.core.windows import is_streamed
 SHOWN = 5  # findings of one batch, and entries of one kind
 
 
-def commands(found: Standing, partition: str | None, now: Mapping[Route, Grounds]) -> list[str]:
+def commands(found: Standing, piles: Sequence[Pile], partition: str | None, now: Mapping[Route, Grounds]) -> list[str]:
     """Each once. `now` has the present grounds of what its output, and those affected by it, have read."""
-    return list(dict.fromkeys(_commands(found, partition, now)))
+    return list(dict.fromkeys(_commands(found, piles, partition, now)))
 
 
-def _commands(found: Standing, partition: str | None, now: Mapping[Route, Grounds]) -> Iterator[str]:
-    for batch in found.waiting[:SHOWN]:
+def _commands(found: Standing, piles: Sequence[Pile], partition: str | None, now: Mapping[Route, Grounds]) -> Iterator[str]:
+    for batch in listed(piles)[:SHOWN]:
         yield from _of_batch(found, batch)
+    for pile in piles:
+        if is_streamed(pile.first) and pile.first.status is not Status.PUBLISHING:  # which is nothing to look at
+            yield from _of_stream(pile)
     yield from _of_missing(found, partition, now)
     for breaker in found.breakers:
         key = shlex.quote(breaker.key)
@@ -39,12 +42,7 @@ def _commands(found: Standing, partition: str | None, now: Mapping[Route, Ground
 
 def _of_batch(found: Standing, batch: Batch) -> Iterator[str]:
     of = argument(batch.asset, batch.partition)
-    if is_streamed(batch):
-        if batch.status is not Status.PUBLISHING:  # which is nothing to look at
-            yield f"dagster-contracts batch show {of}"
-            if batch.outcome not in (Outcome.PASS, Outcome.WARN):  # else its consumer may still hold it
-                yield f"dagster-contracts batch discard {of} --reason ..."
-    elif batch.status is Status.PUBLISHING:
+    if batch.status is Status.PUBLISHING:
         yield "dagster-contracts reconcile"
     elif may_be_published(batch, breaker_of(found, batch), found.now):
         yield "see that the sensor contracts_heal is on, or"
@@ -54,6 +52,14 @@ def _of_batch(found: Standing, batch: Batch) -> Iterator[str]:
         yield f"dagster-contracts batch show {of}"
         yield f"dagster-contracts batch rejudge {of} --reason ..."
         yield f"dagster-contracts batch release {of} --reason ..."
+
+
+def _of_stream(pile: Pile) -> Iterator[str]:
+    of = argument(pile.first.asset, pile.first.partition)
+    yield f"dagster-contracts batch show {of}"
+    if pile.first.outcome not in (Outcome.PASS, Outcome.WARN):  # else its consumer may still hold it
+        many = f"{shlex.quote(pile.first.asset)} --all --status {pile.first.status}"
+        yield f"dagster-contracts batch discard {of if pile.count == 1 else many} --reason ..."
 
 
 def _of_missing(found: Standing, partition: str | None, now: Mapping[Route, Grounds]) -> Iterator[str]:
@@ -112,6 +118,12 @@ def by_upstream(routes: Sequence[Route]) -> dict[str, list[Route]]:
 
 def breaker_of(found: Standing, batch: Batch) -> Breaker | None:
     return next((breaker for breaker in found.breakers if breaker.key == batch.breaker_key), None)
+
+
+def listed(piles: Sequence[Pile]) -> list[Batch]:
+    """Batches that wait and are listed one by one, newest first: what a stream has delivered is summed up."""
+    own = (batch for pile in piles if not is_streamed(pile.first) for batch in pile.newest)
+    return sorted(own, key=lambda batch: batch.sequence, reverse=True)
 
 
 def streams(found: Standing) -> bool:

@@ -17,6 +17,7 @@ from dagster_contracts.core.errors import UsageError, did_you_mean
 from dagster_contracts.core.ledger import Batch, Status
 from dagster_contracts.core.state import asset_of
 from dagster_contracts.core.windows import is_streamed
+from dagster_contracts.core.wording import counted
 from dagster_contracts.ports import Store
 
 app = typer.Typer(help="See the batches of an asset; decide on those that wait.", no_args_is_help=True)
@@ -119,14 +120,29 @@ def release(
 
 @app.command()
 def discard(
-    key: KeyArgument, reason: ReasonOption, partition: PartitionOption = None, actor: ActorOption = None, database_url: UrlOption = None
+    key: KeyArgument,
+    reason: ReasonOption,
+    partition: PartitionOption = None,
+    all: Annotated[bool, typer.Option("--all", help="All that wait of the asset, such as what a stream has set aside.")] = False,
+    status: Annotated[
+        Status | None, typer.Option("--status", help="With --all: held or quarantined ones alone.", show_default=False)
+    ] = None,
+    actor: ActorOption = None,
+    database_url: UrlOption = None,
 ) -> None:
     """Dismiss a waiting batch: it is no longer listed, probed or served; its partition waits for a new delivery.
 
     Nothing is run, so that no definitions are named: there is no --file or --module here.
     """
     reason, actor = options.stated(reason), options.acting(actor)
+    if all and partition is not None:
+        raise UsageError("--all is every partition: leave out --partition, or --all")
+    if status is not None and (not all or status not in REFUSED):
+        raise UsageError(f"--status {status}: expected held or quarantined, and --all with it")
     store = options.store_at(database_url)
+    if all:
+        _discard_all(store, key, REFUSED if status is None else (status,), reason, actor)
+        return
     batch = _waiting(store, key, partition)
     recovery.discard(options.gate_of(store), batch, actor=actor, reason=reason)
     print_text(f"{batch.asset} [{batch.partition}]: the {batch.status} batch ({batch.outcome}) was discarded by {actor}")
@@ -136,6 +152,22 @@ def discard(
         print_text("what was set aside of it is kept: until the next delivery of it, `batch release` lets it through after all")
     else:
         print_text("nothing is stored of it: only a new delivery brings it back")
+
+
+def _discard_all(store: Store, key: str, statuses: Sequence[Status], reason: str, actor: str) -> None:
+    """Each by itself, as if one had named them: broken off anywhere, the rest still waits. What comes meanwhile stays."""
+    began, gate, gone = store.now(), options.gate_of(store), 0
+    while True:
+        found = [batch for batch in store.batches(asset=key, statuses=statuses, limit=LISTED) if batch.updated_at <= began]
+        for batch in found:
+            recovery.discard(gate, batch, actor=actor, reason=reason)
+            gone += 1
+        if not found:
+            break
+    if not gone:
+        _known_asset(store, key)
+        raise UsageError(_no_batch(store, key, None, statuses))
+    print_text(f"{key}: {counted(gone, 'batch', 'es')} that waited {'was' if gone == 1 else 'were'} discarded by {actor}")
 
 
 # --- which batch is meant ------------------------------------------------------------------------------------------

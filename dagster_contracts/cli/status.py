@@ -10,12 +10,12 @@ from dagster_contracts import routing
 from dagster_contracts.cli import forms, options
 from dagster_contracts.cli.options import LISTED, FormatOption, UrlOption
 from dagster_contracts.cli.printing import Format, print_json, print_table, print_text
-from dagster_contracts.cli.wording import WAITING, age, given, let_in, outlook, prospect, why
+from dagster_contracts.cli.wording import WAITING, age, given, outlook, prospect, summed, why
 from dagster_contracts.core import breaker as machine
 from dagster_contracts.core.ledger import FALLEN, Batch, Output, Review, ReviewStatus, Route, Status
 from dagster_contracts.core.snapshot import Pile, fallen
 from dagster_contracts.core.state import Breaker, State
-from dagster_contracts.core.windows import is_micro_batch
+from dagster_contracts.core.windows import is_streamed
 from dagster_contracts.core.wording import counted
 from dagster_contracts.ports import Store, Waiting
 
@@ -51,8 +51,10 @@ def status(format: FormatOption = Format.TEXT, database_url: UrlOption = None) -
     """
     found = _read(options.store_at(database_url))
     if format is Format.JSON:
+        options.tell_of_piles(found.piles)
         print_json(_form(found))
         return
+    options.tell_of_piles([pile for pile in found.piles if not is_streamed(pile.first)])
     if found.breakers:
         print_table(_COLUMNS, _rows(found))
     else:
@@ -73,7 +75,6 @@ def _read(store: Store) -> _Status:
         frozenset(route for route, now in grounds.items() if now.is_missing),
         store.waiting(),
     )
-    options.tell_of_piles(found.piles)
     for rows, what in ((found.outputs, "outputs"), (found.reviews, "reviews")):
         options.tell_of_limit(len(rows), what)
     return found
@@ -101,9 +102,8 @@ def _rows(found: _Status) -> Iterator[tuple[object, ...]]:
         yield _breaker_row(machine.current(breaker, now), now)
         if (told := machine.edited(breaker)) is not None:
             yield ("contract", breaker.key, "edited", None, None, *told.rsplit(": ", 1))
-    unconfirmed = [batch for batch in found.batches if is_micro_batch(batch) and batch.status is Status.PUBLISHING]
     for batch in found.batches:
-        if batch not in unconfirmed:
+        if not is_streamed(batch):
             place = f"{batch.asset} [{batch.partition}]"
             yield (
                 "batch",
@@ -113,7 +113,7 @@ def _rows(found: _Status) -> Iterator[tuple[object, ...]]:
                 why(batch),
                 prospect(batch, breakers.get(batch.breaker_key), now),
             )
-    yield from _unconfirmed_rows(unconfirmed, now)
+    yield from (_stream_row(pile, now) for pile in found.piles if is_streamed(pile.first))
     read = {output.id: given(output, found.outputs) for output in found.outputs}
     for output in found.outputs:
         place = f"{output.asset} [{output.partition}]"
@@ -143,18 +143,11 @@ def _awaited(output: Output, missing: frozenset[Route]) -> str:
     return f"deliver {again[0]}{f' and {len(again) - 1} more' if len(again) > 1 else ''} again, then it is computed again"
 
 
-def _unconfirmed_rows(batches: Sequence[Batch], now: datetime) -> Iterator[tuple[object, ...]]:
-    """A stream that runs always has some: one row of each stream. Newest first, as they are listed."""
-    for key in dict.fromkeys(batch.breaker_key for batch in batches):
-        own = [batch for batch in batches if batch.breaker_key == key]
-        yield (
-            "stream",
-            key,
-            "publishing",
-            *age(own[-1].arrived_at, now),
-            let_in(own),
-            prospect(own[-1], None, now),
-        )
+def _stream_row(pile: Pile, now: datetime) -> tuple[object, ...]:
+    """One for all that a stream has delivered and that came to the same: a stream that runs always has some."""
+    first = pile.first
+    told = "" if first.status is Status.PUBLISHING else f"; the newest [{first.partition}]: {why(first)}"
+    return ("stream", first.breaker_key, first.status, *age(pile.since, now), summed(pile) + told, prospect(first, None, now))
 
 
 def _breaker_row(breaker: Breaker, now: datetime) -> tuple[object, ...]:

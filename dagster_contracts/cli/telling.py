@@ -6,17 +6,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from dagster_contracts.cli import advice
-from dagster_contracts.cli.advice import SHOWN, argument, breaker_of, by_upstream, place, streams
+from dagster_contracts.cli.advice import SHOWN, argument, breaker_of, by_upstream, listed, place, streams
 from dagster_contracts.cli.printing import lasting
-from dagster_contracts.cli.wording import clock, let_in, outlook, prospect, reading, streaming
+from dagster_contracts.cli.wording import clock, outlook, prospect, reading, streaming, summed
 from dagster_contracts.core import breaker as machine
 from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.events import Event
 from dagster_contracts.core.ledger import Batch, Decision, Output, OutputStatus, Review, ReviewStatus, Route, RouteKind, Status
-from dagster_contracts.core.snapshot import Grounds, Standing, fallen
+from dagster_contracts.core.snapshot import Grounds, Pile, Standing, fallen
 from dagster_contracts.core.state import State, failures
 from dagster_contracts.core.verdict import Outcome
-from dagster_contracts.core.windows import is_micro_batch
+from dagster_contracts.core.windows import is_streamed
 from dagster_contracts.core.wording import counted
 
 AFFECTED = 2 * SHOWN  # outputs that are told of
@@ -28,12 +28,14 @@ _ACCEPTING = {
 }
 
 
-def of_standing(found: Standing, partition: str | None, reviews: Mapping[str, Review], now: Mapping[Route, Grounds]) -> list[str]:
-    """Paragraphs, an empty line between two. `reviews` are those that were decided, by the id of their output; `now` has the present
-    grounds of what its output, and those affected by it, have read."""
-    commands = advice.commands(found, partition, now)
+def of_standing(
+    found: Standing, piles: Sequence[Pile], partition: str | None, reviews: Mapping[str, Review], now: Mapping[Route, Grounds]
+) -> list[str]:
+    """Paragraphs, an empty line between two. `piles` are its batches that wait, all of them counted; `reviews` those that were decided, by
+    the id of their output; `now` has the present grounds of what its output, and those affected by it, have read."""
+    commands = advice.commands(found, piles, partition, now)
     told = [_made(found, reviews, now), _affected(found, reviews), _awaited(found, now, acted_on=bool(commands))]
-    paragraphs = [_state(found), _batches(found, partition), *told, _what_to_do(commands)]
+    paragraphs = [_state(found), _batches(found, piles, partition), *told, _what_to_do(commands)]
     lines: list[str] = []
     for paragraph in map(list, paragraphs):
         if paragraph:
@@ -76,21 +78,24 @@ def _since(moment: datetime | None, now: datetime) -> str:
     return f" since {clock(moment)} ({lasting(now - moment)})" if moment is not None else ""
 
 
-def _batches(found: Standing, partition: str | None) -> Iterator[str]:
-    unconfirmed = [batch for batch in found.waiting if is_micro_batch(batch) and batch.status is Status.PUBLISHING]
-    waiting = [batch for batch in found.waiting if batch not in unconfirmed]
-    for batch in waiting[:SHOWN]:
+def _batches(found: Standing, piles: Sequence[Pile], partition: str | None) -> Iterator[str]:
+    streamed, waiting = [pile for pile in piles if is_streamed(pile.first)], listed(piles)
+    alone = [pile.first for pile in streamed if pile.count == 1 and pile.first.status is not Status.PUBLISHING]
+    for batch in (*alone, *waiting[:SHOWN]):
         yield f"{place(batch)} is {batch.status}{_since(batch.arrived_at, found.now)}: {_outcome(batch)}"
-        findings = failures(batch.verdict) if batch.verdict is not None else ()
-        yield from (f"  {finding}" for finding in findings[:SHOWN])
-        yield from _more(len(findings))
+        yield from _findings(batch)
         yield f"  Next: {prospect(batch, breaker_of(found, batch), found.now)}."
-    if unconfirmed:
-        since = _since(unconfirmed[-1].arrived_at, found.now)
-        yield f"{let_in(unconfirmed)}{since}; no consumer has confirmed yet that they went on."
-        yield f"  Next: {prospect(unconfirmed[-1], None, found.now)}."
-    if len(waiting) > SHOWN:
-        yield f"{len(waiting) - SHOWN} more batches of {found.asset} wait; see `dagster-contracts batch list {found.asset}`."
+    for pile in streamed:
+        if pile.first not in alone:
+            since, first = _since(pile.since, found.now), pile.first
+            let_in = first.status is Status.PUBLISHING
+            told = "no consumer has confirmed yet that they went on" if let_in else f"the newest is [{first.partition}]"
+            yield f"{summed(pile)}{since}; {told}{'.' if let_in else f': {_outcome(first)}'}"
+            yield from _findings(first) if not let_in else ()
+            yield f"  Next: {prospect(first, None, found.now)}."
+    more = sum(pile.count for pile in piles if not is_streamed(pile.first)) - SHOWN
+    if more > 0:
+        yield f"{more} more batches of {found.asset} wait; see `dagster-contracts batch list {found.asset}`."
     if not found.waiting and found.newest is not None and found.newest.status is Status.DISCARDED:
         yield f"{place(found.newest)} was discarded on {clock(found.newest.updated_at)}: {found.newest.note}"
     if partition is not None and found.newest is None and found.affected:
@@ -109,6 +114,12 @@ def _outcome(batch: Batch) -> str:
     if batch.status is not Status.PUBLISHING:
         return "it passed."
     return "it was let in, and its writer has not said that it is written: it still writes, or has died."
+
+
+def _findings(batch: Batch) -> Iterator[str]:
+    findings = failures(batch.verdict) if batch.verdict is not None else ()
+    yield from (f"  {finding}" for finding in findings[:SHOWN])
+    yield from _more(len(findings))
 
 
 def _more(count: int) -> Iterator[str]:

@@ -16,7 +16,7 @@ from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.errors import UsageError, did_you_mean
 from dagster_contracts.core.events import Event, EventType
 from dagster_contracts.core.ledger import Decision, Review, Route
-from dagster_contracts.core.snapshot import Standing, fallen
+from dagster_contracts.core.snapshot import Standing, fallen, piled
 from dagster_contracts.core.state import asset_of
 from dagster_contracts.ports import Store
 
@@ -73,7 +73,8 @@ def _standing(store: Store, asset: str, partition: str | None) -> tuple[dict[str
         "affected": [forms.of_output(output, found.now) for output in found.affected],
         "reviews": [forms.of_review(review) for review in reviews.values()],
     }
-    return form, telling.of_standing(found, partition, reviews, routing.grounds_now(store, _inputs(found)))
+    piles = store.piles(found.asset, LISTED) if partition is None else piled(found.waiting, LISTED)
+    return form, telling.of_standing(found, piles, partition, reviews, routing.grounds_now(store, _inputs(found)))
 
 
 def _inputs(found: Standing) -> list[Route]:

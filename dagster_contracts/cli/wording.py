@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from dagster_contracts.cli.printing import lasting
 from dagster_contracts.core import breaker as machine
 from dagster_contracts.core.ledger import Batch, Output, Status
-from dagster_contracts.core.snapshot import began_at, fallen, may_be_released
+from dagster_contracts.core.snapshot import Pile, began_at, fallen, may_be_released
 from dagster_contracts.core.state import Breaker
 from dagster_contracts.core.verdict import Outcome
 from dagster_contracts.core.windows import is_streamed, is_window
@@ -64,17 +64,17 @@ def may_be_published(batch: Batch, breaker: Breaker | None, now: datetime) -> bo
 def _of_stream(batch: Batch) -> str:
     """Nobody can fetch it from here: its consumer has it, or has set it aside."""
     if is_window(batch):
-        return f"its micro-batches have gone on one by one; the next window is judged by itself; {_OFF_THE_LIST}"
+        return f"micro-batches have gone on one by one; the next window is judged by itself; {_OFF_THE_LIST}"
     if batch.status is Status.PUBLISHING:
         return "confirmed by their consumer, many at a time; where it died, the next one confirms them, or is given them again"
     if batch.status is Status.QUARANTINED:
-        return f"correct its dead letters and send them as new events, or leave them; {_OFF_THE_LIST}"
+        return f"correct the dead letters and send them as new events, or leave them; {_OFF_THE_LIST}"
     if batch.outcome is Outcome.INCONCLUSIVE:
-        return f"its consumer has set it aside: send it again once it can be measured; {_OFF_THE_LIST}"
-    return f"its consumer keeps it and judges it again, or has set it aside: send it again once the breaker is closed; {_OFF_THE_LIST}"
+        return f"set aside by the consumer, to be sent again once it can be measured; {_OFF_THE_LIST}"
+    return f"kept by the consumer and judged again, or set aside, to be sent again once the breaker is closed; {_OFF_THE_LIST}"
 
 
-_OFF_THE_LIST = "`batch discard` takes it off the list"  # what is sent again is another micro-batch
+_OFF_THE_LIST = "off the list by `batch discard`, or `prune` once old"  # what is sent again is another micro-batch
 
 
 def reading(routed: bool) -> str:
@@ -87,9 +87,13 @@ def streaming(routed: bool) -> str:
     return "holds or diverts what arrives, or stops, as it was told" if routed else "goes on"
 
 
-def let_in(batches: Sequence[Batch]) -> str:
-    """Micro-batches that their consumer has not confirmed."""
-    return f"{counted(len(batches), 'micro-batch', 'es')} {'was' if len(batches) == 1 else 'were'} let in"
+def summed(pile: Pile) -> str:
+    """What a stream has delivered, in numbers; its consumer has not confirmed what was let in."""
+    one = pile.count == 1
+    what = counted(pile.count, "time window") if is_window(pile.first) else counted(pile.count, "micro-batch", "es")
+    if pile.first.status is Status.PUBLISHING:
+        return f"{what} {'was' if one else 'were'} let in"
+    return f"{what} {'is' if one else 'are'} {pile.first.status}"
 
 
 def given(output: Output, others: Sequence[Output]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -40,9 +41,9 @@ def test_why_speaks_of_the_stream(run: Callable[..., Ran], fed: str):
         "its stream holds or diverts what arrives, or stops, as it was told.",
         "2 micro-batches were let in since 2026-11-26 12:01Z",
         "no consumer has confirmed yet that they went on.",
-        "Next: correct its dead letters and send them as new events, or leave them; `batch discard` takes it off the list.",
-        "Next: its consumer keeps it and judges it again, or has set it aside: send it again once the breaker is closed; `batch discard` ",
-        "Next: its consumer has set it aside: send it again once it can be measured; `batch discard` takes it off the list.",
+        "Next: correct the dead letters and send them as new events, or leave them; off the list by `batch discard`, or `prune` once old.",
+        "Next: kept by the consumer and judged again, or set aside, to be sent again once the breaker is closed; off the list by `batch d",
+        "Next: set aside by the consumer, to be sent again once it can be measured; off the list by `batch discard`, or `prune` once old.",
         "the first whole window.",
         "dagster-contracts batch show orders --partition e/3",
         "dagster-contracts batch discard orders --partition e/3 --reason ...",
@@ -56,7 +57,7 @@ def test_why_speaks_of_the_stream(run: Callable[..., Ran], fed: str):
 
 def test_a_refused_micro_batch_is_taken_off_the_list(run: Callable[..., Ran], fed: str):
     """What there is left to do is told, not to deliver it again: nobody can."""
-    assert "takes it off the list" in run("status", "--database-url", fed).out
+    assert "off the list by `batch discard`" in run("status", "--database-url", fed).out
     for name in ("e/3", "e/5"):
         ran = run("batch", "discard", "orders", "--partition", name, "--reason", "sent anew", "--database-url", fed)
         assert ran.code == 0
@@ -72,10 +73,38 @@ def test_status_speaks_of_the_stream_in_one_row_for_all_that_goes_on(run: Callab
     out = run("status", "--database-url", fed).out
     rows = [line.split()[:2] for line in out.splitlines() if line and not line.startswith(" ")]
     found = [row for row in rows if row[0] in ("breaker", "batch", "stream")]
-    assert found == [["breaker", "orders"], *[["batch", "orders"]] * 3, ["stream", "orders"]]
+    assert found == [["breaker", "orders"], *[["stream", "orders"]] * 4]
     assert "2 micro-batches were let in" in out
     assert "reconcile" not in out
     assert len(run("status", "--database-url", fed, "--format", "json").json["publishing"]) == 2
+
+
+def test_what_a_stream_set_aside_is_summed_up_and_discarded_at_once(run: Callable[..., Ran], tmp_path: Path):
+    """A stream that diverts sets hundreds aside in an hour, and nobody fetches them from here one by one."""
+    url = f"sqlite:///{tmp_path}/stream.db"
+    world = World(SqlStore(url, clock=FixedClock(START)), when_open="divert")
+    for number in range(3):
+        world.judge(f"bad/{number}", BAD)
+    for number in range(9):
+        world.judge(f"e/{number}")
+    out = run("status", "--database-url", url).out
+    rows = [line.split(maxsplit=3)[1:3] for line in out.splitlines() if line.startswith(("stream", "batch"))]
+    assert rows == [["orders", "held"], ["orders", "quarantined"]]
+    assert "9 micro-batches are held; the newest [e/8]: pass" in out
+    told = run("why", "orders", "--database-url", url).out
+    assert "3 micro-batches are quarantined since 2026-11-26 12:01Z" in told
+    assert "the newest is [bad/2]: it failed its contract." in told
+    assert "more batches of orders wait" not in told
+    assert "dagster-contracts batch show orders --partition e/8" in told
+    assert "dagster-contracts batch discard orders --all --status quarantined --reason ..." in told
+    some = run("batch", "discard", "orders", "--all", "--status", "quarantined", "--reason", "sent anew", "--database-url", url)
+    assert some.out == "orders: 3 batches that waited were discarded by root\n".replace("root", getpass.getuser())
+    assert run("status", "--database-url", url, "--format", "json").json["waiting"] == {"held": 9, "quarantined": 0, "publishing": 0}
+    assert run("batch", "discard", "orders", "--all", "--reason", "over", "--database-url", url).code == 0
+    again = run("batch", "discard", "orders", "--all", "--reason", "over", "--database-url", url)
+    assert (again.code, "orders has no held or quarantined batch" in again.err) == (2, True)
+    for wrong in (["--all", "--partition", "e/1"], ["--status", "held"], ["--all", "--status", "published"]):
+        assert run("batch", "discard", "orders", *wrong, "--reason", "x", "--database-url", url).code == 2
 
 
 def test_what_a_stream_set_aside_hides_no_other_asset(run: Callable[..., Ran], fed: str, monkeypatch: pytest.MonkeyPatch):
@@ -85,10 +114,12 @@ def test_what_a_stream_set_aside_hides_no_other_asset(run: Callable[..., Ran], f
     bad = replace(store.batches(statuses=(Status.QUARANTINED,))[0], asset="pay", breaker_key="pay", id="pay", sequence=0)
     store.save(Change(batches=(bad, *(replace(bad, id=f"{n}", partition=Partition(f"e/9{n}"), run_id=f"e/9{n}") for n in range(4)))))
     ran = run("status", "--database-url", fed)
-    assert {"[e/3]", "[e/93]"} <= {line.split()[2] for line in ran.out.splitlines() if line.startswith("batch")}
+    assert {"pay", "orders"} == {line.split()[1] for line in ran.out.splitlines() if line.startswith("stream")}
     assert "held: 2; quarantined: 6;" in ran.out
-    assert "only 5 of 10 batches are listed, the newest of each breaker and status; see `dagster-contracts batch list ASSET`" in ran.err
-    form = run("status", "--database-url", fed, "--format", "json").json
+    assert ran.err == ""
+    told = run("status", "--database-url", fed, "--format", "json")
+    assert "only 5 of 10 batches are listed, the newest of each breaker and status; see `dagster-contracts batch list ASSET`" in told.err
+    form = told.json
     assert form["waiting"] == {"held": 2, "quarantined": 6, "publishing": 2}
     assert sorted(batch["asset"] for batch in form["quarantined"]) == ["orders", "pay"]
     assert "only 4 of 5 batches" in run("breaker", "show", "orders", "--database-url", fed).err
@@ -145,4 +176,4 @@ def test_a_window_that_failed_is_nothing_to_deliver_again(run: Callable[..., Ran
     world.store._clock.at += 5 * MINUTE  # type: ignore[attr-defined]
     world.gate.close_windows("orders")
     out = run("why", "orders", "--database-url", url).out
-    assert "Next: its micro-batches have gone on one by one; the next window is judged by itself; `batch discard` " in out
+    assert "Next: micro-batches have gone on one by one; the next window is judged by itself; off the list by `batch discard`" in out
