@@ -16,6 +16,7 @@ from pydantic import Field
 from dagster_contracts import recovery
 from dagster_contracts.core.errors import DagsterContractsError
 from dagster_contracts.plugin import operations
+from dagster_contracts.plugin.private import instances
 from dagster_contracts.plugin.site import Site
 from dagster_contracts.plugin.sources import OBSERVE
 
@@ -84,7 +85,7 @@ def schedules(site: Site) -> list[dg.ScheduleDefinition]:
 def _probe_job(governed: Governed) -> dg.JobDefinition:
     @dg.op(name="probe_breakers", description="Judges the newest batch that waits, in full; a pass closes the breaker.")
     def probe(context: dg.OpExecutionContext, config: ProbeConfig) -> None:
-        with _readable_errors():
+        with readable_errors():
             rows = operations.probe(governed(), context.instance, config.breaker, holder=f"run {context.run_id}")
         for row in rows:
             context.log.info(f"{row.breaker}: {row.told}")
@@ -93,7 +94,7 @@ def _probe_job(governed: Governed) -> dg.JobDefinition:
         if refused := next((row for row in rows if config.breaker is not None and not row.probed), None):
             raise dg.Failure(f"{refused.breaker} was not probed: {refused.told}", allow_retries=False)
 
-    @dg.job(name=PROBE, description="Probes breakers now instead of at the sensor's next tick.", tags={"contracts/job": "probe"})
+    @dg.job(name=PROBE, description="Probes breakers now instead of at the sensor's next tick.", tags=of_a_person("probe"))
     def contracts_probe() -> None:
         probe()
 
@@ -106,14 +107,14 @@ def _release_job(site: Site, governed: Governed) -> dg.JobDefinition:
         actor, reason = config.actor.strip(), config.reason.strip()
         if not actor or not reason:
             raise dg.Failure("actor or reason is empty; say who decides, and why: it is what others will read later", allow_retries=False)
-        with _readable_errors():
+        with readable_errors():
             gate = site.gate(context.instance)
             batch = recovery.releasable_batch(gate, config.asset, config.partition)
             released = recovery.release(gate, batch, actor=actor, reason=reason)
             run = operations.run_release(governed(), context.instance, released)
         context.log.info(f"{batch.asset} [{batch.partition}]: the {batch.status} batch was released by {actor}; run {run} published it")
 
-    @dg.job(name=RELEASE, description="A person lets a quarantined or held batch through.", tags={"contracts/job": "release"})
+    @dg.job(name=RELEASE, description="A person lets a quarantined or held batch through.", tags=of_a_person("release"))
     def contracts_release() -> None:
         release()
 
@@ -126,7 +127,7 @@ def _heal_job(governed: Governed) -> dg.JobDefinition:
         description="Publishes held batches that passed, then makes outputs anew whose inputs are fresh now, each in a run of its own.",
     )
     def heal(context: dg.OpExecutionContext, config: HealConfig) -> None:
-        with _readable_errors():
+        with readable_errors():
             rows = operations.heal(governed(), context.instance, config.asset, context.log.info)
         failed = [row for row in rows if row.result not in ("ok", "published")]
         context.log.info(f"{len(rows) - len(failed)} of {len(rows)} due batches and outputs are published and made anew")
@@ -137,7 +138,7 @@ def _heal_job(governed: Governed) -> dg.JobDefinition:
     @dg.job(
         name=HEAL,
         description="Publishes held batches of closed breakers and makes outputs of fallback data anew now, also under `heal: ask`.",
-        tags={"contracts/job": "heal"},
+        tags=of_a_person("heal"),
     )
     def contracts_heal() -> None:
         heal()
@@ -148,7 +149,7 @@ def _heal_job(governed: Governed) -> dg.JobDefinition:
 def _observe_job(governed: Governed) -> dg.JobDefinition:
     @dg.op(name="observe_sources", description="Judges what stands in assets that are not made here, each in a run of its own.")
     def observe(context: dg.OpExecutionContext, config: ObserveConfig) -> None:
-        with _readable_errors():
+        with readable_errors():
             rows = operations.observe(governed(), context.instance, config.asset, config.partition)
         for row in rows:
             context.log.info(f"{row.asset}: {row.result} (run {row.run})")
@@ -166,8 +167,13 @@ def _observe_job(governed: Governed) -> dg.JobDefinition:
     return contracts_observe
 
 
+def of_a_person(job: str) -> dict[str, str]:
+    """The tags of a job that a person starts: what it cannot do now, Dagster's run retries would not do either."""
+    return {"contracts/job": job, instances.MAX_RETRIES: "0"}
+
+
 @contextmanager
-def _readable_errors() -> Iterator[None]:
+def readable_errors() -> Iterator[None]:
     """What a person asked for and cannot be done is told as the failure of the step, which is not tried again."""
     try:
         yield

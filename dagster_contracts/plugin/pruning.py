@@ -1,12 +1,15 @@
 """The job contracts_prune, with a schedule that is stopped until somebody starts it: nothing is deleted unasked."""
 
 from dataclasses import asdict
+from datetime import timedelta
 
 import dagster as dg
 from pydantic import Field
 
 from dagster_contracts.core.durations import parse_duration
+from dagster_contracts.core.errors import UsageError
 from dagster_contracts.core.retention import Retention
+from dagster_contracts.plugin.operating import readable_errors
 from dagster_contracts.plugin.site import Site
 
 PRUNE = "contracts_prune"
@@ -40,8 +43,9 @@ def jobs(site: Site) -> list[dg.JobDefinition]:
 def _job(site: Site) -> dg.JobDefinition:
     @dg.op(name="prune_ledger", description="Deletes what is over and old from the breakers' database; what is needed stays.")
     def prune(context: dg.OpExecutionContext, config: PruneConfig) -> None:
-        kept = Retention() if config.older_than is None else Retention.of(parse_duration(config.older_than))
-        gone = asdict(site.gate(context.instance).store.prune(kept, dry_run=config.dry_run))
+        with readable_errors():
+            kept = Retention() if config.older_than is None else Retention.of(_age(config.older_than))
+            gone = asdict(site.gate(context.instance).store.prune(kept, dry_run=config.dry_run))
         told = ", ".join(f"{name} {count}" for name, count in gone.items())
         context.log.info(f"{'would prune' if config.dry_run else 'pruned'}: {told}")
 
@@ -50,3 +54,10 @@ def _job(site: Site) -> dg.JobDefinition:
         prune()
 
     return contracts_prune
+
+
+def _age(text: str) -> timedelta:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise UsageError(f"older_than: {error}") from error

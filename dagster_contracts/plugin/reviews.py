@@ -6,7 +6,7 @@ import dagster as dg
 from pydantic import Field
 
 from dagster_contracts import reviewing
-from dagster_contracts.plugin.operating import ACTOR, REASON
+from dagster_contracts.plugin.operating import ACTOR, REASON, of_a_person, readable_errors
 from dagster_contracts.plugin.site import Site
 
 REVIEW = "contracts_review"
@@ -34,10 +34,11 @@ def _job(site: Site) -> dg.JobDefinition:
         if not actor or not reason:
             raise dg.Failure("actor or reason is empty; say who decides, and why: it is what others will read later", allow_retries=False)
         word = reviewing.approve if config.decision == "approve" else reviewing.reject
-        decided = word(site.gate(context.instance), config.asset, config.partition, actor=actor, reason=reason)
+        with readable_errors():
+            decided = word(site.gate(context.instance), config.asset, config.partition, actor=actor, reason=reason)
         context.log.info(f"{decided.asset} [{decided.partition}] was {decided.status} by {decided.actor}: {decided.reason}")
 
-    @dg.job(name=REVIEW, description="A person approves or rejects a low-confidence output.", tags={"contracts/job": "review"})
+    @dg.job(name=REVIEW, description="A person approves or rejects a low-confidence output.", tags=of_a_person("review"))
     def contracts_review() -> None:
         decide()
 

@@ -13,7 +13,13 @@ from dagster_contracts.gate import Gate
 from dagster_contracts.plugin import operating, operations
 from tests.plugin.lab import QUIET, Ran, Vendor, World, a_consumer, a_feed, contract_text, day, governed, value_of
 
-OPS = {"contracts_probe": "probe_breakers", "contracts_release": "release_batch", "contracts_heal": "heal_outputs"}
+OPS = {
+    "contracts_probe": "probe_breakers",
+    "contracts_release": "release_batch",
+    "contracts_heal": "heal_outputs",
+    "contracts_review": "decide_review",
+    "contracts_prune": "prune_ledger",
+}
 
 
 def start(world: World, job: str, **config: Any) -> Ran:
@@ -149,6 +155,38 @@ def test_an_output_that_cannot_be_made_anew_fails_the_job_and_is_named(tmp_path:
         broken.append(True)
         ran = start(world, "contracts_heal")
         assert "1 of 1 due batches and outputs are not healed: stale [2026-01-02]: failed (run " in ran.failures["heal_outputs"]
+
+
+@pytest.mark.parametrize(
+    ("job", "config", "told"),
+    [
+        ("contracts_review", {"asset": "trage", "decision": "approve", "actor": "ann", "reason": "seen"}, "nothing is recorded of trage"),
+        ("contracts_prune", {"older_than": "90 days"}, '"90 days"'),
+        ("contracts_release", {"asset": "fed", "actor": "ann", "reason": "seen"}, "fed has no quarantined or held batch"),
+    ],
+)
+def test_what_cannot_be_done_is_told_first_and_not_tried_again(tmp_path: Path, job: str, config: dict[str, str], told: str) -> None:
+    with refused(tmp_path, Vendor()) as world:
+        ran = start(world, job, **config)
+        [reason] = ran.failures.values()
+        assert told in reason.splitlines()[0]
+        [failed] = [event.step_failure_data for event in ran.result.all_events if event.is_step_failure]
+        assert failed.user_failure_data is not None
+
+
+def test_a_job_that_a_person_starts_is_not_run_again_by_itself(tmp_path: Path) -> None:
+    with refused(tmp_path, Vendor()) as world:
+        for name in ("contracts_probe", "contracts_release", "contracts_heal", "contracts_review"):
+            assert world.defs.resolve_job_def(name).tags["dagster/max_retries"] == "0"
+
+
+def test_the_guide_names_the_op_of_each_job(tmp_path: Path) -> None:
+    guide = (Path(__file__).parents[2] / "docs/guides/ui.md").read_text()
+    rows = {cells[1].strip(" `"): cells[2].strip(" `") for line in guide.splitlines() if len(cells := line.split("|")) == 6}
+    with governed(tmp_path, lambda: dg.Definitions(assets=[dg.AssetSpec("feed")]), readers={"feed": lambda partition: None}) as world:
+        for job in world.defs.jobs or []:
+            assert isinstance(job, dg.JobDefinition)
+            assert rows[job.name] == job.graph.node_defs[0].name
 
 
 def test_the_launchpad_says_what_each_option_means(tmp_path: Path) -> None:
