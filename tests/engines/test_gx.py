@@ -293,3 +293,13 @@ def test_what_gx_does_not_evaluate_on_nullable_integers_is_asked_of_floats():
     answers = [ask(kind, pl.DataFrame({"c": [1, 5, *nulls]}), column="c", partition_object=parts, threshold=0.1) for nulls in ((), (None,))]
     assert isinstance(answers[0], Answer)
     assert answers[1] == answers[0]
+
+
+@pytest.mark.parametrize("dtype", [pl.String, pl.Null])
+@pytest.mark.parametrize("rows", [0, 3])
+def test_a_column_without_a_value_is_no_text(dtype: pl.DataType, rows: int):
+    data = pl.DataFrame({"d": [None] * rows}, schema={"d": dtype})
+    assert ask("expect_column_mean_to_be_between", data, column="d", min_value=0) == Answer(False, "nothing to observe")
+    assert ask("expect_column_sum_to_be_between", data, column="d", max_value=0) == Answer(True, "0")
+    assert ask("expect_column_values_to_be_increasing", data, column="d") == Answer(True, "0 of 0 values unexpected", 0)
+    assert ask("expect_column_values_to_be_of_type", data, column="d", type_="int64") == Answer(True, "0 of 0 values unexpected", 0)

@@ -36,6 +36,14 @@ def ask(kind: str, **arguments: Any) -> Measured:
         "a == f'{{a}}'",
         "@a == 1",
         "",
+        "a.isin(@pd.io.common.os.listdir())",
+        "a.isin([a.to_csv('{out}')])",
+        "a.isin(values=[1])",
+        "a.notnull(1)",
+        "@pd.notnull()",
+        "a.str.__class__.startswith('x')",
+        "(a + a).notnull()",
+        "a.notnull",
     ],
 )
 def test_a_condition_that_does_more_than_compare_is_not_run(condition: str, tmp_path: Path):
@@ -62,6 +70,11 @@ def test_a_condition_that_does_more_than_compare_is_not_run(condition: str, tmp_
         ("a in [1, 2]", 2),
         ("a % 2 == 1", 2),
         ("a != -1", 3),
+        ("a.notnull()", 3),
+        ("a.isin([1, 3]) and not `line items`.isna()", 2),
+        ("a.isin((1, 3))", 2),
+        ("`line items`.str.startswith('y')", 2),
+        ("`line items`.str.contains('x|z') or a == 3", 2),
     ],
 )
 def test_a_condition_that_compares_is_run(condition: str, looked: int):

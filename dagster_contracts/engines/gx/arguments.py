@@ -44,7 +44,10 @@ def problem_of(arguments: Mapping[str, Any]) -> str | None:
     """Why an expectation with these arguments is not run; None where nothing speaks against it."""
     for condition in _conditions(arguments):
         if not _is_plain(condition):
-            return "its row_condition may compare columns with values, and do nothing else"
+            return (
+                "its row_condition may compare columns with values and ask a column isnull, notnull, isna, notna, isin([...]), "
+                "str.startswith, str.endswith or str.contains, and do nothing else"
+            )
     if any("`" in name for name in _quoted_names(arguments)):
         return "its row_condition names a column with a backtick, which would end the name"
     for reference in _references(arguments.get("json_schema")):
@@ -87,9 +90,27 @@ def _entries(value: object) -> Iterator[tuple[str, object]]:
 def _is_plain(condition: str) -> bool:
     try:
         tree = ast.parse(re.sub("`[^`]*`", "column", condition).strip(), mode="eval")  # in backticks: the name of a column
+        tree = _Answered().visit(tree)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     return all(isinstance(node, _PLAIN) for node in ast.walk(tree))
+
+
+class _Answered(ast.NodeTransformer):
+    """Questions that pandas answers from a column alone become what they are given: the name can only be a column's, since `query`
+    looks nowhere else."""
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:  # noqa: N802  # the name that ast calls
+        match node:
+            case ast.Call(ast.Attribute(ast.Name(), "isnull" | "notnull" | "isna" | "notna"), [], []):
+                return ast.Constant(value=True)
+            case ast.Call(ast.Attribute(ast.Name(), "isin"), [(ast.List() | ast.Tuple()) as listed], []):
+                return listed
+            case ast.Call(
+                ast.Attribute(ast.Attribute(ast.Name(), "str"), "startswith" | "endswith" | "contains"), [ast.Constant() as text], []
+            ):
+                return text
+        return node
 
 
 # --- dates and times -----------------------------------------------------------------------------------------------

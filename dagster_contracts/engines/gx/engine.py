@@ -170,13 +170,19 @@ def _converted(data: object, wanted: set[str], types: Mapping[str, ColumnType], 
         return {}
     found = typed(frame, types).collect()
     table = found.to_pandas()
-    return {str(name): table[name] if exact is None else exact for name in table.columns for exact in [_nullable(found[str(name)])]}
+    return {str(name): table[name] if own is None else own for name in table.columns for own in [_otherwise(found[str(name)])]}
 
 
-def _nullable(column: pl.Series) -> pd.Series | None:
-    """Integers with nulls as pandas' nullable ones: its floats, which it takes otherwise, are not exact and read 1 as 1.0. None: others."""
+def _otherwise(column: pl.Series) -> pd.Series | None:
+    """What pandas would take amiss, as pandas has it; None of other columns.
+
+    Integers with nulls are its nullable ones: its floats are not exact and read 1 as 1.0. A column without a value says nothing of its type:
+    as text, GX could evaluate no figure of it.
+    """
     import pandas as pd
 
+    if column.dtype in (pl.String, pl.Null) and column.null_count() == len(column):
+        return pd.Series([None] * len(column), dtype=object)
     if column.dtype not in _INTEGERS or not column.null_count():
         return None
     return pd.Series(pd.arrays.IntegerArray(column.fill_null(0).to_numpy(writable=True), column.is_null().to_numpy(writable=True)))
