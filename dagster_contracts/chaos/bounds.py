@@ -98,9 +98,17 @@ def outward(found: Range, *, whole: bool = False) -> tuple[float, float]:
     return _digits(math.floor(found.low / step) * step, step), _digits(math.ceil(found.high / step) * step, step)
 
 
+def roughly(value: float) -> float:
+    """In few digits, to the nearest."""
+    return _whole(float(f"{value:.{_DIGITS}g}"))
+
+
 def _digits(value: float, step: float) -> float:
-    rounded = round(value, max(0, -round(math.log10(step))))
-    return int(rounded) if rounded.is_integer() and abs(rounded) < 1e15 else rounded
+    return _whole(round(value, max(0, -round(math.log10(step)))))
+
+
+def _whole(value: float) -> float:
+    return int(value) if value.is_integer() and abs(value) < 1e15 else value
 
 
 def written(value: float) -> str:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import polars as pl
 
 from dagster_contracts.chaos.batch import Batch
-from dagster_contracts.chaos.shape import ColumnShape, Reads
+from dagster_contracts.chaos.shape import NUMBER, ColumnShape, Reads
 
 CATEGORIES = 50  # different values that are still a set
 _TEXTS = 5_000  # different texts of a batch that are looked at
+_MARKS = frozenset({"NA", "N/A", "n/a", "na", "NaN", "nan", "NULL", "Null", "null", "None", "none", "\\N", "-", "--", "?", "."})
 _LONG = 64  # characters of which each place is looked at
 
 
@@ -33,7 +34,10 @@ class Letters:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One column in one clean batch. `categories`: its values with their rows, where they are few. `low`, `high`: of numbers."""
+    """One column in one clean batch. `categories`: its values with their rows, where they are few. `low`, `high`: of numbers.
+
+    `marks`: how text that is numbers otherwise says that there is none ("NA"); None of other columns.
+    """
 
     shape: ColumnShape
     categories: dict[str | float | bool, int] | None = None
@@ -41,6 +45,7 @@ class Seen:
     high: float | None = None
     earliest: str | None = None  # of dates and times, ISO 8601
     letters: Letters | None = None
+    marks: frozenset[str] | None = None
 
     @property
     def rows(self) -> int:
@@ -53,7 +58,10 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Of all clean batches, in their order. `columns` holds those that stand in every batch and read alike in all."""
+    """Of all clean batches, in their order. `columns` holds those that stand in every batch and read alike in all that have values of them.
+
+    What is written as text reads as text in all batches where it does in one: numbers that are NA now and then.
+    """
 
     batches: tuple[Batch, ...]
     columns: dict[str, tuple[Seen, ...]] = field(default_factory=dict)
@@ -66,9 +74,15 @@ class Evidence:
 def evidence_of(batches: Sequence[Batch]) -> Evidence:
     everywhere = [name for name in batches[-1].columns if all(name in batch.shape for batch in batches)]
     anywhere = {name for batch in batches for name in batch.columns}
-    columns = {name: tuple(_seen(batch, name) for batch in batches) for name in everywhere}
-    alike = {name: seen for name, seen in columns.items() if len({kind_of(each.shape.reads) for each in seen}) == 1}
-    return Evidence(tuple(batches), alike, frozenset(anywhere - set(everywhere)))
+    columns = {}
+    for name in everywhere:
+        shapes = [batch.shape[name] for batch in batches]
+        kinds = {kind_of(shape.reads) for shape in shapes if shape.values}
+        if len(kinds) > 1 and not all(shape.is_text for shape in shapes):
+            continue
+        reads = kinds.pop() if len(kinds) == 1 else Reads.TEXT if kinds else Reads.NOTHING
+        columns[name] = tuple(_seen(_as(shape, reads), batch.frame[name]) for batch, shape in zip(batches, shapes, strict=True))
+    return Evidence(tuple(batches), columns, frozenset(anywhere - set(everywhere)))
 
 
 def kind_of(reads: Reads) -> Reads:
@@ -76,8 +90,13 @@ def kind_of(reads: Reads) -> Reads:
     return Reads.TEXT if reads is Reads.CATEGORY else reads
 
 
-def _seen(batch: Batch, name: str) -> Seen:
-    shape, held = batch.shape[name], batch.frame[name]
+def _as(shape: ColumnShape, reads: Reads) -> ColumnShape:
+    return shape if kind_of(shape.reads) is reads else replace(shape, reads=reads, integral=reads is Reads.NUMBER)
+
+
+def _seen(shape: ColumnShape, held: pl.Series) -> Seen:
+    if not shape.values:
+        return Seen(shape)
     few = held.dtype != pl.Object and not held.dtype.is_nested() and 0 < shape.distinct <= CATEGORIES
     categories = _counts(held, shape) if few and shape.reads in (Reads.CATEGORY, Reads.TEXT, Reads.FLAG, Reads.NUMBER) else None
     if shape.reads is Reads.NUMBER:
@@ -89,8 +108,14 @@ def _seen(batch: Batch, name: str) -> Seen:
     if shape.reads in (Reads.DATE, Reads.TIME):
         return Seen(shape, earliest=str(held.drop_nulls().min())[:10])
     if shape.reads in (Reads.CATEGORY, Reads.TEXT):
-        return Seen(shape, categories, letters=letters_of(held.cast(pl.String).drop_nulls().unique().head(_TEXTS).to_list()))
+        texts = held.cast(pl.String).drop_nulls().unique()
+        return Seen(shape, categories, letters=letters_of(texts.head(_TEXTS).to_list()), marks=_marks(texts))
     return Seen(shape, categories)
+
+
+def _marks(texts: pl.Series) -> frozenset[str] | None:
+    words = texts.filter(~texts.str.contains(NUMBER))
+    return frozenset(words.to_list()) if len(words) < len(texts) and words.is_in(sorted(_MARKS)).all() else None
 
 
 def _counts(held: pl.Series, shape: ColumnShape) -> dict[str | float | bool, int]:
@@ -187,6 +212,11 @@ def _class(kinds: frozenset[str]) -> str:
 
 def _literal(char: str) -> str:
     return f"\\{char}" if char in r"\]^-[&~" else char
+
+
+def numbers_or(marks: Iterable[str]) -> str:
+    """The regular expression of numbers, and of what stands there where there is none."""
+    return f"^(?:{'|'.join(map(re.escape, sorted(marks)))}|-?[0-9]+(?:[.][0-9]+)?(?:[eE][+-]?[0-9]+)?)$"
 
 
 def _runs(parts: Sequence[str]) -> str:

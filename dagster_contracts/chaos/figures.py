@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from dagster_contracts.chaos.bounds import LEAST, Range, outward, steady, usual, written
+from dagster_contracts.chaos.bounds import LEAST, Range, outward, roughly, steady, usual, written
 from dagster_contracts.chaos.clauses import Candidate, Quality
 from dagster_contracts.chaos.evidence import Evidence, Seen
 from dagster_contracts.chaos.shape import Reads
@@ -20,6 +20,7 @@ CODES = 20  # different whole numbers that are still codes
 _SHARES = 4  # categories of which the share is looked at
 _BY_CHANCE = 0.05  # of the rows
 STEADY = 0.05  # how far a number of rows may be from what it always was
+_TENFOLD = 10.0  # how far a figure that strays may be from what was seen
 
 # Queries are filled in as all of a contract's are: {object} is the table, {column} the property. Those of the object name their columns.
 _PER_MINUTE = "extract(hour FROM {column}) * 60 + extract(minute FROM {column})"
@@ -48,6 +49,7 @@ class Unit(StrEnum):
     ROOT = "root"  # never below 0, and near it
     WHOLE = "whole"  # of whole numbers: steps of one say nothing
     ZERO = "zero"
+    MAGNITUDE = "magnitude"  # above 0, and of which the order of magnitude is all that is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,20 +94,31 @@ class Open:
         least = min(rows for _, rows in measured)
         if self.unit is Unit.ZERO:
             return Range(0, 0) if len(values) >= LEAST and not any(values) else None
+        if self.unit is Unit.MAGNITUDE:
+            known = len(values) >= LEAST and min(values) > 0 and math.isfinite(max(values))
+            return Range(min(values) / _TENFOLD, max(values) * _TENFOLD) if known else None
         if self.unit is Unit.PERCENT:
             share = sum(values) / len(values) / 100
             found = usual(values, spread=100 * math.sqrt(max(share * (1 - share), 1 / (least or 1)) / (least or 1)))
             return found and Range(max(0.0, found.low), min(100.0, found.high))
         if self.unit is Unit.COUNT and len(set(values)) == 1 and len(values) >= LEAST:
-            return Range(values[0] * (1 - STEADY), values[0] * (1 + STEADY))
+            return self._some(Range(values[0] * (1 - STEADY), values[0] * (1 + STEADY)), values)
         spread = {Unit.COUNT: math.sqrt(max(0.0, *values)), Unit.WHOLE: 0.15}.get(self.unit, 0.0)
         found = usual(values, spread=spread, positive=self.unit in (Unit.COUNT, Unit.POSITIVE))
-        return replace(found, low=max(0.0, found.low)) if found is not None and self.unit is Unit.ROOT else found
+        if found is not None and self.unit is Unit.ROOT:
+            return replace(found, low=max(0.0, found.low))
+        return found and self._some(found, values)
+
+    def _some(self, found: Range, values: Sequence[float]) -> Range:
+        """A batch without rows is refused, unless a rule on their number allows it: one that never came is not allowed."""
+        return replace(found, low=max(1.0, found.low)) if self.family == "rows" and min(values) >= 1 else found
 
     def _operator(self, found: Range) -> tuple[str, object] | None:
         """Without a bound that no value can break."""
         if self.unit is Unit.ZERO:
             return "mustBe", 0
+        if self.unit is Unit.MAGNITUDE:
+            return "mustBeBetween", [roughly(found.low), roughly(found.high)]
         low, high = outward(found, whole=self.unit in (Unit.COUNT, Unit.WHOLE))
         signed = self.most == math.inf and self.unit in (Unit.ANY, Unit.WHOLE)
         most = 100 if self.unit is Unit.PERCENT else self.most
@@ -169,6 +182,9 @@ def _of_numbers(evidence: Evidence, column: str, names: Names) -> Iterator[Open]
     unit = Unit.WHOLE if all(each.shape.integral for each in seen) else Unit.ANY
     yield Open("mean", column, ours(names.new(f"{column}.mean"), metric="mean"), Unit.ANY, 5)
     yield Open("spread", column, ours(names.new(f"{column}.spread"), metric="standardDeviation"), Unit.POSITIVE, 5)
+    for word, metric in (("mean", "mean"), ("spread", "standardDeviation")):
+        rule = ours(names.new(f"{column}.{word}.magnitude"), metric=metric)
+        yield Open(f"{word} magnitude", column, rule, Unit.MAGNITUDE, 6)
     for at in (0.5, 0.05, 0.95, 0.25, 0.75):
         name = names.new(f"{column}.median" if at == 0.5 else f"{column}.quantile_{round(100 * at):02}")
         yield Open(f"quantile {at}", column, ours(name, metric="quantile", at=at), unit, 6)

@@ -26,8 +26,12 @@ from dagster_contracts.core.yaml_text import Layout, entry
 from dagster_contracts.ports import MetricEngine
 
 _PARTS = 8
-_OF_VALUES = frozenset({"listed", "closed", "type", "required", "unique", "allowed", "written", "minimum", "maximum", "earliest"})
-_OF_BATCHES = _OF_VALUES | {"nulls", "duplicates", "rows", "frequency", "mean", "spread"}  # no age: nobody knows when stored data came
+_LOOSE = {"mean magnitude": "mean", "spread magnitude": "spread"}  # said of a column where nothing closer is
+_OF_VALUES = frozenset(
+    {"listed", "closed", "type", "required", "unique", "allowed", "written", "minimum", "maximum", "earliest", *_LOOSE},
+)
+# No age: nobody knows when stored data came.
+_OF_BATCHES = _OF_VALUES | {"nulls", "duplicates", "rows", "changes", "frequency", "mean", "spread"}
 _SURE = frozenset({"listed", "type", "required", "unique"})  # what is worth saying of few rows, too
 _FEW = 100
 
@@ -103,8 +107,8 @@ def _why_left_out(column: str, batches: Sequence[Batch]) -> str:
     with_it = [batch for batch in batches if column in batch.columns]
     if len(with_it) < len(batches):
         return f"it stands in {len(with_it)} of {len(batches)} batches"
-    reads = sorted({str(kind_of(batch.shape[column].reads)) for batch in with_it})
-    if reads == [Reads.NOTHING]:
+    reads = sorted({str(kind_of(batch.shape[column].reads)) for batch in with_it if batch.shape[column].values})
+    if not reads:
         return "it has no value"
     if len(reads) > 1:
         return f"its values read as {' in some batches, as '.join(reads)} in others"
@@ -112,9 +116,7 @@ def _why_left_out(column: str, batches: Sequence[Batch]) -> str:
     types = sorted({type(value).__name__ for each in held if each.dtype == pl.Object for value in each.drop_nulls()})
     if len(types) > 1:
         return f"its values are of several types ({', '.join(types)})"
-    if reads == [Reads.OTHER]:
-        return f"no logicalType says what its values are ({', '.join(types) or held[-1].dtype})"
-    return "not all parts of the rows show values of one type"
+    return f"no logicalType says what its values are ({', '.join(types) or held[-1].dtype})"
 
 
 def _of_left_out(columns: Mapping[str, str]) -> str:
@@ -167,8 +169,9 @@ def _clauses(case: Case) -> list[Candidate]:
         of = replace(case, batches=_parts(case.batches))
         families = _OF_VALUES if sum(batch.rows for batch in case.batches) >= _FEW else _SURE
     found = [clause for clause in learned(of, evidence_of(of.batches), families) if clause.family in families]
-    listing = {clause.column for clause in found if clause.family == "allowed"}
-    return verified(case, [clause for clause in found if not (clause.family == "written" and clause.column in listing)])
+    said = {(clause.family, clause.column) for clause in found}
+    closer = {"written": "allowed", **_LOOSE}
+    return verified(case, [clause for clause in found if (closer.get(clause.family), clause.column) not in said])
 
 
 def _parts(batches: Sequence[Batch]) -> list[Batch]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from dagster_contracts.chaos.bounds import LEAST, Range, outward, steady, usual, written
 from dagster_contracts.chaos.clauses import Candidate, Closed, Key, Level, Listed, Quality, column_of, properties_of
-from dagster_contracts.chaos.evidence import Evidence, Letters, Seen, fits, joined, pattern_of, veiled
+from dagster_contracts.chaos.evidence import Evidence, Seen, fits, joined, numbers_or, pattern_of, veiled
 from dagster_contracts.chaos.faults.schema import instants
 from dagster_contracts.chaos.figures import CODES, Names, Open, Unit, ours
 from dagster_contracts.chaos.shape import Reads
@@ -69,6 +69,9 @@ def promises(
     if not prop.get("logicalType") and kind:
         yield Candidate("type", column, Key("logicalType", kind), (f"{column}.type",), 1, f"every value reads as {kind}")
     yield from _completeness(column, seen, prop, names)
+    seen = tuple(each for each in seen if each.shape.values)
+    if not seen:
+        return
     if all(each.unique for each in seen) and not prop.get("unique") and (seen[-1].letters is not None or kind == "integer"):
         yield Candidate("unique", column, Key("unique", value=True), (f"{column}.unique",), 2, "no value stands twice in a clean batch")
     yield from _set(column, seen, kind, names, hidden=hidden)
@@ -128,20 +131,25 @@ def _set(column: str, seen: Sequence[Seen], kind: str | None, names: Names, *, h
 
 
 def _pattern(column: str, seen: Sequence[Seen], names: Names, *, hidden: bool) -> Iterator[Candidate]:
-    found: Letters | None = None
-    if all(each.letters is not None for each in seen):
+    pattern: str | None = None
+    told = "all values of clean batches are written so"
+    if all(each.marks is not None for each in seen):
+        marks = frozenset[str]().union(*(each.marks or () for each in seen))
+        pattern, told = numbers_or(marks), f"all values of clean batches are numbers or {', '.join(sorted(marks))}"
+    elif all(each.letters is not None for each in seen):
         letters = [veiled(each.letters) if hidden else each.letters for each in seen if each.letters]
         found = steady(letters, joined, fits)
-    if found is None:
+        pattern = None if found is None else pattern_of(found)
+    if pattern is None:
         return
     entry: dict[str, Any] = {
         "name": names.new(f"{column}.written"),
         "type": "library",
         "metric": "invalidValues",
         "mustBe": 0,
-        "arguments": {"pattern": pattern_of(found)},
+        "arguments": {"pattern": pattern},
     }
-    yield Candidate("written", column, Quality(entry), (entry["name"],), 3, "all values of clean batches are written so")
+    yield Candidate("written", column, Quality(entry), (entry["name"],), 3, told)
 
 
 def _range(column: str, seen: Sequence[Seen], prop: Mapping[str, Any], kind: str | None, names: Names) -> Iterator[Candidate]:

@@ -10,7 +10,7 @@ import polars as pl
 
 _SURVEYED = 20_000  # rows that are looked at to tell what text stands for
 _FEW = 50  # different texts that are still categories
-_NUMBER = r"^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$"  # 007 is a code
+NUMBER = r"^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$"  # 007 is a code
 _DATE = r"^\d{4}-\d{2}-\d{2}$"
 _TIME = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}"
 _NESTED = r"^\s*[\[{]"
@@ -92,7 +92,7 @@ def _reads(series: pl.Series) -> Reads:
 def _read_text(series: pl.Series) -> Reads:
     text = series.drop_nulls().head(_SURVEYED)
     text = text.filter(text != "")
-    for pattern, reads in ((_NUMBER, Reads.NUMBER), (_DATE, Reads.DATE), (_TIME, Reads.TIME), (_NESTED, Reads.NESTED)):
+    for pattern, reads in ((NUMBER, Reads.NUMBER), (_DATE, Reads.DATE), (_TIME, Reads.TIME), (_NESTED, Reads.NESTED)):
         if len(text) and text.str.contains(pattern).all():
             return reads
     return Reads.TEXT

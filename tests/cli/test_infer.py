@@ -116,8 +116,6 @@ def test_columns_of_which_no_property_is_written_are_named_with_the_reason(run: 
     ]
     assert "orders: 5 columns left out, of which a comment in the contract says why: " in ran.err
     assert run("lint", str(contract)).code == 0
-    parts = infer("parts", [("", pl.DataFrame({"id": range(100), "code": ["7"] * 50 + ["x"] * 50}))], default_engine())
-    assert "# - code: not all parts of the rows show values of one type\n" in parts
     assert "Left out" not in infer("payments", [("", delivery(1))], default_engine())
 
 
@@ -264,3 +262,72 @@ def test_a_column_without_any_value_shows_no_type_and_is_not_listed(run: Callabl
     assert ran.code == 0
     assert run("lint", str(tmp_path / "c.odcs.yaml")).code == 0
     assert "later" not in {prop.name for prop in parse((tmp_path / "c.odcs.yaml").read_text()).objects[0].properties}
+
+
+def meters(day: int, **changes: str) -> str:
+    """A growing feed as CSV. Some days a meter gives no temperature, and until the fifth day none says its grid."""
+    rng = np.random.default_rng(day)
+    lines = ["meter,total,temp,grid"]
+    for number in range(60):
+        row = {
+            "meter": f"M{number:03d}",
+            "total": f"{100 * 1.35**day * (1 + rng.random()):.2f}",
+            "temp": "NA" if day in (2, 7) and number % 9 == 0 else f"{rng.normal(4, 6):.1f}",
+            "grid": str(rng.integers(1, 4)) if day > 4 else "",
+        }
+        lines.append(",".join({**row, **{name: text.format(**row) for name, text in changes.items()}}.values()))
+    return "\n".join(lines) + "\n"
+
+
+def learned_of(run: Callable[..., Ran], folder: Path, batches: list[str]) -> Path:
+    folder.mkdir()
+    for day, text in enumerate(batches, 1):
+        (folder / f"2026-03-{day:02d}.csv").write_text(text)
+    contract = folder / "c.odcs.yaml"
+    assert run("infer", folder, "--name", "feed", "--output", contract).code == 0
+    return contract
+
+
+def test_columns_that_say_now_and_then_that_there_is_no_value_are_learned(run: Callable[..., Ran], tmp_path: Path) -> None:
+    contract = learned_of(run, tmp_path / "data", [meters(day) for day in range(1, 11)])
+    (found,) = parse(contract.read_text()).objects
+    assert {prop.name: prop.logical_type for prop in found.properties} == {
+        "meter": "string", "total": "number", "temp": "string", "grid": "integer",
+    }  # fmt: skip
+    (tmp_path / "next.csv").write_text(meters(11))
+    assert run("test", contract, "--data", tmp_path / "next.csv").code == 0
+    for changed in (
+        meters(11, temp="{temp} C"), meters(11, temp="unknown"), meters(11, temp='"1,5"'), meters(11, grid="G{grid}"),
+        meters(11).replace("\n", ",1\n").replace("grid,1", "grid,more"),
+    ):  # fmt: skip
+        (tmp_path / "next.csv").write_text(changed)
+        assert run("test", contract, "--data", tmp_path / "next.csv").code == 1
+
+
+def test_of_what_grows_the_order_of_magnitude_is_learned(run: Callable[..., Ran], tmp_path: Path) -> None:
+    contract = learned_of(run, tmp_path / "data", [meters(day) for day in range(1, 9)])
+    assert "name: total.mean\n" not in contract.read_text()
+    assert "name: total.mean.magnitude\n" in contract.read_text()
+
+    def warned(text: str) -> bool:
+        (tmp_path / "next.csv").write_text(text)
+        ran = run("test", contract, "--data", tmp_path / "next.csv")
+        assert ran.code == 0
+        return ran.out.startswith("warn")
+
+    assert [warned(meters(9)), warned(meters(10))] == [False, False]
+    assert [warned(meters(9, total=text)) for text in ("{total}e2", "0", "99999999")] == [True, True, True]
+
+
+def test_no_bound_of_rows_lets_a_batch_without_rows_pass(run: Callable[..., Ran], tmp_path: Path) -> None:
+    """A report of one line a day: few rows are no reason for none."""
+    contract = learned_of(run, tmp_path / "data", [f"day,sum\n{day},{10 + day % 3}\n" for day in range(1, 9)])
+    for text, code in (("day,sum\n9,12\n", 0), ("day,sum\n", 1)):
+        (tmp_path / "next.csv").write_text(text)
+        assert run("test", contract, "--data", tmp_path / "next.csv").code == code
+
+
+def test_a_delivery_that_comes_again_is_told(run: Callable[..., Ran], tmp_path: Path) -> None:
+    folder = deliveries(tmp_path / "data", 6)
+    run("infer", folder, "--name", "payments", "--output", tmp_path / "c.odcs.yaml")
+    assert "no clean batch repeats the one before" in (tmp_path / "c.odcs.yaml").read_text()

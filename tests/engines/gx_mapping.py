@@ -30,6 +30,7 @@ from dagster_contracts.core.plan import Check, Closed, Present, Threshold, Withi
 
 Kwargs = Mapping[str, Any]
 Checks = tuple[Check, ...] | None
+_FOREIGN = frozenset({"row_condition", "column_index", "allow_relative_error"})  # what they do has no counterpart
 TABLE = "batch"
 
 
@@ -37,7 +38,8 @@ def native(expectation: str, kwargs: Kwargs, nulls: frozenset[str]) -> Checks:
     """The checks that all hold where the expectation is met. `nulls` are the columns that hold nulls."""
     mapped = _MAPPED.get(expectation)
     nameless = expectation.startswith("expect_column_v") and "column" not in kwargs
-    if mapped is None or kwargs.get("row_condition") or nameless:
+    share = kwargs.get("mostly", 1)
+    if mapped is None or nameless or kwargs.keys() & _FOREIGN or not isinstance(share, int | float):
         return None
     return mapped(kwargs, nulls)
 
@@ -58,7 +60,9 @@ def _none_or_mostly(metric: Metric, breaks: str, kwargs: Kwargs, nulls: frozense
 
 def _between(metric: Metric, kwargs: Kwargs) -> Checks:
     checks: list[Check] = []
-    for key, operator in (("min_value", Operator.GREATER_OR_EQUAL), ("max_value", Operator.LESS_OR_EQUAL)):
+    low = Operator.GREATER_THAN if kwargs.get("strict_min") else Operator.GREATER_OR_EQUAL
+    high = Operator.LESS_THAN if kwargs.get("strict_max") else Operator.LESS_OR_EQUAL
+    for key, operator in (("min_value", low), ("max_value", high)):
         bound = kwargs.get(key)
         if isinstance(bound, str):
             return None  # instants and text: no figure
@@ -109,7 +113,8 @@ def _range(kwargs: Kwargs, nulls: frozenset[str]) -> Checks:
 
 def _lengths(kwargs: Kwargs, nulls: frozenset[str]) -> Checks:
     low, high = kwargs.get("value", kwargs.get("min_value")), kwargs.get("value", kwargs.get("max_value"))
-    if low is None and high is None:
+    whole = all(bound is None or isinstance(bound, int) for bound in (low, high))
+    if (low is None and high is None) or not whole or kwargs.get("strict_min") or kwargs.get("strict_max"):
         return None
     length = f"length({_q(kwargs['column'])})"
     parts = ([] if low is None else [f"{length} < {low}"]) + ([] if high is None else [f"{length} > {high}"])
@@ -137,6 +142,8 @@ def _regex(kwargs: Kwargs, nulls: frozenset[str]) -> Checks:
 
 def _regexes(kwargs: Kwargs, nulls: frozenset[str]) -> Checks:
     patterns = kwargs["regex_list"]
+    if not patterns or "mostly" in kwargs:
+        return None
     if kwargs.get("match_on") == "all":
         return tuple(Within(NotMatching(kwargs["column"], pattern)) for pattern in patterns)
     return (Within(NotMatching(kwargs["column"], "|".join(f"(?:{pattern})" for pattern in patterns))),)
@@ -164,7 +171,8 @@ def _unique(kwargs: Kwargs, nulls: frozenset[str]) -> Checks:
     if kwargs.get("mostly") is None:
         return (Within(Duplicates((kwargs["column"],))),)
     name = _q(kwargs["column"])  # every row of a repeated value counts there, and only those after the first here
-    repeated = f"SELECT sum(n) FILTER (n > 1) / sum(n) FROM (SELECT count(*) AS n FROM {TABLE} WHERE {name} IS NOT NULL GROUP BY {name})"
+    counted = f"SELECT count(*) AS n FROM {TABLE} WHERE {name} IS NOT NULL GROUP BY {name}"
+    repeated = f"SELECT coalesce(sum(n) FILTER (n > 1) / sum(n), 0) FROM ({counted})"
     return _sql(repeated, Operator.LESS_OR_EQUAL, round(1 - kwargs["mostly"], 10))
 
 
@@ -199,7 +207,7 @@ def _mode(kwargs: Kwargs, nulls: frozenset[str]) -> Checks:
     name = _q(kwargs["column"])
     counted = f"SELECT {name} AS v, count(*) AS n FROM {TABLE} WHERE {name} IS NOT NULL GROUP BY {name}"
     outside = f"count(*) FILTER (v NOT IN ({_literals(kwargs['value_set'])}))"
-    wrong = f"{outside} = count(*)" if kwargs.get("ties_okay") else f"count(*) > 1 OR {outside} > 0"
+    wrong = f"{outside} = count(*)" if kwargs.get("ties_okay") else f"count(*) != 1 OR {outside} > 0"
     return _sql(f"WITH c AS ({counted}) SELECT {wrong} FROM c WHERE n = (SELECT max(n) FROM c)")
 
 
@@ -237,9 +245,11 @@ def _compound(kwargs: Kwargs, nulls: frozenset[str]) -> Checks:
     columns = kwargs["column_list"]
     if not nulls & set(columns) and kwargs.get("mostly") is None:
         return (Within(Duplicates(tuple(columns))),)
-    names = ", ".join(map(_q, columns))  # nulls are equal to each other there; rows of nulls only are left out
-    some = " OR ".join(f"{_q(name)} IS NOT NULL" for name in columns)
-    share = f"SELECT coalesce(sum(n) FILTER (n > 1), 0) / sum(n) FROM (SELECT count(*) AS n FROM {TABLE} WHERE {some} GROUP BY {names})"
+    names = ", ".join(map(_q, columns))  # nulls are equal to each other there
+    word = {"any_value_is_missing": " AND ", "all_values_are_missing": " OR "}.get(kwargs.get("ignore_row_if", "all_values_are_missing"))
+    kept = word.join(f"{_q(name)} IS NOT NULL" for name in columns) if word else "true"
+    counted = f"SELECT count(*) AS n FROM {TABLE} WHERE {kept} GROUP BY {names}"
+    share = f"SELECT coalesce(sum(n) FILTER (n > 1) / sum(n), 0) FROM ({counted})"
     return _sql(share, Operator.LESS_OR_EQUAL, round(1 - kwargs.get("mostly", 1), 10))
 
 
@@ -247,8 +257,9 @@ def _row_sum(kwargs: Kwargs, nulls: frozenset[str]) -> Checks:
     columns = [_q(name) for name in kwargs["column_list"]]
     word = {"any_value_is_missing": " OR ", "all_values_are_missing": " AND "}.get(kwargs.get("ignore_row_if", "all_values_are_missing"))
     kept = f"NOT ({word.join(f'{name} IS NULL' for name in columns)})" if word else "true"
-    total = " + ".join(f"coalesce({name}, 0)" for name in columns)
-    return _sql(f"SELECT count(*) FROM {TABLE} WHERE {kept} AND {total} != {kwargs['sum_total']}")
+    wrong = f"coalesce({' + '.join(columns)} != {kwargs['sum_total']}, true)"  # with a null in it, the sum is none
+    share = f"SELECT coalesce(count(*) FILTER ({wrong}) / nullif(count(*), 0), 0) FROM {TABLE} WHERE {kept}"
+    return _sql(share, Operator.LESS_OR_EQUAL, round(1 - kwargs.get("mostly", 1), 10))
 
 
 # --- tables --------------------------------------------------------------------------------------------------------

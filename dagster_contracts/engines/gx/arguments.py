@@ -100,7 +100,7 @@ class _Answered(ast.NodeTransformer):
     """Questions that pandas answers from a column alone become what they are given: the name can only be a column's, since `query`
     looks nowhere else."""
 
-    def visit_Call(self, node: ast.Call) -> ast.expr:  # noqa: N802  # the name that ast calls
+    def visit_Call(self, node: ast.Call) -> ast.expr:
         match node:
             case ast.Call(ast.Attribute(ast.Name(), "isnull" | "notnull" | "isna" | "notna"), [], []):
                 return ast.Constant(value=True)

@@ -176,8 +176,8 @@ def _converted(data: object, wanted: set[str], types: Mapping[str, ColumnType], 
 def _otherwise(column: pl.Series) -> pd.Series | None:
     """What pandas would take amiss, as pandas has it; None of other columns.
 
-    Integers with nulls are its nullable ones: its floats are not exact and read 1 as 1.0. A column without a value says nothing of its type:
-    as text, GX could evaluate no figure of it.
+    Integers with nulls are its nullable ones: its floats are not exact and read 1 as 1.0. A column without a value says nothing of its
+    type: as text, GX could evaluate no figure of it.
     """
     import pandas as pd
 
