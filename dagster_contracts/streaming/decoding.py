@@ -7,10 +7,14 @@ that is delivered again is the same frame.
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import date, datetime, time
+from itertools import chain
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 if TYPE_CHECKING:
     import polars as pl
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
 Row = Mapping[str, object]
 DecodeOne = Callable[[bytes], Row]  # raises ValueError for what is no row
 _LONG = 2**63  # orjson reads integers of more than 64 bits as floats
+_TEXT = frozenset({str, datetime, date, time, UUID})  # a decoder may give instants and ids within objects: JSON writes them as text
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +84,19 @@ def _objects(values: Sequence[bytes]) -> list[Row] | None:
 def _framed(rows: Sequence[Row]) -> pl.DataFrame:
     import polars as pl
 
-    names = tuple(rows[0]) if rows else ()
-    try:
-        alike = sum(map(len, rows)) == len(names) * len(rows)
-        columns = {name: [row[name] for row in rows] for name in names} if alike else None
-    except KeyError:
-        columns = None
-    if columns is None:
-        columns = {name: [row.get(name) for row in rows] for name in dict.fromkeys(name for row in rows for name in row)}
+    columns = _columns(rows) or {name: [row.get(name) for row in rows] for name in dict.fromkeys(chain.from_iterable(rows))}
     if not columns:
         return pl.DataFrame(list(rows))  # without columns, it still has its rows
     return pl.DataFrame([_series(name, values) for name, values in columns.items()])
+
+
+def _columns(rows: Sequence[Row]) -> dict[str, list[Any]] | None:
+    """Where every row has the same names, as nearly all have."""
+    names = tuple(rows[0]) if rows else ()
+    with suppress(KeyError):
+        if sum(map(len, rows)) == len(names) * len(rows):
+            return {name: [row[name] for row in rows] for name in names}
+    return None
 
 
 def _series(name: str, values: Sequence[Any]) -> pl.Series:
@@ -102,7 +109,7 @@ def _series(name: str, values: Sequence[Any]) -> pl.Series:
     kinds = frozenset(map(type, values)) - {type(None)}
     plain = {int: (pl.Int64, pl.Int128), float: (pl.Float64,), str: (pl.String,), bool: (pl.Boolean,)}
     if kinds in (frozenset({dict}), frozenset({list})):
-        with suppress(pl.exceptions.PolarsError, TypeError):
+        with suppress(pl.exceptions.PolarsError, TypeError, RecursionError):
             return _nested(name, values)
     elif len(kinds) < 2 or kinds == {int, float}:
         (kind,) = kinds if len(kinds) == 1 else (float,)
@@ -114,19 +121,45 @@ def _series(name: str, values: Sequence[Any]) -> pl.Series:
 
 
 def _nested(name: str, values: Sequence[Any]) -> pl.Series:
-    """Raises where what is nested has no one type. Polars does not look at all of a Python object, but at all of a text."""
+    """Raises where what is nested has no one type."""
     import orjson
     import polars as pl
 
-    from dagster_contracts.engines.files.json_rows import is_as_written
+    texts = [None if value is None else orjson.dumps(value).decode() for value in values]
+    return pl.Series(name, texts, dtype=pl.String).str.json_decode(dtype=_type(values))
 
-    texts = [None if value is None else orjson.dumps(value) for value in values]
-    found = pl.Series(name, [each and each.decode() for each in texts], dtype=pl.String).str.json_decode(infer_schema_length=None)
-    if "String" in str(found.dtype):  # Polars may have made text of what stands among text
-        lines = b'{"value":' + b'}\n{"value":'.join(each for each in texts if each is not None) + b"}"
-        if not is_as_written(lines, pl.Schema({"value": found.dtype}), array=False):
-            raise TypeError("values of several types")
-    return found
+
+def _type(values: Sequence[Any]) -> pl.DataType:
+    """Of all that is not null. Raises TypeError where it has no one type: Polars would make text, numbers or arrays of some of it."""
+    import polars as pl
+
+    kinds = set(map(type, values))
+    present = [value for value in values if value is not None] if type(None) in kinds else values
+    kinds.discard(type(None))
+    if not kinds:
+        return pl.Null()
+    if kinds <= _TEXT:
+        return pl.String()
+    if kinds == {bool}:
+        return pl.Boolean()
+    if float in kinds and kinds <= {int, float}:
+        return pl.Float64()
+    if kinds == {int}:
+        return pl.Int64() if min(present) >= -_LONG and max(present) < _LONG else pl.Int128()
+    if kinds == {list}:
+        return pl.List(_type(list(chain.from_iterable(present))))
+    if kinds == {dict}:
+        return pl.Struct({name: _type(inner) for name, inner in (_columns(present) or _cells(present)).items()})
+    raise TypeError("values of several types")
+
+
+def _cells(rows: Sequence[Row]) -> dict[str, list[Any]]:
+    """What stands under each name, without the rows where nothing does: names may be as many as there are rows."""
+    cells: dict[str, list[Any]] = defaultdict(list)
+    for row in rows:
+        for name, value in row.items():
+            cells[name].append(value)
+    return cells
 
 
 def _text(value: str) -> str:

@@ -1,16 +1,19 @@
 """What no row can be made of is told apart, message by message: nothing stops the stream."""
 
 import json
+import re
+from datetime import UTC, datetime
 from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from dagster_contracts.core.errors import UsageError
 from dagster_contracts.core.metrics import Metric, Nested, TypeBreaches
 from dagster_contracts.core.verdict import Count, Measurement
+from dagster_contracts.engines.files import json_rows
 from dagster_contracts.engines.polars.engine import PolarsEngine
 from dagster_contracts.streaming import StreamGate
 from dagster_contracts.streaming.decoding import decoded
@@ -63,6 +66,45 @@ def test_the_type_of_a_column_follows_from_its_values_in_any_order(values: list[
         assert (column.dtype, column.to_list()) == (kind, cells[::step])
 
 
+NESTED = st.lists(JSON, max_size=3) | st.dictionaries(st.sampled_from("xy"), JSON, max_size=3)
+
+
+def kind(dtype: Any) -> object:
+    """A type, whatever the order of its fields."""
+    if isinstance(dtype, pl.Struct):
+        return {field.name: kind(field.dtype) for field in dtype.fields}
+    return [kind(dtype.inner)] if isinstance(dtype, pl.List) else dtype
+
+
+@given(st.lists(st.none() | NESTED, min_size=1, max_size=4))
+@example([{"x": 1}, {"x": True}])
+@example([{"x": "1"}, {"x": 1}])
+@example([[1], [[1]]])
+@example([{"x": ["a"]}, {"x": "a"}])
+@example([[{"x": None}, {"y": 1}], None, [], [{"x": "a", "y": 1.5}]])
+def test_objects_and_arrays_are_of_the_types_that_they_have_in_files(tmp_path_factory: pytest.TempPathFactory, values: list[Any]) -> None:
+    lines = [json.dumps({"a": value}) for value in values]
+    assume(not re.search(r"\d{19}", "".join(lines)))  # Polars has no type for some integers beside others: files hold them as they are
+    file = tmp_path_factory.getbasetemp() / "feed.jsonl"
+    file.write_text("\n".join(lines))
+    found = decoded([line.encode() for line in lines], ["a"]).frame["a"]
+    read = json_rows.read("feed", file)["a"]
+    assert (kind(found.dtype), found.to_list()) == (kind(read.dtype), read.to_list())
+
+
+@pytest.mark.parametrize("levels", [90, 253, 400])
+@pytest.mark.parametrize(("left", "right"), [(b"[", b"]"), (b'{"a":', b"}")])
+def test_objects_and_arrays_may_be_deep(levels: int, left: bytes, right: bytes) -> None:
+    found = decoded([b'{"a":' + left * levels + b"1" + right * levels + b"}", b"{}"], [])
+    assert (found.frame.height, found.broken) == (2, {})
+
+
+def test_names_may_be_as_many_as_there_are_objects() -> None:
+    rows = [{"a": {str(number): number}} for number in range(50)]
+    column = decoded([json.dumps(row).encode() for row in rows], ["a"]).frame["a"]
+    assert (kind(column.dtype), column[7]["7"]) == ({str(number): pl.Int64() for number in range(50)}, 7)
+
+
 @pytest.mark.parametrize("path", [(), ("zip",)])
 @pytest.mark.parametrize("odd", [12345, True, 1.5])
 def test_what_is_no_text_among_text_is_no_string(path: tuple[str, ...], odd: object) -> None:
@@ -87,6 +129,12 @@ def test_what_stands_twice_in_an_object_is_read_as_its_readers_do() -> None:
 
 def test_a_row_of_nothing_is_a_row() -> None:
     assert decoded([b"{}", b"{}"], ["a", "b"]).frame.to_dict(as_series=False) == {"a": [None, None], "b": [None, None]}
+
+
+def test_instants_within_what_a_decoder_gives_are_text() -> None:
+    at = datetime(2026, 11, 27, tzinfo=UTC)
+    found = decoded([b"1"], [], lambda value: {"a": {"at": at}, "b": at})
+    assert found.frame.to_dicts() == [{"a": {"at": at.isoformat()}, "b": at}]
 
 
 def test_what_a_decoder_gives_is_taken_as_it_is() -> None:

@@ -37,7 +37,7 @@ def read(place: str, path: Path) -> pl.DataFrame:
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
         records = _records(place, text)
         return pl.DataFrame([_field(name, records) for name in dict.fromkeys(name for record in records for name in record)])
-    if is_as_written(content, frame.schema, array=_is_array(text)):
+    if _is_as_written(content, frame, array=_is_array(text)):
         return frame
     records = _records(place, text)
     held = (name for name, dtype in frame.schema.items() if not all(_is(record.get(name), dtype) for record in records))
@@ -51,12 +51,12 @@ def _is_array(text: str) -> bool:
 # --- is it what Polars made of it? ---------------------------------------------------------------------------------
 
 
-def is_as_written(content: bytes, read: pl.Schema, *, array: bool) -> bool:
-    """Whether every value is of the type that it was read as, and no field is named twice. False also where Arrow cannot tell."""
+def _is_as_written(content: bytes, frame: pl.DataFrame, *, array: bool) -> bool:
+    """Whether every value is of the type of its column, and no field is named twice. False also where Arrow cannot tell."""
     import pyarrow as pa
     from pyarrow import json as arrow_json
 
-    schema = pa.schema([(name, _arrow(dtype)) for name, dtype in read.items()])
+    schema = pa.schema([(name, _arrow(dtype)) for name, dtype in frame.schema.items()])
     if array:  # Arrow reads objects, not arrays
         schema = pa.schema([("rows", pa.list_(pa.struct(list(schema))))])
         content = b'{"rows":' + content + b"}"
