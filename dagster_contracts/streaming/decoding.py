@@ -39,7 +39,7 @@ def decoded(values: Sequence[bytes], columns: Collection[str], decode: DecodeOne
     places, rows, broken = _parsed(values, decode)
     frame = _framed(rows)
     if decode is None and _may_be_rounded(frame):
-        frame = _framed([json.loads(values[place]) for place in places])
+        frame = _framed([_in_full(values[place], row) for place, row in zip(places, rows, strict=True)])
     return Decoded(_completed(frame, columns), places, broken)
 
 
@@ -160,6 +160,12 @@ def _cells(rows: Sequence[Row]) -> dict[str, list[Any]]:
         for name, value in row.items():
             cells[name].append(value)
     return cells
+
+
+def _in_full(value: bytes, row: Row) -> Row:
+    with suppress(RecursionError):  # orjson reads what is deeper than json does
+        row = json.loads(value)
+    return row
 
 
 def _text(value: str) -> str:

@@ -99,6 +99,11 @@ def test_objects_and_arrays_may_be_deep(levels: int, left: bytes, right: bytes) 
     assert (found.frame.height, found.broken) == (2, {})
 
 
+def test_numbers_may_stand_beside_what_is_deep() -> None:
+    found = decoded([b'{"a":1e30,"b":' + b"[" * 1000 + b"]" * 1000 + b"}", b'{"a":1}'], [])
+    assert (found.frame["a"].to_list(), found.broken) == ([1e30, 1.0], {})
+
+
 def test_names_may_be_as_many_as_there_are_objects() -> None:
     rows = [{"a": {str(number): number}} for number in range(50)]
     column = decoded([json.dumps(row).encode() for row in rows], ["a"]).frame["a"]
