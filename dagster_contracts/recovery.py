@@ -245,8 +245,8 @@ def release(gate: Gate, batch: Batch, *, actor: str, reason: str) -> Batch:
     """
 
     def revise(row: Batch, now: datetime) -> Batch:
-        discarded = row.status is Status.DISCARDED and _is_newest(gate.store, row)
-        if row.status not in (Status.QUARANTINED, Status.HELD) and not discarded:
+        newest = _newest(gate.store, row.asset, row.partition.key) if row.status is Status.DISCARDED else None
+        if row.status not in (Status.QUARANTINED, Status.HELD) and (newest is None or newest.id != row.id):
             later = " and a later delivery of its partition has come" if row.status is Status.DISCARDED else ""
             raise UsageError(f"{row.id} is {row.status}{later}; only a quarantined or held batch can be released")
         if row.staged is None:
@@ -264,16 +264,16 @@ def not_stored(batch: Batch) -> str:
     return f"the data of {batch.id} is not stored beside the live data; run the asset again to deliver it"
 
 
-def _is_newest(store: Store, batch: Batch) -> bool:
-    """Of its partition."""
-    return [each.id for each in store.batches(asset=batch.asset, partition=batch.partition.key, limit=1)] == [batch.id]
-
-
 def discarded_batch(store: Store, asset: str, partition: str | None) -> Batch | None:
     """The newest batch of a partition, if it was discarded and its data is stored still."""
+    newest = _newest(store, asset, partition)
+    return newest if newest is not None and newest.status is Status.DISCARDED and newest.staged is not None else None
+
+
+def _newest(store: Store, asset: str, partition: str | None) -> Batch | None:
+    """Of that partition; None also where an asset has partitions, and none is asked for."""
     newest = next(iter(store.batches(asset=asset, partition=partition, limit=1)), None)
-    kept = newest is not None and newest.status is Status.DISCARDED and newest.staged is not None and newest.partition.key == partition
-    return newest if kept else None
+    return newest if newest is not None and newest.partition.key == partition else None
 
 
 def releasable_batch(gate: Gate, asset: str, partition: str | None) -> Batch:
