@@ -6,7 +6,7 @@ nothing new stands in the live place: the check is skipped, so that it neither t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,12 +15,14 @@ import dagster as dg
 from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.errors import StoreUnavailable
 from dagster_contracts.core.inert import shown
-from dagster_contracts.core.ledger import Batch, Output, OutputStatus, Partition, Route, RouteKind, Status
+from dagster_contracts.core.ledger import Batch, Output, OutputStatus, Partition, Route, RouteKind
+from dagster_contracts.core.snapshot import Grounds
+from dagster_contracts.plugin.partitions import partitions_of_run
 from dagster_contracts.plugin.private import nodes, rebuilding, steps
 from dagster_contracts.plugin.routing import GATED, RoutedInput
 from dagster_contracts.plugin.site import Site
+from dagster_contracts.routing import grounds_now
 
-REFUSED = (Status.QUARANTINED, Status.HELD)
 HALTED = (OutputStatus.HALTED, OutputStatus.WITHDRAWN)
 
 
@@ -91,38 +93,35 @@ class CheckingStep:
 
     def _missing(self, routes: dict[str, list[Route]]) -> dict[str, str]:
         """Why there is nothing to look at, by asset. `routes` are what the inputs ask for: of several partitions those that are not
-        published are left out of them."""
-        keys = sorted({key.to_user_string() for key in self.assets.keys_by_input_name.values() if is_gated(self.site, key)})
-        missing: dict[str, str] = {}
+        published are left out of them. A constant number of questions to the store."""
+        gated = sorted({key for key in self.assets.keys_by_input_name.values() if is_gated(self.site, key)})
+        names = [key.to_user_string() for key in gated]
+        made = [_as_asked(key.to_user_string(), place) for key in gated for place in self._made(key)]
+        looked_at = [each for asked in routes.values() for each in asked if each.upstream in names]
         try:
-            for asset in keys:
-                fallen = self._fallen(asset)
-                told = next(
-                    (f"{asset} [{place}] is {status}" for place, (status, run) in fallen.items() if run == self.context.run_id), None
-                )
-                for name, asked in routes.items():
-                    gone = {each.requested for each in asked if each.upstream == asset and self._is_gone(asset, each.requested, fallen)}
-                    if gone and len(gone) == len(asked):
-                        told = told or f"{asset} [{asked[0].requested}] is {fallen[asked[0].requested][0]}"
-                    routes[name] = [replace(each, served=None) if each.requested in gone else each for each in asked]
-                if told is not None:
-                    missing[asset] = told
+            grounds = grounds_now(self.gate.store, [*made, *looked_at])
         except StoreUnavailable as error:
-            if not self.site.admits_without_store(keys):
+            if not self.site.admits_without_store(names):
                 raise
-            self.context.log.warning(f"what is published of {', '.join(keys)} is not known: {error}")
-        return missing
+            self.context.log.warning(f"what is published of {', '.join(names)} is not known: {error}")
+            return {}
+        fallen = {each: self._fallen(each.upstream, found) for each, found in grounds.items()}
+        gone = {each for each, rows in fallen.items() if rows and grounds[each].snapshot.published is None}
+        reasons = [row for each in made for row in fallen[each] if row.run_id == self.context.run_id]
+        reasons += [fallen[asked[0]][0] for asked in routes.values() if asked and gone.issuperset(asked)]
+        for name, asked in routes.items():
+            routes[name] = [replace(each, served=None) if each in gone else each for each in asked]
+        return {row.asset: f"{row.asset} [{row.partition}] is {row.status}" for row in reversed(reasons)}
 
-    def _fallen(self, asset: str) -> dict[Partition, tuple[str, str]]:
-        """The partitions of which something was refused, held or halted: what became of it, and in which run."""
-        batches = self.gate.store.batches(asset=asset, statuses=REFUSED) if asset in self.site.terms else ()
-        outputs = self.gate.store.outputs(asset=asset, statuses=HALTED)
-        rows: list[Batch | Output] = [*batches, *outputs]
-        return {row.partition: (str(row.status), row.run_id) for row in reversed(rows)}
+    def _made(self, key: dg.AssetKey) -> list[Partition]:
+        """What this run makes of an asset, if anything: what it refused of that is not looked at, whatever stood there before."""
+        return partitions_of_run(self.step, key) if key in steps.run_asset_keys(self.step) else []
 
-    def _is_gone(self, asset: str, place: Partition, fallen: Container[Partition]) -> bool:
-        published = (Status.PUBLISHED,)
-        return place in fallen and not self.gate.store.batches(asset=asset, partition=place.key, statuses=published, limit=1)
+    def _fallen(self, asset: str, found: Grounds) -> list[Batch | Output]:
+        """What was refused of a partition, or held, since it was published; and its output, where that is halted or withdrawn."""
+        refused = found.snapshot.refused if asset in self.site.terms else None
+        halted = found.output if found.output is not None and found.output.status in HALTED else None
+        return [row for row in (refused, halted) if row is not None]
 
 
 def _as_asked(asset: str, place: Partition) -> Route:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from dagster_contracts.core.ledger import UNPARTITIONED, Partition
+from dagster_contracts.plugin.private import steps
 
 
 def partition_of(key: str | None, partitions: dg.PartitionsDefinition | None) -> Partition:
@@ -19,6 +20,15 @@ def partition_of(key: str | None, partitions: dg.PartitionsDefinition | None) ->
     if isinstance(partitions, dg.MultiPartitionsDefinition):
         return _multi(key, partitions)
     return Partition(key)
+
+
+def partitions_of_run(step: dg.StepExecutionContext, key: dg.AssetKey) -> list[Partition]:
+    """The partitions of an asset that the run of a step makes, where it makes that asset."""
+    partitions = steps.partitions_def_of(step, key)
+    if partitions is None or not step.has_partitions:
+        return [UNPARTITIONED]
+    with dg.partition_loading_context(dynamic_partitions_store=step.instance):
+        return [partition_of(each, partitions) for each in partitions.get_partition_keys_in_range(step.partition_key_range)]
 
 
 def alone(value: object, key: str | None) -> object:

@@ -29,7 +29,7 @@ from dagster_contracts.core.wording import counted
 from dagster_contracts.judgement import Delivery, Judgement, Terms
 from dagster_contracts.plugin import checks, metadata
 from dagster_contracts.plugin.in_place import standing
-from dagster_contracts.plugin.partitions import alone, partition_of
+from dagster_contracts.plugin.partitions import alone, partition_of, partitions_of_run
 from dagster_contracts.plugin.private import instances, io_managers, nodes, steps
 from dagster_contracts.plugin.resolving import reads_by_itself, unresolved
 from dagster_contracts.plugin.routing import (
@@ -610,10 +610,7 @@ class GatedStep:
 
     def partitions(self, key: dg.AssetKey) -> list[Partition]:
         """The partitions of `key` that this run makes."""
-        partitions = steps.partitions_def_of(self.step, key)
-        if partitions is None or not (self.context.has_partition_key or self.context.has_partition_key_range):
-            return [UNPARTITIONED]
-        return [partition_of(each, partitions) for each in self.context.partition_keys]
+        return partitions_of_run(self.step, key)
 
     def no_run_retries(self) -> None:
         """The data will not be better in a minute: keep Dagster from retrying the whole run."""

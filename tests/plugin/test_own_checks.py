@@ -5,6 +5,7 @@ No postponed annotations here: Dagster reads the annotation of a context as it s
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,13 @@ import dagster as dg
 import pandas as pd
 import pytest
 
+from dagster_contracts.core.ledger import Partition
+from dagster_contracts.core.snapshot import Change
+from dagster_contracts.plugin.operations import site_of
 from dagster_contracts.plugin.private import rebuilding
+from dagster_contracts.store.sql import SqlStore
 from tests.plugin.lab import DAYS, QUIET, Ran, Vendor, World, a_consumer, a_feed, contract_text, day, governed, value_of
+from tests.store.counting import counted
 
 D1, D2 = day(1), day(2)
 Seen = list[tuple[str, str]]  # by whom, and what was read
@@ -176,6 +182,56 @@ def test_a_check_of_all_partitions_looks_at_those_that_are_published(tmp_path: P
         assert seen == [("own", f"{D1} {day(3)}")], "before that some had never been made, as ever an error of Dagster's"
         assert _alone(world, None).success
         assert seen[1:] == seen[:1]
+
+
+def test_what_a_run_has_refused_is_not_looked_at_by_a_check_without_partitions(tmp_path: Path) -> None:
+    """Beside assets of other partitions a run has none of its own, of which Dagster would tell such a check."""
+    vendor, seen = Vendor(), Seen()
+    others = dg.StaticPartitionsDefinition([D1, D2])
+    assets = [a_feed(vendor), a_consumer("low", "low"), a_feed(Vendor(), "beside", others)]
+    with governed(tmp_path, lambda: dg.Definitions(assets=assets, asset_checks=[_by_itself(seen, False, None)])) as world:
+        for partition in (D1, D2):
+            world.at(2, 6)
+            vendor.bad.add(D2)
+            ran = world.run(tags={"dagster/partition": partition})
+            assert ran.failures == {}
+            assert ran.materialized("beside") is not None
+            assert ran.checks("feed").get("own") is (True if partition == D1 else None)
+        assert len(seen) == 1
+
+
+def test_a_refusal_is_known_of_however_many_came_after_it(tmp_path: Path) -> None:
+    vendor, seen = Vendor(bad={D1}), Seen()
+    with a_world(tmp_path, vendor, _by_input(seen, True, DAYS)) as world:
+        assert not world.run("feed", partition=D1).checks("feed").get("own")
+        first = world.ledger().batches(asset="feed")[0]
+        newer = [replace(first, id=f"newer {number}", partition=Partition(f"newer {number}"), sequence=0) for number in range(1001)]
+        world.ledger().save(Change(batches=tuple(newer)))
+        later = _alone(world, D1)
+        assert later.failures == {}
+        assert later.checks("feed") == {}
+        assert seen == []
+
+
+def test_the_store_is_asked_as_often_for_many_refused_partitions_as_for_one(tmp_path: Path) -> None:
+    days = dg.DailyPartitionsDefinition(D1, end_date=day(5))
+
+    @dg.asset_check(asset="feed")
+    def own(feed: dict[str, pd.DataFrame]) -> dg.AssetCheckResult:
+        return dg.AssetCheckResult(passed=sorted(feed) == [D1])
+
+    vendor, trips = Vendor(bad={D2, day(3), day(4)}), []
+    with governed(tmp_path, lambda: dg.Definitions(assets=[a_feed(vendor, partitions=days)], asset_checks=[own])) as world:
+        store = site_of(world.defs).gate(world.instance).store
+        assert isinstance(store, SqlStore)
+        for number in (1, 2, 3, 4):
+            world.at(number, 23)
+            world.run(partition=day(number))
+            with counted(store) as asked:
+                ran = _alone(world, None)
+            trips.append(asked.trips)
+        assert ran.checks("feed") == {"own": True}
+        assert len(set(trips)) == 1, trips
 
 
 def test_of_several_assets_those_that_are_published_are_checked(tmp_path: Path) -> None:
