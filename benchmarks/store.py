@@ -96,7 +96,7 @@ class Bench:
         gate.published(judged.batch, None)
 
         def route(step: str) -> None:
-            routing.route(gate, StepKey("run", step), "scores", "decided", daily(1), accepts=Confidence.FULL, terms=of)
+            routing.route(gate, StepKey("run", step), routing.Input("scores", "decided", Confidence.FULL, of), daily(1))
 
         engine = store._database._engine
         engine = engine if name == "SQLite" else engine.execution_options(isolation_level="AUTOCOMMIT")
@@ -115,7 +115,9 @@ class Bench:
         recent("cached")
         say(f"{name}: decisions")
         kinds: dict[str, Callable[[], None]] = {
-            "a decision, read": lambda: routing.preview(gate, "scores", "decided", daily(1), breaker_key="decided") and None,
+            "a decision, read": lambda: (
+                routing.considered(gate, routing.Input("scores", "decided", Confidence.FULL, None), daily(1)) and None
+            ),
             "a decision that was recorded before": lambda: route("again"),
             "with a cache: a decision of the same step": lambda: recent("cached"),
             "with a cache: a decision, recorded": lambda: recent(f"step {time.time_ns()} {next(steps)}"),

@@ -20,6 +20,26 @@ from dagster_contracts.ports import Asked, Store
 
 
 @dataclass(frozen=True, slots=True)
+class Input:
+    """What a consumer reads: an upstream, and on what terms.
+
+    `accepts` None: the contract's word for this consumer. `terms` None: the upstream has no contract here; a breaker in the store (of
+    another code location) counts all the same, unless the upstream is made here. `omits`: it reads all partitions as one, and can do
+    without any of them.
+    """
+
+    consumer: str
+    upstream: str
+    accepts: Confidence | None
+    terms: Terms | None
+    omits: bool = False
+
+    def accepted(self, policy: BreakerPolicy | None) -> Confidence:
+        """The least confidence that the consumer takes, under the policy in force."""
+        return self.accepts or (policy.accepts(self.consumer) if policy else Confidence.FULL)
+
+
+@dataclass(frozen=True, slots=True)
 class Considered:
     """What a consumer would read, on what terms, and whether that is decided already."""
 
@@ -29,71 +49,44 @@ class Considered:
     max_staleness: timedelta | None = None
 
 
-@telemetry.observed("route", lambda gate, step, consumer, upstream, *_, **__: upstream)
-def route(
-    gate: Gate,
-    step: StepKey,
-    consumer: str,
-    upstream: str,
-    requested: Partition,
-    *,
-    accepts: Confidence | None,
-    terms: Terms | None,
-    omits: bool = False,
-) -> Route:
-    """What `consumer` reads for one partition of `upstream`: decided once per step attempt, and remembered.
-
-    `accepts` None: the contract's word for this consumer. `terms` None: the upstream has no contract here; a breaker in the
-    store (of another code location) counts all the same, unless the upstream is made here. `omits`: it reads all partitions as
-    one, and can do without this one.
-    """
-    found = considered(gate, step, consumer, upstream, requested, accepts=accepts, terms=terms, omits=omits)
-    return remembered(gate, step, consumer, found, terms)
+@telemetry.observed("route", lambda gate, step, given, requested: given.upstream)
+def route(gate: Gate, step: StepKey, given: Input, requested: Partition) -> Route:
+    """What a consumer reads for one partition of an input: decided once per step attempt, and remembered."""
+    return remembered(gate, step, given, considered(gate, given, requested, step))
 
 
-def considered(
-    gate: Gate,
-    step: StepKey,
-    consumer: str,
-    upstream: str,
-    requested: Partition,
-    *,
-    accepts: Confidence | None,
-    terms: Terms | None,
-    omits: bool = False,
-) -> Considered:
-    """What `route` would decide, or has decided for this step. Records nothing."""
-    key = terms.breaker_key(requested) if terms else upstream
+def considered(gate: Gate, given: Input, requested: Partition, step: StepKey | None = None) -> Considered:
+    """What `route` would decide now, or has decided for `step`. Records nothing."""
+    key = given.terms.breaker_key(requested) if given.terms else given.upstream
     try:
-        if terms is None:
-            key = _key_in_store(gate, upstream, requested)
-        grounds = gate.store.grounds(key, asset=upstream, partition=requested, step=step)
-        policy = _policy(gate, upstream, grounds.snapshot, terms)
-        accepted = accepts or (policy.accepts(consumer) if policy else Confidence.FULL)
+        if given.terms is None:
+            key = _key_in_store(gate, given.upstream, requested)
+        grounds = gate.store.grounds(key, asset=given.upstream, partition=requested, step=step)
+        policy = _policy(gate, given, grounds.snapshot)
+        accepted = given.accepted(policy)
         if grounds.kept is not None:
             return Considered(grounds.kept, accepted, is_kept=True)
-        decided = _decide(gate, grounds, consumer, upstream, requested, accepts, terms, key)
+        decided = _decide(gate, given, requested, key, grounds)
         limit = policy.max_staleness if policy else None
-        return Considered(routes.left_out(decided, accepted) if omits else decided, accepted, max_staleness=limit)
+        return Considered(routes.left_out(decided, accepted) if given.omits else decided, accepted, max_staleness=limit)
     except StoreUnavailable as error:
-        return Considered(_blind(consumer, upstream, requested, key, terms, error), accepts or Confidence.FULL, is_kept=True)
+        return Considered(_blind(given, requested, key, error), given.accepted(None), is_kept=True)
 
 
-def remembered(gate: Gate, step: StepKey, consumer: str, found: Considered, terms: Terms | None) -> Route:
+def remembered(gate: Gate, step: StepKey, given: Input, found: Considered) -> Route:
     """Keep a decision for this step; return the one that was kept before, if any."""
     if found.is_kept:
         return found.route
     try:
-        return _keep(gate, step, consumer, found.route)
+        return _keep(gate, step, given.consumer, found.route)
     except StoreUnavailable as error:
-        decided = found.route
-        return _blind(consumer, decided.upstream, decided.requested, decided.breaker_key or decided.upstream, terms, error)
+        return _blind(given, found.route.requested, found.route.breaker_key or given.upstream, error)
 
 
-def _blind(consumer: str, upstream: str, requested: Partition, key: str, terms: Terms | None, error: StoreUnavailable) -> Route:
-    admit = terms is not None and terms.policy.admit_when_unavailable
-    blind = routes.unavailable(upstream, requested, key, str(error), admit=admit)
-    telemetry.of_route(consumer, blind)
+def _blind(given: Input, requested: Partition, key: str, error: StoreUnavailable) -> Route:
+    admit = given.terms is not None and given.terms.policy.admit_when_unavailable
+    blind = routes.unavailable(given.upstream, requested, key, str(error), admit=admit)
+    telemetry.of_route(given.consumer, blind)
     return blind
 
 
@@ -121,62 +114,49 @@ def _key_in_store(gate: Gate, upstream: str, requested: Partition) -> str:
     return next((found.key for found in gate.store.breakers(scoped)), upstream) if scoped else upstream
 
 
-def _decide(
-    gate: Gate,
-    grounds: Grounds,
-    consumer: str,
-    upstream: str,
-    requested: Partition,
-    accepts: Confidence | None,
-    terms: Terms | None,
-    key: str,
-) -> Route:
-    snapshot = grounds.snapshot
-    policy = _policy(gate, upstream, snapshot, terms)
+def _decide(gate: Gate, given: Input, requested: Partition, key: str, grounds: Grounds) -> Route:
+    snapshot, upstream = grounds.snapshot, given.upstream
     output = None if gate.is_unconcerned(upstream) else grounds.output
+    policy = _policy(gate, given, snapshot)
+    accepted = given.accepted(policy)
+    made = routes.decide_output(output, asset=upstream, requested=requested, accepts=accepted)
     if policy is None:
-        return routes.decide_output(output, asset=upstream, requested=requested, accepts=accepts or Confidence.FULL)
-    accepted = accepts or policy.accepts(consumer)
+        return made
     decided = routes.decide(snapshot, asset=upstream, requested=requested, accepts=accepted, breaker_key=key, output=output)
     if decided.kind is RouteKind.LAST_GOOD and snapshot.last_good is not None and not gate.is_intact(snapshot.last_good):
         without = replace(snapshot, last_good=None)
         decided = routes.decide(without, asset=upstream, requested=requested, accepts=accepted, breaker_key=key, output=output)
     if decided.kind not in (RouteKind.FRESH, RouteKind.UNJUDGED):
         return decided
-    made = routes.decide_output(output, asset=upstream, requested=requested, accepts=accepted)
     return decided if made.kind is RouteKind.FRESH else made
 
 
-def preview(gate: Gate, consumer: str, upstream: str, requested: Partition, *, breaker_key: str | None) -> Route:
-    """What a consumer that accepts only full confidence would read now. Decides nothing, records nothing."""
-    asked = _asked(upstream, requested, breaker_key)
-    grounds = gate.store.grounds(asked.key, asset=upstream, partition=requested)
-    return _decide(gate, grounds, consumer, upstream, requested, Confidence.FULL, None, asked.key)
-
-
 def previews(gate: Gate, routes: Sequence[Route]) -> dict[Route, Route]:
-    """The same for what several consumers were given: each route, and what would come of it now. A constant number of questions."""
-    now = grounds_now(gate.store, routes)
-    keys = {then: _asked(then.upstream, then.requested, then.breaker_key).key for then in now}
-    return {then: _decide(gate, found, "", then.upstream, then.requested, Confidence.FULL, None, keys[then]) for then, found in now.items()}
+    """What consumers that accept only full confidence would read now in place of what they were given. Records nothing; a constant number
+    of questions."""
+    found: dict[Route, Route] = {}
+    for then, grounds in grounds_now(gate.store, routes).items():
+        given = Input("", then.upstream, Confidence.FULL, None)
+        found[then] = _decide(gate, given, then.requested, _asked(then).key, grounds)
+    return found
 
 
 def grounds_now(store: Store, routes: Sequence[Route]) -> dict[Route, Grounds]:
     """What each would be decided by now. A constant number of questions."""
-    asked = {then: _asked(then.upstream, then.requested, then.breaker_key) for then in routes}
+    asked = {then: _asked(then) for then in routes}
     different = list(dict.fromkeys(asked.values()))
     grounds = dict(zip(different, store.grounds_of(different), strict=True))
     return {then: grounds[each] for then, each in asked.items()}
 
 
-def _asked(upstream: str, requested: Partition, breaker_key: str | None) -> Asked:
+def _asked(then: Route) -> Asked:
     """A breaker of another asset is where the trouble came from; it says nothing of this one."""
-    own = breaker_key is not None and asset_of(breaker_key) == upstream
-    return Asked(breaker_key if own and breaker_key is not None else upstream, upstream, requested)
+    own = then.breaker_key is not None and asset_of(then.breaker_key) == then.upstream
+    return Asked(then.breaker_key if own and then.breaker_key is not None else then.upstream, then.upstream, then.requested)
 
 
-def _policy(gate: Gate, upstream: str, snapshot: Snapshot, terms: Terms | None) -> BreakerPolicy | None:
+def _policy(gate: Gate, given: Input, snapshot: Snapshot) -> BreakerPolicy | None:
     """The policy in force: the breaker's own, before its first batch that of the contract; none once the contract was taken away."""
-    if gate.is_ungoverned(upstream):
+    if gate.is_ungoverned(given.upstream):
         return None
-    return snapshot.breaker.policy if snapshot.breaker else terms.policy if terms else None
+    return snapshot.breaker.policy if snapshot.breaker else given.terms.policy if given.terms else None

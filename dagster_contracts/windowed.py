@@ -14,23 +14,14 @@ from dagster_contracts.core import route
 from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.ledger import Partition, Route, StepKey
 from dagster_contracts.gate import Gate
-from dagster_contracts.judgement import Terms
 
 MOVES = 400  # earlier windows that are looked at: more than a year of days
 
 
 def routes_of_window(
-    gate: Gate,
-    step: StepKey,
-    consumer: str,
-    upstream: str,
-    requested: Sequence[Partition],
-    earlier: Iterable[Sequence[Partition]],
-    *,
-    accepts: Confidence | None,
-    terms: Terms | None,
+    gate: Gate, step: StepKey, given: routing.Input, requested: Sequence[Partition], earlier: Iterable[Sequence[Partition]]
 ) -> list[Route]:
-    """The routes of one step to a window of partitions of `upstream`, decided once and remembered.
+    """The routes of one step to a window of partitions of an input, decided once and remembered.
 
     `earlier` are the windows that the consumer's partitions before this one read, nearest first. Where the window asked for is not fresh
     and the consumer accepts stale data, it is the nearest of them that is fresh throughout, of as many partitions and within the policy's
@@ -40,7 +31,7 @@ def routes_of_window(
 
     def look(place: Partition) -> routing.Considered:
         if place not in known:
-            known[place] = routing.considered(gate, step, consumer, upstream, place, accepts=accepts, terms=terms)
+            known[place] = routing.considered(gate, given, place, step)
         return known[place]
 
     found = [look(place) for place in requested]
@@ -49,7 +40,7 @@ def routes_of_window(
     if undecided and found[0].accepts is not Confidence.FULL and not all(map(route.is_fresh, decided)):
         moved = _moved(decided, earlier, look, found[0]) or [route.not_moved(each, len(decided)) for each in decided]
         found = [routing.Considered(each, item.accepts) for each, item in zip(moved, found, strict=True)]
-    return [routing.remembered(gate, step, consumer, each, terms) for each in found]
+    return [routing.remembered(gate, step, given, each) for each in found]
 
 
 def _moved(

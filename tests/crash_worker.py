@@ -113,7 +113,7 @@ class Feed:
     def consume(self, at: datetime, number: int, accepts: Confidence, run: str) -> Output:
         self.clock.at = at
         consumer = f"scores of {self.asset}"
-        route = routing.route(self.gate, StepKey(run, consumer), consumer, self.asset, daily(number), accepts=accepts, terms=self.terms)
+        route = routing.route(self.gate, StepKey(run, consumer), routing.Input(consumer, self.asset, accepts, self.terms), daily(number))
         return self.gate.record_output(consumer, daily(number), run, [route])
 
     def probe(self, at: datetime) -> None:

@@ -145,7 +145,7 @@ class World:
     ) -> Route:
         requested = UNPARTITIONED if number is None else daily(number)
         known = self.terms if upstream == self.terms.asset else None
-        return routing.route(self.gate, step or StepKey(self.run(), consumer), consumer, upstream, requested, accepts=accepts, terms=known)
+        return routing.route(self.gate, step or StepKey(self.run(), consumer), routing.Input(consumer, upstream, accepts, known), requested)
 
     def consume(self, consumer: str, number: int, accepts: Confidence | None, *upstreams: str) -> Output:
         """A consumer's run of a day: routed for each upstream, then recorded."""

@@ -130,7 +130,7 @@ def outcome(feed: Feed) -> object:
 
 def assert_nobody_is_wedged(feed: Feed) -> None:
     feed.deliver(day(6, 6), 6, {"rows": 106})
-    route = routing.route(feed.gate, StepKey("last", "x"), "x", feed.asset, daily(6), accepts=Confidence.FULL, terms=feed.terms)
+    route = routing.route(feed.gate, StepKey("last", "x"), routing.Input("x", feed.asset, Confidence.FULL, feed.terms), daily(6))
     assert route.kind is RouteKind.FRESH, "13"
     made = feed.consume(day(6, 7), 6, Confidence.FULL, "last run")
     assert made.status is OutputStatus.OK

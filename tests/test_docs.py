@@ -312,6 +312,6 @@ def eventful(folder: Path) -> Path:
         if not judgement.publish:
             gate.staged(judgement.batch, "fingerprint")
     for consumer, accepts in (("strict", Confidence.FULL), ("lenient", Confidence.LOW)):
-        route = routing.route(gate, StepKey("run", consumer), consumer, "feed", Partition("2"), accepts=accepts, terms=terms)
+        route = routing.route(gate, StepKey("run", consumer), routing.Input(consumer, "feed", accepts, terms), Partition("2"))
         gate.record_output(consumer, Partition("2"), "run", [route])
     return folder / "contracts.db"

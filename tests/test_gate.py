@@ -245,7 +245,7 @@ def test_scoped_breakers_trip_one_by_one() -> None:
     for known in (world.terms, None):  # its own code location, and another one that has no contract of it
         for vendor, kind in (("a", RouteKind.HALTED), ("b", RouteKind.FRESH)):
             step = StepKey(world.run(), "x")
-            route = routing.route(world.gate, step, "x", "feed", of(vendor), accepts=FULL, terms=known)
+            route = routing.route(world.gate, step, routing.Input("x", "feed", FULL, known), of(vendor))
             assert (route.kind, route.breaker_key) == (kind, f"feed[vendor={vendor}]")
 
 
@@ -358,9 +358,9 @@ def test_an_unjudged_upstream_is_no_better_than_its_own_inputs() -> None:
     world = tripped()
     world.consume("marketing_scores", 6, STALE)
     governed = terms(asset="marketing_scores")
-    route = routing.route(world.gate, StepKey("r", "s"), "s", "marketing_scores", daily(6), accepts=FULL, terms=governed)
+    route = routing.route(world.gate, StepKey("r", "s"), routing.Input("s", "marketing_scores", FULL, governed), daily(6))
     assert route.kind is RouteKind.HALTED
-    route = routing.route(world.gate, StepKey("r2", "s"), "s", "marketing_scores", daily(6), accepts=STALE, terms=governed)
+    route = routing.route(world.gate, StepKey("r2", "s"), routing.Input("s", "marketing_scores", STALE, governed), daily(6))
     assert (route.kind, route.confidence) == (RouteKind.LAST_GOOD, STALE)
 
 

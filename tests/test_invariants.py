@@ -461,7 +461,7 @@ class Everything(RuleBasedStateMachine):
         step = StepKey(self.run(), consumer)
         known = self.terms if upstream == "feed" else None
         self.store.fail(trouble)
-        route = routing.route(self.gate, step, consumer, upstream, self.place(number), accepts=accepts, terms=known)
+        route = routing.route(self.gate, step, routing.Input(consumer, upstream, accepts, known), self.place(number))
         failed, kept = self.store.failed, self.steady.decided(step, upstream, self.place(number).key)
         self.store.fail(None)
         if failed and route != kept:
@@ -470,7 +470,7 @@ class Everything(RuleBasedStateMachine):
             assert "out of reach" in route.reason, "6: says so"
             assert kept is None or self.store.last == "decide", "6: a decision that was taken stands"
             return route
-        again = routing.route(self.gate, step, consumer, upstream, self.place(number), accepts=LOW, terms=known)
+        again = routing.route(self.gate, step, routing.Input(consumer, upstream, LOW, known), self.place(number))
         assert again == route, "one decision per step attempt"
         if upstream == "feed":
             self.read(route, accepts)
@@ -609,7 +609,8 @@ class Everything(RuleBasedStateMachine):
     def whoever_reads_now_reads_what_is_said(self) -> None:
         if getattr(self, "breaker", None) is not None:
             for number in (1, 2, 3) if self.partitioned else (1,):
-                self.read(routing.preview(self.gate, "anybody", "feed", self.place(number), breaker_key="feed"), FULL)
+                given = routing.Input("anybody", "feed", FULL, None)
+                self.read(routing.considered(self.gate, given, self.place(number)).route, FULL)
 
     # --- the ways out ---
 
@@ -634,7 +635,7 @@ class Everything(RuleBasedStateMachine):
 
     def assert_served(self, gate: Gate, number: int) -> None:
         place = daily(20 + number) if self.partitioned else UNPARTITIONED
-        route = routing.route(gate, StepKey("last", "scores"), "scores", "feed", place, accepts=FULL, terms=self.terms)
+        route = routing.route(gate, StepKey("last", "scores"), routing.Input("scores", "feed", FULL, self.terms), place)
         assert (route.kind, route.confidence) == (RouteKind.FRESH, FULL), f"13: {route}"
 
     def by_reset(self, gate: Gate, clock: FixedClock) -> None:
@@ -909,7 +910,7 @@ def test_11_constructing_and_reading_write_nothing(tmp_path: Path, monkeypatch: 
     store = SqlStore(url)
     gate = Gate(store, Counts())
     assert store.breakers() == []
-    assert routing.preview(gate, "scores", "feed_asset", daily(1), breaker_key=None).kind is RouteKind.FRESH
+    assert routing.considered(gate, routing.Input("scores", "feed_asset", FULL, None), daily(1)).route.kind is RouteKind.FRESH
     assert recovery.due_probes(gate, {}) == recovery.due_releases(gate) == recovery.due_healings(gate) == []
     assert _files(tmp_path) == before
 
@@ -921,7 +922,7 @@ def test_11_questions_leave_a_store_as_it_was(deliveries: list[tuple[int, str, i
     for place, kind, size in deliveries:
         gate.judge(bound, Delivery(daily(place), "run", "run"), content(kind, size))
     before = {name: value.copy() for name, value in vars(store).items() if isinstance(value, dict | list | set)}
-    routing.preview(gate, "scores", "feed", daily(number), breaker_key="feed")
+    routing.considered(gate, routing.Input("scores", "feed", FULL, None), daily(number))
     recovery.due_probes(gate, {"feed": terms(BreakerPolicy(), 1)})
     recovery.due_releases(gate)
     recovery.due_healings(gate)

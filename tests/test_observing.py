@@ -258,7 +258,7 @@ def test_a_partition_that_goes_bad_is_replaced_by_the_one_before() -> None:
     source.observe("v1", place=first)
     source.rows = BAD
     source.observe("v1", place=second)
-    route = routing.route(source.gate, StepKey("r", "s"), "c", "feed", second, accepts=Confidence.STALE, terms=source.terms)
+    route = routing.route(source.gate, StepKey("r", "s"), routing.Input("c", "feed", Confidence.STALE, source.terms), second)
     assert (route.served, route.confidence) == (first, Confidence.STALE)
 
 
@@ -368,4 +368,4 @@ def test_what_was_last_found_bad_is_never_fresh_and_good_data_always_finds_its_w
 
 def read_as(source: Source, accepts: Confidence) -> RouteKind:
     name = StepKey(f"{source.clock.at} {len(source.statuses)} {uuid.uuid4()}", "s")
-    return routing.route(source.gate, name, "c", "feed", UNPARTITIONED, accepts=accepts, terms=source.terms).kind
+    return routing.route(source.gate, name, routing.Input("c", "feed", accepts, source.terms), UNPARTITIONED).kind

@@ -289,8 +289,8 @@ def test_an_input_that_nobody_judges_keeps_no_output_degraded() -> None:
     step = StepKey("run", "report")
     routes = [
         world.route("report", 6, STALE, step=step),
-        routing.route(world.gate, step, "report", "other", daily(6), accepts=STALE, terms=other),
-        routing.route(world.gate, step, "report", "plain", daily(6), accepts=STALE, terms=None),
+        routing.route(world.gate, step, routing.Input("report", "other", STALE, other), daily(6)),
+        routing.route(world.gate, step, routing.Input("report", "plain", STALE, None), daily(6)),
     ]
     world.store.breakers()  # "other" has none: nothing of it was ever judged
     output = world.gate.record_output("report", daily(6), "run", routes)

@@ -138,7 +138,7 @@ def test_a_contracted_asset_loses_the_batch_that_it_published(world: World) -> N
 
     def read(accepts: Confidence) -> tuple[str, str | None]:
         step = StepKey(world.run(), "report")
-        route = routing.route(world.gate, step, "report", "scores", daily(6), accepts=accepts, terms=contracted)
+        route = routing.route(world.gate, step, routing.Input("report", "scores", accepts, contracted), daily(6))
         return route.kind.value, route.served.key if route.served else None
 
     assert read(LOW) == ("low_confidence", DAY6)

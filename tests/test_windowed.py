@@ -11,6 +11,7 @@ from dagster_contracts import recovery
 from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.ledger import Route, RouteKind, StepKey
 from dagster_contracts.core.route import of_several
+from dagster_contracts.routing import Input
 from dagster_contracts.windowed import routes_of_window
 from tests.gate_world import BAD, GOOD, POLICY, World, daily, day
 
@@ -30,9 +31,8 @@ def asked(world: World, accepts: Confidence = Confidence.STALE, length: int = 2,
     """What a consumer of the last `length` days reads of the fifth."""
     windows = [[daily(each) for each in range(max(1, last - length + 1), last + 1)] for last in range(DAYS, 0, -1)]
     step = step or StepKey(world.run(), "consumer")
-    decided = routes_of_window(
-        world.gate, step, "consumer", "feed", windows[0], iter(windows[1:]), accepts=accepts, terms=world.terms
-    )  # fmt: skip
+    given = Input("consumer", "feed", accepts, world.terms)
+    decided = routes_of_window(world.gate, step, given, windows[0], iter(windows[1:]))
     return of_several(decided, omits=False)
 
 

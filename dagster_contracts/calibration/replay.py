@@ -17,7 +17,7 @@ from dagster_contracts.chaos.batch import Arrival, Batch
 from dagster_contracts.chaos.consequences import OTHERS
 from dagster_contracts.core.breaker import Refused
 from dagster_contracts.core.ledger import Batch as Row
-from dagster_contracts.core.ledger import RouteKind, Status, StepKey
+from dagster_contracts.core.ledger import RouteKind, Status
 from dagster_contracts.core.metrics import Metric
 from dagster_contracts.core.state import State, Transition, asset_of
 from dagster_contracts.core.verdict import ACCEPTED, Measurement, Outcome, Sample, Unmeasured
@@ -160,9 +160,8 @@ class _Player:
 
     def _reads(self, delivery: Delivery) -> Iterator[Read]:
         for consumer in (*self.terms.policy.consumers, OTHERS):
-            step = StepKey(delivery.run_id, consumer)
-            place, terms = delivery.partition, self.terms
-            found = routing.considered(self.gate, step, consumer, terms.asset, place, accepts=None, terms=terms).route
+            place, given = delivery.partition, routing.Input(consumer, self.terms.asset, None, self.terms)
+            found = routing.considered(self.gate, given, place).route
             served = found.served.key if found.served is not None and found.served != place else None
             yield Read(consumer, found.kind, served)
 

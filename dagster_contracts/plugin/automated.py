@@ -12,19 +12,19 @@ from typing import Any
 
 import dagster as dg
 
-from dagster_contracts import routing
-from dagster_contracts.core.ledger import Batch, Output, Route, RouteKind, Status, StepKey
+from dagster_contracts.core.ledger import Batch, Output, Route, RouteKind, Status
 from dagster_contracts.gate import Gate
 from dagster_contracts.plugin.asking import ROUTED
 from dagster_contracts.plugin.partitions import partition_of
 from dagster_contracts.plugin.private import mappings
+from dagster_contracts.plugin.routing import input_of
 from dagster_contracts.plugin.running import Running
 from dagster_contracts.plugin.site import Site
+from dagster_contracts.routing import considered
 
 ROUTE = "contracts_route"
 WAITING = 1000  # refused batches that are looked at, newest first
 Silent = Set[tuple[str, str]]  # (consumer, upstream): it reads by itself and does not say that it resolves
-NOBODY = StepKey("", "")  # no step: what would be decided, not what was
 
 
 def route_requests(
@@ -108,8 +108,8 @@ _FALLBACKS = (RouteKind.LAST_GOOD, RouteKind.LOW_CONFIDENCE)
 def _route(site: Site, gate: Gate, consumer: dg.AssetKey, upstream: dg.AssetKey, graph: Any, key: str | None, silent: Silent) -> Route:
     name, reader = upstream.to_user_string(), consumer.to_user_string()
     place = partition_of(key, graph.get(upstream).partitions_def)
-    accepts = site.accepts([reader], name, substitutes=(reader, name) not in silent)
-    return routing.considered(gate, NOBODY, reader, name, place, accepts=accepts, terms=site.terms.get(name)).route
+    given = input_of(site, [reader], name, substitutes=(reader, name) not in silent)
+    return considered(gate, given, place).route
 
 
 def _is_missing(instance: dg.DagsterInstance, graph: Any, upstream: dg.AssetKey, route: Route) -> bool:

@@ -12,12 +12,13 @@ from typing import Any
 
 import dagster as dg
 
+from dagster_contracts import routing
 from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.errors import StoreUnavailable, UsageError, did_you_mean
 from dagster_contracts.core.ledger import IN_PLACE, Partition, Route, RouteKind
 from dagster_contracts.plugin.partitions import partition_of
 from dagster_contracts.plugin.private import mappings, steps
-from dagster_contracts.plugin.routing import decide, staging_key, step_key
+from dagster_contracts.plugin.routing import input_of, staging_key, step_key
 from dagster_contracts.plugin.site import RESOLVES, RESOURCE, Site
 
 
@@ -60,7 +61,7 @@ def resolve(context: Any, upstream: str | dg.AssetKey, partition_key: str | None
         told = did_you_mean(name, known) or f"; it has: {', '.join(known) or 'none'}"
         raise UsageError(f'resolve: "{name}" is no upstream of {", ".join(gated.consumers)}{told}'.rstrip(","))
     requested = _requested(gated.step, gated.assets, dg.AssetKey.from_user_string(name), partition_key)
-    route = decide(site, gated.step, gated.consumers, name, requested)
+    route = routing.route(gated.gate, step_key(gated.step), input_of(site, gated.consumers, name), requested)
     if route.kind is RouteKind.HALTED or route.confidence is None:
         gated.halt(_decided(gated) or [route])
     assert route.confidence is not None

@@ -7,7 +7,7 @@ gate has spoken.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -110,15 +110,22 @@ class RoutedInput:
     def routes(self) -> list[Route]:
         """Decide (or recall) the route of every partition asked for. Several that are read as one all halt where one of them is not to be
         had, unless the input reads all that there are."""
-        places = self.places()
-        step = self.context.step_context
-        ask = getattr(self.manager.wrapped, "version_at", None)
-        site, own = self.manager.site, self.consumers
+        places, step, site = self.places(), self.context.step_context, self.manager.site
         omits = len(places) > 1 and mappings.reads_all(step, self.context.asset_key)
-        if len(places) > 1 and not omits:
-            return of_several(decide_window(site, step, own, self.context.asset_key, places, version_at=ask), omits=False)
-        decided = [decide(site, step, own, self.upstream, place, omits=omits, version_at=ask) for place in places]
+        given = input_of(site, self.consumers, self.upstream, omits=omits)
+        gate, key = site.gate(step.instance, getattr(self.manager.wrapped, "version_at", None)), step_key(step)
+        if len(places) < 2 or omits:
+            decided = [routing.route(gate, key, given, place) for place in places]
+        else:
+            decided = routes_of_window(gate, key, given, places, self._earlier())
         return of_several(decided, omits=omits)
+
+    def _earlier(self) -> Iterator[list[Partition]]:
+        """What the consumer's partitions before this one read, nearest first."""
+        step, upstream = self.context.step_context, self.context.asset_key
+        partitions = steps.partitions_def_of(step, upstream)
+        for keys in mappings.earlier_windows(step, upstream):
+            yield [partition_of(key, partitions) for key in keys]
 
     def places(self) -> list[Partition]:
         """The partitions that are asked for."""
@@ -199,40 +206,11 @@ def step_key(step: Any) -> StepKey:
     return StepKey(step.run_id, path[0], step.previous_attempt_count if len(path) == 1 else 0)
 
 
-def decide(
-    site: Site,
-    step: Any,
-    consumers: Sequence[str],
-    upstream: str,
-    requested: Partition,
-    *,
-    substitutes: bool = True,
-    omits: bool = False,
-    version_at: storage.VersionAt | None = None,
-) -> Route:
-    """The route of one step to one partition of an upstream. `substitutes` False: the step reads by itself, only the live place. `omits`:
-    it reads all partitions, and can do without this one."""
+def input_of(site: Site, consumers: Sequence[str], upstream: str, *, substitutes: bool = True, omits: bool = False) -> routing.Input:
+    """What the assets of one step read of an upstream: one decision for all of them. `substitutes` False: they read by themselves, only the
+    live place."""
     accepts = site.accepts(consumers, upstream, substitutes=substitutes)
-    terms = site.terms.get(upstream)
-    gate = site.gate(step.instance, version_at)
-    return routing.route(gate, step_key(step), consumers[0], upstream, requested, accepts=accepts, terms=terms, omits=omits)
-
-
-def decide_window(
-    site: Site,
-    step: Any,
-    consumers: Sequence[str],
-    upstream: dg.AssetKey,
-    requested: Sequence[Partition],
-    *,
-    version_at: storage.VersionAt | None = None,
-) -> list[Route]:
-    """The routes of one step to several partitions of an upstream that it reads as one: as they are, or moved back whole."""
-    name, partitions = upstream.to_user_string(), steps.partitions_def_of(step, upstream)
-    earlier = ([partition_of(key, partitions) for key in keys] for keys in mappings.earlier_windows(step, upstream))
-    accepts, terms = site.accepts(consumers, name), site.terms.get(name)
-    gate = site.gate(step.instance, version_at)
-    return routes_of_window(gate, step_key(step), consumers[0], name, requested, earlier, accepts=accepts, terms=terms)
+    return routing.Input(consumers[0], upstream, accepts, site.terms.get(upstream), omits)
 
 
 def _text(value: Any) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import dagster as dg
 
-from dagster_contracts import stored
+from dagster_contracts import routing, stored
 from dagster_contracts.core.breaker import Refused, edited
 from dagster_contracts.core.contract import Confidence, least
 from dagster_contracts.core.errors import Halted, StoreUnavailable
@@ -39,7 +39,7 @@ from dagster_contracts.plugin.routing import (
     REPLACES,
     STATUS,
     RoutedInput,
-    decide,
+    input_of,
     reads_stored,
     staging_key,
     step_key,
@@ -155,10 +155,8 @@ class GatedStep:
                 continue
             if reads_by_itself(self.site, self.step, upstream):
                 continue
-            routes += [
-                decide(self.site, self.step, self.consumers, upstream, partition, substitutes=False)
-                for partition in self._requested(name, key)
-            ]
+            asked = input_of(self.site, self.consumers, upstream, substitutes=False)
+            routes += [routing.route(self.gate, step_key(self.step), asked, place) for place in self._requested(name, key)]
         return routes
 
     def _requested(self, input_name: str, key: dg.AssetKey) -> list[Partition]:

@@ -169,7 +169,7 @@ def _past(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     def consume(asset: str, number: int, accepts: Confidence) -> None:
         clock.at = FIRST + timedelta(days=number - 1, hours=1)
-        route: Route = routing.route(gate, StepKey(f"run-{asset}", asset), asset, "vendor/feed", day(number), accepts=accepts, terms=terms)
+        route: Route = routing.route(gate, StepKey(f"run-{asset}", asset), routing.Input(asset, "vendor/feed", accepts, terms), day(number))
         gate.record_output(asset, day(number), f"run-{asset}", [route])
 
     deliver(1, FIRST, "HIGH_RISK")

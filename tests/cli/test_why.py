@@ -264,7 +264,7 @@ def _consumed(store: SqlStore, asset: str, number: int, accepts: Confidence, hou
     """`asset` is made of the feed's day so many hours after the first delivery."""
     gate, run_id = Gate(store, LocalEngine()), f"run-{asset}-{hours}"
     terms = Terms.of(attach(load_contracts(Path("feed.odcs.yaml")), ["vendor/feed"])["vendor/feed"])
-    read = routing.route(gate, StepKey(run_id, asset), asset, "vendor/feed", of_day(number), accepts=accepts, terms=terms)
+    read = routing.route(gate, StepKey(run_id, asset), routing.Input(asset, "vendor/feed", accepts, terms), of_day(number))
     gate.record_output(asset, of_day(number), run_id, [read])
 
 

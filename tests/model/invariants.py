@@ -244,7 +244,7 @@ def standing(
 def routed(store: Durable, now: datetime, terms: Terms, place: Partition, accepts: Confidence) -> Route:
     """What a step would be given now; in a copy, since it is remembered that it was."""
     gate = Gate(store.copied(outbox=False).at(now), Counts())
-    return routing.route(gate, StepKey("look", "anybody"), "anybody", "feed", place, accepts=accepts, terms=terms)
+    return routing.route(gate, StepKey("look", "anybody"), routing.Input("anybody", "feed", accepts, terms), place)
 
 
 def last_good_is_good(store: Durable, now: datetime, place: Partition, key: str) -> None:

@@ -196,7 +196,7 @@ def consume(number: int | None, accepts: Confidence, *, times: int = 1) -> Opera
     def run(at: Bench, _: object) -> None:
         at.doing = Doing("route")
         step = StepKey(at.name, "scores")
-        routing.route(at.gate, step, "scores", "feed", place(number), accepts=accepts, terms=at.terms(0))
+        routing.route(at.gate, step, routing.Input("scores", "feed", accepts, at.terms(0)), place(number))
 
     return Operation(f"scores reads {place(number)}, accepts {accepts}", (run,), times)
 

@@ -147,7 +147,7 @@ def test_a_probe_reads_it_where_it_stands_and_a_release_says_that_it_may_be_read
 def _route(world: World, asset: str, partition: str, accepts: Confidence) -> Any:
     gate = world.defs.resources["contracts"].gate(world.instance)  # type: ignore[index, union-attr]
     place: Partition = partition_of(partition, DAYS)
-    return routing.route(gate, StepKey(f"{accepts} {world.clock.at}", "x"), "x", asset, place, accepts=accepts, terms=None)
+    return routing.route(gate, StepKey(f"{accepts} {world.clock.at}", "x"), routing.Input("x", asset, accepts, None), place)
 
 
 def test_a_failure_that_overwrote_a_good_partition_ends_it_as_last_good(tmp_path: Path) -> None:

@@ -226,7 +226,7 @@ def check_nobody_is_wedged(own: Desk) -> None:
     for number in range(10, 31):
         own.deliver(day(1), number, {"rows": 100 + number})
         route = routing.route(
-            own.gate, StepKey("last", str(number)), "x", own.asset, daily(number), accepts=Confidence.FULL, terms=own.terms
+            own.gate, StepKey("last", str(number)), routing.Input("x", own.asset, Confidence.FULL, own.terms), daily(number)
         )
         if route.kind is RouteKind.FRESH:
             assert own.breaker is not None

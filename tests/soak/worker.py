@@ -118,7 +118,7 @@ class Worker:
         number, accepts = self.choose.randint(1, DAYS), self.choose.choice([Confidence.FULL, Confidence.STALE, Confidence.LOW])
         run = f"{self.choose.getrandbits(64):x}"
         consumer = f"scores of {at.asset}"
-        route = routing.route(at.gate, StepKey(run, consumer), consumer, at.asset, daily(number), accepts=accepts, terms=at.terms)
+        route = routing.route(at.gate, StepKey(run, consumer), routing.Input(consumer, at.asset, accepts, at.terms), daily(number))
         if route.kind in (RouteKind.FRESH, RouteKind.LAST_GOOD) and route.served is not None:
             read = at.read(f"live/{route.served.key}")
             self.log("BAD DATA READ AS GOOD" if read is None or "outside" in read else f"read {route.kind}")

@@ -27,7 +27,7 @@ class Seconds:
 
 def route(gate: Gate, number: int, run: str = "run") -> RouteKind:
     step = StepKey(run, "step")
-    return routing.route(gate, step, "scores", "feed", daily(number), accepts=Confidence.FULL, terms=terms()).kind
+    return routing.route(gate, step, routing.Input("scores", "feed", Confidence.FULL, terms()), daily(number)).kind
 
 
 def judge(gate: Gate, number: int, data: Any) -> None:

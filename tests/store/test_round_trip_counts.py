@@ -45,7 +45,7 @@ def test_a_first_decision_reads_once_and_writes_once_and_a_repeated_one_reads_on
     gate = Gate(store, Counts())
 
     def decide() -> RouteKind:
-        found = routing.route(gate, STEP, "scores", "feed", daily(1), accepts=Confidence.FULL, terms=terms())
+        found = routing.route(gate, STEP, routing.Input("scores", "feed", Confidence.FULL, terms()), daily(1))
         return found.kind
 
     with counted(store) as first:
@@ -57,7 +57,7 @@ def test_a_first_decision_reads_once_and_writes_once_and_a_repeated_one_reads_on
 
 def test_looking_ahead_reads_once(store: SqlStore) -> None:
     with counted(store) as asked:
-        routing.preview(Gate(store, Counts()), "scores", "feed", daily(1), breaker_key="feed")
+        routing.considered(Gate(store, Counts()), routing.Input("scores", "feed", Confidence.FULL, None), daily(1))
     assert asked.trips == 1
 
 
@@ -89,7 +89,7 @@ def refused(store: SqlStore, days: int) -> Gate:
     for number in range(1, days + 1):
         gate.judge(of, Delivery(daily(number), f"run {number}", f"run {number}"), BAD)
         step = StepKey(f"run {number}", "scores")
-        route = routing.route(gate, step, "scores", of.asset, daily(number), accepts=Confidence.FULL, terms=of)
+        route = routing.route(gate, step, routing.Input("scores", of.asset, Confidence.FULL, of), daily(number))
         assert route.kind is RouteKind.HALTED
         gate.record_output(f"scores {days}", daily(number), f"run {number}", [route])
     recovery.reset(gate, of.asset, actor="ana", reason="looked at")
