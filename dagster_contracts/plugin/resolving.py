@@ -16,9 +16,11 @@ from dagster_contracts import routing
 from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.errors import StoreUnavailable, UsageError, did_you_mean
 from dagster_contracts.core.ledger import IN_PLACE, Partition, Route, RouteKind
+from dagster_contracts.plugin.halting import halt
 from dagster_contracts.plugin.partitions import partition_of
 from dagster_contracts.plugin.private import mappings, steps
 from dagster_contracts.plugin.routing import input_of, staging_key, step_key
+from dagster_contracts.plugin.running_step import RunningStep
 from dagster_contracts.plugin.site import RESOLVES, RESOURCE, Site
 
 
@@ -52,23 +54,21 @@ def resolve(context: Any, upstream: str | dg.AssetKey, partition_key: str | None
     asset does not say that it resolves, where no contract concerns it, where `upstream` is none of its upstreams, and where several
     partitions are mapped to and none is named.
     """
-    from dagster_contracts.plugin.step import GatedStep
-
     name = upstream.to_user_string() if isinstance(upstream, dg.AssetKey) else upstream
-    gated = GatedStep(_site(context), context)
-    site = gated.site
-    if name not in (known := upstreams(site, gated.consumers)):
+    running = RunningStep(_site(context), context)
+    site = running.site
+    if name not in (known := upstreams(site, running.consumers)):
         told = did_you_mean(name, known) or f"; it has: {', '.join(known) or 'none'}"
-        raise UsageError(f'resolve: "{name}" is no upstream of {", ".join(gated.consumers)}{told}'.rstrip(","))
-    requested = _requested(gated.step, gated.assets, dg.AssetKey.from_user_string(name), partition_key)
-    route = routing.route(gated.gate, step_key(gated.step), input_of(site, gated.consumers, name), requested)
+        raise UsageError(f'resolve: "{name}" is no upstream of {", ".join(running.consumers)}{told}'.rstrip(","))
+    requested = _requested(running.step, running.assets, dg.AssetKey.from_user_string(name), partition_key)
+    route = routing.route(running.gate, step_key(running.step), input_of(site, running.consumers, name), requested)
     if route.kind is RouteKind.HALTED or route.confidence is None:
-        gated.halt(_decided(gated) or [route])
+        halt(running, _decided(running) or [route])
     assert route.confidence is not None
     read = route.served or requested
     beside = route.staged is not None and route.staged != IN_PLACE
     key = staging_key(name, str(route.staged)) if beside else dg.AssetKey.from_user_string(name)
-    path = None if beside else _path(gated, route)
+    path = None if beside else _path(running, route)
     return Resolved(name, read.key, requested.key, route.kind, route.confidence, key, path, route.reason)
 
 
@@ -132,13 +132,13 @@ def _requested(step: Any, assets: dg.AssetsDefinition, upstream: dg.AssetKey, gi
     return partition_of(keys[0], partitions)
 
 
-def _decided(gated: Any) -> list[Route]:
+def _decided(running: RunningStep) -> list[Route]:
     try:
-        return list(gated.gate.store.decisions(step_key(gated.step)))
+        return list(running.gate.store.decisions(step_key(running.step)))
     except StoreUnavailable:
         return []
 
 
-def _path(gated: Any, route: Route) -> str | None:
-    batch = gated.gate.store.batch(route.batch_id) if route.batch_id is not None else None
+def _path(running: RunningStep, route: Route) -> str | None:
+    batch = running.gate.store.batch(route.batch_id) if route.batch_id is not None else None
     return None if batch is None or batch.storage_version is None else batch.storage_version.rsplit("|", 2)[0]
