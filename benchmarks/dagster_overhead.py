@@ -147,7 +147,7 @@ TICKS = (
 from datetime import timedelta
 from dagster_contracts import BreakerResource, with_contracts
 from dagster_contracts.ports import FixedClock
-from dagster_contracts.plugin.operations import site_of
+from dagster_contracts.plugin.site import site_of
 from dagster_contracts.core.ledger import UNPARTITIONED
 from dagster_contracts.judgement import Delivery
 from tests.plugin.lab import FIRST

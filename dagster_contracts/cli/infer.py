@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -75,6 +75,7 @@ def init(
     """
     from dagster_contracts.chaos.infer import infer as inferred
     from dagster_contracts.engines.local import default_engine
+    from dagster_contracts.plugin.reading import stored_frames
 
     found = project.load(file, module)
     keys, governed = found.operations.ungoverned_assets(found.definitions, asset or [])
@@ -88,7 +89,7 @@ def init(
             say(f"{key}: {path} is there already")
             continue
         try:
-            frames: Iterator[tuple[str, Any]] = found.operations.stored_frames(found.definitions, found.instance, key, last, say)
+            frames = stored_frames(found.definitions, found.instance, key, last, say)
             text = inferred(name, frames, default_engine(), asset=key, told=say)
         except DagsterContractsError as error:
             say(f"{key}: no contract: {error}")

@@ -13,7 +13,7 @@ import dagster as dg
 
 from dagster_contracts.core.contract import Attached, Confidence
 from dagster_contracts.core.downstream import Reader
-from dagster_contracts.core.errors import ContractError, did_you_mean
+from dagster_contracts.core.errors import ContractError, UsageError, did_you_mean
 from dagster_contracts.core.ledger import Partition, Status
 from dagster_contracts.core.metrics import reads_object
 from dagster_contracts.gate import Gate
@@ -190,6 +190,14 @@ class Site:
                 found.add(parent)
                 todo.extend(self.parents.get(parent, ()))
         return frozenset(found)
+
+
+def site_of(defs: dg.Definitions) -> Site:
+    """What `with_contracts` knows of these definitions. Raises UsageError where they are not under it."""
+    site = (defs.resources or {}).get(RESOURCE)
+    if not isinstance(site, Site):
+        raise UsageError("these definitions are not governed: wrap them in dagster_contracts.with_contracts(...)")
+    return site
 
 
 def _named(instance: dg.DagsterInstance) -> str:

@@ -16,7 +16,8 @@ from dagster_contracts.chaos.infer import infer
 from dagster_contracts.core.errors import UsageError
 from dagster_contracts.core.odcs import parse
 from dagster_contracts.engines.local import default_engine
-from dagster_contracts.plugin.operations import stored_frames, ungoverned_assets
+from dagster_contracts.plugin.operations import ungoverned_assets
+from dagster_contracts.plugin.reading import stored_frames
 from tests.cli.conftest import Ran
 from tests.plugin.lab import dagster_home
 

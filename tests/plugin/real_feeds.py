@@ -25,8 +25,9 @@ from dagster_contracts.engines.local import LocalEngine
 from dagster_contracts.gate import Gate
 from dagster_contracts.judgement import Terms
 from dagster_contracts.plugin.assets import iterate_assets
-from dagster_contracts.plugin.operations import BaselineRow, baseline, site_of
+from dagster_contracts.plugin.operations import BaselineRow, baseline
 from dagster_contracts.plugin.partitions import partition_of
+from dagster_contracts.plugin.site import site_of
 from dagster_contracts.ports import FixedClock
 from tests.shared_cases import CASES
 

@@ -15,8 +15,8 @@ import pytest
 
 from dagster_contracts.core.ledger import Partition
 from dagster_contracts.core.snapshot import Change
-from dagster_contracts.plugin.operations import site_of
 from dagster_contracts.plugin.private import rebuilding
+from dagster_contracts.plugin.site import site_of
 from dagster_contracts.store.sql import SqlStore
 from tests.plugin.lab import DAYS, QUIET, Ran, Vendor, World, a_consumer, a_feed, contract_text, day, governed, value_of
 from tests.store.counting import counted

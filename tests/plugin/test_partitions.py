@@ -16,8 +16,8 @@ from dagster_contracts.core.state import State
 from dagster_contracts.engines.local import default_engine
 from dagster_contracts.gate import Gate
 from dagster_contracts.judgement import Delivery, Terms
-from dagster_contracts.plugin import operations
 from dagster_contracts.plugin.partitions import partition_of
+from dagster_contracts.plugin.site import site_of
 from tests.plugin.lab import DAYS, Ran, Vendor, World, a_consumer, a_feed, contract_text, day, governed, value_of
 
 STATIC = dg.StaticPartitionsDefinition(["a", "b", "c"])
@@ -318,7 +318,7 @@ def test_a_day_of_hours_moves_back_a_day(tmp_path: Path) -> None:
 
 
 def _terms_of(world: World, asset: str) -> Terms:
-    return operations.site_of(world.defs).terms[asset]
+    return site_of(world.defs).terms[asset]
 
 
 @pytest.mark.parametrize("form", ["input", "deps"])

@@ -13,7 +13,7 @@ from dagster_contracts import recovery
 from dagster_contracts.core.errors import ContractInvalid
 from dagster_contracts.core.state import OverrideKind, State
 from dagster_contracts.plugin import operations
-from dagster_contracts.plugin.site import Site
+from dagster_contracts.plugin.site import Site, site_of
 from tests.plugin.lab import DAYS, Ran, Vendor, World, a_consumer, a_feed, contract_text, day, governed
 
 VENDORS = dg.StaticPartitionsDefinition(["acme", "best"])
@@ -142,7 +142,7 @@ def test_each_breaker_of_a_scope_begins_with_what_was_said_of_the_asset(tmp_path
 
 
 def _site(world: World) -> Site:
-    return operations.site_of(world.defs)
+    return site_of(world.defs)
 
 
 # --- consumers -----------------------------------------------------------------------------------------------------

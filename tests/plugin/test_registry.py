@@ -9,7 +9,7 @@ from dagster_contracts import BreakerResource, Registry, RegistryResource, with_
 from dagster_contracts.core.errors import ContractError
 from dagster_contracts.core.state import State
 from dagster_contracts.core.verdict import Outcome
-from dagster_contracts.plugin import operations
+from dagster_contracts.plugin.site import site_of
 from dagster_contracts.ports import FixedClock
 from dagster_contracts.store.sql import SqlStore
 from tests.plugin.lab import FIRST, QUIET, Vendor, World, a_feed, contract_files, contract_text, dagster_home, day
@@ -78,7 +78,7 @@ def test_a_version_bump_makes_a_probe_of_an_open_breaker_due_now(tmp_path: Path)
 def test_what_was_loaded_counts_where_nothing_is_in_force(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with dagster_home(tmp_path) as instance:
         feed = Registered(tmp_path, instance)
-        site = operations.site_of(feed.world.defs)
+        site = site_of(feed.world.defs)
         told: list[str] = []
         assert site.in_force(instance, ["feed"], told.append)["feed"].version == "1.0.0"
         assert told == ["no version of contract feed-contract is in force in the registry; feed is judged by 1.0.0, as loaded"]
@@ -101,7 +101,7 @@ def test_in_force_without_the_asset_is_told_and_not_used(tmp_path: Path) -> None
     with dagster_home(tmp_path) as instance:
         feed = Registered(tmp_path, instance)
         feed.publish("1.1.0", LOOSE)
-        site, told = operations.site_of(feed.world.defs), list[str]()
+        site, told = site_of(feed.world.defs), list[str]()
         assert site.in_force(instance, ["feed"], told.append)["feed"].version == "1.1.0"
         text = version("2.0.0").replace("name: feed", "name: other")
         Registry(feed.address).publish(contract_files(tmp_path / "other", text), author="ann")
@@ -112,7 +112,7 @@ def test_in_force_without_the_asset_is_told_and_not_used(tmp_path: Path) -> None
 def test_in_memory_there_is_no_registry(tmp_path: Path) -> None:
     loaded = contract_files(tmp_path, version("1.0.0"))
     defs = with_contracts(dg.Definitions(assets=[a_feed(Vendor())]), RegistryResource(contracts=str(loaded)))
-    site = operations.site_of(defs)
+    site = site_of(defs)
     assert site.in_force(dg.DagsterInstance.ephemeral())["feed"].version == "1.0.0"
 
 

@@ -17,7 +17,7 @@ from sqlalchemy import make_url
 
 from dagster_contracts import BreakerResource, with_contracts
 from dagster_contracts.core.errors import ContractError, DagsterContractsError
-from dagster_contracts.plugin import operations
+from dagster_contracts.plugin.site import site_of
 from dagster_contracts.ports import EventSink, StoreSink
 from dagster_contracts.sinks.kafka import KafkaEvents
 from dagster_contracts.sinks.slack import SlackAlerts
@@ -78,7 +78,7 @@ def test_runs_and_sensors(
     with dagster_home(tmp_path / "home") as instance:
         given = dg.EnvVar("CANARY_URL") if fault in ("ssl password", "bare @") else url
         defs = _definitions(tmp_path, given)
-        assert_hidden(repr(BreakerResource(url=given)), str(BreakerResource(url=given)), repr(operations.site_of(defs)), repr(defs))
+        assert_hidden(repr(BreakerResource(url=given)), str(BreakerResource(url=given)), repr(site_of(defs)), repr(defs))
         job = defs.resolve_implicit_global_asset_job_def()
         ran = job.execute_in_process(instance=instance, partition_key=day(1), raise_on_error=False)
         assert not ran.success

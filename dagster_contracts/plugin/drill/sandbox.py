@@ -24,6 +24,7 @@ from dagster_contracts.plugin import operations
 from dagster_contracts.plugin.drill.subjects import Feed, Subject
 from dagster_contracts.plugin.private import rebuilding
 from dagster_contracts.plugin.resource import BreakerResource
+from dagster_contracts.plugin.site import site_of
 from dagster_contracts.ports import FixedClock
 
 _QUIET = {"python_logs": {"python_log_level": "CRITICAL"}}
@@ -45,7 +46,7 @@ class Sandbox:
 
     @property
     def gate(self) -> Gate:
-        return operations.site_of(self.defs).gate(self.instance)
+        return site_of(self.defs).gate(self.instance)
 
     def deliver(self, asset: str, place: Partition, value: Any, at: datetime | None = None) -> Batch:
         """One delivery of a feed: what became of it. `at` None, or before what happened already: a moment later."""

@@ -14,11 +14,11 @@ from dagster_contracts.core.errors import UsageError
 from dagster_contracts.core.ledger import Batch, Partition
 from dagster_contracts.core.metrics import reads_object
 from dagster_contracts.judgement import Terms
-from dagster_contracts.plugin import operations
 from dagster_contracts.plugin.assets import iterate_assets
 from dagster_contracts.plugin.frames import as_polars, joined, kind_of
+from dagster_contracts.plugin.reading import good_batches
 from dagster_contracts.plugin.resolving import silent_readers
-from dagster_contracts.plugin.site import Site
+from dagster_contracts.plugin.site import Site, site_of
 
 if TYPE_CHECKING:
     from dagster_contracts.chaos import batch as chaos
@@ -96,7 +96,7 @@ def _whole(feed: Feed) -> Any:
 
 def subject_of(defs: dg.Definitions, instance: dg.DagsterInstance, asset: str, last: int) -> Subject:
     """Copies of the newest `last` good batches of an asset. Raises UsageError where there is none that can be read, and says why."""
-    site = operations.site_of(defs)
+    site = site_of(defs)
     feed = _feed(defs, instance, asset, last)
     if not feed.copies:
         raise UsageError(f"no partition of {asset} has been judged good; run `dagster-contracts baseline {asset}`, or materialize it")
@@ -113,8 +113,8 @@ def _reads(terms: Terms, other: Terms) -> bool:
 
 
 def _feed(defs: dg.Definitions, instance: dg.DagsterInstance, asset: str, last: int) -> Feed:
-    bare = _bare(defs, operations.site_of(defs), instance, asset)
-    return Feed(bare.terms, bare.partitions, [Copy(batch, value) for batch, value in operations.good_batches(defs, instance, asset, last)])
+    bare = _bare(defs, site_of(defs), instance, asset)
+    return Feed(bare.terms, bare.partitions, [Copy(batch, value) for batch, value in good_batches(defs, instance, asset, last)])
 
 
 def _bare(defs: dg.Definitions, site: Site, instance: dg.DagsterInstance, asset: str) -> Feed:
