@@ -1,4 +1,6 @@
-"""The only room that knows Dagster: translates between its definitions, runs and events, and the gate. Begin with these:
+"""The only room that knows Dagster: translates between its definitions, runs and events, and the gate.
+
+Read in this order:
 
     site           what one `with_contracts` call knows
     definitions    `with_contracts` itself: wraps assets, checks, IO managers; adds checks, sensors, jobs

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from dagster_contracts import BreakerResource, recovery, reviewing, with_contracts
-from dagster_contracts.plugin.operations import site_of
+from dagster_contracts.plugin.site import site_of
 from tests.plugin.lab import DAYS, Vendor, World, a_consumer, a_feed, contract_files, contract_text, day, governed
 
 

@@ -11,6 +11,7 @@ from dagster_contracts import recovery, stored
 from dagster_contracts.engines.local import LocalEngine
 from dagster_contracts.gate import Gate
 from dagster_contracts.plugin import operating, operations
+from dagster_contracts.plugin.site import site_of
 from tests.plugin.lab import QUIET, Ran, Vendor, World, a_consumer, a_feed, contract_text, day, governed, value_of
 
 OPS = {
@@ -70,7 +71,7 @@ def test_a_released_batch_is_published_by_the_job(tmp_path: Path) -> None:
 def test_what_the_job_and_the_sensor_both_publish_is_published_once_and_neither_run_fails(tmp_path: Path, first: str) -> None:
     with refused(tmp_path, Vendor({day(2)})) as world:
         world.run("feed", partition=day(2))
-        gate = operations.site_of(world.defs).gate(world.instance)
+        gate = site_of(world.defs).gate(world.instance)
         batch = recovery.release(gate, recovery.releasable_batch(gate, "feed", None), actor="ann", reason="known")
         [request] = world.tick("contracts_heal")  # between the word of a person and the run of the person's job
         if first == "job":
@@ -86,7 +87,7 @@ def test_what_the_job_and_the_sensor_both_publish_is_published_once_and_neither_
 def test_a_run_that_is_to_publish_what_another_is_writing_leaves_it_to_that_one(tmp_path: Path) -> None:
     with refused(tmp_path, Vendor({day(2)})) as world:
         world.run("feed", partition=day(2))
-        gate = operations.site_of(world.defs).gate(world.instance)
+        gate = site_of(world.defs).gate(world.instance)
         batch = recovery.release(gate, recovery.releasable_batch(gate, "feed", None), actor="ann", reason="known")
         [request] = world.tick("contracts_heal")
         other = create_run_for_test(world.instance, status=dg.DagsterRunStatus.STARTED)
