@@ -135,7 +135,8 @@ def _pattern(column: str, seen: Sequence[Seen], names: Names, *, hidden: bool) -
     told = "all values of clean batches are written so"
     if all(each.marks is not None for each in seen):
         marks = frozenset[str]().union(*(each.marks or () for each in seen))
-        pattern, told = numbers_or(marks), f"all values of clean batches are numbers or {', '.join(sorted(marks))}"
+        pattern, words = numbers_or(marks), ", ".join(sorted(marks))
+        told = f"all values of clean batches are numbers or {words}; where the asset is read with {words} as null, this is a number"
     elif all(each.letters is not None for each in seen):
         letters = [veiled(each.letters) if hidden else each.letters for each in seen if each.letters]
         found = steady(letters, joined, fits)

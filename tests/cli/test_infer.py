@@ -295,6 +295,7 @@ def test_columns_that_say_now_and_then_that_there_is_no_value_are_learned(run: C
     assert {prop.name: prop.logical_type for prop in found.properties} == {
         "meter": "string", "total": "number", "temp": "string", "grid": "integer",
     }  # fmt: skip
+    assert "numbers or NA; where the asset is read with NA as null, this is a number" in contract.read_text()
     (tmp_path / "next.csv").write_text(meters(11))
     assert run("test", contract, "--data", tmp_path / "next.csv").code == 0
     for changed in (
