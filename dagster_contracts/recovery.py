@@ -16,7 +16,19 @@ from dagster_contracts.core import events
 from dagster_contracts.core.contract import BreakerPolicy, Confidence, Contract
 from dagster_contracts.core.errors import UsageError, did_you_mean
 from dagster_contracts.core.events import Event, EventType, Report
-from dagster_contracts.core.ledger import Batch, Output, Partition, Release, Route, RouteKind, Status
+from dagster_contracts.core.ledger import (
+    FALLEN,
+    Batch,
+    Output,
+    OutputStatus,
+    Partition,
+    Release,
+    Review,
+    ReviewStatus,
+    Route,
+    RouteKind,
+    Status,
+)
 from dagster_contracts.core.route import is_left_out
 from dagster_contracts.core.snapshot import Change, Snapshot, may_be_released
 from dagster_contracts.core.state import Breaker, OverrideKind, Step, asset_of
@@ -301,6 +313,36 @@ def discard(gate: Gate, batch: Batch, *, actor: str, reason: str) -> Batch:
         return replace(row, status=Status.DISCARDED, released=None, note=f"discarded by {actor}: {reason}", updated_at=now)
 
     return _revise_batch(gate, batch, revise, EventType.BATCH_DISCARDED, actor=actor, reason=reason)
+
+
+def dismiss(gate: Gate, asset: str, partition: str | None, *, actor: str, reason: str) -> list[Output]:
+    """Drop degraded, halted and withdrawn outputs of an asset (`partition` None: all of them) from the list, with the reviews of them that
+    wait. For an asset that nobody makes any more: who reads it is not told by them any more what it is worth.
+
+    Raises UsageError where it has none.
+    """
+    found = gate.store.outputs(asset=asset, statuses=FALLEN, limit=DISMISSED)
+    wanted = [output for output in found if partition in (None, output.partition.key)]
+    if not wanted:
+        place = asset if partition is None else f"{asset} [{partition}]"
+        raise UsageError(f"{place} has no degraded, halted or withdrawn output; `dagster-contracts status` lists those there are")
+    waiting = {review.id: review for review in gate.store.reviews(asset=asset, statuses=(ReviewStatus.PENDING,), limit=DISMISSED)}
+    return [_dismiss(gate, output, waiting.get(output.id), actor, reason) for output in wanted]
+
+
+DISMISSED = 10_000
+
+
+def _dismiss(gate: Gate, output: Output, review: Review | None, actor: str, reason: str) -> Output:
+    def decide(snapshot: Snapshot) -> tuple[Change, Output]:
+        ended = replace(output, status=OutputStatus.DISMISSED, ended_at=snapshot.now)
+        closed = () if review is None else (replace(review, status=ReviewStatus.SUPERSEDED, decided_at=snapshot.now),)
+        told = (events.of_output_word(EventType.OUTPUT_DISMISSED, output, actor=actor, reason=reason),)
+        change = Change() if snapshot.breaker is None else change_of(Step(snapshot.breaker), snapshot.now, told)
+        return replace(change, outputs=(ended,), reviews=closed), ended
+
+    key = next((route.breaker_key for route in output.inputs if route.breaker_key), output.asset)
+    return gate.transact(key, output.asset, output.partition, None, decide)
 
 
 def known_breaker(gate: Gate, key: str) -> Breaker:

@@ -66,7 +66,7 @@ def _decide(gate: Gate, asset: str, partition: str | None, word: ReviewStatus, a
         decided = replace(review, status=word, actor=actor, reason=reason, decided_at=snapshot.now)
         if snapshot.breaker is None:
             return Change(decided=(decided,)), decided
-        told = events.of_review(_TOLD[word], output, actor=actor, reason=reason)
+        told = events.of_output_word(_TOLD[word], output, actor=actor, reason=reason)
         note = f"withdrawn: {actor} rejected it: {reason}"
         ended = [
             replace(batch, status=Status.DISCARDED, released=None, note=note, updated_at=snapshot.now)

@@ -65,6 +65,7 @@ def everything() -> list[Event]:
     world.probe(day(12))
     world.deliver(6, {**GOOD, "rows": 506}, day(12, 1))
     world.consume("fraud", 6, Confidence.FULL)
+    recovery.dismiss(world.gate, "marketing", None, actor="ann", reason="looked at it")
     recovery.override(world.gate, "feed", OverrideKind.OBSERVE_ONLY, actor="ann", reason="roll-out")
     recovery.reset(world.gate, "feed", actor="ann", reason="done")
     for place, word in ((13, recovery.release), (14, recovery.discard)):

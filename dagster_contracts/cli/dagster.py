@@ -1,4 +1,4 @@
-"""`baseline`, `reconcile`, `heal` and `demo`: what needs Dagster. The work is done in `plugin`; here it is only asked for and shown."""
+"""`baseline`, `reconcile`, `heal`, `dismiss` and `demo`: what needs Dagster. `plugin` does the work; here it is asked for and shown."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
-from dagster_contracts.cli import forms, project
-from dagster_contracts.cli.options import FileOption, FormatOption, ModuleOption
+from dagster_contracts.cli import forms, options, project
+from dagster_contracts.cli.options import ActorOption, FileOption, FormatOption, ModuleOption, ReasonOption
 from dagster_contracts.cli.printing import Format, print_fields, print_json, print_row, print_table, print_text, say
 from dagster_contracts.core.errors import UsageError
 
@@ -60,6 +60,26 @@ def heal(
     _print_rows(rows, format, {}, "nothing to heal: no held batch may be published, and no output can be made better than it is")
     if any(row.result == "failed" for row in rows):
         raise typer.Exit(2)
+
+
+def dismiss(
+    asset: Annotated[str, typer.Argument(metavar="ASSET", help="The key of an asset that was renamed or removed.", show_default=False)],
+    reason: ReasonOption,
+    partition: Annotated[
+        str | None, typer.Option("--partition", metavar="P", help="One partition's key. [default: all]", show_default=False)
+    ] = None,
+    actor: ActorOption = None,
+    file: FileOption = None,
+    module: ModuleOption = None,
+) -> None:
+    """Drop the degraded, halted and withdrawn outputs of an asset from the list that nobody makes any more.
+
+    The definitions are those of the code location that made it: an asset that is made there is not dismissed.
+    """
+    reason, actor = options.stated(reason), options.acting(actor)
+    found = project.load(file, module)
+    for output in found.operations.dismiss(found.definitions, found.instance, asset, partition, actor=actor, reason=reason):
+        print_text(f"{output.asset} [{output.partition}] was dismissed by {actor}")
 
 
 def demo(

@@ -125,6 +125,7 @@ _COUNTED = {
     EventType.DELIVERY_MISSED: "deliveries missed",
     EventType.ROUTE_SERVED_FALLBACK: "reads of fallback data",
     EventType.OUTPUT_HEALED: "outputs made anew",
+    EventType.OUTPUT_DISMISSED: "outputs dismissed",
     EventType.VIOLATION_REPORTED: "violations reported",
 }
 

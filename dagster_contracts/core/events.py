@@ -53,6 +53,7 @@ class EventType(StrEnum):
     PROBE_INCONCLUSIVE = "probe.inconclusive"
     ROUTE_SERVED_FALLBACK = "route.served_fallback"
     OUTPUT_HEALED = "output.healed"
+    OUTPUT_DISMISSED = "output.dismissed"
     REVIEW_APPROVED = "review.approved"
     REVIEW_REJECTED = "review.rejected"
     VIOLATION_REPORTED = "violation.reported"
@@ -361,8 +362,8 @@ def of_report(report: Report, breaker: Breaker, batch: Batch | None) -> Draft:
     return Draft(EventType.VIOLATION_REPORTED, f"{report.actor} reports a violation of {place}: {told}", payload)
 
 
-def of_review(kind: EventType, output: Output, *, actor: str, reason: str) -> Draft:
-    """A person has approved or rejected a low-confidence output."""
+def of_output_word(kind: EventType, output: Output, *, actor: str, reason: str) -> Draft:
+    """A person has approved or rejected a low-confidence output, or dismissed one that is not made any more."""
     did = kind.rpartition(".")[2]
     payload: Payload = {
         "asset": output.asset,

@@ -17,7 +17,7 @@ from dagster_contracts import recovery, stored
 from dagster_contracts.core.breaker import Refused
 from dagster_contracts.core.errors import MeasurementError, UsageError, did_you_mean
 from dagster_contracts.core.inert import shown
-from dagster_contracts.core.ledger import IN_PLACE, Batch, Output, Partition, Status
+from dagster_contracts.core.ledger import FALLEN, IN_PLACE, Batch, Output, Partition, Status
 from dagster_contracts.core.state import asset_of
 from dagster_contracts.core.verdict import Outcome, Verdict
 from dagster_contracts.gate import Gate
@@ -269,11 +269,12 @@ def heal(defs: dg.Definitions, instance: dg.DagsterInstance, asset: str | None, 
     """
     site = site_of(defs)
     gate = site.gate(instance)
-    here = {key.to_user_string() for item in iterate_assets(defs.assets) if item.is_executable for key in item.keys}
-    here |= set(site.sources)
+    here = site.parents.keys() | site.sources.keys()
     if asset is not None and asset not in here:
         listed = ", ".join(sorted(here)[:10])
-        raise UsageError(f'no asset "{asset}" is known here{did_you_mean(asset, here) or ";"} assets: {listed}')
+        gone = gate.store.outputs(asset=asset, statuses=FALLEN, limit=1)
+        way = f"; if it was renamed or removed: dagster-contracts dismiss {asset} --reason ..." if gone else ""
+        raise UsageError(f'no asset "{asset}" is known here{did_you_mean(asset, here) or ";"} assets: {listed}{way}')
     wanted = [asset] if asset is not None else sorted(here)
     rows: dict[str, HealedRow] = {}
     while due := _due(site, gate, wanted, rows):
@@ -282,6 +283,21 @@ def heal(defs: dg.Definitions, instance: dg.DagsterInstance, asset: str | None, 
             rows[each.id] = row
             on_progress(f"{row.asset} [{row.partition}]: {row.was} -> {row.result}")
     return list(rows.values())
+
+
+def dismiss(
+    defs: dg.Definitions, instance: dg.DagsterInstance, asset: str, partition: str | None, *, actor: str, reason: str
+) -> list[Output]:
+    """Drop what an asset that was renamed or removed has left on the list of degraded, halted and withdrawn outputs.
+
+    Raises UsageError where it is made here, for its readers would take what stands there for fresh, or where it has none.
+    """
+    site = site_of(defs)
+    if asset in site.parents:
+        raise UsageError(
+            f"{asset} is made here: its readers would take what stands there for fresh. Run it again, or: dagster-contracts heal"
+        )
+    return recovery.dismiss(site.gate(instance), asset, partition, actor=actor, reason=reason)
 
 
 def _due(site: Site, gate: Gate, assets: Sequence[str], done: Mapping[str, HealedRow]) -> list[Batch] | list[Output]:

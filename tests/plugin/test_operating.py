@@ -7,7 +7,9 @@ import dagster as dg
 import pytest
 from dagster._core.test_utils import create_run_for_test
 
-from dagster_contracts import recovery, stored
+from dagster_contracts import BreakerResource, recovery, stored, with_contracts
+from dagster_contracts.core.errors import UsageError
+from dagster_contracts.core.ledger import FALLEN
 from dagster_contracts.engines.local import LocalEngine
 from dagster_contracts.gate import Gate
 from dagster_contracts.plugin import operating, operations
@@ -156,6 +158,28 @@ def test_an_output_that_cannot_be_made_anew_fails_the_job_and_is_named(tmp_path:
         broken.append(True)
         ran = start(world, "contracts_heal")
         assert "1 of 1 due batches and outputs are not healed: stale [2026-01-02]: failed (run " in ran.failures["heal_outputs"]
+
+
+def test_what_a_renamed_asset_has_left_is_dropped_from_the_list_by_a_person(tmp_path: Path) -> None:
+    with governed(tmp_path, lambda: dg.Definitions(assets=[a_feed(Vendor({day(2)})), a_consumer("payouts", "full")])) as world:
+        world.run("feed", partition=day(2))
+        assert "may not read feed" in world.run("payouts", partition=day(2)).failures["payouts"]
+        with pytest.raises(UsageError, match="payouts is made here"):
+            operations.dismiss(world.defs, world.instance, "payouts", None, actor="ann", reason="renamed")
+        renamed = with_contracts(
+            dg.Definitions(assets=[a_feed(Vendor()), a_consumer("payouts2", "full")]),
+            contracts=tmp_path / "contracts",
+            breakers=BreakerResource(url=f"sqlite:///{tmp_path}/contracts.db"),
+            clock=world.clock,
+        )
+        with pytest.raises(UsageError, match="dagster-contracts dismiss payouts --reason"):
+            operations.heal(renamed, world.instance, "payouts", lambda told: None)
+        with pytest.raises(UsageError, match=r"payouts \[2026-01-03\] has no degraded, halted or withdrawn output"):
+            operations.dismiss(renamed, world.instance, "payouts", day(3), actor="ann", reason="renamed")
+        [dropped] = operations.dismiss(renamed, world.instance, "payouts", None, actor="ann", reason="renamed")
+        assert (dropped.status, dropped.partition.key) == ("dismissed", day(2))
+        assert world.ledger().outputs(statuses=FALLEN) == []
+        assert world.ledger().events(limit=100)[-1].message == "ann dismissed payouts [2026-01-02]: renamed"
 
 
 @pytest.mark.parametrize(
