@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from unicodedata import category
 
 from dagster_contracts.core.contract import Contract, Property, QualityRule, SchemaObject, Unrelated
 from dagster_contracts.core.errors import did_you_mean
@@ -29,6 +30,9 @@ Told = Iterator[tuple[str, str]]
 def misnamed(contract: Contract) -> Told:
     """Places and what is wrong there."""
     for obj in contract.objects:
+        yield from _name(obj)
+        for prop in obj.properties:
+            yield from _name(prop)
         yield from _keys(obj)
         yield from _relationships(obj)
         for rule, owner in _rules(obj):
@@ -54,6 +58,19 @@ def strange_arguments(contract: Contract) -> Iterator[str]:
 def _rules(obj: SchemaObject) -> Iterator[tuple[QualityRule, Property | None]]:
     yield from ((rule, None) for rule in obj.quality)
     yield from ((rule, prop) for prop in obj.properties for rule in prop.quality)
+
+
+def _name(named: SchemaObject | Property) -> Told:
+    """A name that is nothing, or looks like another. Elements of arrays have none."""
+    unseen = [character for character in named.name if category(character) in ("Cc", "Cf", "Zl", "Zp")]
+    if not named.name.strip():
+        yield f"{named.path}.name", f'expected a name, found "{named.name}"'
+    elif named.name != named.name.strip() or unseen:
+        what = f"holds U+{ord(unseen[0]):04X}, which nobody sees" if unseen else "begins or ends with a space"
+        yield f"{named.path}.name", f'the name "{named.name}" {what}: the data must have it too'
+    if isinstance(named, Property):
+        for inner in named.properties:
+            yield from _name(inner)
 
 
 def _keys(obj: SchemaObject) -> Told:

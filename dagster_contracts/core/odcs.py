@@ -67,10 +67,11 @@ def _policy(root: dict[str, object]) -> tuple[BreakerPolicy, list[Flaw]]:
 
 
 def _told(flaw: Flaw, ours: list[Flaw]) -> bool:
-    """Whether one of our own rules already says what the schema says of this place, or of an entry of the list there."""
+    """Whether one of our own rules already says what the schema says of this place, or of an entry of the list or relationship there."""
     if isinstance(flaw, Breach) and flaw.keyword in ("required", "unknown"):
         return False
-    places = {flaw.path, flaw.path[:-1]} if flaw.path and isinstance(flaw.path[-1], int) else {flaw.path}
+    within = bool(flaw.path) and (isinstance(flaw.path[-1], int) or "relationships" in flaw.path[-3:-1])
+    places = {flaw.path, flaw.path[:-1]} if within else {flaw.path}
     return any(told.path in places for told in ours)
 
 

@@ -40,7 +40,7 @@ def conform(document: dict[str, object]) -> tuple[list[Flaw], list[str]]:
         return [_unsupported(document), *others], []
     if declared == NEWEST:
         return [*_by_newest(document)], []
-    own = schema(declared).breaches(document)
+    own = [_reworded(breach) for breach in schema(declared).breaches(document)]
     if not own:
         return [], []
     later = VERSIONS[VERSIONS.index(declared) + 1 :]
@@ -64,10 +64,15 @@ def _by_newest(document: dict[str, object]) -> list[Breach]:
 
 
 def _reworded(breach: Breach) -> Breach:
-    """The schema of v3.2.0 takes a property without logicalType for a map, and asks for the key `map`: say what is meant."""
+    """The schema of v3.2.0 takes a property without logicalType for a map, and asks for the key `map`: say what is meant. Version 2 of the
+    standard, and others, say of nulls the opposite of `required`."""
     if (breach.keyword, breach.expected) == ("required", "map"):
         message = 'the key "logicalType" is missing, which v3.2.0 asks for (or "map", if it is one)'
         return replace(breach, message=message)
+    if breach.keyword == "unknown" and breach.path[-1] in ("isNullable", "nullable"):
+        return replace(
+            breach, message=f'unknown key "{breach.path[-1]}"; the key "required" says the opposite: true where nulls are refused'
+        )
     return breach
 
 

@@ -7,6 +7,7 @@ import pytest
 from dagster_contracts.core import odcs
 from dagster_contracts.core.compile import compile_plan
 from dagster_contracts.core.errors import ContractError, Problem
+from dagster_contracts.core.slips import slips
 
 HEAD = "apiVersion: v3.1.0\nkind: DataContract\nid: feed\nversion: 1.0.0\nstatus: active\n"
 
@@ -97,6 +98,38 @@ def test_a_character_that_the_parser_stops_at_is_named(text: str, said: str) -> 
     assert told(text)[0].message.startswith(said)
 
 
-def test_a_relationship_without_a_target_is_told_once() -> None:
-    [problem] = told(HEAD + "schema: [{name: feed, properties: [{name: a, relationships: [{type: foreignKey}]}]}]")
-    assert problem.message == 'the key "to" is missing'
+@pytest.mark.parametrize(
+    ("relationship", "said"),
+    [
+        ("{type: foreignKey}", 'the key "to" is missing'),
+        ("{to: feed}", '"feed" names an object; name a property of it'),
+        ("{to: 'contract:x/y'}", '"contract:x/y" names no property; expected schema/<id>/properties/<id>'),
+    ],
+)
+def test_a_target_that_is_none_is_told_once(relationship: str, said: str) -> None:
+    [problem] = told(HEAD + f"schema: [{{name: feed, properties: [{{name: a, relationships: [{relationship}]}}]}}]")
+    assert problem.message == said
+
+
+def test_what_others_call_nullable() -> None:
+    [problem] = told(HEAD + "schema: [{name: feed, properties: [{name: a, logicalType: string, isNullable: false}]}]")
+    assert problem.message == 'unknown key "isNullable"; the key "required" says the opposite: true where nulls are refused'
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ('""', 'expected a name, found ""'),
+        ('"id "', "begins or ends with a space"),
+        ('"\\u200bid"', "holds U+200B, which nobody sees"),
+        ("order id", None),
+        ("größe", None),
+    ],
+)
+def test_a_name_that_nobody_sees_as_it_is_is_a_slip(name: str, said: str | None) -> None:
+    contract = odcs.parse(
+        HEAD + f"schema: [{{name: feed, properties: [{{name: o, logicalType: object, properties: [{{name: {name}}}]}}]}}]"
+    )
+    found = [problem for problem in slips(contract) if problem.path == "schema[0].properties[0].properties[0].name"]
+    assert [said in problem.message for problem in found if said] == ([True] if said else [])
+    assert bool(found) == bool(said)
