@@ -16,7 +16,7 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from enum import StrEnum
 from functools import partial
-from math import ceil, floor
+from math import ceil, floor, inf
 from typing import TypeGuard
 
 from dagster_contracts.core.compat_thresholds import NO_FAULT, accepts_all, inside, limit
@@ -32,6 +32,7 @@ from dagster_contracts.core.metrics import (
     NotIn,
     NotMatching,
     NotMultiple,
+    Nulls,
     OutOfRange,
     Query,
     SizeOutside,
@@ -76,7 +77,7 @@ def kin(check: Check) -> tuple[object, ...]:
     """Equal for all checks of which one may imply the other for sure."""
     metric = getattr(check, "metric", None)
     columns = frozenset() if metric is None or isinstance(metric, Duplicates) else frozenset(metric.columns)
-    return type(check), type(metric), columns
+    return type(check), columns
 
 
 def _sure(holds: bool) -> Implied:
@@ -172,12 +173,36 @@ def finds_as_much(new: Metric, old: Metric) -> Implied:
     if isinstance(new, Nested) and isinstance(old, Nested):
         return finds_as_much(new.metric, old.metric) if (new.column, new.path) == (old.column, old.path) else Implied.NO
     if type(new) is not type(old):
-        return Implied.NO
+        return _sure(set(new.columns) == set(old.columns) and _across(new, old))
     if isinstance(new, Query | Expectation):
         return Implied.UNKNOWN
     compared = _COMPARED.get(type(new))
     same = set(new.columns) == set(old.columns) or isinstance(new, Duplicates)
     return compared(new, old) if compared and same else Implied.NO
+
+
+def _across(new: Metric, old: Metric) -> bool:
+    """Whether a metric finds all that one of another type finds in the same column."""
+    match new, old:
+        case Missing(), Nulls():
+            return None in new.values and not isinstance(new, Among)
+        case NotIn(), LengthOutside():
+            lengths = [len(value) if isinstance(value, str) else -1 for value in new.values]
+            return all(max(old.minimum or 0, 0) <= length <= (inf if old.maximum is None else old.maximum) for length in lengths)
+        case NotIn(), OutOfRange():
+            return all(_kind(value) is float and not _outside(value, old) for value in new.values)
+        case TypeBreaches(), NotMultiple():
+            return new.logical_type == "integer" and 1 % Decimal(str(old.of)) == 0
+    return False
+
+
+def _outside(value: Scalar, bounds: OutOfRange) -> bool:
+    ordered = _ordered([value, *(bound for bound in (bounds.minimum, bounds.maximum) if bound is not None)])
+    if ordered is None:
+        return True
+    low, high = bounds.minimum, bounds.maximum
+    below = low is not None and (ordered(value, low) or (bounds.exclusive_minimum and not ordered(low, value)))
+    return below or (high is not None and (ordered(high, value) or (bounds.exclusive_maximum and not ordered(value, high))))
 
 
 def _types(new: TypeBreaches, old: TypeBreaches) -> Implied:

@@ -250,11 +250,28 @@ def test_what_is_safe_for_consumers_lets_nothing_through_that_was_refused(
     assert not (was is Outcome.FAIL and now in (Outcome.PASS, Outcome.WARN)), [change.kind.name for change in changes]
 
 
+_MISSING = QualityRule("library", "missingValues", ((Operator.MUST_BE, 0),), arguments={"missingValues": [None, ""]})
+_others = st.one_of(
+    st.sampled_from([Property("c", required=True), Property("c", quality=(_MISSING,)), Property("c", "integer")]),
+    st.lists(st.one_of(_small, st.sampled_from(["", "a", "ab", "1"])), min_size=1, max_size=2, unique=True).map(
+        lambda v: Property("c", enum=tuple(v))
+    ),
+    st.sampled_from(
+        [
+            *(Property("c", "string", options={name: 1}) for name in ("minLength", "maxLength")),
+            *(Property("c", kind, options={name: 1}) for kind in ("number", None) for name in ("minimum", "maximum", "multipleOf")),
+        ]
+    ),
+)
+
+
 @st.composite
 def one_rule(draw: st.DrawFn) -> tuple[Property, Property]:
     """A column with one promise, and the same promise with another argument: the comparisons of compat_rules one by one."""
     low, high = draw(_small), draw(_small)
-    family = draw(st.sampled_from(["option", "type", "enum", "count", "valid", "text"]))
+    family = draw(st.sampled_from(["option", "type", "enum", "count", "valid", "text", "across"]))
+    if family == "across":
+        return draw(_others), draw(_others)
     if family == "type":
         kinds = st.sampled_from(["integer", "number"])
         return Property("c", draw(kinds)), Property("c", draw(kinds))

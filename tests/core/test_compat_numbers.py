@@ -35,6 +35,7 @@ def impacts(old: Property, new: Property) -> tuple[Impact, Impact]:
     return max((each.consumer for each in changes), default=SAFE), max((each.producer for each in changes), default=SAFE)
 
 
+MISSING = QualityRule("library", "missingValues", ((Operator.MUST_BE, 0),), arguments={"missingValues": [None, ""]})
 NULLS, LESS, AT_MOST = "nullValues", Operator.LESS_THAN, Operator.LESS_OR_EQUAL
 
 SAME = {
@@ -55,6 +56,12 @@ SAME = {
         Property("c", "object", properties=(Property("a"),), options={"required": ["a"]}),
         Property("c", "object", properties=(Property("a"),)),
     ),
+}
+TIGHTER_IN_OTHER_WORDS = {
+    "nulls and more": (Property("c", "string", required=True), Property("c", "string", quality=(MISSING,))),
+    "values within a range": (of("integer", minimum=0, maximum=9), Property("c", "integer", enum=(1, 2))),
+    "values of a length": (of("string", minLength=2, maxLength=2), Property("c", "string", enum=("de", "fr"))),
+    "whole numbers": (of("number", multipleOf=0.5), of("integer")),
 }
 LOOSER = {
     "numbers above": (of("number", minimum=6), of("number", exclusiveMinimum=5)),
@@ -77,6 +84,17 @@ def test_what_lets_more_pass_is_breaking_for_consumers_alone(name: str) -> None:
     old, new = LOOSER[name]
     assert impacts(old, new) == (BREAKING, SAFE)
     assert impacts(new, old) == (SAFE, BREAKING)
+
+
+@pytest.mark.parametrize("name", TIGHTER_IN_OTHER_WORDS)
+def test_what_lets_less_pass_in_other_words_is_breaking_for_the_producer_alone(name: str) -> None:
+    old, new = TIGHTER_IN_OTHER_WORDS[name]
+    assert impacts(old, new) == (SAFE, BREAKING)
+
+
+def test_values_beside_a_range_are_not_within_it() -> None:
+    assert impacts(of("integer", minimum=0, exclusiveMaximum=2), Property("c", "integer", enum=(1, 2))) == (BREAKING, BREAKING)
+    assert impacts(of("string", maxLength=2), Property("c", "string", enum=("de", "fra"))) == (BREAKING, BREAKING)
 
 
 def test_instants_without_an_offset_are_not_compared() -> None:
