@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from dagster_contracts.cli.wording import may_be_published
 from dagster_contracts.core import breaker as machine
-from dagster_contracts.core.ledger import Batch, Output, OutputStatus, Partition, Route, RouteKind, Status
+from dagster_contracts.core.ledger import UNPARTITIONED, Batch, Output, OutputStatus, Partition, Route, RouteKind, Status
 from dagster_contracts.core.snapshot import Grounds, Pile, Standing, fallen
 from dagster_contracts.core.state import Breaker, State
 from dagster_contracts.core.verdict import Outcome
@@ -102,7 +102,7 @@ def _of_inputs(output: Output, now: Mapping[Route, Grounds]) -> Iterator[str]:
             yield f"dagster-contracts why {shlex.quote(upstream)}"
 
 
-def argument(asset: str, partition: Partition) -> str:
+def argument(asset: str, partition: Partition = UNPARTITIONED) -> str:
     return shlex.quote(asset) + (f" --partition {shlex.quote(partition.key)}" if partition.key is not None else "")
 
 

@@ -13,6 +13,7 @@ partition, `low` reads the refused batch itself.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -198,7 +199,7 @@ def _fallback(blank: Route, snapshot: Snapshot, accepts: Confidence, output: Out
         else f"batch of {blank.upstream} [{blank.requested}]"
     )
     or_low = "" if accepts is Confidence.LOW else ", or let the consumer accept low"
-    missing = f"No {what} has been judged good; run `dagster-contracts baseline {blank.upstream}`{or_low}."
+    missing = f"No {what} has been judged good; run `dagster-contracts baseline {shlex.quote(blank.upstream)}`{or_low}."
     if refused is not None and refused.staged == IN_PLACE and blank.requested.end is None:
         missing = f"Whatever was good there before has been overwritten by it{or_low}."
     return replace(blank, reason=f"{blank.reason} {missing} {_outlook(blank, snapshot, output)}")
@@ -313,20 +314,21 @@ def _findings(refused: Batch | None) -> tuple[str, ...]:
 
 def _outlook(blank: Route, snapshot: Snapshot, output: Output | None) -> str:
     """When it is looked at again, and what a person can do about this batch, and about the breaker where it is open."""
-    place = f" --partition {blank.requested}" if blank.requested.key is not None else ""
-    refused = snapshot.refused
+    place = f" --partition {shlex.quote(str(blank.requested))}" if blank.requested.key is not None else ""
+    refused, asset = snapshot.refused, shlex.quote(blank.upstream)
+    key = shlex.quote(blank.breaker_key or blank.upstream)
     told = [f"Next probe after {_clock(blank.retry_at)}."] if blank.retry_at else []
     if refused is not None and refused.status is Status.QUARANTINED:
-        told.append(f"Deliver it again, or let it through: dagster-contracts batch release {blank.upstream}{place} --reason ...")
+        told.append(f"Deliver it again, or let it through: dagster-contracts batch release {asset}{place} --reason ...")
     elif refused is not None and refused.outcome is Outcome.INCONCLUSIVE:
-        told.append(f"Run it again, or judge what is stored: dagster-contracts batch rejudge {blank.upstream}{place} --reason ...")
+        told.append(f"Run it again, or judge what is stored: dagster-contracts batch rejudge {asset}{place} --reason ...")
     elif refused is not None and snapshot.open:
-        close = f"dagster-contracts breaker reset {blank.breaker_key} --reason ..."
+        close = f"dagster-contracts breaker reset {key} --reason ..."
         told.append(f"It passed, and is published once the breaker closes; to close it: {close}")
     elif refused is not None:
         told.append("It passed: the sensor contracts_heal publishes it, or: dagster-contracts heal")
     elif snapshot.open and _is_kept_back_by_breaker(snapshot, blank.requested):
-        told.append(f"Override: dagster-contracts breaker force-closed {blank.breaker_key} --reason ...")
+        told.append(f"Override: dagster-contracts breaker force-closed {key} --reason ...")
     elif snapshot.publishing is None:
         told.append(_again(snapshot, output))
     return " ".join(told)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -65,8 +66,8 @@ def view(breaker: Breaker | None = CLOSED, **other: object) -> Snapshot:
     return Snapshot(NOW, breaker, **{"judged": True, **other})  # type: ignore[arg-type]
 
 
-def ask(snapshot: Snapshot, accepts: Confidence, requested: Partition = DAY_6) -> Route:
-    return decide(snapshot, asset="feed", requested=requested, accepts=accepts, breaker_key="feed")
+def ask(snapshot: Snapshot, accepts: Confidence, requested: Partition = DAY_6, key: str = "feed") -> Route:
+    return decide(snapshot, asset="feed", requested=requested, accepts=accepts, breaker_key=key)
 
 
 def told(route: Route) -> tuple[str, str | None, str | None]:
@@ -281,6 +282,20 @@ def test_a_refusal_by_a_closed_breaker_says_what_was_found() -> None:
     held = ask(view(CLOSED, refused=batch(day(6), Status.HELD, Outcome.INCONCLUSIVE, verdict=None)), FULL)
     again = "Run it again, or judge what is stored: dagster-contracts batch rejudge feed"
     assert held.reason.startswith(f"feed [2026-11-06] is held (inconclusive). {again}")
+
+
+@pytest.mark.parametrize(
+    ("breaker", "status", "outcome"),
+    [(CLOSED, Status.QUARANTINED, Outcome.FAIL), (CLOSED, Status.HELD, Outcome.INCONCLUSIVE), (OPEN, Status.HELD, Outcome.PASS)],
+)
+def test_a_command_that_is_advised_can_be_run_as_it_stands(breaker: Breaker, status: Status, outcome: Outcome) -> None:
+    """Keys of several dimensions have a "|", keys of scoped breakers brackets: a shell would make something else of them."""
+    named, place = replace(breaker, key="feed[vendor=a b]"), day(6, vendor="a b")
+    route = ask(view(named, refused=batch(place, status, outcome, breaker_key=named.key)), FULL, place, named.key)
+    command = shlex.split(route.reason[route.reason.index("dagster-contracts ") :])
+    assert command[3] == (named.key if command[1] == "breaker" else "feed")
+    assert command[1] == "breaker" or command[4:6] == ["--partition", "2026-11-06|a b"]
+    assert command[-2:] == ["--reason", "..."]
 
 
 def test_a_halt_advises_what_helps() -> None:
