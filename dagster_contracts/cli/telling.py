@@ -11,7 +11,7 @@ from dagster_contracts.cli.printing import lasting
 from dagster_contracts.cli.wording import clock, outlook, prospect, reading, streaming, summed
 from dagster_contracts.core import breaker as machine
 from dagster_contracts.core.contract import Confidence
-from dagster_contracts.core.events import Event
+from dagster_contracts.core.events import Event, EventType
 from dagster_contracts.core.ledger import Batch, Decision, Output, OutputStatus, Review, ReviewStatus, Route, RouteKind, Status
 from dagster_contracts.core.snapshot import Grounds, Pile, Standing, fallen
 from dagster_contracts.core.state import State, failures
@@ -95,7 +95,7 @@ def _batches(found: Standing, piles: Sequence[Pile], partition: str | None) -> I
             yield f"  Next: {prospect(first, None, found.now)}."
     more = sum(pile.count for pile in piles if not is_streamed(pile.first)) - SHOWN
     if more > 0:
-        yield f"{more} more batches of {found.asset} wait; see `dagster-contracts batch list {found.asset}`."
+        yield f"{more} more batches of {found.asset} wait; see `dagster-contracts batch list {argument(found.asset)}`."
     if not found.waiting and found.newest is not None and found.newest.status is Status.DISCARDED:
         yield f"{place(found.newest)} was discarded on {clock(found.newest.updated_at)}: {found.newest.note}"
     if partition is not None and found.newest is None and found.affected:
@@ -324,8 +324,14 @@ def of_incident(key: str, number: int, events: Sequence[Event], left_out: int) -
     return [
         f"Incident {number} of {key} began on {_exact(first.at)}; {ended}.",
         *([f"Its first and its last events are listed; between them there {told}."] if left_out else []),
-        *(f"  {_exact(event.at)}  {event.type}: {event.message}" for event in events),
+        *(f"  {_exact(event.at)}  {event.type}: {event.message}{_by(event)}" for event in events),
     ]
+
+
+def _by(event: Event) -> str:
+    """Who has moved the breaker; of batches and reviews their messages say it."""
+    actor = event.payload.get("actor")
+    return f" (by {actor})" if actor and event.type in (EventType.BREAKER_CHANGED, EventType.BREAKER_CLOSED) else ""
 
 
 def _exact(moment: datetime) -> str:

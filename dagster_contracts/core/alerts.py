@@ -144,8 +144,10 @@ def follow(alert: Alert, event: Event) -> Alert:
     if event.type not in _STATES:
         return alert
     retry_at, closed = event.payload.get("retry_at"), event.type is EventType.BREAKER_CLOSED
+    actor = event.payload.get("actor")
     return replace(
         alert,
+        latest=clipped(f"{event.message} (by {actor})" if actor else event.message, _LONGEST) if closed else alert.latest,
         state=str(_STATES[event.type]),
         shadow=event.payload.get("shadow") is True,
         retry_at=datetime.fromisoformat(retry_at) if isinstance(retry_at, str) and not closed else None,

@@ -116,7 +116,8 @@ def _reply(thread: Thread, event: Event, following: Event | None) -> Reply | Non
         case EventType.PROBE_INCONCLUSIVE:
             return Reply(event.sequence, "A probe proved nothing: the breaker stays as it is", (clipped(event.message, _LONGEST),))
         case EventType.BREAKER_CLOSED:
-            return Reply(event.sequence, f"Closed after {duration(event.at - thread.alert.since)}", _cause(event), final=True)
+            closed = f"Closed after {duration(event.at - thread.alert.since)}"
+            return Reply(event.sequence, closed, (*_cause(event), *_by(event)), final=True)
         case EventType.BREAKER_CHANGED:
             return _people(event)
         case EventType.DELIVERY_MISSED:
@@ -126,9 +127,13 @@ def _reply(thread: Thread, event: Event, following: Event | None) -> Reply | Non
 
 
 def _people(event: Event) -> Reply:
+    by = _by(event)
+    return Reply(event.sequence, "Override changed" if by else "Contract changed", (*_cause(event), *by))
+
+
+def _by(event: Event) -> tuple[str, ...]:
     actor = event.payload.get("actor")
-    by = (f"by {clipped(str(actor))}",) if actor else ()
-    return Reply(event.sequence, "Override changed" if actor else "Contract changed", (*_cause(event), *by))
+    return (f"by {clipped(str(actor))}",) if actor else ()
 
 
 def _healed(events: Sequence[Event]) -> Reply:

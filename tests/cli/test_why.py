@@ -109,8 +109,11 @@ def test_what_happened_in_an_incident(run: Callable[..., Ran]):
     assert told[0] == "breaker.opened"
     assert "batch.quarantined" in told
     assert told.count("route.served_fallback") == 2
-    run("breaker", "reset", "vendor/feed", "--reason", "corrected")
+    run("breaker", "force-closed", "vendor/feed", "--reason", "vendor phoned", "--actor", "ann")
+    run("breaker", "reset", "vendor/feed", "--reason", "corrected", "--actor", "bob")
     closed = run("why", "vendor/feed", "--incident", "1").out
+    assert "breaker.changed: vendor/feed: force_closed: vendor phoned (by ann)" in closed
+    assert closed.endswith("open -> closed: reset: corrected (by bob)\n")
     assert "; it closed on " in closed
     assert closed.splitlines()[-1].split("  ")[2].startswith("breaker.closed: ")
 

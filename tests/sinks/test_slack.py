@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 
+from dagster_contracts import recovery
 from dagster_contracts.core.alerts import READERS as READERS_SHOWN
 from dagster_contracts.core.alerts import Alert
 from dagster_contracts.core.contract import BreakerPolicy, Confidence, Contact, Fallback
 from dagster_contracts.core.downstream import Reader
 from dagster_contracts.core.errors import DeliveryFailed
 from dagster_contracts.core.events import Event
+from dagster_contracts.core.state import OverrideKind
 from dagster_contracts.core.threads import REPLIES
 from dagster_contracts.ports import Store
 from dagster_contracts.sinks.slack import SlackAlerts, SlackSink
@@ -108,6 +110,22 @@ def test_an_incident_is_one_thread(slack: Slack) -> None:
     assert "feed is closed again after 2 d 19 h" in text_of(thread)
     assert "batches failed: 2 · probes failed: 1" in text_of(thread)
     assert slack.methods() == {"chat.postMessage": 3, "chat.update": 2}
+
+
+def test_an_incident_that_a_person_ends_names_them(slack: Slack) -> None:
+    """And tells no more of the override that the reset ended."""
+    world = World()
+    world.deliver(6, BAD, day(7))
+    recovery.override(world.gate, "feed", OverrideKind.FORCE_CLOSED, actor="ana", reason="vendor phoned", expires_at=None)
+    sink_of(slack, world.store).deliver(events(world.store))
+    (thread,) = slack.threads()
+    assert "force_closed: vendor phoned" in text_of(thread)
+    recovery.reset(world.gate, "feed", actor="bob", reason="corrected")
+    sink_of(slack, world.store).deliver(events(world.store))
+    assert "reset: corrected" in text_of(slack.replies(thread)[-1])
+    assert "by bob" in text_of(slack.replies(thread)[-1])
+    assert "closed: reset: corrected (by bob)" in text_of(thread)
+    assert "force_closed" not in text_of(thread)
 
 
 def test_a_whole_incident_told_at_once_is_the_same_thread(slack: Slack) -> None:
