@@ -13,7 +13,7 @@ from dagster_contracts.core.contract import Operator
 from dagster_contracts.core.errors import ContractSyntaxError, did_you_mean
 from dagster_contracts.core.flaws import Flaw, Path, maps, shown
 from dagster_contracts.core.odcs_custom import custom_flaws
-from dagster_contracts.core.patterns import pattern_problem
+from dagster_contracts.core.patterns import is_foreign, pattern_problem
 
 # The arguments that each metric of the library reads.
 ARGUMENTS: dict[object, tuple[str, ...]] = {
@@ -152,7 +152,7 @@ def scalar_flaws(values: list[object], path: Path, what: str) -> Iterator[Flaw]:
 
 def pattern_flaws(pattern: object, path: Path, known: bool = False) -> Iterator[Flaw]:
     if isinstance(pattern, str):
-        if problem := pattern_problem(pattern):
+        if (problem := pattern_problem(pattern)) and not is_foreign(pattern):
             yield Flaw(path, problem)
     elif known:
         yield Flaw(path, f"expected a regular expression, found {shown(pattern)}")

@@ -1,7 +1,7 @@
 """Regular expressions of contracts: the dialect that runs in linear time (Rust's regex), whatever the engine.
 
 A pattern comes from a contract and runs over every row: one that backtracks could hang a run, and would mean different things in
-different engines. So look-around and backreferences are refused when the contract is read.
+different engines. So a rule with look-around or backreferences is not executed.
 """
 
 from __future__ import annotations
@@ -48,12 +48,22 @@ def pattern_problem(pattern: str) -> str | None:
         before = token
     if depth:
         return f"{_cut(pattern)} is not a regular expression: a class ([...]) does not end"
+    broken = _broken("".join(translated))
+    return f"{_cut(pattern)} is not a regular expression: {broken}" if broken is not None else None
+
+
+def is_foreign(pattern: str) -> bool:
+    """Whether a pattern that cannot be used is right in another dialect, and so no mistake."""
+    return any(form.fullmatch(token) for token in _TOKEN.findall(pattern) for form, _ in _REFUSED) or _broken(pattern) is None
+
+
+def _broken(pattern: str) -> Exception | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about nested sets, which Rust has and Python announces
-            re.compile("".join(translated))
+            re.compile(pattern)
     except (re.error, OverflowError, RecursionError) as broken:
-        return f"{_cut(pattern)} is not a regular expression: {broken}"
+        return broken
     return None
 
 

@@ -448,12 +448,6 @@ WRONG = {
         "schema[0].properties[0].quality[0].arguments.pattern",
         "is not a regular expression",
     ),
-    "look-around": (
-        with_schema("- {name: a, logicalType: string, logicalTypeOptions: {pattern: '^(?!x)'}}\n"),
-        9,
-        "schema[0].properties[0].logicalTypeOptions.pattern",
-        "uses look-around",
-    ),
     "values not a list": (
         with_schema(Q + "{metric: invalidValues, mustBe: 0, arguments: {validValues: kg}}\n"),
         11,

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dagster_contracts.core.patterns import pattern_problem
+from dagster_contracts.core.patterns import is_foreign, pattern_problem
 
 
 @pytest.mark.parametrize(
@@ -50,6 +50,24 @@ def test_not_usable(pattern: str, reason: str) -> None:
     assert problem is not None
     assert reason in problem
     assert len(problem) < 400
+
+
+@pytest.mark.parametrize(
+    ("pattern", "foreign"),
+    [
+        (r"^(?!x)", True),
+        (r"(?<=a+)b", True),  # of any width: .NET's
+        (r"(a)\1", True),
+        (r"a\Z", True),
+        (r"{a}", True),
+        (r"[a-", False),
+        (r"a{2,1}", False),
+        (r"a)", False),
+    ],
+)
+def test_what_other_dialects_take_is_no_mistake(pattern: str, foreign: bool) -> None:
+    assert pattern_problem(pattern) is not None
+    assert is_foreign(pattern) is foreign
 
 
 @given(st.text(alphabet="ab[](){}\\?=!<>P*+|^$.1,kpzZ:-\n", max_size=30))
