@@ -7,6 +7,7 @@ from pathlib import Path
 
 import dagster as dg
 import pandas as pd
+from dagster._core.definitions.sensor_definition import SensorExecutionData
 from dagster._core.test_utils import create_run_for_test
 
 from dagster_contracts.core.contract import Confidence
@@ -43,6 +44,22 @@ def test_300_partitions_heal_in_batches_and_each_is_asked_for_once(tmp_path: Pat
             asked += [str(request.partition_key) for request in requests]
         assert len(asked) == len(set(asked)) == DAYS
         assert asked == sorted(asked)
+
+
+def test_a_tick_that_asks_for_no_probe_since_it_is_under_way_says_so(tmp_path: Path) -> None:
+    with governed(tmp_path, lambda: dg.Definitions(assets=[a_feed(Vendor({day(1)}))])) as world:
+        sensor = world.defs.resolve_sensor_def("contracts_probe")
+
+        def tick() -> SensorExecutionData:
+            context = dg.build_sensor_context(instance=world.instance, definitions=world.defs, sensor_name="contracts_probe")
+            return sensor.evaluate_tick(context)
+
+        world.run("feed", partition=day(1))
+        world.at(1, 13)
+        [request] = tick().run_requests or []
+        create_run_for_test(world.instance, tags={"dagster/run_key": str(request.run_key)})  # queued: nothing is claimed yet
+        again = tick()
+        assert (again.run_requests, again.skip_message) == ([], "a run that probes feed was started already")
 
 
 def test_assets_that_are_only_made_together_are_healed_together(tmp_path: Path) -> None:

@@ -68,6 +68,7 @@ IMPORTED: dict[str, str | Takes | Has] = {
     CORE + "storage.tags.MAX_RETRIES_TAG": "dagster/max_retries",
     CORE + "storage.tags.ASSET_PARTITION_RANGE_START_TAG": "dagster/asset_partition_range_start",
     CORE + "storage.tags.PARTITION_NAME_TAG": "dagster/partition",
+    CORE + "storage.tags.RUN_KEY_TAG": "dagster/run_key",
     COMPONENTS + "decl.ComponentRootDecl": Takes(0, "context loc decls"),
     COMPONENTS + "decl.DefsFolderDecl": Takes(0, "context loc children source_tree component_file_model"),
     COMPONENTS + "decl.build_component_decls_from_directory_items": Takes(2),

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dagster as dg
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
 from dagster._core.scheduler.instigation import InstigatorStatus
-from dagster._core.storage.tags import ASSET_PARTITION_RANGE_START_TAG, MAX_RETRIES_TAG, PARTITION_NAME_TAG
+from dagster._core.storage.tags import ASSET_PARTITION_RANGE_START_TAG, MAX_RETRIES_TAG, PARTITION_NAME_TAG, RUN_KEY_TAG
 
-PARTITION, MAX_RETRIES = PARTITION_NAME_TAG, MAX_RETRIES_TAG  # tags of runs
+PARTITION, RUN_KEY, MAX_RETRIES = PARTITION_NAME_TAG, RUN_KEY_TAG, MAX_RETRIES_TAG  # tags of runs
 RANGE_START = ASSET_PARTITION_RANGE_START_TAG  # the first partition of a run of several
 
 
