@@ -162,11 +162,18 @@ def _given(found: Standing, upstream: str, routes: Sequence[Route], now: Mapping
         yield f"  It {_read(route)}{', which was never delivered' if _never_delivered(route, now) else ''}."
         if route.reason and route.breaker_key not in told:
             told.add(route.breaker_key)
-            over = route.since is not None and route.breaker_key not in {each.key for each in (*found.breakers, *found.above)}
-            yield f"  At that time: {route.reason}" if over else f"  {route.reason}"
+            yield f"  At that time: {route.reason}" if _is_over(found, route, now) else f"  {route.reason}"
     if more := ordered[SHOWN:]:
         never = sum(_never_delivered(route, now) for route in more)
         yield f"  and {len(more)} more partitions of {upstream}" + (f", {never} of them never delivered" if never else "") + "."
+
+
+def _is_over(found: Standing, route: Route, now: Mapping[Route, Grounds]) -> bool:
+    """Whether what a route says of a breaker, or of the batch that was asked for, is of the past."""
+    if route.since is not None:
+        return route.breaker_key not in {each.key for each in (*found.breakers, *found.above)}
+    there = (now[route].snapshot.refused or now[route].snapshot.published) if route in now else None
+    return there is not None and found.output is not None and there.updated_at > found.output.at
 
 
 def _is_whole(route: Route) -> bool:

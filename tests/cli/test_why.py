@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from dagster_contracts import recovery, reviewing, routing
+from dagster_contracts import recovery, reviewing, routing, stored
 from dagster_contracts.core.contract import Confidence, Fallback, attach
 from dagster_contracts.core.ledger import OutputStatus, Route, RouteKind, StepKey
 from dagster_contracts.core.route import decide_output
@@ -289,6 +289,19 @@ def test_who_has_rejected_an_output_when_and_why(run: Callable[..., Ran], past: 
     assert later.endswith("  2026-01-02 22:00:00Z: bo rejected what it had made, [2026-01-02]: looks wrong\n")
     assert "rejected" not in run("why", "underwriting", "--at", "2026-01-02T21:59:59Z").out
     assert_described("why", run("why", "underwriting", "--at", "2026-01-02T22:00:00Z", "--format", "json").json)
+
+
+@pytest.mark.usefixtures("contract")
+def test_what_was_refused_then_and_has_passed_since_is_told_as_past(run: Callable[..., Ran], past: str):
+    recovery.reset(Gate(_at(past, 40), LocalEngine()), "vendor/feed", actor="bo", reason="known")
+    _consumed(_at(past, 41), "payouts", 2, Confidence.FULL, 41)
+    told = "vendor/feed [2026-01-02] is quarantined (fail: "
+    assert f"\n  {told}" in run("why", "payouts").out
+    gate = Gate(_at(past, 42), LocalEngine())
+    terms = Terms.of(attach(load_contracts(Path("feed.odcs.yaml")), ["vendor/feed"])["vendor/feed"])
+    refused = recovery.releasable_batch(gate, "vendor/feed", "2026-01-02")
+    stored.rejudge(gate, terms, refused, pl.DataFrame({"customer_id": [1], "risk_indicator": ["HIGH_RISK"]}), actor="bo", reason="mended")
+    assert f"\n  At that time: {told}" in run("why", "payouts").out
 
 
 @pytest.mark.usefixtures("contract")
