@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated
 
@@ -60,6 +61,8 @@ def _standing(store: Store, asset: str, partition: str | None) -> tuple[dict[str
         raise UsageError(_unknown(store, asset, partition))
     if partition is not None and found.newest is None and found.output is None and not found.affected:
         raise UsageError(_unknown(store, asset, partition))
+    if partition is not None:
+        found = _concerning(found, partition)
     reviews = _reviews(store, found)
     form: dict[str, object] = {
         "at": forms.time(found.now),
@@ -75,6 +78,14 @@ def _standing(store: Store, asset: str, partition: str | None) -> tuple[dict[str
     }
     piles = store.piles(found.asset, LISTED) if partition is None else piled(found.waiting, LISTED)
     return form, telling.of_standing(found, piles, partition, reviews, routing.grounds_now(store, _inputs(found)))
+
+
+def _concerning(found: Standing, partition: str) -> Standing:
+    """Without the breakers of other scopes than that of the partition, where it is known from what was judged or read of it."""
+    judged = {batch.breaker_key for batch in (found.newest, found.published, *found.waiting) if batch is not None}
+    read = {route.breaker_key for route in _inputs(found) if (route.upstream, route.requested.key) == (found.asset, partition)}
+    keys = judged | read - {None}
+    return replace(found, breakers=tuple(breaker for breaker in found.breakers if breaker.key in keys)) if keys else found
 
 
 def _inputs(found: Standing) -> list[Route]:

@@ -12,10 +12,10 @@ import pytest
 
 from dagster_contracts import recovery, reviewing, routing, stored
 from dagster_contracts.core.contract import Confidence, Fallback, attach
-from dagster_contracts.core.ledger import OutputStatus, Route, RouteKind, StepKey
+from dagster_contracts.core.ledger import OutputStatus, Route, RouteKind, Status, StepKey
 from dagster_contracts.core.route import decide_output
 from dagster_contracts.core.snapshot import Change
-from dagster_contracts.core.state import OverrideKind
+from dagster_contracts.core.state import OverrideKind, State
 from dagster_contracts.engines.local import LocalEngine
 from dagster_contracts.gate import Gate
 from dagster_contracts.judgement import Delivery, Terms
@@ -99,6 +99,33 @@ def test_what_a_consumer_read_at_a_time(run: Callable[..., Ran]):
     assert (before.code, before.out) == (0, "underwriting had read nothing by 2026-01-02 06:59:59Z.\n")
     other = run("why", "underwriting", "--partition", "2026-01-01", "--at", "2026-01-03T00:00Z").out
     assert other == "underwriting had read nothing for [2026-01-01] by 2026-01-03 00:00:00Z.\n"
+
+
+def test_of_a_partition_only_the_breakers_that_concern_it_are_told(run: Callable[..., Ran], tmp_path: Path):
+    """Where each vendor has a breaker of its own, that of another explains nothing, and nobody should reset it for this."""
+    url = f"sqlite:///{tmp_path}/scoped.db"
+    store = SqlStore(url, clock=FixedClock(FIRST))
+    acme, other, third = (f"feed[vendor={name}]" for name in ("acme", "other", "third"))
+    bad = batch("bad", day(1, vendor="other"), Status.QUARANTINED, breaker_key=other)
+    for made in (breaker(acme), breaker(other, state=State.OPEN, opened_at=FIRST), breaker(third, state=State.OPEN, opened_at=FIRST)):
+        store.save(Change(made))
+    store.save(Change(batches=(batch("good", day(1, vendor="acme"), breaker_key=acme), bad)))
+    read = route("feed", day(2, vendor="other"), RouteKind.HALTED, confidence=None, breaker_key=other)
+    store.save(Change(outputs=(output("o", OutputStatus.HALTED, day(2), inputs=(read,), confidence=None),)))
+
+    def told(partition: str) -> tuple[list[str], str]:
+        ran = run("why", "feed", "--partition", partition, "--database-url", url)
+        form = run("why", "feed", "--partition", partition, "--database-url", url, "--format", "json").json
+        return [each["key"] for each in form["breakers"]], ran.out
+
+    keys, out = told("2026-11-01|acme")
+    assert keys == [acme]
+    assert "other" not in out
+    assert "Nothing is the matter." in out
+    keys, out = told("2026-11-01|other")
+    assert (keys, "feed[vendor=other] is open" in out, "third" in out) == ([other], True, False)
+    assert told("2026-11-02|other")[0] == [other]
+    assert len(run("why", "feed", "--database-url", url, "--format", "json").json["breakers"]) == 3
 
 
 @pytest.mark.usefixtures("past")
