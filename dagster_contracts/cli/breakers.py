@@ -160,7 +160,7 @@ def _counted(key: str, breakers: Sequence[Breaker]) -> str:
 
 
 def _print(breaker: Breaker, batches: Sequence[Batch], now: datetime, *, streamed: bool) -> None:
-    print_fields(_fields(breaker, now, streamed=streamed))
+    print_fields(_fields(breaker, batches, now, streamed=streamed))
     if batches:
         print_text("")
         rows = (
@@ -169,7 +169,7 @@ def _print(breaker: Breaker, batches: Sequence[Batch], now: datetime, *, streame
         print_table(("partition", "status", "since", "for", "why", "next"), rows)
 
 
-def _fields(breaker: Breaker, now: datetime, *, streamed: bool) -> Iterator[tuple[str, object]]:
+def _fields(breaker: Breaker, batches: Sequence[Batch], now: datetime, *, streamed: bool) -> Iterator[tuple[str, object]]:
     override, lease = breaker.override, breaker.lease
     yield "breaker", breaker.key
     yield "state", breaker.state
@@ -182,7 +182,7 @@ def _fields(breaker: Breaker, now: datetime, *, streamed: bool) -> Iterator[tupl
         yield "finding", finding
     if override is not None:
         yield "override", f"{override.kind} by {override.actor} since {clock(override.set_at)}: {override.reason}"
-    yield "next", outlook(breaker, now)
+    yield "next", outlook(breaker, now, batches)
     if lease is not None and machine.lease_is_live(breaker, now):
         yield "probe running", f"{lease.batch_id}, leased to {lease.holder} until {clock(lease.expires_at)}"
     yield "probes failed", breaker.reopened or None

@@ -99,7 +99,7 @@ def _rows(found: _Status) -> Iterator[tuple[object, ...]]:
     now = found.now
     breakers = {breaker.key: breaker for breaker in found.breakers}
     for breaker in found.breakers:
-        yield _breaker_row(machine.current(breaker, now), now)
+        yield _breaker_row(machine.current(breaker, now), found.batches, now)
         if (told := machine.edited(breaker)) is not None:
             yield ("contract", breaker.key, "edited", None, None, *told.rsplit(": ", 1))
     for batch in found.batches:
@@ -150,14 +150,14 @@ def _stream_row(pile: Pile, now: datetime) -> tuple[object, ...]:
     return ("stream", first.breaker_key, first.status, *age(pile.since, now), summed(pile) + told, prospect(first, None, now))
 
 
-def _breaker_row(breaker: Breaker, now: datetime) -> tuple[object, ...]:
+def _breaker_row(breaker: Breaker, waiting: Sequence[Batch], now: datetime) -> tuple[object, ...]:
     override = breaker.override
     if override is not None:
         state, times, cause = f"{override.kind} ({breaker.state})", age(override.set_at, now), f"{override.actor}: {override.reason}"
     else:
         findings = breaker.findings if breaker.state is not State.CLOSED else ()
         state, times, cause = str(breaker.state), age(breaker.since, now), "; ".join((breaker.cause, *findings))
-    return ("breaker", breaker.key, state, *times, cause, outlook(breaker, now))
+    return ("breaker", breaker.key, state, *times, cause, outlook(breaker, now, waiting))
 
 
 def _summary(found: _Status) -> str:

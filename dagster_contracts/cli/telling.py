@@ -276,7 +276,7 @@ def _awaited(found: Standing, grounds: Mapping[Route, Grounds], *, acted_on: boo
     upstream = {route.breaker_key for route in found.output.inputs} if found.output is not None and fell else set()
     for breaker in (*found.breakers, *(each for each in found.above if each.key in upstream)):
         now = machine.current(breaker, found.now)
-        said = outlook(now, found.now)
+        said = outlook(now, found.now, found.waiting if breaker in found.breakers else None)
         if said:
             yield f"Waiting for: {now.key}: {said}."
         elif machine.enforced_open(now, found.now):

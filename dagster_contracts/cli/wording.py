@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from dagster_contracts.cli.printing import lasting
 from dagster_contracts.core import breaker as machine
+from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.ledger import Batch, Output, Status
 from dagster_contracts.core.snapshot import Pile, began_at, fallen, may_be_released
 from dagster_contracts.core.state import Breaker
@@ -18,8 +19,8 @@ _SOON = timedelta(minutes=10)
 WAITING = (Status.HELD, Status.QUARANTINED, Status.PUBLISHING)  # of a batch that something or somebody must still act on
 
 
-def outlook(breaker: Breaker, now: datetime) -> str:
-    """What happens next of itself."""
+def outlook(breaker: Breaker, now: datetime, waiting: Iterable[Batch] | None = None) -> str:
+    """What happens next of itself. `waiting` are batches that wait, its own among them; None where they were not looked at."""
     parts = [f"overdue since {clock(each.since)} ({each.rule})" for each in breaker.overdue]
     if machine.awaits_delivery(breaker):
         parts.append("waits for that delivery")
@@ -28,10 +29,21 @@ def outlook(breaker: Breaker, now: datetime) -> str:
         parts.append(f"override until {clock(end)}" if end else "override until reset")
     probe = machine.next_probe_at(breaker, now)
     if machine.probe_due(breaker, now):
-        parts.append("probe due, of a stored batch or of what arrives next")
+        parts.append("probe due" if waiting is None else f"probe due, of {_probed_next(breaker, waiting)}")
     elif probe is not None:
         parts.append(f"probe after {soon(probe, now)}")
     return "; ".join(parts)
+
+
+def _probed_next(breaker: Breaker, waiting: Iterable[Batch]) -> str:
+    """Nothing is stored of what a stream delivers."""
+
+    def fits(batch: Batch) -> bool:
+        stored = batch.staged is not None and batch.status in (Status.HELD, Status.QUARANTINED)
+        return stored and batch.head and batch.confidence is Confidence.FULL and batch.id not in breaker.probed
+
+    stored = any(batch.breaker_key == breaker.key and fits(batch) for batch in waiting)
+    return "a stored batch or of what arrives next" if stored else "what arrives next"
 
 
 def why(batch: Batch) -> str:

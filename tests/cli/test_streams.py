@@ -154,6 +154,16 @@ def test_the_breaker_of_a_stream_is_shown_with_its_stream(run: Callable[..., Ran
     assert "1 micro-batch was let in" in run("status", "--database-url", f"sqlite:///{tmp_path}/other.db").out
 
 
+def test_a_probe_of_a_stream_is_what_arrives_next(run: Callable[..., Ran], tmp_path: Path):
+    """Nothing that it has delivered is stored here."""
+    url = f"sqlite:///{tmp_path}/stream.db"
+    World(SqlStore(url, clock=FixedClock(START))).judge("e/1", BAD)  # its cooldown is over by now
+    for command in (["status"], ["why", "orders"], ["breaker", "show", "orders"]):
+        out = run(*command, "--database-url", url).out
+        assert "probe due, of what arrives next" in out
+        assert "stored batch" not in out
+
+
 def test_a_micro_batch_cannot_be_released_from_here(fed: str):
     store = SqlStore(fed)
     (bad,) = store.batches(statuses=(Status.QUARANTINED,))

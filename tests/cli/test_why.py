@@ -83,7 +83,7 @@ def test_why_a_consumer_was_halted(run: Callable[..., Ran]):
     assert out.startswith("fraud [2026-01-02] was halted on 2026-01-02 07:00Z.\n")
     assert "It was given nothing of vendor/feed [2026-01-02]." in out
     assert "vendor/feed is open since" in out
-    assert "Waiting for: vendor/feed: probe due, of a stored batch or of what arrives next." in out
+    assert "Waiting for: vendor/feed: probe due." in out
     assert "Waiting for: fraud [2026-01-02] is computed again once its inputs are fresh." in out
     assert "dagster-contracts why vendor/feed --partition 2026-01-02" in out
 
