@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, quote_plus
 
 from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, InvalidatePoolError, SQLAlchemyError, TimeoutError
@@ -194,16 +195,14 @@ def translated(address: Address, lost_race: str | None = None) -> Iterator[None]
         meaning = meaning_of(error, address, lost_race)
         if not isinstance(meaning, LostRace):
             telemetry.of_store_error(meaning)
-        leaks = any(secret in str(error) for secret in address.secrets)
+        leaks = _without_secrets(str(error), address) != str(error)
         raise meaning from (None if leaks else error)
 
 
 def meaning_of(error: Exception, address: Address, lost_race: str | None = None) -> StoreError:
     """What a failure of the driver, the pool or the file system means."""
     original = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-    text = " ".join(str(original).split())
-    for secret in address.secrets:
-        text = text.replace(secret, "***")
+    text = _without_secrets(" ".join(str(original).split()), address)
     kind = _kind(original)
     if kind is LostRace and lost_race is not None:
         return LostRace(f"{lost_race} ({text})")
@@ -222,6 +221,20 @@ def meaning_of(error: Exception, address: Address, lost_race: str | None = None)
             "contracts_publisher adds contracts, the owner of the tables upgrades; `dagster-contracts db roles` prints the grants"
         )
     return StoreError(f"{address} cannot be used: {text}; correct the url or the database's permissions, then {UPGRADE}")
+
+
+_IN_A_URL = re.compile(r"(://[^\s:/@]*:)\S+(?=@)")
+_IN_A_DSN = re.compile(r"(pass\w*\s*=\s*)(?:'(?:[^'\\]|\\.)*'|[^\s&]+)", re.IGNORECASE)
+
+
+def _without_secrets(text: str, address: Address) -> str:
+    """Passwords as they stand in urls and connection strings, ours and others. A word that is also our password stays: a message in which
+    it is left out everywhere cannot be read, and tells what it is."""
+    forms = {form for secret in address.secrets for form in (secret, quote(secret, safe=""), quote(secret, safe=" +"), quote_plus(secret))}
+    own = "|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True))
+    if own:  # with spaces or & in it, or as an argument is shown: {'password': 'secret'}
+        text = re.sub(rf"""(://[^\s:/@]*:|pass\w*['"]?\s*[=:]\s*['"]?)(?:{own})(?!\w)""", r"\1***", text, flags=re.IGNORECASE)
+    return _IN_A_DSN.sub(r"\1***", _IN_A_URL.sub(r"\1***", text))
 
 
 def _kind(error: BaseException) -> type[StoreError]:

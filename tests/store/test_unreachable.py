@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import sqlite3
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import quote_plus
 
 import psycopg
 import pytest
-from sqlalchemy import make_url, select, text
+from sqlalchemy import URL, make_url, select, text
 from sqlalchemy.exc import OperationalError
 
 from dagster_contracts.core.errors import LostRace, SchemaOutOfDate, StoreError, StoreUnavailable
@@ -362,6 +364,42 @@ def test_no_password_is_shown(url: str) -> None:
     with pytest.raises(StoreError) as caught, connect.translated(store._address):
         raise error
     assert SECRET not in shown(caught.value)
+
+
+@pytest.mark.parametrize("secret", ["hunter2", "p&ss w0rd", "it's", "a/b@c:d", "x", "100%"])
+@pytest.mark.parametrize(
+    "said",
+    [
+        "cannot parse {url} here",
+        "cannot parse postgresql://:{quoted}@host/contracts",
+        "cannot parse {dsn}",
+        "cannot parse 'host=h sslpassword = {secret}' sslmode=require",
+        "cannot parse postgresql://host/contracts?user=ann&password={quoted}&sslmode=require",
+        "unexpected {{'user': 'ann', 'password': {secret!r}}}",
+    ],
+)
+def test_a_password_in_what_the_driver_says_is_not_shown(secret: str, said: str) -> None:
+    url = URL.create("postgresql", "ann", secret, "host", database="contracts")
+    given = url.render_as_string(hide_password=False)
+    dsn = psycopg.conninfo.make_conninfo(host="h", password=secret, user="ann")
+    shown_by_driver = said.format(url=given, quoted=quote_plus(secret), dsn=dsn, secret=secret)
+    error = OperationalError("SELECT 1", {}, psycopg.OperationalError(shown_by_driver))
+    with pytest.raises(StoreError) as caught, connect.translated(SqlStore(given)._address):
+        raise error
+    told = str(caught.value).partition(": ")[2]  # after the store's own url
+    assert "***" in told
+    for form in (secret, quote_plus(secret), repr(secret)[1:-1]):
+        assert not re.search(rf"(?<!\w){re.escape(form)}(?!\w)", told), told
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize("secret", ["contracts", "w", "table"])
+def test_a_word_that_is_also_the_password_stays_in_what_the_driver_says(secret: str) -> None:
+    said = "permission denied for table contracts_breakers; must be owner of table contracts"
+    with pytest.raises(StoreError, match=said) as caught, connect.translated(SqlStore(f"postgresql://ann:{secret}@host/db")._address):
+        raise OperationalError("SELECT 1", {}, psycopg.OperationalError(said))
+    assert f":{secret}@" not in str(caught.value)
 
 
 # --- out of date ---------------------------------------------------------------------------------------------------
