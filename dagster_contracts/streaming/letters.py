@@ -1,5 +1,7 @@
 """What a message says that did not go on: headers beside the key, the value and the headers that it came with.
 
+What it came with under names that begin with `contracts-` is left out, of what goes on too: who reads them knows that they are ours.
+
     contracts-reason     quarantined | held | undecodable | row
     contracts-outcome    pass | warn | fail | inconclusive
     contracts-contract   id and version: "orders 1.2.0"
@@ -16,6 +18,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 from dagster_contracts.core.verdict import Finding, Outcome, Verdict
 from dagster_contracts.streaming.answers import StreamVerdict
@@ -23,6 +26,11 @@ from dagster_contracts.streaming.answers import StreamVerdict
 Headers = list[tuple[str, bytes]]
 FINDINGS_BYTES = 4096
 _SHOWN = 500  # characters of one observation
+
+
+def others(given: Sequence[tuple[str, Any]] | None) -> list[tuple[str, Any]]:
+    """The headers that a message came with, without any whose names are ours."""
+    return [header for header in given or () if not header[0].lower().startswith("contracts-")]
 
 
 def headers(verdict: StreamVerdict) -> Headers:

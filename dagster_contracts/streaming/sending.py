@@ -59,7 +59,7 @@ class Sender:
         partition = messages[0].partition() % self._partitions(topic) if messages else 0
         for message in messages:
             if headers := message.headers():
-                self._produce(topic, message, headers)
+                self._produce(topic, message, letters.others(headers))
                 continue
             at = message.timestamp()[1]
             try:  # what is done for each message of a stream: nothing is looked up that need not be, and names cost a third of the call
@@ -98,7 +98,7 @@ class Sender:
 
     def _letter(self, topic: str, message: Message, common: letters.Headers, why: str, broken: str) -> None:
         source = f"{message.topic()}/{message.partition()}/{message.offset()}"
-        self._produce(topic, message, [*(message.headers() or []), *letters.reason(why, broken, source), *common])
+        self._produce(topic, message, [*letters.others(message.headers()), *letters.reason(why, broken, source), *common])
 
     def _produce(self, topic: str, message: Message, headers: Any) -> None:
         partition = int(message.partition() or 0) % self._partitions(topic)

@@ -53,6 +53,23 @@ def test_a_message_that_is_no_row_takes_its_micro_batch_with_it(cluster: Cluster
     lab.stream.close()
 
 
+def test_headers_that_are_named_as_the_gate_s_own_are_left_out(cluster: Cluster):
+    lab = Lab(cluster)
+    for value in (order(1), order(2, "XXX")):
+        given = [("contracts-reason", b"row"), ("trace", b"7"), ("Contracts-Outcome", b"pass"), ("contracts-mine", None)]
+        cluster.producer.produce(lab.topics.source, json.dumps(value).encode(), b"k", 0, headers=given)
+        assert cluster.producer.flush(30) == 0
+        lab.until(**({"forwarded": 1} if value["currency"] == "EUR" else {"dead_letters": 1}))
+    (good,), (bad,) = lab.good(), lab.dead()
+    assert good.headers() == [("trace", b"7")]
+    names = [name for name, _ in bad.headers()]
+    assert len(set(names)) == len(names)
+    assert headers(bad)["trace"] == "7"
+    assert (headers(bad)["contracts-reason"], headers(bad)["contracts-outcome"]) == ("quarantined", "fail")
+    assert "Contracts-Outcome" not in names
+    lab.stream.close()
+
+
 def test_where_the_contract_lets_rows_be_set_aside_only_those_are(cluster: Cluster):
     lab = Lab(cluster, BreakerPolicy(maximum_failing_share=0.5))
     sent = [order(0), None, b"[]", order(1, "XXX"), order(2), order(3), order(4)]
