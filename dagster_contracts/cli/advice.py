@@ -29,7 +29,7 @@ def _commands(found: Standing, piles: Sequence[Pile], partition: str | None, now
             yield from _of_stream(pile)
     yield from _of_missing(found, partition, now)
     for breaker in found.breakers:
-        key = shlex.quote(breaker.key)
+        key = quoted(breaker.key)
         if machine.current(breaker, found.now).override is not None:
             yield f"dagster-contracts breaker reset {key} --reason ..."
         elif machine.enforced_open(breaker, found.now):
@@ -58,7 +58,7 @@ def _of_stream(pile: Pile) -> Iterator[str]:
     of = argument(pile.first.asset, pile.first.partition)
     yield f"dagster-contracts batch show {of}"
     if pile.first.outcome not in (Outcome.PASS, Outcome.WARN):  # else its consumer may still hold it
-        many = f"{shlex.quote(pile.first.asset)} --all --status {pile.first.status}"
+        many = f"{quoted(pile.first.asset)} --all --status {pile.first.status}"
         yield f"dagster-contracts batch discard {of if pile.count == 1 else many} --reason ..."
 
 
@@ -82,7 +82,7 @@ def _of_missing(found: Standing, partition: str | None, now: Mapping[Route, Grou
 
 def _closing(found: Standing, breaker: Breaker) -> Iterator[str]:
     """Whether a person's word on the breaker helps: it publishes what passed, and frees nothing that was refused."""
-    key, waiting = shlex.quote(breaker.key), [batch for batch in found.waiting if batch.breaker_key == breaker.key]
+    key, waiting = quoted(breaker.key), [batch for batch in found.waiting if batch.breaker_key == breaker.key]
     if streams(found) or not waiting:
         yield f"dagster-contracts breaker force-closed {key} --until PT2H --reason ..."
     elif any(batch.status is Status.HELD and batch.outcome in (Outcome.PASS, Outcome.WARN) for batch in waiting):
@@ -99,11 +99,25 @@ def _of_inputs(output: Output, now: Mapping[Route, Grounds]) -> Iterator[str]:
         if len(known) <= SHOWN:
             yield from (f"dagster-contracts why {argument(upstream, route.requested)}" for route in known)
         if len(known) > SHOWN or len(known) < len(routes):
-            yield f"dagster-contracts why {shlex.quote(upstream)}"
+            yield f"dagster-contracts why {quoted(upstream)}"
+
+
+def quoted(text: str) -> str:
+    """For a shell, and printable: what a terminal would not show stands escaped in the quotes $'...' of bash, ksh and zsh."""
+    if text.isprintable():
+        return shlex.quote(text)
+    return "$'" + "".join(map(_escaped, text)) + "'"
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    if character.isprintable():
+        return f"\\{character}" if character in "\\'" else character
+    return f"\\x{code:02x}" if code < 0x80 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def argument(asset: str, partition: Partition = UNPARTITIONED) -> str:
-    return shlex.quote(asset) + (f" --partition {shlex.quote(partition.key)}" if partition.key is not None else "")
+    return quoted(asset) + (f" --partition {quoted(partition.key)}" if partition.key is not None else "")
 
 
 # --- of what is found ------------------------------------------------------------------------------------------------

@@ -149,10 +149,10 @@ class StreamGate:
         After a `forward` verdict and once the data has gone on, call `confirm`. Raises StoreUnavailable where the verdict cannot be
         recorded (unless the contract says onStoreUnavailable: admit).
         """
-        if not str(batch) or str(batch) != batch or "\0" in batch or len(batch) > _LONGEST_NAME:  # Spark counts epochs
+        if not _is_name(batch):
             raise UsageError(
-                f"the name of the micro-batch is {batch!r:.80}, expected a text of 1 to {_LONGEST_NAME} characters without NUL that is the "
-                "same when it is delivered again, such as its topic, partition and offsets"
+                f"the name of the micro-batch is {batch!r:.80}, expected a text of 1 to {_LONGEST_NAME} characters without NUL and lone "
+                "surrogates that is the same when it is delivered again, such as its topic, partition and offsets"
             )
         terms = self.terms(asset)
         place = Partition(batch, dimensions=tuple(sorted(dimensions.items())))
@@ -340,6 +340,12 @@ class _Parted:
 
 class _OneMore(Exception):
     """Something of a window changed while it was being judged."""
+
+
+def _is_name(batch: object) -> bool:
+    """Spark counts epochs: a number is none."""
+    texts = isinstance(batch, str) and 1 <= len(batch) <= _LONGEST_NAME
+    return texts and not any(character == "\0" or "\ud800" <= character <= "\udfff" for character in str(batch))
 
 
 def _left(gone: Sequence[str], published: set[str]) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -53,6 +54,19 @@ def test_why_speaks_of_the_stream(run: Callable[..., Ran], fed: str):
     for wrong in ("reconcile", "rejudge", "release", "routed away", "deliver", "written"):
         assert wrong not in out, wrong
     assert "batch discard orders --partition e/4" not in out, "its consumer may hold it"
+
+
+@pytest.mark.parametrize("name", ["a\nb\x1b[31m", "it's \\ here\t", "\x85\u2028|\U000e0001a", "it's | here"])
+def test_what_is_advised_of_a_name_names_it_in_a_shell(run: Callable[..., Ran], tmp_path: Path, name: str):
+    url = f"sqlite:///{tmp_path}/stream.db"
+    World(SqlStore(url, clock=FixedClock(START)), terms=contract()).judge(name, BAD)
+    lines = run("why", "orders", "--database-url", url).out.splitlines()
+    (advised,) = (line.strip().partition("batch show ")[2] for line in lines if "dagster-contracts batch show" in line)
+    assert advised.isprintable()
+    shell = ["bash", "-c", f"export LC_ALL=C.UTF-8; printf '%s\\0' {advised}"]
+    told = subprocess.run(shell, capture_output=True, check=True).stdout.decode().split("\0")
+    assert told == ["orders", "--partition", name, ""]
+    assert run("batch", "show", *told[:3], "--database-url", url).code == 0
 
 
 def test_a_refused_micro_batch_is_taken_off_the_list(run: Callable[..., Ran], fed: str):

@@ -541,8 +541,9 @@ def test_wrong_arguments_are_told(more: dict[str, Any], message: str):
 def test_an_asset_without_contract_and_a_batch_without_name_are_refused():
     with pytest.raises(UsageError, match='no contract governs "order", did you mean "orders"'):
         World().gate.judge(frame(), asset="order", batch="1")
-    with pytest.raises(UsageError, match="name of the micro-batch is"):
-        World().judge("")
+    for name in ("", "a\0", "a\ud800", "a" * 1001, 7):
+        with pytest.raises(UsageError, match="name of the micro-batch is"):
+            World().judge(name)  # type: ignore[arg-type]
 
 
 def test_a_store_whose_folder_is_not_there_is_no_new_store(tmp_path: Path) -> None:
