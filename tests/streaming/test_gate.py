@@ -258,9 +258,9 @@ def test_where_the_store_is_out_of_reach_the_contract_decides():
 @pytest.mark.parametrize("window", [None, "PT5M"])
 def test_a_loop_that_judges_and_confirms_goes_on_without_the_store_where_the_contract_admits(window: str | None, caplog: Any):
     world, store = admitting(window=window)
-    before = world.judge("1")
+    before = world.judge("1", frame(12))
     store.gone = True
-    during = world.judge("2")
+    during = world.judge("2", frame(12))
     assert world.gate.confirm(during, before) == (during.batch_id, before.batch_id)  # one was recorded, and the store went after that
     assert "2 micro-batches went on and the ledger does not hold them" in caplog.text
     store.gone = False
@@ -271,6 +271,7 @@ def test_a_loop_that_judges_and_confirms_goes_on_without_the_store_where_the_con
 def test_without_the_store_a_recorded_one_cannot_be_confirmed_where_the_contract_halts():
     world, store = admitting(admits=False)
     judged = world.judge("1")
+    assert judged.action is Action.FORWARD
     store.gone = True
     with pytest.raises(StoreUnavailable):
         world.gate.confirm(judged)
