@@ -28,8 +28,8 @@ FINDINGS_BYTES = 4096
 _SHOWN = 500  # characters of one observation
 
 
-def others(given: Sequence[tuple[str, Any]] | None) -> list[tuple[str, Any]]:
-    """The headers that a message came with, without any whose names are ours."""
+def others(given: Any) -> list[tuple[str, Any]]:
+    """Of the headers that a message came with, (name, value) each or None, those whose names are not ours."""
     return [header for header in given or () if not header[0].lower().startswith("contracts-")]
 
 
