@@ -14,7 +14,6 @@ import uuid
 from collections.abc import Callable, Container, Sequence
 from dataclasses import replace
 from datetime import datetime
-from itertools import takewhile
 from typing import TypeVar
 
 from dagster_contracts import telemetry
@@ -40,8 +39,8 @@ from dagster_contracts.core.metrics import ProfileOf
 from dagster_contracts.core.plan import Reference
 from dagster_contracts.core.route import may_be_made_from_fallback
 from dagster_contracts.core.snapshot import Change, Snapshot
-from dagster_contracts.core.state import Breaker, Judged, State, Step
-from dagster_contracts.core.verdict import Arrival, Outcome, Remembered
+from dagster_contracts.core.state import Breaker, Judged, State, Step, failures
+from dagster_contracts.core.verdict import Arrival, Outcome, Remembered, Verdict
 from dagster_contracts.judgement import (
     EPOCH,
     Delivery,
@@ -113,8 +112,8 @@ class Gate:
         part of `data`, where the contract lets failing rows be set aside; the judgement then has a `division`. `unless` is asked before
         each decision, and raises where none may be made; nothing is recorded then.
 
-        Raises StoreUnavailable where the verdict cannot be recorded, unless the policy admits a batch of this outcome: then the
-        judgement says `publishing`, and its batch is in no ledger.
+        Raises StoreUnavailable where the verdict cannot be recorded, and says what is wrong with the batch where the policy admits others;
+        unless the policy admits a batch of this outcome: then the judgement says `publishing`, and its batch is in no ledger.
         """
         return self.recorded(terms, delivery, self.measured(terms, delivery.partition, data, made=made, divide=divisible), unless=unless)
 
@@ -139,10 +138,8 @@ class Gate:
         try:
             taken = self.remembering(taken, terms, key, delivery.partition, name)
             return self.transact(key, terms.asset, delivery.partition, name, decide)
-        except StoreUnavailable:
-            if (judgement := _admitted(terms, delivery, version, taken)) is None:
-                raise
-            return judgement
+        except StoreUnavailable as error:
+            return _let_in(terms, [(delivery, version, taken)], error)[0]
 
     def _decided(
         self, terms: Terms, delivery: Delivery, version: str, taken: Taken, snapshot: Snapshot, scale: Scale, under: Probe | None = None
@@ -226,12 +223,8 @@ class Gate:
 
         try:
             return self.transact(key, terms.asset, first.partition, name, decide)
-        except StoreUnavailable:
-            found = (_admitted(terms, delivery, str(delivery.data_version), taken) for delivery, taken in weighed)
-            let_in = [judgement for judgement in takewhile(bool, found) if judgement is not None]
-            if not let_in:
-                raise
-            return let_in
+        except StoreUnavailable as error:
+            return _let_in(terms, [(delivery, str(delivery.data_version), taken) for delivery, taken in weighed], error)
 
     def _incidents(self, delivery: Delivery) -> list[str]:
         """The incidents that a batch was made under: its own trouble is told with theirs."""
@@ -411,10 +404,32 @@ class Gate:
         self.transact(batch.breaker_key, batch.asset, batch.partition, batch.id, decide)
 
 
-def _admitted(terms: Terms, delivery: Delivery, version: str, taken: Taken) -> Judgement | None:
-    """The judgement of a batch that no store can record; None where the policy does not admit it."""
-    verdict = with_findings(taken.verdict(delivery.partition, as_of=EPOCH, head=False), delivery.findings)
-    return unrecorded(terms, delivery, version, verdict) if admitted(terms.policy, verdict.outcome) else None
+def _let_in(terms: Terms, given: Sequence[tuple[Delivery, str, Taken]], error: StoreUnavailable) -> list[Judgement]:
+    """The judgements of batches that no store can record, each with its data version, up to the first that the policy does not admit.
+
+    Raises `error` where that is the first of all; where the policy admits others, with what is wrong with this one.
+    """
+    let_in: list[Judgement] = []
+    for delivery, version, taken in given:
+        verdict = with_findings(taken.verdict(delivery.partition, as_of=EPOCH, head=False), delivery.findings)
+        if admitted(terms.policy, verdict.outcome):
+            let_in.append(unrecorded(terms, delivery, version, verdict))
+        elif let_in:
+            break
+        elif not terms.policy.admit_when_unavailable:
+            raise error
+        else:
+            raise StoreUnavailable(
+                f"{error}. {terms.asset} [{delivery.partition}] is not let in without it (onStoreUnavailable: admit), {_against(verdict)}"
+            ) from error
+    return let_in
+
+
+def _against(verdict: Verdict) -> str:
+    if verdict.outcome is Outcome.FAIL:
+        return f"for it broke contract {verdict.contract_version}: {'. '.join(failures(verdict)[:3])}"
+    unmeasured = (f"{each.rule}: {each.observed}" for each in verdict.findings if each.outcome is Outcome.INCONCLUSIVE)
+    return f"for it could not be measured: {next(unmeasured, '')}"
 
 
 def _came_back(known: Batch | None, delivery: Delivery) -> bool:

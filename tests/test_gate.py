@@ -462,6 +462,19 @@ def test_what_is_published_while_no_store_can_record_it(
     assert "onStoreUnavailable: admit" in judgement.batch.note
 
 
+@pytest.mark.parametrize(
+    ("data", "admit", "told"),
+    [
+        (BAD, True, r"feed \[2026-01-01\] is not let in without it.*broke contract 1\.0\.0: risk\.enum: 88 .* expected"),
+        (UNREADABLE, True, r"could not be measured: .*the file is truncated"),
+        (BAD, False, r"^connection refused$"),
+    ],
+)
+def test_what_is_wrong_with_a_batch_is_told_where_no_store_can_record_it_and_others_are_let_in(data: Any, admit: bool, told: str) -> None:
+    with pytest.raises(StoreUnavailable, match=told):
+        down(admit).judge(daily(1), data)
+
+
 # --- outputs -------------------------------------------------------------------------------------------------------
 
 

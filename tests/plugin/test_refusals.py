@@ -179,7 +179,8 @@ def test_out_of_reach_admits_where_the_policy_says_so(tmp_path: Path) -> None:
         vendor.bad.add("feed")
         bad = _in_process(defs, instance, "feed")
         assert bad.materialized("feed") is None
-        assert "feed" in bad.failures
+        assert "broke contract" in bad.failures["feed"]
+        assert "risk.invalidValues" in bad.failures["feed"]
         assert list(pd.read_pickle(Path(instance.storage_directory(), "feed"))["risk"]) == ["HIGH", "LOW"]
 
 
