@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 
 from dagster_contracts.cli.wording import may_be_published
@@ -12,6 +11,7 @@ from dagster_contracts.core.snapshot import Grounds, Pile, Standing, fallen
 from dagster_contracts.core.state import Breaker, State
 from dagster_contracts.core.verdict import Outcome
 from dagster_contracts.core.windows import is_streamed
+from dagster_contracts.core.wording import quoted
 
 SHOWN = 5  # findings of one batch, and entries of one kind
 
@@ -100,20 +100,6 @@ def _of_inputs(output: Output, now: Mapping[Route, Grounds]) -> Iterator[str]:
             yield from (f"dagster-contracts why {argument(upstream, route.requested)}" for route in known)
         if len(known) > SHOWN or len(known) < len(routes):
             yield f"dagster-contracts why {quoted(upstream)}"
-
-
-def quoted(text: str) -> str:
-    """For a shell, and printable: what a terminal would not show stands escaped in the quotes $'...' of bash, ksh and zsh."""
-    if text.isprintable():
-        return shlex.quote(text)
-    return "$'" + "".join(map(_escaped, text)) + "'"
-
-
-def _escaped(character: str) -> str:
-    code = ord(character)
-    if character.isprintable():
-        return f"\\{character}" if character in "\\'" else character
-    return f"\\x{code:02x}" if code < 0x80 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def argument(asset: str, partition: Partition = UNPARTITIONED) -> str:

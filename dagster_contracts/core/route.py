@@ -13,7 +13,6 @@ partition, `low` reads the refused batch itself.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -25,7 +24,7 @@ from dagster_contracts.core.ledger import FALLEN, IN_PLACE, Batch, Output, Outpu
 from dagster_contracts.core.snapshot import Snapshot, fallen
 from dagster_contracts.core.state import Breaker, State, failures
 from dagster_contracts.core.verdict import Outcome
-from dagster_contracts.core.wording import counted
+from dagster_contracts.core.wording import counted, quoted
 
 
 def decide(
@@ -199,7 +198,7 @@ def _fallback(blank: Route, snapshot: Snapshot, accepts: Confidence, output: Out
         else f"batch of {blank.upstream} [{blank.requested}]"
     )
     or_low = "" if accepts is Confidence.LOW else ", or let the consumer accept low"
-    missing = f"No {what} has been judged good; run `dagster-contracts baseline {shlex.quote(blank.upstream)}`{or_low}."
+    missing = f"No {what} has been judged good; run `dagster-contracts baseline {quoted(blank.upstream)}`{or_low}."
     if refused is not None and refused.staged == IN_PLACE and blank.requested.end is None:
         missing = f"Whatever was good there before has been overwritten by it{or_low}."
     return replace(blank, reason=f"{blank.reason} {missing} {_outlook(blank, snapshot, output)}")
@@ -314,9 +313,9 @@ def _findings(refused: Batch | None) -> tuple[str, ...]:
 
 def _outlook(blank: Route, snapshot: Snapshot, output: Output | None) -> str:
     """When it is looked at again, and what a person can do about this batch, and about the breaker where it is open."""
-    place = f" --partition {shlex.quote(str(blank.requested))}" if blank.requested.key is not None else ""
-    refused, asset = snapshot.refused, shlex.quote(blank.upstream)
-    key = shlex.quote(blank.breaker_key or blank.upstream)
+    place = f" --partition {quoted(str(blank.requested))}" if blank.requested.key is not None else ""
+    refused, asset = snapshot.refused, quoted(blank.upstream)
+    key = quoted(blank.breaker_key or blank.upstream)
     told = [f"Next probe after {_clock(blank.retry_at)}."] if blank.retry_at else []
     if refused is not None and refused.status is Status.QUARANTINED:
         told.append(f"Deliver it again, or let it through: dagster-contracts batch release {asset}{place} --reason ...")

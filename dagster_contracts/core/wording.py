@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import assert_never
@@ -317,3 +318,17 @@ def as_json(value: object) -> object:
 def masked_row(row: Mapping[str, object], masked: frozenset[str]) -> dict[str, object]:
     """A failing row as JSON values, classified columns as "***" (null too: that a value is there can say something)."""
     return {clipped(name, _LONGEST_IN_SAMPLE): MASK if name in masked else as_json(value) for name, value in row.items()}
+
+
+def quoted(text: str) -> str:
+    """For a shell, and printable: what a terminal would not show stands escaped in the quotes $'...' of bash, ksh and zsh."""
+    if text.isprintable():
+        return shlex.quote(text)
+    return "$'" + "".join(map(_escaped, text)) + "'"
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    if character.isprintable():
+        return f"\\{character}" if character in "\\'" else character
+    return f"\\x{code:02x}" if code < 0x80 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

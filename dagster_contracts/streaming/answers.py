@@ -12,7 +12,6 @@ holds, since whoever reads the stream keeps what it has; `low_confidence` divert
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -22,6 +21,7 @@ from dagster_contracts.core.errors import Halted
 from dagster_contracts.core.ledger import Status
 from dagster_contracts.core.state import failures
 from dagster_contracts.core.verdict import Outcome
+from dagster_contracts.core.wording import quoted
 from dagster_contracts.judgement import Judgement
 
 
@@ -112,5 +112,5 @@ def _reason(judgement: Judgement) -> str:
     due = next_probe_at(breaker, batch.updated_at)
     after = f"; next probe after {due:%Y-%m-%d %H:%M:%SZ}" if due is not None else ""
     findings = ". ".join(breaker.findings[:3]) or breaker.cause
-    override = f"Override: dagster-contracts breaker force-closed {shlex.quote(breaker.key)} --reason ..."
+    override = f"Override: dagster-contracts breaker force-closed {quoted(breaker.key)} --reason ..."
     return f"{place}: {breaker.key} is {breaker.state}: {findings}{after}. {override}"
