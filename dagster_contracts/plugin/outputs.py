@@ -35,7 +35,7 @@ class Outputs:
         self.within = within
         self.refusal: dg.Failure | None = None
         self.kept_back: set[str] = set()
-        self._made: dict[tuple[str, str], Callable[[], object]] = {}  # (contract, object): what rules of later outputs read
+        self._made: dict[tuple[str, str, str | None], Callable[[], object]] = {}  # by contract, object and partition
 
     # --- on their way to the IO manager ------------------------------------------------------------------------------
 
@@ -49,9 +49,7 @@ class Outputs:
         whole = value is held.value
         judgement = self.judge(terms, place, value, held, routes, divisible=whole)
         kept = self._without_refused_rows(held, judgement)
-        if judgement.publish and self._is_read_beside(terms):
-            passed = kept.value if whole else value
-            self._made[terms.attached.contract.id, terms.attached.object.name] = lambda: passed
+        self.remember(terms, judgement, kept.value if whole else value)
         if held is not event:
             kept = metadata.with_value(kept, kept.value.to_reader())
         if judgement.publish:
@@ -69,6 +67,12 @@ class Outputs:
         io_managers.set_aside(self.running.step, event.output_name, place, division.refused)
         self.running.context.log.warning(f"{counted(division.rows, 'row')} of {judgement.batch.id} set aside at {'/'.join(place.path)}")
         return metadata.with_rows_set_aside(event, division, place)
+
+    def remember(self, terms: Terms, judgement: Judgement, value: object) -> None:
+        """For the rules of later outputs of this step. What passed and is held is good, too."""
+        is_good = judgement.publish or judgement.verdict.outcome in (Outcome.PASS, Outcome.WARN)
+        if is_good and self._is_read_beside(terms):
+            self._made[terms.attached.contract.id, terms.attached.object.name, judgement.batch.partition.key] = lambda: value
 
     def _is_read_beside(self, terms: Terms) -> bool:
         """Whether a rule of another asset of this step reads this one."""
@@ -184,7 +188,8 @@ class Outputs:
             fallback_of=metadata.fallback_of(routes),
             in_place=in_place,
         )
-        made = {name: source for (contract, name), source in self._made.items() if contract == terms.attached.contract.id}
+        own = terms.attached.contract.id
+        made = {name: source for (contract, name, key), source in self._made.items() if contract == own and key in (None, place.key)}
         judgement = self.running.gate.judge(terms, delivery, value, made=made, divisible=divisible)
         self.running.tell_of_edit(terms, judgement)
         return judgement

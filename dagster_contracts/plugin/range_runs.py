@@ -28,6 +28,8 @@ def judged(outputs: Outputs, terms: Terms, places: Sequence[Partition], event: d
     values = held.value if isinstance(held.value, dict) else {place.key: held.value for place in places}
     before = _published(outputs.running.gate, terms.asset, places)
     judgements = [outputs.judge(terms, place, values.get(place.key), held, routes, divisible=False) for place in places]
+    for place, judgement in zip(places, judgements, strict=True):
+        outputs.remember(terms, judgement, values.get(place.key))
     refused = [judgement for judgement in judgements if not judgement.publish]
     if refused:
         outputs.within.refused(refused)

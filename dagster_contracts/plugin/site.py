@@ -13,8 +13,8 @@ import dagster as dg
 
 from dagster_contracts.core.contract import Attached, Confidence
 from dagster_contracts.core.downstream import Reader
-from dagster_contracts.core.errors import ContractError, UsageError, did_you_mean
-from dagster_contracts.core.ledger import Partition, Status
+from dagster_contracts.core.errors import ContractError, MeasurementError, UsageError, did_you_mean
+from dagster_contracts.core.ledger import IN_PLACE, Batch, Partition, Status
 from dagster_contracts.core.metrics import reads_object
 from dagster_contracts.gate import Gate
 from dagster_contracts.governing import TermsInForce
@@ -112,18 +112,33 @@ class Site:
         return Gate(self._stores[key], default_engine(), intact, related, sources, sampled, self.is_ungoverned, self.is_unconcerned)
 
     def _related(self, store: str, instance: dg.DagsterInstance, terms: Terms, place: Partition) -> dict[str, Callable[[], object]]:
-        """The objects of the contract that its rules read: what is published of them; of the same partition, where they have any."""
-        contract = terms.attached.contract.id
+        """The objects of the contract that its rules read: what is published of them; of the same partition, where they have any. What was
+        delivered and is not published raises MeasurementError where it is read: such a rule is not known to hold."""
         found: dict[str, Callable[[], object]] = {}
-        for asset, each in self.terms.items():
-            name = each.attached.object.name
-            if each.attached.contract.id != contract or not any(reads_object(metric, name) for metric in terms.plan.metrics):
+        for asset in self.compared_with(terms):
+            name = self.terms[asset].attached.object.name
+            if (batch := self._beside(store, asset, place)) is None:
                 continue
-            published = partial(self._stores[store].batches, asset=asset, statuses=(Status.PUBLISHED,), limit=1)
-            whole = any(batch.partition.key is None for batch in published())
-            if whole or (place.key is not None and published(partition=place.key)):
-                found[name] = partial(self.standing, dg.AssetKey.from_user_string(asset), instance, None if whole else place.key)
+            live = partial(self.standing, dg.AssetKey.from_user_string(asset), instance, batch.partition.key)
+            found[name] = live if batch.status is Status.PUBLISHED else partial(_withheld, batch)
         return found
+
+    def compared_with(self, terms: Terms) -> list[str]:
+        """The other assets of the same contract that the rules of one read."""
+        others = [asset for asset, each in self.terms.items() if each.attached.contract.id == terms.attached.contract.id]
+        names = {asset: self.terms[asset].attached.object.name for asset in others if asset != terms.asset}
+        return [asset for asset, name in names.items() if any(reads_object(metric, name) for metric in terms.plan.metrics)]
+
+    def _beside(self, store: str, asset: str, place: Partition) -> Batch | None:
+        """The batch of an asset that stands beside a place: of the same partition, where the asset has any. One that is not published
+        where none is, or where it stands in the live place itself."""
+        batches = partial(self._stores[store].batches, asset=asset, limit=1)
+        newest = next(iter(batches()), None)
+        if newest is not None and newest.partition.key is not None:
+            newest = next(iter(batches(partition=place.key)), None) if place.key is not None else None
+        if newest is None or newest.status is Status.PUBLISHED or newest.staged == IN_PLACE:
+            return newest
+        return next(iter(batches(partition=newest.partition.key, statuses=(Status.PUBLISHED,))), newest)
 
     def standing(self, key: dg.AssetKey, instance: dg.DagsterInstance, partition: str | None) -> object:
         """What stands in the live place of an asset, read by the project's own reader, else by its IO manager."""
@@ -202,6 +217,10 @@ def site_of(defs: dg.Definitions) -> Site:
 
 def _named(instance: dg.DagsterInstance) -> str:
     return f"ephemeral:{id(instance)}" if instance.is_ephemeral else instance.root_directory
+
+
+def _withheld(batch: Batch) -> object:
+    raise MeasurementError(f"{batch.asset} [{batch.partition}] is {batch.status}, and not published")
 
 
 def _resolves(spec: dg.AssetSpec) -> bool:

@@ -27,10 +27,11 @@ class Within:
         self._site = site
         here = frozenset(made_here)
         self._parents = {asset: (site.parents.get(asset, frozenset()) & here) - {asset} for asset in here}
+        self._compared = {asset: frozenset(site.compared_with(site.terms[asset])) & here for asset in here & site.terms.keys()}
         self._fallen: dict[str, list[Route]] = {}  # as an asset that accepts low would read them
 
     def in_order(self, events: Iterator[Any], asset_of: Callable[[Any], dg.AssetKey | None]) -> Iterator[Any]:
-        """The same events, but each asset after those that it is made of, if they come at all."""
+        """The same events, but each asset after those that it is made of, or that its rules compare it with, if they come at all."""
         waiting: list[tuple[str, Any]] = []
         passed: set[str] = set()
         for event in events:
@@ -46,7 +47,8 @@ class Within:
         yield from (event for _, event in waiting)
 
     def _awaited(self, asset: str, passed: set[str]) -> bool:
-        return any(parent not in passed and self._matters(parent) for parent in self._parents.get(asset, ()))
+        parents = {parent for parent in self._parents.get(asset, ()) if self._matters(parent)}
+        return not parents | self._compared.get(asset, frozenset()) <= passed
 
     def concerns(self, asset: str) -> bool:
         """Whether this step makes an asset of others that a contract has a say in."""

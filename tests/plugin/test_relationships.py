@@ -7,9 +7,13 @@ import dagster as dg
 import pandas as pd
 import pytest
 
+from dagster_contracts import recovery
 from dagster_contracts.core.ledger import Status
 from dagster_contracts.core.verdict import Finding, Outcome, Verdict
+from dagster_contracts.engines.local import default_engine
+from dagster_contracts.gate import Gate
 from tests.plugin.lab import DAYS, World, day, governed
+from tests.plugin.test_feed_forms import ByPartition
 
 CONTRACT = """\
 apiVersion: v3.1.0
@@ -92,6 +96,80 @@ def test_what_was_never_published_is_not_at_hand(tmp_path: Path) -> None:
         assert (batch.outcome, batch.status) == (Outcome.WARN, Status.PUBLISHED)
         missed = {item.rule: item.reason for item in _verdict(world).not_executed}
         assert "customers" in missed["customer.relationship"]
+
+
+BAD = CUSTOMERS.assign(id=[1, 1, 3])  # two of one id
+POLICY = "customProperties: [{property: circuitBreaker, value: {tripOn: [error], cooldown: P9D}}]\n"
+
+
+@pytest.mark.parametrize("first", ["customers", "orders"])
+def test_what_the_same_step_has_made_and_is_held_is_compared_with(tmp_path: Path, first: str) -> None:
+    """The breaker of the customers is open: theirs of the day are good, and held; the stray order is found all the same, in any order."""
+    deliveries = {day(1): (BAD, ORDERS), day(2): (CUSTOMERS, STRAY), day(3): (CUSTOMERS, ORDERS)}
+
+    @dg.multi_asset(outs={"customers": dg.AssetOut(), "orders": dg.AssetOut()}, partitions_def=DAYS)
+    def shop(context: dg.AssetExecutionContext) -> Any:
+        given = dict(zip(("customers", "orders"), deliveries[context.partition_key], strict=True))
+        for name in sorted(given, reverse=first == "orders"):
+            yield dg.Output(given[name], name)
+
+    with governed(tmp_path, lambda: dg.Definitions(assets=[shop]), CONTRACT + POLICY) as world:
+        outcomes = []
+        for number in (1, 2, 3):
+            world.run(partition=day(number))
+            (batch,) = world.ledger().batches(asset="orders", partition=day(number))
+            outcomes.append((batch.outcome, batch.status))
+        statuses = [world.ledger().batches(asset="customers", partition=day(number))[0].status for number in (1, 2, 3)]
+        assert statuses == [Status.QUARANTINED, Status.HELD, Status.HELD]
+        assert outcomes[0] == (Outcome.INCONCLUSIVE, Status.HELD)  # of nothing good to compare with, nothing is known
+        assert outcomes[1] == (Outcome.FAIL, Status.QUARANTINED)
+        assert outcomes[2][0] is Outcome.PASS
+
+
+@pytest.mark.parametrize("discarded", [False, True])
+def test_what_was_delivered_and_refused_is_no_reason_to_let_orders_through(tmp_path: Path, discarded: bool) -> None:
+    @dg.asset(name="customers", partitions_def=DAYS)
+    def customers() -> pd.DataFrame:
+        return BAD
+
+    @dg.asset(name="orders", partitions_def=DAYS)
+    def orders() -> pd.DataFrame:
+        return STRAY
+
+    with governed(tmp_path, lambda: dg.Definitions(assets=[customers, orders]), CONTRACT) as world:
+        world.run("customers", partition=day(1))
+        if discarded:
+            (refused,) = world.ledger().batches(asset="customers")
+            recovery.discard(Gate(world.ledger(), default_engine()), refused, actor="me", reason="wrong file")
+        world.run("orders", partition=day(1))
+        (batch,) = world.ledger().batches(asset="orders")
+        assert (batch.outcome, batch.status) == (Outcome.INCONCLUSIVE, Status.HELD)
+        status = "discarded" if discarded else "quarantined"
+        assert _finding(world, "customer.relationship").observed.endswith(f": customers [{day(1)}] is {status}, and not published")
+
+
+@pytest.mark.parametrize("first", ["customers", "orders"])
+def test_a_range_is_compared_day_by_day_with_what_the_same_step_has_made(tmp_path: Path, first: str) -> None:
+    of = {"customers": {day(1): CUSTOMERS, day(2): CUSTOMERS.head(1)}, "orders": {day(1): ORDERS, day(2): ORDERS}}
+
+    @dg.multi_asset(
+        outs={"customers": dg.AssetOut(), "orders": dg.AssetOut()},
+        partitions_def=DAYS,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
+    def shop(context: dg.AssetExecutionContext) -> Any:
+        for name in sorted(of, reverse=first == "orders"):
+            yield dg.Output(of[name], name)
+
+    definitions = dg.Definitions(assets=[shop], resources={"io_manager": ByPartition(tmp_path)})
+    with governed(tmp_path, lambda: definitions, CONTRACT) as world:
+        ran = world.run(tags={"dagster/asset_partition_range_start": day(1), "dagster/asset_partition_range_end": day(2)})
+        assert set(ran.failures) <= {"shop"}
+        verdicts = {batch.partition.key: batch.outcome for batch in world.ledger().batches(asset="orders")}
+        assert verdicts == {
+            day(1): Outcome.PASS,
+            day(2): Outcome.FAIL,
+        }  # customer 3 is not of the second day
 
 
 def test_a_quarantined_batch_is_probed_with_what_it_refers_to(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from dagster_contracts.core.errors import MeasurementError
 from dagster_contracts.core.metrics import Orphans
 from dagster_contracts.core.verdict import Measured, NotApplicable, Unmeasured
 from dagster_contracts.engines.polars.frames import FAILURES, Frame, UnsupportedFrame, read
@@ -27,6 +28,8 @@ def targets(metric: Orphans, related: Related) -> pl.DataFrame | Measured:
         return keys.collect(engine="streaming" if frame.out_of_core else "in-memory").select(metric.targets)
     except UnsupportedFrame as error:
         return Unmeasured(f"{metric.object}: {error}")
+    except MeasurementError as error:
+        return Unmeasured(str(error))
     except FAILURES as error:
         return Unmeasured(f"{metric.object} could not be read ({type(error).__name__})", str(error).strip())
 
