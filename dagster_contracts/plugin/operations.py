@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import logging
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -111,6 +113,18 @@ class BaselineRow:
     summary: str
 
 
+@contextmanager
+def _without_debug_lines() -> Iterator[None]:
+    """For a command: what is read by `load_asset_value` is told by Dagster's default log, in a line or two for each file."""
+    before = logging.root.manager.disable
+    logging.disable(logging.DEBUG)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
+@_without_debug_lines()
 def baseline(
     defs: dg.Definitions, instance: dg.DagsterInstance, asset: str, partitions: str | None, on_progress: Callable[[str], None]
 ) -> list[BaselineRow]:
@@ -191,6 +205,7 @@ def _or_none(read: Read, key: dg.AssetKey, partition: str | None) -> Any:
         return None
 
 
+@_without_debug_lines()
 def rejudge(defs: dg.Definitions, instance: dg.DagsterInstance, batch_id: str, *, actor: str, reason: str) -> Judgement:
     """Judge a quarantined or held batch again, under the present contract. Who asked for it, and why, is noted on the batch."""
     site = site_of(defs)

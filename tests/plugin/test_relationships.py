@@ -12,6 +12,7 @@ from dagster_contracts.core.ledger import Status
 from dagster_contracts.core.verdict import Finding, Outcome, Verdict
 from dagster_contracts.engines.local import default_engine
 from dagster_contracts.gate import Gate
+from dagster_contracts.plugin import operations
 from tests.plugin.lab import DAYS, World, day, governed
 from tests.plugin.test_feed_forms import ByPartition
 
@@ -170,6 +171,19 @@ def test_a_range_is_compared_day_by_day_with_what_the_same_step_has_made(tmp_pat
             day(1): Outcome.PASS,
             day(2): Outcome.FAIL,
         }  # customer 3 is not of the second day
+
+
+def test_a_baseline_tells_its_own_lines_alone(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """What Dagster's IO managers log of each file they read, such as that of the customers, is told to nobody."""
+    bare = _alone(ORDERS)
+    with governed(tmp_path, lambda: bare, CONTRACT) as world:
+        world.run("customers")
+        world.run("orders", defs=bare)
+        capfd.readouterr()
+        told: list[str] = []
+        operations.baseline(world.defs, world.instance, "orders", None, told.append)
+        assert told == ["orders [(unpartitioned)]: pass"]
+        assert capfd.readouterr() == ("", "")
 
 
 def test_a_quarantined_batch_is_probed_with_what_it_refers_to(tmp_path: Path) -> None:
