@@ -125,7 +125,8 @@ def due_releases(gate: Gate, assets: Iterable[str] | None = None) -> list[DueRel
     """Held batches that passed and whose breaker is closed now, and batches that a person has released; oldest first."""
     now = gate.store.now()
     wanted = None if assets is None else set(assets)
-    waiting = [batch for batch in gate.store.releasable() if wanted is None or batch.asset in wanted]
+    governed = (batch for batch in gate.store.releasable() if not gate.is_ungoverned(batch.asset))
+    waiting = [batch for batch in governed if wanted is None or batch.asset in wanted]
     keys = sorted({batch.breaker_key for batch in waiting})
     breakers = {breaker.key: breaker for breaker in (gate.store.breakers(keys) if keys else ())}
     due = [

@@ -64,6 +64,28 @@ def test_a_derived_asset_without_a_contract_passes_on_what_it_was_made_of_now(tm
         assert later.run(partition=day(1)).failures == {}
 
 
+def test_what_was_set_aside_of_it_is_not_published_and_keeps_no_check_from_running(tmp_path: Path) -> None:
+    vendor = Vendor({day(1)})
+
+    @dg.asset(partitions_def=DAYS)
+    def triage(feed: pd.DataFrame) -> pd.DataFrame:
+        return vendor.frame(str(feed["read"].iloc[0]))
+
+    @dg.asset_check(asset="triage", partitions_def=DAYS)
+    def own(triage: pd.DataFrame) -> dg.AssetCheckResult:
+        return dg.AssetCheckResult(passed=True)
+
+    definitions = dg.Definitions(assets=[a_feed(Vendor()), triage], asset_checks=[own])
+    with governed(tmp_path, lambda: definitions, contract_text(), contract_text("triage")) as world:
+        for number in (1, 2):
+            world.run(partition=day(number))
+        recovery.reset(site_of(world.defs).gate(world.instance), "triage", actor="ann", reason="gone")
+        assert [request.partition_key for request in world.tick("contracts_heal")] == [day(2)]
+        later = without(world, tmp_path, definitions, contract_text())
+        assert later.tick("contracts_heal") == []
+        assert later.run("triage", partition=day(1)).checks("triage") == {"own": True}
+
+
 def test_an_output_that_no_contract_concerns_any_more_halts_nobody(tmp_path: Path) -> None:
     """Nothing of a derived asset is recorded any more, so what was recorded last stays."""
 
