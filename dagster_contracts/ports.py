@@ -320,7 +320,7 @@ class Ledger(Protocol):
     def prune(self, kept: Retention, *, dry_run: bool = False) -> Pruned:
         """Delete what is over and older than `kept` says, in many short transactions; count it only with `dry_run`.
 
-        Whatever its age stays: every batch that is not discarded, but for what a stream has set aside; of the discarded ones the
+        Whatever its age stays: every batch that is not discarded, but for micro-batches and refused windows; of the discarded ones the
         newest of each partition; of both those that a breaker names in its window or among its probes, those that arrived before one
         that still waits, the newest 20 arrivals of each kind, and without a time window the newest 100 good ones that have profiles;
         present outputs; pending reviews; events that a sink was not told; what belongs to the present or latest incident of a breaker;

@@ -16,7 +16,7 @@ from dagster_contracts.core.retention import Retention
 from dagster_contracts.core.wording import counted
 
 _WHAT = {
-    "batches": "discarded batches that nothing looks back at, and what a stream set aside",
+    "batches": "discarded batches that nothing looks back at, and micro-batches",
     "verdicts": "findings of published and discarded batches",
     "transitions": "transitions of earlier incidents",
     "decisions": "what consumers were given",

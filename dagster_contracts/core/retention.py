@@ -14,10 +14,10 @@ LONGEST = 36_500 * _DAY
 class Retention:
     """Ages after which rows may go, by kind; each from one day to 36,500, else ValueError.
 
-    `batches`: discarded ones, and what a stream has held or set aside; the same delivery, come again after that long, is judged as a new
-    one. `verdicts`: the findings of batches that are published or discarded; the batch itself stays. `transitions`, `decisions`, `outputs`
-    (ended ones) and `reviews` (decided ones) answer what happened. `events`: those that every sink has been told. `threads`: where sinks
-    spoke of incidents that are over.
+    `batches`: discarded ones, and micro-batches of streams, whatever became of them; the same delivery, come again after that long, is
+    judged as a new one. `verdicts`: the findings of batches that are published or discarded; the batch itself stays. `transitions`,
+    `decisions`, `outputs` (ended ones) and `reviews` (decided ones) answer what happened. `events`: those that every sink has been told.
+    `threads`: where sinks spoke of incidents that are over.
     """
 
     batches: timedelta = 90 * _DAY

@@ -21,7 +21,8 @@ def batches(known: Collection[Batch], good: Collection[str], breakers: Iterable[
 
 
 def _settled(batch: Batch) -> bool:
-    return batch.status is Status.DISCARDED or (batch.status in REFUSED and is_streamed(batch))
+    went_on = batch.status is Status.PUBLISHED and is_micro_batch(batch)
+    return batch.status is Status.DISCARDED or went_on or (batch.status in REFUSED and is_streamed(batch))
 
 
 def _looked_back_at(batch: Batch, later: Sequence[Batch], good: Collection[str]) -> bool:
@@ -36,7 +37,8 @@ def _looked_back_at(batch: Batch, later: Sequence[Batch], good: Collection[str])
         if len(kin) < KEPT_ARRIVALS or not replaced:
             return True
     references = [each for each in here if each.partition.end is None and each.id in good]
-    return batch.partition.end is None and batch.id in good and len(references) < KEPT_REFERENCES
+    is_reference = batch.partition.end is None and batch.id in good and not is_micro_batch(batch)
+    return is_reference and len(references) < KEPT_REFERENCES
 
 
 def _alike(one: Batch, other: Batch) -> bool:

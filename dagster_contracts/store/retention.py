@@ -150,9 +150,10 @@ def _deleted(writing: Transaction, before: datetime, ids: Sequence[str]) -> Iter
 
 
 def _settled(columns: Any, before: datetime) -> ColumnElement[bool]:
-    """Discarded long ago; or set aside by a stream, whose consumer alone has it."""
+    """Discarded long ago; or of a stream, whose consumer alone has it: a micro-batch that has gone on, what was set aside."""
     aside = and_(columns.status.in_([status.value for status in REFUSED]), _streamed(columns))
-    return and_(or_(columns.status == Status.DISCARDED.value, aside), columns.updated_at < before)
+    went_on = and_(columns.status == Status.PUBLISHED.value, reading.micro_batch(columns))
+    return and_(or_(columns.status == Status.DISCARDED.value, aside, went_on), columns.updated_at < before)
 
 
 def _streamed(columns: Any) -> ColumnElement[bool]:
@@ -190,7 +191,7 @@ def _counted(first: str, last: str) -> Select[Any]:
     """
     timed, micro, profile = _b.ends_at.is_not(None), reading.micro_batch(_b), tables.profiles.c
     accepted = _b.outcome.in_([outcome.value for outcome in ACCEPTED])
-    good = and_(~timed, exists().where(profile.batch_id == _b.id, profile.good))
+    good = and_(~timed, ~micro, exists().where(profile.batch_id == _b.id, profile.good))
     kind = [_b.asset, _b.breaker_key, _b.head, timed, micro, case((timed, _b.dimensions), (micro, ""), else_=_b.place)]
 
     def nth(partition: Sequence[ColumnElement[Any]], of: ColumnElement[bool] | None = None) -> ColumnElement[int]:

@@ -26,7 +26,7 @@ def test_a_dry_run_counts_and_the_other_prunes(run: Callable[..., Ran], past: st
     dry = run("prune", "--dry-run")
     assert (dry.code, dry.err) == (0, "")
     assert dry.out.splitlines()[2].split(maxsplit=2)[:2] == ["3", "P90D"]
-    assert "discarded batches that nothing looks back at, and what a stream set aside" in dry.out
+    assert "discarded batches that nothing looks back at, and micro-batches" in dry.out
     assert "rows would be pruned; nothing was" in dry.out
     assert len(SqlStore(past).batches(asset="x")) == 4
     before = run("status", "--format", "json").json
