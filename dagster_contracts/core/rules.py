@@ -389,7 +389,7 @@ def expected(rule: Rule) -> str:
         case Present(column):
             return f"column {column}, once"
         case Gone(column, after):
-            return f"no column {column} from {after.isoformat()} on" if after else f"no column {column} some day"
+            return f"no column {column} after {after.isoformat()}" if after else f"no column {column} some day"
         case Closed(columns):
             return f"no columns beyond the {len(columns):,} of the contract"
         case Stored(_, physical_type):

@@ -201,6 +201,7 @@ def test_a_deprecated_column_is_told_after_its_date(day: int, outcome: Outcome) 
     verdict = judge(plan, measured(plan, "a", "old"), {}, as_of=datetime(2026, 7, day, tzinfo=UTC), head=True)
     told = next(finding for finding in verdict.findings if finding.rule == "old.deprecated")
     assert told.outcome is outcome
+    assert told.expected == "no column old after 2026-07-30"
     assert "old.required" in {finding.rule for finding in verdict.findings}
 
 
