@@ -134,7 +134,9 @@ class Divided:
         broken = {finding.rule: finding for finding in whole.findings if finding.outcome is Outcome.FAIL}
         told = f"; set aside with {self.division.rows:,} of {counted(self.rows, 'row')} ({percent(self.division.rows, self.rows)})"
         findings = (
-            replace(found, outcome=Outcome.WARN, observed=found.observed + told) if (found := broken.get(each.rule)) else each
+            replace(found, outcome=Outcome.WARN, observed=found.observed + told, of_rows=self.rows)
+            if (found := broken.get(each.rule))
+            else each
             for each in rest.findings
         )
         return replace(rest, outcome=Outcome.WARN, findings=tuple(findings))

@@ -7,11 +7,11 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
-from dagster_contracts.core.contract import Attached, BreakerPolicy, Contract, Property, SchemaObject, ServiceLevel, Waiver
+from dagster_contracts.core.contract import Attached, BreakerPolicy, Clause, Contract, Property, SchemaObject, ServiceLevel, Waiver
 from dagster_contracts.core.events import EventType
 from dagster_contracts.core.ledger import Status
 from dagster_contracts.core.state import State
-from dagster_contracts.core.verdict import Outcome
+from dagster_contracts.core.verdict import Outcome, verdict_from_json, verdict_to_json
 from dagster_contracts.engines.polars.engine import PolarsEngine
 from dagster_contracts.gate import Gate
 from dagster_contracts.judgement import Delivery, Judgement, Terms
@@ -64,6 +64,15 @@ def test_few_failing_rows_are_set_aside_and_the_rest_is_published() -> None:
     assert told["risk.enum"].failing_rows == 12
     assert len(told["risk.enum"].sample) == 12
     assert EventType.CONTRACT_VIOLATED in {event.type for event in lab.store.events()}
+
+
+@pytest.mark.parametrize(("bad", "rows", "percent"), [(9, 10, 90.0), (1, 4, 25.0)])
+def test_failing_rows_are_a_share_of_the_delivery_that_they_were_in(bad: int, rows: int, percent: float) -> None:
+    """Not of what was left of it, of which they may be several times as many."""
+    found = Lab().deliver(batch(bad, rows), terms(limit=0.95)).verdict
+    assert found.rows == rows - bad
+    assert found.failing_percent[Clause.SEMANTICS] == percent
+    assert verdict_from_json(verdict_to_json(found)) == found
 
 
 @pytest.mark.parametrize(("bad", "outcome"), [(25, Outcome.WARN), (26, Outcome.FAIL)])

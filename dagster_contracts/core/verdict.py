@@ -192,6 +192,7 @@ class Finding:
     sample: tuple[Mapping[str, object], ...] = ()  # failing rows as JSON values, classified columns masked
     waived: Waiver | None = None  # why a broken rule is a warning
     value: float | None = None
+    of_rows: int | None = None  # what `failing_rows` are of, where these were set aside: the whole delivery, which the verdict is not of
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,12 +214,13 @@ class Verdict:
 
     @property
     def failing_percent(self) -> dict[Clause, float]:
-        """Of each clause group whose rules count rows: how many rows in a hundred its worst rule has failing. None of a batch of 0 rows."""
-        worst: dict[Clause, int] = {}
+        """Of each clause group whose rules count rows: how many rows in a hundred its worst rule has failing, of the delivery where
+        these were set aside. None of a batch of 0 rows."""
+        worst: dict[Clause, float] = {}
         for finding in self.findings:
-            if finding.failing_rows is not None:
-                worst[finding.clause] = max(finding.failing_rows, worst.get(finding.clause, 0))
-        return {clause: round(100 * rows / self.rows, 4) for clause, rows in worst.items()} if self.rows else {}
+            if finding.failing_rows is not None and (rows := finding.of_rows or self.rows):
+                worst[finding.clause] = max(round(100 * finding.failing_rows / rows, 4), worst.get(finding.clause, 0.0))
+        return worst
 
     @property
     def executed_rules(self) -> frozenset[str]:
@@ -243,6 +245,7 @@ def verdict_to_json(verdict: Verdict) -> dict[str, Any]:
                 "observed": finding.observed,
                 "expected": finding.expected,
                 "failing_rows": finding.failing_rows,
+                "of_rows": finding.of_rows,
                 "value": finding.value,
                 "sample": [dict(row) for row in finding.sample],
                 "waived": waiver_to_json(finding.waived),
@@ -281,7 +284,8 @@ def verdict_from_json(document: Mapping[str, Any]) -> Verdict:
             observed=entry["observed"],
             expected=entry["expected"],
             failing_rows=entry["failing_rows"],
-            value=entry.get("value"),  # verdicts of earlier releases have none
+            of_rows=entry.get("of_rows"),  # verdicts of earlier releases have neither
+            value=entry.get("value"),
             sample=tuple(entry["sample"]),
             waived=_waiver(entry["rule"], entry.get("waived")),  # verdicts of before there were waivers have none
         )
