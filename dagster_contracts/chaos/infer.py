@@ -6,6 +6,7 @@ batches nothing can be said of what varies from batch to batch: then rows are ta
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -49,6 +50,10 @@ _TIMES = """
 _LEFT_OUT = """
 # Left out, so that nothing of {them} is checked; write a property for what is to be:
 {listed}
+"""
+_ZEROS = """
+# Digits with leading zeros in {columns}: a reader that takes them for numbers loses the zeros, and the rules here refuse what it reads.
+# Where your asset reads a CSV, have it read them as text; in pandas: read_csv(..., dtype={{{dtypes}}})
 """
 _TAIL = """
 # What happens while this data is refused. Every key has a default; see the reference of contracts.
@@ -94,7 +99,7 @@ def infer(
     left_out = _left_out(batches, {clause.column for clause in clauses if clause.family == "listed"})
     if left_out:
         told(f"{name}: {counted(len(left_out), 'column')} left out, of which a comment in the contract says why: {', '.join(left_out)}")
-    return _HEAD.format(of=_of(batches)) + written + _of_left_out(left_out) + _of_times(name, batches) + _TAIL
+    return _HEAD.format(of=_of(batches)) + written + _of_left_out(left_out) + _of_zeros(batches) + _of_times(name, batches) + _TAIL
 
 
 def _left_out(batches: Sequence[Batch], listed: Container[str | None]) -> dict[str, str]:
@@ -129,6 +134,20 @@ def _of_left_out(columns: Mapping[str, str]) -> str:
 def _in_a_line(column: str) -> str:
     """As a comment can have it."""
     return column if column.isprintable() else repr(column)
+
+
+def _of_zeros(batches: Sequence[Batch]) -> str:
+    """Columns that a reader may take for numbers. Where some column has another type than text, the data says itself what is text."""
+    if any(dtype != pl.String for batch in batches for dtype in batch.frame.dtypes):
+        return ""
+    columns = [column for column in batches[-1].columns if column.isprintable() and _has_zeros(column, batches)]
+    dtypes = ", ".join(f"{json.dumps(column, ensure_ascii=False)}: str" for column in columns)
+    return _ZEROS.format(columns=", ".join(columns), dtypes=dtypes) if columns else ""
+
+
+def _has_zeros(column: str, batches: Sequence[Batch]) -> bool:
+    texts = pl.concat([batch.frame[column].drop_nulls() for batch in batches if column in batch.columns])
+    return bool(texts.str.contains(r"^0[0-9]").any() and texts.str.contains(r"^[0-9]+$").all())
 
 
 def _of_times(name: str, batches: Sequence[Batch]) -> str:

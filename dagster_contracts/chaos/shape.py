@@ -14,6 +14,7 @@ NUMBER = r"^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$"  # 007 is a code
 _DATE = r"^\d{4}-\d{2}-\d{2}$"
 _TIME = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}"
 _NESTED = r"^\s*[\[{]"
+_FLAG = r"^(?i:true|false)$"
 
 
 class Reads(StrEnum):
@@ -89,10 +90,13 @@ def _reads(series: pl.Series) -> Reads:
     return _read_text(series) if dtype == pl.String else Reads.OTHER
 
 
+_READ = ((NUMBER, Reads.NUMBER), (_FLAG, Reads.FLAG), (_DATE, Reads.DATE), (_TIME, Reads.TIME), (_NESTED, Reads.NESTED))
+
+
 def _read_text(series: pl.Series) -> Reads:
     text = series.drop_nulls().head(_SURVEYED)
     text = text.filter(text != "")
-    for pattern, reads in ((NUMBER, Reads.NUMBER), (_DATE, Reads.DATE), (_TIME, Reads.TIME), (_NESTED, Reads.NESTED)):
+    for pattern, reads in _READ:
         if len(text) and text.str.contains(pattern).all():
             return reads
     return Reads.TEXT

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import dagster as dg
 import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 
@@ -304,6 +305,28 @@ def test_columns_that_say_now_and_then_that_there_is_no_value_are_learned(run: C
     ):  # fmt: skip
         (tmp_path / "next.csv").write_text(changed)
         assert run("test", contract, "--data", tmp_path / "next.csv").code == 1
+
+
+def test_what_is_learned_of_a_csv_holds_of_it_as_pandas_reads_it(run: Callable[..., Ran], tmp_path: Path) -> None:
+    """It reads true and false as flags, however they are written, and loses the leading zeros of digits unless told that they are text."""
+    rng = np.random.default_rng(1)
+    flags, folder = np.array(["True", "FALSE", "false"]), tmp_path / "data"
+    days = [
+        "id,plz,paid\n" + "".join(f"{n},{rng.integers(0, 100_000):05d},{flags[rng.integers(0, 3)]}\n" for n in range(day, day + 300))
+        for day in range(7)
+    ]
+    contract = learned_of(run, folder, days)
+    (found,) = parse(contract.read_text()).objects
+    assert {prop.name: prop.logical_type for prop in found.properties} == {"id": "integer", "plz": "string", "paid": "boolean"}
+    assert "# Digits with leading zeros in plz: a reader that takes them for numbers loses the zeros" in contract.read_text()
+    assert 'dtype={"plz": str}' in contract.read_text()
+    pd.read_csv(folder / "2026-03-02.csv", dtype={"plz": str}).to_parquet(tmp_path / "read.parquet")
+    for data in (folder / "2026-03-02.csv", tmp_path / "read.parquet"):
+        assert run("test", contract, "--data", data).code == 0
+    (tmp_path / "next.csv").write_text(days[1].replace("FALSE", "maybe"))
+    assert run("test", contract, "--data", tmp_path / "next.csv").code == 1
+    typed = pl.DataFrame({"plz": ["01234", "12345"], "n": [1, 2]})
+    assert "leading zeros" not in infer("typed", [("", typed)], default_engine())
 
 
 def test_of_what_grows_the_order_of_magnitude_is_learned(run: Callable[..., Ran], tmp_path: Path) -> None:
