@@ -37,13 +37,15 @@ from dagster_contracts.cli.printing import say, say_error
 from dagster_contracts.core.errors import DagsterContractsError
 
 UNKNOWN = 2  # never 1, which is what `test` says of bad data
+READER_GONE = 141  # 128 and the number of SIGPIPE, as of programs that the signal ends
 
 _EPILOG = """\b
 Exit codes:
   0  done; the contracts are right; the data passes (pass or warn)
   1  lint found problems; the data fails the contract; diff: the version says too little;
      mock: rules cannot be promised
-  2  bad usage, could not be measured or done, store out of reach"""
+  2  bad usage, could not be measured or done, store out of reach
+  141  who read the output went away, such as head"""
 
 
 class Commands(TyperGroup):
@@ -55,10 +57,6 @@ class Commands(TyperGroup):
         except DagsterContractsError as error:
             say_error(error)
             raise typer.Exit(UNKNOWN) from error
-        except BrokenPipeError:
-            # The reader went away (`| head`): there is nobody to tell. What Python still holds for stdout goes nowhere.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit(UNKNOWN) from None
 
 
 app = typer.Typer(
@@ -119,7 +117,22 @@ def run() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # no name in a contract may end a report half-way
     try:
+        _run()
+    except (BrokenPipeError, SystemExit) as end:
+        # typer makes a 1 of a pipe that nobody reads, which is said of data.
+        if not isinstance(end, BrokenPipeError) and not isinstance(end.__context__, BrokenPipeError):
+            raise
+        nowhere = os.open(os.devnull, os.O_WRONLY)  # for what Python still holds
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(nowhere, stream.fileno())
+        sys.exit(READER_GONE)
+
+
+def _run() -> None:
+    try:
         app()
+    except BrokenPipeError:
+        raise
     except Exception:  # noqa: BLE001  # a crash must not end in 1, which is said of data
         say(traceback.format_exc())
         say_error("this should not have happened; if the lines above are not about your own code, please report them")

@@ -203,20 +203,25 @@ def test_a_crash_is_never_read_as_bad_data(run_process: Callable[..., Ran], cont
     assert "ZeroDivisionError" in ran.err
 
 
-def test_a_reader_that_leaves_early_is_no_failure_of_the_data(contract: Path, good: Path):
+@pytest.mark.parametrize("told", ["stdout", "stdout and stderr"])
+@pytest.mark.parametrize(
+    "arguments", ["test {contract} --data {good}", "test {contract} --data {good} --format json", "--help", "lint /none", "lint -x"]
+)
+def test_a_reader_that_leaves_early_is_no_failure_of_the_data(contract: Path, good: Path, arguments: str, told: str):
+    """As of other programs: 128 and the number of SIGPIPE. What is said on stderr alone is no matter of a reader of stdout."""
     program = "import sys; sys.argv[0] = 'x'; from dagster_contracts.cli import main; main()"
-    for form in ("text", "json"):
-        read, write = os.pipe()
-        os.close(read)
-        with os.fdopen(write, "w") as closed:
-            done = subprocess.run(
-                [sys.executable, "-c", program, "test", contract, "--data", good, "--format", form],
-                stdout=closed,
-                stderr=subprocess.PIPE,
-                env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-                check=False,
-            )
-        assert (done.returncode, done.stderr) == (2, b"")
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w") as closed:
+        done = subprocess.run(
+            [sys.executable, "-c", program, *arguments.format(contract=contract, good=good).split()],
+            stdout=closed,
+            stderr=closed if told == "stdout and stderr" else subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+            check=False,
+        )
+    wrong = arguments.startswith("lint") and told == "stdout"
+    assert (done.returncode, bool(done.stderr)) == ((2, True) if wrong else (141, False))
 
 
 def test_nothing_heavy_is_imported_before_a_command_needs_it():
