@@ -202,7 +202,7 @@ class Filling:
                 self._place(found, unit, self._once(unit, rows, free))
         for key in sorted(group.keys, key=len):
             units = [(unit, rows) for unit, rows in zip(group.units, pools, strict=True) if set(unit) & set(key) and unit[0] not in found]
-            if units and not any(self.wants[column].unique for column in key):
+            if units:
                 self._combined(random, key, units, found)
         for unit, rows in zip(group.units, pools, strict=True):
             if unit[0] not in found:

@@ -29,12 +29,16 @@ def metrics(rules: Iterable[Rule], kind: type) -> list[Metric]:
 
 
 def groups(columns: Sequence[str], rules: Sequence[Rule], containers: Collection[str] = ()) -> list[Group]:
-    """All columns, each in one group. Containers stand alone: a key that is unique without them is unique with them."""
+    """All columns, each in one group. Containers stand alone: a key that is unique without them is unique with them.
+
+    A key that holds a smaller one is kept where that is, and joins no columns: figures are aimed at of columns that stand alone.
+    """
     known = set(columns)
     compared = [{metric.left, metric.right} for metric in metrics(rules, Compared) if isinstance(metric, Compared)]
     foreign = [set(metric.columns) for metric in metrics(rules, Orphans) if isinstance(metric, Orphans) and len(metric.columns) > 1]
-    keys = [metric.columns for metric in metrics(rules, Duplicates) if isinstance(metric, Duplicates) and len(metric.columns) > 1]
-    keys = [tuple(column for column in key if column not in containers) for key in dict.fromkeys(keys) if set(key) <= known]
+    unlike = [metric.columns for metric in metrics(rules, Duplicates) if isinstance(metric, Duplicates)]
+    keys = [key for key in unlike if len(key) > 1 and set(key) <= known and not any(set(other) < set(key) for other in unlike)]
+    keys = [tuple(column for column in key if column not in containers) for key in keys]
     keys = [key for key in dict.fromkeys(keys) if key]
     units = _joined(columns, [each for each in (*compared, *foreign) if each <= known and not each & set(containers)])
     found = []

@@ -123,6 +123,22 @@ def test_a_column(column: Property) -> None:
     assert frame["c"].drop_nulls().n_unique() >= (1 if column.enum or column.quality else 3)
 
 
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"id": {"unique": True}},
+        {"id": {"primary_key": True, "primary_key_position": 1}, "n": {"primary_key": True, "primary_key_position": 2}},
+    ],
+)
+def test_a_key_that_holds_a_smaller_key_is_no_hindrance(keys: dict[str, dict[str, Any]]) -> None:
+    """As `infer` writes it: no row twice, of rows that have a key already."""
+    amount = Property("amount", "number", options={"minimum": 0, "maximum": 340}, quality=(ours("mean", B, [17, 31]),))
+    columns = (Property("id", "string", **keys.get("id", {})), Property("n", "integer", **keys.get("n", {})), amount)
+    mean = kept(contract(*columns, quality=(library("duplicateValues", properties=["id", "n", "amount"]),)))["feed"]["amount"].mean()
+    assert isinstance(mean, float)
+    assert 17 <= mean <= 31
+
+
 def test_nested_values() -> None:
     item = Property("", "object", properties=(
         Property("sku", "string", options={"pattern": "^[A-Z]{2}[0-9]{2}$"}, required=True, unique=True),
