@@ -18,7 +18,7 @@ from dagster_contracts.calibration.choosing import Choice, Labels, Step, chosen,
 from dagster_contracts.calibration.dials import Dial, dials_of, unit_of
 from dagster_contracts.calibration.incidents import Incident
 from dagster_contracts.calibration.observed import History, key_of, measured, points
-from dagster_contracts.calibration.scoring import Score, scored
+from dagster_contracts.calibration.scoring import Score, Told, scored
 from dagster_contracts.calibration.spread import TRIED, Usual, holds_later, strange, usual_of
 from dagster_contracts.calibration.trial import Empty, Proposed, harmless, tried
 from dagster_contracts.chaos.bounds import LEAST, Range, written
@@ -42,7 +42,7 @@ class Calibration:
 
     `choices` has every rule with a threshold, then the proposed ones; `fixed` the other rules, each with why it stays. `suspects` are
     batches that look bad and have no label, with the rules that say so. `before` and `after` are the batches without a label that the old
-    and the new contract refuse, each with the rules that do; `missed` the incidents that no rule notices afterwards. `withheld` are rules
+    and the new contract refuse, each with the rules that do; `missed` the incidents that are not caught afterwards. `withheld` are rules
     about columns that are not proposed, each with the clean batches that it would refuse.
     """
 
@@ -55,7 +55,7 @@ class Calibration:
     suspects: Mapping[str, tuple[str, ...]]
     before: Mapping[str, tuple[str, ...]]
     after: Mapping[str, tuple[str, ...]]
-    missed: tuple[str, ...]
+    missed: tuple[Told, ...]
     labelled: int = 0
     added: tuple[Candidate, ...] = ()
     withheld: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -256,7 +256,7 @@ def _written(
         suspects=suspects,
         before=_refused(scored(before, incidents)),
         after=_refused(score),
-        missed=tuple(told.incident.label for told in score.missed),
+        missed=score.missed,
         labelled=len(labels.incidents),
         added=tuple(proposed.candidates),
         withheld=proposed.withheld,

@@ -34,8 +34,8 @@ class Step(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Choice:
     """What becomes of one rule. `value` is what stands behind `operator` afterwards; `trips` are the keys of clean batches that the old
-    threshold refuses, `after` those that the new one does; `needed` the incidents that break the rule. `warns`: it is proposed as a
-    warning, since as an error it would refuse these clean batches."""
+    threshold refuses, `after` those that the new one does; `needed` the incidents that break the rule or name it. `warns`: it is proposed
+    as a warning, since as an error it would refuse these clean batches."""
 
     rule: str
     column: str | None

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dagster_contracts.calibration.calibrate import Calibration
 from dagster_contracts.calibration.choosing import Choice, Step, operand
 from dagster_contracts.calibration.spread import Usual
+from dagster_contracts.calibration.telling import incident
 from dagster_contracts.chaos.bounds import written
 from dagster_contracts.chaos.clauses import Candidate
 from dagster_contracts.core.wording import counted
@@ -54,7 +55,7 @@ def told(choice: Choice) -> str:
     if choice.after:
         parts.append(f"now: trips on {listed(choice.after)}")
     if choice.needed:
-        parts.append(f"catches incident {listed(choice.needed)}")
+        parts.append(f"needed by incident {listed(choice.needed)}")
     return "; ".join(part for part in parts if part)
 
 
@@ -89,8 +90,7 @@ def summary(found: Calibration) -> Iterator[str]:
         yield "that is over the budget: " + "; ".join(f"{', '.join(rules)}: {why}" for why, rules in reasons.items())
     for key, rules in found.suspects.items():
         yield f"{key} looks like an incident ({', '.join(rules[:_LISTED])}): nothing was learned from it, it is within the budget"
-    for label in found.missed:
-        yield f"incident {label} is caught by no rule, or not by the one that it names"
+    yield from map(incident, found.missed)
 
 
 def _stays(rule: str, found: Calibration) -> str:
@@ -117,7 +117,7 @@ def to_json(found: Calibration, diff: str) -> Mapping[str, object]:
         "after": {key: list(rules) for key, rules in found.after.items()},
         "withheld": {rule: list(keys) for rule, keys in found.withheld.items()},
         "suspects": {key: list(rules) for key, rules in found.suspects.items()},
-        "missed": list(found.missed),
+        "missed": [told.incident.label for told in found.missed],
         "rules": [_rule(choice) for choice in found.choices],
         "columns": [each.name for each in _columns(found)],
         "fixed": [{"rule": rule, "why": why} for rule, why in found.fixed],

@@ -48,6 +48,7 @@ class Replayed:
     reads: tuple[Read, ...]
     arrival: Arrival = Arrival.KNOWN  # what its time was taken from
     values: Mapping[str, float] = field(default_factory=dict)  # what each rule compared with its threshold, where it has one
+    warned: tuple[str, ...] = ()  # rules that are broken and only warn
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +157,7 @@ class _Player:
             tuple(self._reads(brought.delivery)),
             brought.arrival,
             values_of(judged.verdict.findings),
+            tuple(finding.rule for finding in judged.verdict.findings if finding.outcome is Outcome.WARN),
         )
 
     def _reads(self, delivery: Delivery) -> Iterator[Read]:

@@ -15,11 +15,13 @@ from dagster_contracts.calibration.replay import Replay, Replayed, Trip
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What became of an incident: the rules that count and refused a batch of it (none: not caught), and those that refused one too."""
+    """What became of an incident: the rules that count and refused a batch of it (none: not caught), those that refused one too, and
+    those that are broken and only warn."""
 
     incident: Incident
     by: tuple[str, ...]
     others: tuple[str, ...] = ()
+    warned: tuple[str, ...] = ()
 
     @property
     def caught(self) -> bool:
@@ -50,21 +52,24 @@ class Score:
         return 100 * len(self.false_trips) / self.clean if self.clean else None
 
 
-def told_of(incident: Incident, refused: Mapping[str, Sequence[str]]) -> Told:
-    """`refused` has the rules that refuse a partition, of those that are refused."""
-    rules = tuple(dict.fromkeys(rule for key in incident.partitions for rule in refused.get(key, ())))
+def told_of(incident: Incident, refused: Mapping[str, Sequence[str]], warned: Mapping[str, Sequence[str]]) -> Told:
+    """`refused` has the rules that refuse a partition, of those that are refused; `warned` those that are broken and only warn."""
+    rules, warnings = (tuple(dict.fromkeys(rule for key in incident.partitions for rule in of.get(key, ()))) for of in (refused, warned))
     if incident.rule is None:
-        return Told(incident, rules)
-    return Told(incident, tuple(r for r in rules if r == incident.rule), tuple(r for r in rules if r != incident.rule))
+        return Told(incident, rules, warned=warnings)
+    return Told(incident, tuple(r for r in rules if r == incident.rule), tuple(r for r in rules if r != incident.rule), warnings)
 
 
 def scored(found: Replay, incidents: Sequence[Incident] = ()) -> Score:
     bad = frozenset(key for incident in incidents for key in incident.partitions)
     refused: dict[str, tuple[str, ...]] = {}
+    warned: dict[str, tuple[str, ...]] = {}
     for each in found.refused():
         refused[each.partition] = (*refused.get(each.partition, ()), *each.rules)
+    for each in found.batches:
+        warned[each.partition] = (*warned.get(each.partition, ()), *each.warned)
     return Score(
-        tuple(told_of(incident, refused) for incident in incidents),
+        tuple(told_of(incident, refused, warned) for incident in incidents),
         sum(each.partition not in bad for each in found.batches),
         tuple(each for each in found.refused() if each.partition not in bad),
         tuple(trip for trip in found.trips if trip.partition not in bad),

@@ -52,7 +52,7 @@ def told_of(score: Score) -> Iterator[str]:
     if score.incidents:
         rate = "" if score.false_trip_rate is None else f", {score.false_trip_rate:.1f} in 100 clean batches"
         yield f"labelled incidents caught: {len(score.caught)} of {len(score.incidents)}; false trips: {len(score.false_trips)}{rate}"
-        yield from map(_incident, (*score.caught, *score.missed))
+        yield from map(incident, (*score.caught, *score.missed))
     clean = "clean batches" if score.incidents else "batches, of which none is labelled,"
     yield f"{clean} refused: {len(score.refused)} of {score.clean}"
     yield from (f"  {each.partition}: {', '.join(each.rules)}" for each in score.refused[:LISTED])
@@ -60,13 +60,16 @@ def told_of(score: Score) -> Iterator[str]:
         yield f"  and {more:,} more with --format json"
 
 
-def _incident(told: Told) -> str:
+def incident(told: Told) -> str:
+    """Which rules caught it; or why none did, or not the one that it names."""
     if told.caught:
         return f"caught: {told.incident}, by {', '.join(told.by)}"
     if told.incident.rule is None:
-        return f"not caught: {told.incident}"
+        warned = f"; {', '.join(told.warned)} only warn{'s' if len(told.warned) == 1 else ''}" if told.warned else ""
+        return f"not caught: {told.incident}: no rule refuses it{warned}"
+    warns = ", but only warns" if told.incident.rule in told.warned else ""
     others = f"; refused, by {', '.join(told.others)}" if told.others else ""
-    return f"not caught: {told.incident}, for which its rule {told.incident.rule} is to refuse it{others}"
+    return f"not caught: {told.incident}, for which its rule {told.incident.rule} is to refuse it{warns}{others}"
 
 
 def trip_row(trip: Trip, found: Replay, score: Score) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dagster_contracts.calibration import evidence
 from dagster_contracts.calibration.calibrate import Calibration, allowance
 from dagster_contracts.calibration.calibrate import calibrate as calibrated
 from dagster_contracts.calibration.choosing import Choice, Step
@@ -225,7 +226,20 @@ def test_an_incident_that_another_rule_happens_to_notice_is_missed():
     history = case([100 + day % 7 for day in range(20)] + [9])
     found = calibrate(history, incidents=[incident(20)], propose=False)
     assert (choice(found, "rows").step, found.missed) == (Step.TIGHTENED, ())
-    assert calibrate(history, incidents=[incident(20, "amount.nullValues")], propose=False).missed == ("2026-01-25",)
+    found = calibrate(history, incidents=[incident(20, "amount.nullValues")], propose=False)
+    told = "not caught: 2026-01-25, for which its rule amount.nullValues is to refuse it; refused, by rows"
+    assert told in tuple(summary(found))
+    assert "needed by incident 2026-01-25" in evidence.told(choice(found, "amount.nullValues"))  # which does not notice it
+
+
+def test_an_incident_that_only_a_warning_notices_is_told_as_such():
+    text = CONTRACT.replace("metric: rowCount,", "metric: rowCount, severity: warning,")
+    history = case([100 + day % 7 for day in range(20)] + [9], text=text)
+    found = calibrate(history, incidents=[incident(20, "rows")], propose=False)
+    assert "not caught: 2026-01-25, for which its rule rows is to refuse it, but only warns" in tuple(summary(found))
+    assert "needed by incident 2026-01-25" in evidence.told(choice(found, "rows"))
+    found = calibrate(history, incidents=[incident(20)], propose=False)
+    assert "not caught: 2026-01-25: no rule refuses it; rows only warns" in tuple(summary(found))
 
 
 @given(st.lists(st.integers(0, 1000), min_size=LEAST, max_size=40))
