@@ -386,7 +386,8 @@ class Everything(RuleBasedStateMachine):
     @rule()
     def reset(self) -> None:
         if self.breaker is not None:
-            assert recovery.reset(self.gate, "feed", actor="ann", reason="why").state is State.CLOSED, "13"
+            (closed,) = recovery.reset(self.gate, "feed", actor="ann", reason="why")
+            assert closed.state is State.CLOSED, "13"
             assert self.open_since is None
 
     @rule(which=st.integers(0, 5), word=st.sampled_from(["release", "discard", "rejudge"]))
