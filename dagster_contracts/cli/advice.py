@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from dagster_contracts.cli.wording import may_be_published
+from dagster_contracts.cli.wording import may_be_published, was_only_observed
 from dagster_contracts.core import breaker as machine
 from dagster_contracts.core.ledger import UNPARTITIONED, Batch, Output, OutputStatus, Partition, Route, RouteKind, Status
 from dagster_contracts.core.snapshot import Grounds, Pile, Standing, fallen
-from dagster_contracts.core.state import Breaker, State
+from dagster_contracts.core.state import Breaker, OverrideKind, State
 from dagster_contracts.core.verdict import Outcome
 from dagster_contracts.core.windows import is_streamed
 from dagster_contracts.core.wording import quoted
@@ -28,6 +28,7 @@ def _commands(found: Standing, piles: Sequence[Pile], partition: str | None, now
         if is_streamed(pile.first) and pile.first.status is not Status.PUBLISHING:  # which is nothing to look at
             yield from _of_stream(pile)
     yield from _of_missing(found, partition, now)
+    yield from _of_let_through(found)
     for breaker in found.breakers:
         key = quoted(breaker.key)
         if machine.current(breaker, found.now).override is not None:
@@ -78,6 +79,17 @@ def _of_missing(found: Standing, partition: str | None, now: Mapping[Route, Grou
     for requested in list(asked)[:SHOWN]:
         yield f"deliver {found.asset} [{requested}] again, or"
         yield f"dagster-contracts why {argument(found.asset, requested)}"
+
+
+def _of_let_through(found: Standing) -> Iterator[str]:
+    """As long as a contract is only tried out, nobody is asked to deliver anew what it refuses."""
+    batch = found.published
+    if batch is None or found.waiting or not was_only_observed(batch) or is_streamed(batch):
+        return
+    breaker = breaker_of(found, batch)
+    override = machine.current(breaker, found.now).override if breaker is not None else None
+    if override is None or override.kind is not OverrideKind.OBSERVE_ONLY:
+        yield f"deliver {place(batch)} again"
 
 
 def _closing(found: Standing, breaker: Breaker) -> Iterator[str]:

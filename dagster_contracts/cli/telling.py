@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 from dagster_contracts.cli import advice
 from dagster_contracts.cli.advice import SHOWN, argument, breaker_of, by_upstream, listed, place, streams
 from dagster_contracts.cli.printing import lasting
-from dagster_contracts.cli.wording import clock, outlook, prospect, reading, streaming, summed
+from dagster_contracts.cli.wording import clock, outlook, prospect, reading, streaming, summed, was_only_observed
 from dagster_contracts.core import breaker as machine
 from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.events import Event, EventType
 from dagster_contracts.core.ledger import Batch, Decision, Output, OutputStatus, Review, ReviewStatus, Route, RouteKind, Status
 from dagster_contracts.core.snapshot import Grounds, Pile, Standing, fallen
-from dagster_contracts.core.state import State, failures
+from dagster_contracts.core.state import State, failures, remarks
 from dagster_contracts.core.verdict import Outcome
 from dagster_contracts.core.windows import is_streamed
 from dagster_contracts.core.wording import counted
@@ -104,6 +104,7 @@ def _batches(found: Standing, piles: Sequence[Pile], partition: str | None) -> I
     if published is not None and (partition is not None or not found.waiting):
         released = f", released by {published.released.actor}: {published.released.reason}" if published.released is not None else ""
         yield f"{place(published)} is published{_since(published.updated_at, found.now)} ({published.outcome}{released})."
+        yield from _let_through(published)
 
 
 def _outcome(batch: Batch) -> str:
@@ -116,8 +117,19 @@ def _outcome(batch: Batch) -> str:
     return "it was let in, and its writer has not said that it is written: it still writes, or has died."
 
 
+def _let_through(published: Batch) -> Iterator[str]:
+    """What is published though not all is well with it."""
+    if was_only_observed(published):
+        stays = "" if is_streamed(published) else "; it stays until it is delivered again"
+        yield f"  It failed its contract, and was let through while its breaker only observed{stays}."
+    yield from _few(remarks(published.verdict) if published.verdict is not None else ())
+
+
 def _findings(batch: Batch) -> Iterator[str]:
-    findings = failures(batch.verdict) if batch.verdict is not None else ()
+    yield from _few(failures(batch.verdict) if batch.verdict is not None else ())
+
+
+def _few(findings: Sequence[str]) -> Iterator[str]:
     yield from (f"  {finding}" for finding in findings[:SHOWN])
     yield from _more(len(findings))
 
@@ -288,8 +300,8 @@ def _awaited(found: Standing, grounds: Mapping[Route, Grounds], *, acted_on: boo
     if not found.affected and not acted_on:
         read = found.output.inputs if found.output is not None else ()
         told = any(_is_released(route) or _is_refused_anew(route, grounds) for route in read)
-        released = found.published is not None and found.published.released is not None
-        yield "Nothing else is the matter." if told or released else "Nothing is the matter."
+        passed = found.published is None or (found.published.outcome is Outcome.PASS and found.published.released is None)
+        yield "Nothing else is the matter." if told or not passed else "Nothing is the matter."
 
 
 def _what_to_do(commands: Sequence[str]) -> Iterator[str]:

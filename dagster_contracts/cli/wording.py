@@ -73,6 +73,11 @@ def may_be_published(batch: Batch, breaker: Breaker | None, now: datetime) -> bo
     return breaker is not None and batch.released is None and not is_streamed(batch) and may_be_released(batch, breaker, now)
 
 
+def was_only_observed(batch: Batch) -> bool:
+    """Whether a published batch failed and nobody released it: nothing was enforced when it came."""
+    return batch.outcome is Outcome.FAIL and batch.released is None
+
+
 def _of_stream(batch: Batch) -> str:
     """Nobody can fetch it from here: its consumer has it, or has set it aside."""
     if is_window(batch):

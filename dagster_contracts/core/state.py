@@ -195,6 +195,17 @@ def failures(verdict: Verdict) -> tuple[str, ...]:
     return tuple(f"{finding.rule}: {finding.observed}; expected {finding.expected}" for finding in failed)
 
 
+def remarks(verdict: Verdict) -> tuple[str, ...]:
+    """What is to be said of a batch though it was published, one line each: rules that do not hold, and those that were not executed though
+    they could have refused it."""
+    broken = sorted((finding for finding in verdict.findings if finding.outcome is not Outcome.PASS), key=tells_most)
+    missed = [missed for missed in verdict.not_executed if missed.severity.refuses]
+    return (
+        *(f"{finding.rule}: {finding.observed}; expected {finding.expected}" for finding in broken),
+        *(f"{each.rule} was not executed: {each.reason}" for each in missed),
+    )
+
+
 def tells_most(finding: Finding) -> tuple[int, bool]:
     """The worst first; of those, what the values mean before what type they have."""
     return list(Severity).index(finding.severity), finding.clause is Clause.SCHEMA

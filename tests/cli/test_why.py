@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from dagster_contracts import recovery, reviewing, routing, stored
-from dagster_contracts.core.contract import Confidence, Fallback, attach
+from dagster_contracts.core.contract import Clause, Confidence, Fallback, Severity, Waiver, attach
 from dagster_contracts.core.ledger import OutputStatus, Route, RouteKind, Status, StepKey
+from dagster_contracts.core.plan import NotExecuted
 from dagster_contracts.core.route import decide_output
 from dagster_contracts.core.snapshot import Change
 from dagster_contracts.core.state import OverrideKind, State
+from dagster_contracts.core.verdict import Finding, Outcome, Verdict
 from dagster_contracts.engines.local import LocalEngine
 from dagster_contracts.gate import Gate
 from dagster_contracts.judgement import Delivery, Terms
@@ -175,6 +177,50 @@ def test_a_healthy_asset_says_so(run: Callable[..., Ran], past: str):
     assert "well [(unpartitioned)] is published since 2026-11-01" in out
     assert out.endswith("Nothing is the matter.\n")
     assert "What to do" not in out
+
+
+def _waived(rule: str, observed: str) -> Finding:
+    waiver = Waiver(rule, date(2026, 12, 1), "vendor mends it", "ann")
+    told = f"waived until 2026-12-01 by ann (vendor mends it): {observed}"
+    return Finding(rule, Clause.VALIDITY, None, Severity.WARNING, Outcome.WARN, told, "0 rows", 1, waived=waiver)
+
+
+def test_of_what_is_published_all_the_same_it_is_told_what_was_found(run: Callable[..., Ran], past: str):
+    """By a waiver; with a rule that nobody could run; by the policy though it could not be measured."""
+    unmeasured = Finding("amount.mean", Clause.DISTRIBUTION, None, Severity.ERROR, Outcome.INCONCLUSIVE, "no engine", "1")
+    found = {
+        "waived": (Outcome.WARN, Verdict(Outcome.WARN, "c", "1", 4, (_waived("amount.minimum", "1 of 4 rows (25%)"),), (), "d")),
+        "left_out": (Outcome.WARN, Verdict(Outcome.WARN, "c", "1", 4, (), (NotExecuted("sql", "no engine runs SQL"),), "d")),
+        "unknown": (Outcome.INCONCLUSIVE, Verdict(Outcome.INCONCLUSIVE, "c", "1", 4, (unmeasured,), (), "d")),
+    }
+    for name, (outcome, verdict) in found.items():
+        published = batch(name, asset=name, breaker_key=name, outcome=outcome, verdict=verdict)
+        SqlStore(past).save(Change(breaker(name), batches=(published,)))
+    told = {name: run("why", name).out for name in found}
+    waived = "  amount.minimum: waived until 2026-12-01 by ann (vendor mends it): 1 of 4 rows (25%); expected 0 rows\n"
+    assert waived in told["waived"]
+    assert "  sql was not executed: no engine runs SQL\n" in told["left_out"]
+    assert "  amount.mean: no engine; expected 1\n" in told["unknown"]
+    assert all(out.endswith("Nothing else is the matter.\n") for out in told.values())
+
+
+def test_what_failed_while_it_was_only_observed_stays_and_is_told_of(run: Callable[..., Ran], past: str):
+    late = Finding(
+        "risk.enum", Clause.SEMANTICS, "risk", Severity.CRITICAL, Outcome.FAIL, "1 of 2 rows (50%) outside: 17 (1)", "one of A", 1
+    )
+    verdict = Verdict(Outcome.FAIL, "c", "1", 2, (late,), (), "d")
+    SqlStore(past).save(
+        Change(breaker("watched"), batches=(batch("b", asset="watched", breaker_key="watched", outcome=Outcome.FAIL, verdict=verdict),))
+    )
+    run("breaker", "observe-only", "watched", "--reason", "roll-out")
+    again = "deliver watched [(unpartitioned)] again"
+    assert again not in run("why", "watched").out, "as long as it is only observed"
+    run("breaker", "reset", "watched", "--reason", "enforced from now on")
+    out = run("why", "watched").out
+    assert "It failed its contract, and was let through while its breaker only observed; it stays until it is delivered again.\n" in out
+    assert "  risk.enum: 1 of 2 rows (50%) outside: 17 (1); expected one of A\n" in out
+    assert out.endswith(f"What to do:\n  {again}\n")
+    assert "Nothing" not in out
 
 
 @pytest.mark.usefixtures("past")
