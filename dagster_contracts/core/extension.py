@@ -24,7 +24,7 @@ from dagster_contracts.core.errors import did_you_mean
 from dagster_contracts.core.metrics import Among, Compared, Histogram, Kind, ProfileOf, Statistic, TimeText
 from dagster_contracts.core.odcs_custom import custom_flaws
 from dagster_contracts.core.odcs_quality import OURS
-from dagster_contracts.core.options import CLOCKED, NotMeasurable, instant_text, shown
+from dagster_contracts.core.options import CLOCKED, NotMeasurable, foreign_text, instant_text, shown
 from dagster_contracts.core.plan import (
     BINS,
     Check,
@@ -104,7 +104,8 @@ def _check(given: Mapping[str, Any], obj: SchemaObject, column: str, operator: O
         return Within(Statistic(column, Kind(metric), given.get("at")), threshold)
     if metric == "compare":
         other = given["other"]
-        return Within(Compared(column, given["operator"], other, _text(obj, column), _text(obj, other)), threshold)
+        texts = _text(obj, column), _text(obj, other)
+        return Within(Compared(column, given["operator"], other, *texts, _both(obj, column, other)), threshold)
     if metric == "share":
         return Within(Among(column, tuple(given["values"])), threshold if percent else threshold.as_percent())
     return _drifted(given, obj, column, threshold)
@@ -114,6 +115,20 @@ def _text(obj: SchemaObject, column: str) -> TimeText | None:
     """How the dates and times of a column are written. Raises NotMeasurable where they are not read."""
     prop = next((prop for prop in obj.properties if prop.name == column), None)
     return None if prop is None or prop.logical_type not in CLOCKED else instant_text(prop)
+
+
+def _stands_for(obj: SchemaObject, column: str) -> str | None:
+    """What the text of a column is: a number, boolean, date, timestamp or time. None: text, or a time in a format of its own."""
+    prop = next((prop for prop in obj.properties if prop.name == column), None)
+    if prop is None or (prop.logical_type in CLOCKED and foreign_text(prop) is not None):
+        return None
+    return "number" if prop.numeric else prop.logical_type if prop.logical_type in (*CLOCKED, "boolean") else None
+
+
+def _both(obj: SchemaObject, column: str, other: str) -> str | None:
+    """What the text of both columns stands for; dates are instants beside timestamps, and beside dates."""
+    kinds = {"timestamp" if kind == "date" else kind for kind in (_stands_for(obj, column), _stands_for(obj, other))}
+    return kinds.pop() if len(kinds) == 1 else None
 
 
 # --- distances from a reference ------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from dagster_contracts.core.contract import Scalar
@@ -225,7 +225,9 @@ class Compared:
     """Rows in which `left` `operator` `right` does not hold; rows with a null on either side are left out.
 
     `operator` is one of ==, !=, <, <=, >, >=. Instants compare with instants, numbers (and text of numbers) with numbers, text with text.
-    Two texts are in order as numbers or as instants where both are such, and equal as text. What cannot be compared does not hold.
+    Two texts are compared as what both sides stand for by the contract (`logical`: number, boolean, timestamp, time) where both values
+    are such; without it they are in order as numbers or as instants where both are such, and equal as text. What cannot be compared does
+    not hold.
     `left_text` and `right_text` say how dates and times are written there; text in a format of the contract's own is compared as the
     time that it stands for, and what is not written so does not hold.
     """
@@ -235,6 +237,7 @@ class Compared:
     right: str
     left_text: TimeText | None = None
     right_text: TimeText | None = None
+    logical: str | None = field(default=None, repr=False)  # digests of batches are made of the repr, and outlive this word
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -253,7 +253,7 @@ schema:
     contract = parse(text)
     checks = [rule.check for rule in compile_plan(contract, contract.objects[0]).rules]
     assert [check.metric for check in checks if isinstance(check, Within) and isinstance(check.metric, Compared)] == [
-        Compared("AMT", "<", "LIM")
+        Compared("AMT", "<", "LIM", logical="number")
     ] * 2
     with pytest.raises(ContractInvalid) as wrong:
         parse(text.replace("other: limit, mustBe: 0}\n", "other: limits, mustbe: 0}\n"))

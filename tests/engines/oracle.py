@@ -10,7 +10,7 @@ import re
 import statistics
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -77,9 +77,9 @@ def expected(table: Table, metric: Metric, related: Mapping[str, Table] | None =
             assert related is not None
             there = set(_keys(related[other], targets))
             return sum(key not in there for key in _keys(table, columns))
-        case Compared(left, operator, right):
+        case Compared(left, operator, right, _, _, logical):
             pairs = zip(table[left][1], table[right][1], strict=True)
-            return sum(not (null(one) or null(other)) and not _holds(one, operator, other) for one, other in pairs)
+            return sum(not (null(one) or null(other)) and not _holds(one, operator, other, logical) for one, other in pairs)
     kind, values = table[metric.columns[0]]
     present = [value for value in values if not null(value)]
     nulls = rows - len(present)
@@ -305,15 +305,17 @@ def _single(number: object) -> float:
 # --- pairs and groups ------------------------------------------------------------------------------------------------
 
 
-def _holds(left: object, operator: str, right: object) -> bool:
+def _holds(left: object, operator: str, right: object, logical: str | None) -> bool:
     one: object = left
     other: object = right
     if isinstance(left, str) and isinstance(right, str):
-        if operator not in ("==", "!="):
-            for read in (number_of, instant):
-                if read(left) is not None and read(right) is not None:
-                    one, other = read(left), read(right)
-                    break
+        ordered = operator not in ("==", "!=")
+        if logical in ("number", "boolean"):
+            one, other = spelled(left, logical), spelled(right, logical)
+        for read in _READS[logical] if logical == "timestamp" or logical == "time" or ordered else ():
+            if read(left) is not None and read(right) is not None:
+                one, other = read(left), read(right)
+                break
     elif number_of(left) is not None or number_of(right) is not None:
         one, other = number_of(left), number_of(right)
         if one is not None and other is not None and isinstance(left, float) != isinstance(right, float):
@@ -324,6 +326,51 @@ def _holds(left: object, operator: str, right: object) -> bool:
         return False
     order = (one > other) - (one < other)  # type: ignore[operator]
     return {"==": order == 0, "!=": order != 0, "<": order < 0, "<=": order <= 0, ">": order > 0, ">=": order >= 0}[operator]
+
+
+def _shown(value: object) -> timedelta | None:
+    found = _clock(value) if isinstance(value, str) else None
+    return found and found[0]
+
+
+_READS: dict[str | None, tuple[Callable[[object], object], ...]] = {
+    None: (number_of, instant),
+    "number": (number_of,),
+    "boolean": (),
+    "timestamp": (instant,),
+    "time": (_shown,),
+}
+
+
+def spelled(text: str, logical: str | None) -> str:
+    """Text of a value of the logical type as a column of that type has it; other text as it is."""
+    match logical:
+        case "number":
+            return _plain_number(text)
+        case "boolean":
+            return text.strip().lower() if _of_type(text, "boolean") else text
+        case "date":
+            return text[:10] if _of_type(text, "date") else text
+        case "timestamp":
+            point = instant(text)
+            zoned = re.search(r".{11}.*([Zz]|[+-]\d\d(:?\d\d)?)$", text) is not None
+            return text if point is None else point.replace(tzinfo=None).isoformat() + ("Z" if zoned else "")
+        case "time":
+            shown = _shown(text)
+            return text if shown is None else (datetime(2000, 1, 1) + shown).time().isoformat()  # noqa: DTZ001
+        case _:
+            return text
+
+
+def _plain_number(text: str) -> str:
+    """Exact, of exponents of up to three digits."""
+    bare = text.strip()
+    found = _NUMBER.fullmatch(bare)
+    if found is None or len((found[2] or "").strip("eE+-")) > 3:
+        return text
+    digits = f"{Decimal(bare):f}"
+    digits = digits.rstrip("0").rstrip(".") if "." in digits else digits
+    return "0" if digits in ("-0", "") else digits
 
 
 def _statistic(what: Kind, at: float | None, present: Values) -> object:

@@ -67,6 +67,7 @@ EXAMPLES = {"polars": 20, "duckdb": 3, "postgres": 3, "spark": 1}  # of the defa
 SOAK = 40  # times as many
 LISTED = (1, 0.1, 2.5, -0.0, "A", "1", "01", "true", 7, "1.0", "é", 100_000, "2024-02-29", 2**53 + 1, True)
 TYPES = ("string", "date", "timestamp", "time", "number", "integer", "boolean")
+SPELLED = ("number", "boolean", "timestamp", "time", "date")
 PATTERNS = (r"^[0-9A]", r"\d", r"(?i)^(?:true|false)$", r"^\S+\s*$", r"é|^.{3}$", r"^[^0-9]*\z")
 
 
@@ -189,6 +190,13 @@ AWKWARD: Table = {
 def metrics_for(table: Table) -> list[Metric]:
     found: list[Metric] = [RowCount(), Duplicates(("a", "i")), Duplicates(("f", "t", "o"))]
     found += [Compared("a", operator, "b") for operator in ("==", "<")]
+    found += [Compared("a", operator, "b", logical=logical) for operator in ("==", "!=", "<") for logical in SPELLED[:-1]]
+    found += [
+        Compared("i", "==", "n", logical="number"),
+        Compared("i", "!=", "f", logical="number"),
+        Compared("o", "==", "o", logical="boolean"),
+    ]
+    found += [Compared("d", "==", "t", logical="timestamp"), Compared("t", "!=", "z", logical="timestamp")]
     found += [Compared("i", "<=", "j"), Compared("i", "!=", "j"), Compared("d", ">=", "t"), Compared("t", "<", "z")]
     for name, (kind, _) in table.items():
         found += [TypeBreaches(name, logical) for logical in TYPES]
@@ -226,13 +234,17 @@ def check(kind: str, places: Places, table: Table) -> None:
     found = engine_of(kind).measure(held.data(), metrics)
     assert isinstance(found, Measurement), found
     assert [column.name for column in found.columns] == list(table)
-    told = {repr(metric): plain(found.values[metric]) for metric in metrics}
-    wanted = {repr(metric): expected(held.seen, metric) for metric in metrics}
-    beyond = {repr(metric) for metric in metrics if kind in DATABASES and isinstance(metric, NotMultiple) and _beyond(held.seen, metric)}
+    told = {_told(metric): plain(found.values[metric]) for metric in metrics}
+    wanted = {_told(metric): expected(held.seen, metric) for metric in metrics}
+    beyond = {_told(metric) for metric in metrics if kind in DATABASES and isinstance(metric, NotMultiple) and _beyond(held.seen, metric)}
     assert [name for name in beyond if not isinstance(told[name], Unmeasured)] == []
     differing = {name: (wanted[name], told[name]) for name in wanted if name not in beyond and wanted[name] != told[name]}
     if differing:
         pytest.fail("\n".join(f"{name}: expected {wanted!r}, measured {found!r}" for name, (wanted, found) in differing.items()))
+
+
+def _told(metric: Metric) -> str:
+    return f"{metric!r} as {getattr(metric, 'logical', None)}"
 
 
 def _beyond(table: Table, metric: NotMultiple) -> bool:

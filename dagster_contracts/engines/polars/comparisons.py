@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import polars as pl
 
 from dagster_contracts.core.metrics import TimeText
 from dagster_contracts.engines.polars.instants import clock, instant
+from dagster_contracts.engines.polars.spellings import spelled
 from dagster_contracts.engines.polars.values import NotComparable, Values, is_text, number
 
 _ORDERINGS = ("<", "<=", ">", ">=")
@@ -18,20 +19,20 @@ _DATED = re.compile("%[Yy]")
 Texts = tuple[TimeText | None, TimeText | None]
 
 
-def unlike(left: Values, operator: str, right: Values, texts: Texts = (None, None)) -> pl.Expr:
+def unlike(left: Values, operator: str, right: Values, texts: Texts, logical: str | None) -> pl.Expr:
     """Which rows hold a value on either side that do not compare as `operator` says; values that cannot be compared do not.
 
-    `texts` say how times are written on either side. Raises NotComparable.
+    `texts` say how times are written on either side, `logical` what text on both sides stands for. Raises NotComparable.
     """
     if pl.Null in (left.dtype, right.dtype):
         return pl.lit(value=False)
-    return left.present & right.present & _holds(left, operator, right, texts).fill_null(value=False).not_()
+    return left.present & right.present & _holds(left, operator, right, texts, logical).fill_null(value=False).not_()
 
 
-def _holds(left: Values, operator: str, right: Values, texts: Texts) -> pl.Expr:
+def _holds(left: Values, operator: str, right: Values, texts: Texts, logical: str | None) -> pl.Expr:
     if is_text(left.dtype) and is_text(right.dtype):
         if not any(map(_is_foreign, texts)):
-            return _texts(left, operator, right, texts)
+            return _texts(left, operator, right, texts, logical)
         of_day = any(text is not None and _is_foreign(text) and not _DATED.search(text.directives or "%Y") for text in texts)
         one, other = (clock if of_day else instant)(left, texts[0]), (clock if of_day else instant)(right, texts[1])
         assert one is not None
@@ -51,17 +52,26 @@ def _is_foreign(text: TimeText | None) -> bool:
     return text is not None and text.format is not None
 
 
-def _texts(left: Values, operator: str, right: Values, texts: Texts) -> pl.Expr:
-    """Text is equal as text. It is in order as numbers or instants where both sides are such (files hold all values as text)."""
-    as_text = _compared(left.plain, operator, right.plain)
-    if operator not in _ORDERINGS:
-        return as_text
-    found = as_text
-    for one, other in ((instant(left, texts[0]), instant(right, texts[1])), (number(left.plain), number(right.plain))):
+def _texts(left: Values, operator: str, right: Values, texts: Texts, logical: str | None) -> pl.Expr:
+    """As what both stand for, where both are such. Without it text is equal as text, and in order as numbers or instants."""
+    alike = [spelled(each, logical) if logical in ("number", "boolean") else each for each in (left, right)]
+    found = _compared(alike[0].plain, operator, alike[1].plain)
+    for one, other in _readings(left, right, texts, logical, ordered=operator in _ORDERINGS):
         assert one is not None
         assert other is not None
         found = pl.when(one.is_not_null() & other.is_not_null()).then(_compared(one, operator, other)).otherwise(found)
     return found
+
+
+def _readings(
+    left: Values, right: Values, texts: Texts, logical: str | None, *, ordered: bool
+) -> Iterator[tuple[pl.Expr | None, pl.Expr | None]]:
+    if logical == "timestamp" or (logical is None and ordered):
+        yield instant(left, texts[0]), instant(right, texts[1])
+    if logical == "time":
+        yield clock(left, texts[0]), clock(right, texts[1])
+    if logical in ("number", None) and ordered:
+        yield number(left.plain), number(right.plain)
 
 
 def _as_numbers(left: Values, right: Values) -> tuple[pl.Expr, pl.Expr] | None:

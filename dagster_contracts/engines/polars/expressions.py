@@ -106,7 +106,7 @@ def _asked(batch: Batch, metric: Metric) -> Asked | Measured:
             found = batch.targets[metric]
             return total(repr(metric), rows_breaking(batch, metric), whole=True) if isinstance(found, pl.DataFrame) else found
         case Compared():
-            return total(repr(metric), rows_breaking(batch, metric))
+            return total(f"{metric!r} as {metric.logical}", rows_breaking(batch, metric))
         case Newest() | Oldest():
             return _extreme(metric, batch.values(metric.column))
         case Statistic(column):
@@ -166,8 +166,8 @@ def rows_breaking(batch: Batch, metric: Metric) -> pl.Expr:
             if not isinstance(found, pl.DataFrame):
                 raise NotComparable(f"the keys of {metric.object} are not known")
             return relations.orphans(metric, [batch.values(column) for column in columns], found)
-        case Compared(left, operator, right):
-            return unlike(batch.values(left), operator, batch.values(right), (metric.left_text, metric.right_text))
+        case Compared(left, operator, right, left_text, right_text, logical):
+            return unlike(batch.values(left), operator, batch.values(right), (left_text, right_text), logical)
         case Nested(column, path, inner):
             if column in batch.frame.objects:
                 return cells.rows(_breaking_cells(batch, column, path, inner), len(batch.frame.objects[column]))

@@ -115,7 +115,7 @@ def _in_utc(naive: pl.Expr, zone: str) -> pl.Expr:
 def _iso(text: pl.Expr, zone: str) -> pl.Expr:
     # A zone is given to every text, so that two formats are enough: with and without seconds.
     shaped = pl.when(text.str.contains(TIMESTAMP)).then(text)
-    zoned = (shaped.str.len_chars() > 10) & shaped.str.contains(_HAS_OFFSET)
+    zoned = has_offset(shaped)
     spelled = shaped.str.replace(" ", "T", literal=True).str.replace(",", ".", literal=True)
     full = (
         pl.when(shaped.str.len_chars() == 10)
@@ -127,6 +127,11 @@ def _iso(text: pl.Expr, zone: str) -> pl.Expr:
     parsed = [full.str.to_datetime(form, time_unit="us", time_zone="UTC", strict=False) for form in ("%FT%T%.f%#z", "%FT%R%#z")]
     found = pl.coalesce(parsed).dt.replace_time_zone(None)
     return found if zone == "UTC" else pl.when(zoned).then(found).otherwise(_in_utc(found, zone))
+
+
+def has_offset(text: pl.Expr) -> pl.Expr:
+    """Whether text that is a date or timestamp of ISO 8601 carries a time zone."""
+    return (text.str.len_chars() > 10) & text.str.contains(_HAS_OFFSET)
 
 
 def _as_datetime(text: pl.Expr, directives: str) -> pl.Expr:

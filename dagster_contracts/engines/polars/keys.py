@@ -13,8 +13,8 @@ import polars as pl
 from dagster_contracts.core.metrics import Duplicates, Metric
 from dagster_contracts.core.verdict import Count, Measured
 from dagster_contracts.engines.polars.asked import ROWS, Answers, Asked
-from dagster_contracts.engines.polars.numerals import spelled_alike
-from dagster_contracts.engines.polars.values import Values, is_text
+from dagster_contracts.engines.polars.spellings import spelled
+from dagster_contracts.engines.polars.values import Values
 
 _FEW = 10  # suspects below a tenth of all rows are compared by value at once
 
@@ -38,11 +38,7 @@ def duplicates(metric: Duplicates, labels: Sequence[str], values: Sequence[Value
 def _compared(metric: Duplicates, values: Sequence[Values]) -> list[Values]:
     """Text of numbers in one spelling for each number, so that equal numbers are equal values."""
     pairs = zip(metric.columns, values, strict=True)
-    return [as_number(each) if column in metric.numbers else each for column, each in pairs]
-
-
-def as_number(values: Values) -> Values:
-    return Values(spelled_alike(values.plain), pl.String()) if is_text(values.dtype) else values
+    return [spelled(each, "number") if column in metric.numbers else each for column, each in pairs]
 
 
 def _implied(columns: tuple[str, ...], values: Sequence[Values], column: str, single: Values) -> Asked:

@@ -11,7 +11,8 @@ from dagster_contracts.core.metrics import Orphans
 from dagster_contracts.core.verdict import Measured, NotApplicable, Unmeasured
 from dagster_contracts.engines.polars.frames import FAILURES, Frame, UnsupportedFrame, read
 from dagster_contracts.engines.polars.instants import instant
-from dagster_contracts.engines.polars.keys import as_number, complete
+from dagster_contracts.engines.polars.keys import complete
+from dagster_contracts.engines.polars.spellings import spelled
 from dagster_contracts.engines.polars.values import Values, is_text, number
 from dagster_contracts.ports import Related
 
@@ -62,7 +63,7 @@ def orphans(metric: Orphans, values: Sequence[Values], targets: pl.DataFrame) ->
 def _alike(left: Values, right: Values, numbers: bool) -> tuple[pl.Expr, pl.Expr] | None:
     """Both sides in one type in which equal values are equal, text of numbers as `numbers` says. None: there is none."""
     if numbers and is_text(left.dtype) and is_text(right.dtype):
-        return as_number(left).found, as_number(right).found
+        return spelled(left, "number").found, spelled(right, "number").found
     if left.dtype == right.dtype or (is_text(left.dtype) and is_text(right.dtype)):
         return left.plain, right.plain
     if pl.Null in (left.dtype, right.dtype):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator as operators
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import ibis
@@ -15,6 +15,7 @@ from dagster_contracts.engines.pushdown import text as reading
 from dagster_contracts.engines.pushdown.asking import Alone, Answers, Source
 from dagster_contracts.engines.pushdown.patterns import Inexpressible
 from dagster_contracts.engines.pushdown.predicates import clock, instant
+from dagster_contracts.engines.pushdown.spellings import spelled
 from dagster_contracts.engines.pushdown.values import Fits, Values
 
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
@@ -31,26 +32,27 @@ _ORDERINGS = ("<", "<=", ">", ">=")
 Texts = tuple[TimeText | None, TimeText | None]
 
 
-def unlike(left: Values, operator: str, right: Values, texts: Texts = (None, None)) -> Fits:
+def unlike(left: Values, operator: str, right: Values, texts: Texts, logical: str | None) -> Fits:
     """Which rows hold a value on either side that do not compare as `operator` says; values that cannot be compared do not.
 
-    `texts` say how times are written on either side. Raises Inexpressible, also of text in a format other than ISO 8601.
+    `texts` say how times are written on either side, `logical` what text on both sides stands for. Raises Inexpressible, also of text in
+    a format other than ISO 8601.
     """
     if left.dtype.is_null() or right.dtype.is_null():
         return False
     if operator not in _OPERATORS:
         raise Inexpressible(f'operator "{operator}" compares no columns')
     complete = left.known().present & right.known().present
-    holds = _holds(left, operator, right, texts)
+    holds = _holds(left, operator, right, texts, logical)
     return complete if holds is False else complete & ~holds.fill_null(False)
 
 
-def _holds(left: Values, operator: str, right: Values, texts: Texts) -> Fits:
+def _holds(left: Values, operator: str, right: Values, texts: Texts, logical: str | None) -> Fits:
     for values, text in zip((left, right), texts, strict=True):
         if values.is_text and text is not None and text.format is not None:
             raise Inexpressible(f'text written as "{text.format}" is not read')
     if left.is_text and right.is_text:
-        return _texts(left, operator, right, texts)
+        return _texts(left, operator, right, texts, logical)
     for pair in (_as_numbers(left, right), _as_instants(left, right, texts), _as_times(left, right)):
         if pair is not None:
             return _OPERATORS[operator](*pair)
@@ -59,17 +61,22 @@ def _holds(left: Values, operator: str, right: Values, texts: Texts) -> Fits:
     return _OPERATORS[operator](left.plain, right.plain) if left.dtype == right.dtype else False
 
 
-def _texts(left: Values, operator: str, right: Values, texts: Texts) -> Fits:
-    """Text is equal as text. It is in order as numbers or instants where both sides are such (files hold all values as text)."""
-    found = _OPERATORS[operator](left.plain, right.plain)
-    if operator not in _ORDERINGS:
-        return found
-    one, other = (instant(each, text) for each, text in zip((left, right), texts, strict=True))
-    assert one is not None
-    assert other is not None
-    found = ibis.ifelse(one.notnull() & other.notnull(), _OPERATORS[operator](one, other), found)
-    one, other = (reading.number(each.plain, each.dialect) for each in (left, right))
-    return ibis.ifelse(one.notnull() & other.notnull(), _OPERATORS[operator](one, other), found)
+def _texts(left: Values, operator: str, right: Values, texts: Texts, logical: str | None) -> Fits:
+    """As what both stand for, where both are such. Without it text is equal as text, and in order as numbers or instants."""
+    alike = [spelled(each, logical) if logical in ("number", "boolean") else each.plain for each in (left, right)]
+    found = _OPERATORS[operator](*alike)
+    for one, other in _readings(left, right, texts, logical, ordered=operator in _ORDERINGS):
+        found = ibis.ifelse(one.notnull() & other.notnull(), _OPERATORS[operator](one, other), found)
+    return found
+
+
+def _readings(left: Values, right: Values, texts: Texts, logical: str | None, *, ordered: bool) -> Iterator[tuple[Any, Any]]:
+    if logical == "timestamp" or (logical is None and ordered):
+        yield instant(left, texts[0]), instant(right, texts[1])
+    if logical == "time":
+        yield clock(left), clock(right)
+    if logical in ("number", None) and ordered:
+        yield reading.number(left.plain, left.dialect), reading.number(right.plain, right.dialect)
 
 
 def _as_numbers(left: Values, right: Values) -> tuple[Any, Any] | None:

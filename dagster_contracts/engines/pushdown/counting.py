@@ -26,9 +26,9 @@ from dagster_contracts.core.metrics import (
 )
 from dagster_contracts.core.verdict import Count
 from dagster_contracts.engines.pushdown import comparing, multiples, predicates
-from dagster_contracts.engines.pushdown import text as reading
 from dagster_contracts.engines.pushdown.asking import Asked, Source, breaking, counted
 from dagster_contracts.engines.pushdown.patterns import Inexpressible
+from dagster_contracts.engines.pushdown.spellings import spelled
 from dagster_contracts.engines.pushdown.values import Fits, Values, between
 
 
@@ -40,7 +40,11 @@ def asked(metric: Metric, source: Source) -> Asked | Count:
         case NotMultiple(column, of):
             return multiples.asked(str(metric), source.values(column), of)
         case _:
-            return counted(str(metric), broken(metric, source))
+            return counted(_name(metric), broken(metric, source))
+
+
+def _name(metric: Metric) -> str:
+    return f"{metric} as {metric.logical}" if isinstance(metric, Compared) else str(metric)
 
 
 def broken(metric: Metric, source: Source) -> Fits:
@@ -50,8 +54,8 @@ def broken(metric: Metric, source: Source) -> Fits:
             return source.values(column).plain.isnull()
         case Missing(column, listed):
             return _missing(source.values(column), listed)
-        case Compared(left, operator, right):
-            return comparing.unlike(source.values(left), operator, source.values(right), (metric.left_text, metric.right_text))
+        case Compared(left, operator, right, left_text, right_text, logical):
+            return comparing.unlike(source.values(left), operator, source.values(right), (left_text, right_text), logical)
         case Duplicates():
             return repeats(metric, source)
         case NotMultiple(column, of):
@@ -89,7 +93,7 @@ def _keys(metric: Duplicates, source: Source) -> dict[str, Any]:
 
 def _key(column: str, metric: Duplicates, source: Source) -> Any:
     values = source.values(column)
-    return reading.spelled_alike(values.plain, values.dialect) if column in metric.numbers and values.is_text else values.plain
+    return spelled(values, "number") if column in metric.numbers else values.plain
 
 
 def _duplicates(metric: Duplicates, source: Source) -> Asked:

@@ -24,13 +24,17 @@ _LARGEST = "1.7976931348623157e308"
 _SMALLEST = "1e-307"
 
 
+def trimmed(text: ir.StringValue, dialect: str) -> Any:
+    """Without outer whitespace."""
+    return text.re_replace(translated(r"^\s+|\s+$", dialect), "")
+
+
 def number(text: ir.StringValue, dialect: str) -> Any:
     """Text as float64; null where it is not a finite number. Outer whitespace is allowed."""
-    trimmed = text.re_replace(translated(r"^\s+|\s+$", dialect), "")
     read = _postgres_float if dialect == "postgres" else _float
     return ibis.cases(
         (matching(text, f"^(?:{_NUMBER})$", dialect), read(text)),
-        (matching(text, rf"^\s*(?:{_NUMBER})\s*$", dialect), read(trimmed)),
+        (matching(text, rf"^\s*(?:{_NUMBER})\s*$", dialect), read(trimmed(text, dialect))),
         else_=ibis.null("float64"),
     )
 
@@ -43,9 +47,9 @@ def spelled_alike(text: ir.StringValue, dialect: str) -> Any:
 
 def whole_number(text: ir.StringValue, dialect: str) -> Any:
     """Text of up to 38 digits as an exact decimal, null where it is something else."""
-    trimmed = text.re_replace(translated(r"^\s+|\s+$", dialect), "")
-    digits = matching(trimmed, "^[+-]?[0-9]{1,38}$", dialect)
-    return ibis.ifelse(digits, trimmed, ibis.null("string")).cast("decimal(38, 0)")
+    bare = trimmed(text, dialect)
+    digits = matching(bare, "^[+-]?[0-9]{1,38}$", dialect)
+    return ibis.ifelse(digits, bare, ibis.null("string")).cast("decimal(38, 0)")
 
 
 def _float(text: ir.StringValue) -> Any:
