@@ -99,6 +99,13 @@ def infer(
     left_out = _left_out(batches, {clause.column for clause in clauses if clause.family == "listed"})
     if left_out:
         told(f"{name}: {counted(len(left_out), 'column')} left out, of which a comment in the contract says why: {', '.join(left_out)}")
+    columns = [set(batch.columns) for batch in batches]
+    anywhere = set[str]().union(*columns)
+    if 2 * (parted := len(anywhere - anywhere.intersection(*columns))) > len(anywhere):
+        told(
+            f"{name}: warning: {parted} of {len(anywhere)} columns stand in some batches only: are these files of several feeds? "
+            "Learn a contract from the files of one"
+        )
     return _HEAD.format(of=_of(batches)) + written + _of_left_out(left_out) + _of_zeros(batches) + _of_times(name, batches) + _TAIL
 
 

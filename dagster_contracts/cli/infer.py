@@ -14,6 +14,7 @@ from dagster_contracts.cli.options import FileOption, ModuleOption
 from dagster_contracts.cli.printing import say
 from dagster_contracts.cli.writing import write_file
 from dagster_contracts.core.errors import DagsterContractsError, UsageError
+from dagster_contracts.core.wording import quoted
 
 if TYPE_CHECKING:
     import polars as pl
@@ -49,6 +50,7 @@ def infer(
     from dagster_contracts.chaos.infer import infer as inferred
     from dagster_contracts.engines.local import default_engine
 
+    _require_name(name)
     if output is not None and output.exists():
         raise UsageError(f"{output} is there already, and nothing is written over; name a new file with --output")
     text = inferred(name, _frames(data), default_engine(), asset=asset, told=say)
@@ -57,6 +59,16 @@ def infer(
         return
     write_file(output, text)
     say(f"wrote {output}")
+
+
+def _require_name(name: str) -> None:
+    """Raises UsageError."""
+    if not name.strip():
+        raise UsageError(f'--name "{name}": expected the name of the schema object, which is the last part of its asset\'s key')
+    if "/" in name:
+        last = name.rpartition("/")[2]
+        near = f"; for the asset of that key: --name {quoted(last)} --asset {quoted(name)}" if last.strip() else ""
+        raise UsageError(f"--name {name}: a name has no /{near}")
 
 
 def init(

@@ -121,6 +121,33 @@ def test_columns_of_which_no_property_is_written_are_named_with_the_reason(run: 
     assert "Left out" not in infer("payments", [("", delivery(1))], default_engine())
 
 
+def test_files_of_several_feeds_are_not_learned_as_one_without_a_word(run: Callable[..., Ran], tmp_path: Path) -> None:
+    folder = deliveries(tmp_path / "data", 3)
+    warning = "warning: 4 of 6 columns stand in some batches only"
+    delivery(4).with_columns(more=1).write_parquet(folder / "2026-03-04.parquet")
+    assert "warning" not in run("infer", folder, "--name", "payments").err
+    delivery(5).select("id", "amount").write_parquet(folder / "2026-03-05.parquet")
+    ran = run("infer", folder, "--name", "payments")
+    assert ran.code == 0
+    assert f"payments: {warning}: are these files of several feeds? Learn a contract from the files of one\n" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("", 'error: --name "": expected the name of the schema object, which is the last part of its asset\'s key\n'),
+        (" ", 'error: --name " ": expected the name of the schema object, which is the last part of its asset\'s key\n'),
+        ("vendor/feed", "error: --name vendor/feed: a name has no /; for the asset of that key: --name feed --asset vendor/feed\n"),
+        ("a b/c d", "error: --name a b/c d: a name has no /; for the asset of that key: --name 'c d' --asset 'a b/c d'\n"),
+        ("a/", "error: --name a/: a name has no /\n"),
+    ],
+)
+def test_a_name_that_is_none_is_bad_usage(run: Callable[..., Ran], tmp_path: Path, name: str, told: str) -> None:
+    delivery(1).write_parquet(tmp_path / "x.parquet")
+    ran = run("infer", tmp_path / "x.parquet", "--name", name)
+    assert (ran.code, ran.out, ran.err) == (2, "", told)
+
+
 def test_the_asset_is_written_where_its_key_ends_otherwise() -> None:
     frames = [("", delivery(1))]
     assert "dagsterAsset" not in infer("feed", frames, default_engine(), asset="vendor/feed")
