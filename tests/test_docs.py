@@ -257,6 +257,17 @@ def test_the_policy_of_the_reference_is_read_without_flaws():
 # --- JSON schemas (that of the demo: tests/plugin/test_demo.py) ------------------------------------------------------
 
 
+def test_the_page_of_commands_names_the_keys_of_each_schema():
+    rows = re.findall(
+        r"^\| [^|]*\| ([^|]*)\| \[[^\]]*\]\(\.\./schemas/([^)]*)\)", (ROOT / "docs/reference/cli.md").read_text(), re.MULTILINE
+    )
+    lacking = {
+        name: {*json.loads((SCHEMAS / name).read_text())["required"]} - {"version", *re.findall(r"`(\w+)`", keys)} for keys, name in rows
+    }
+    assert {name: keys for name, keys in lacking.items() if keys} == {}
+    assert len(lacking) > 10
+
+
 def test_the_schema_of_test_describes_what_it_prints(reader: Reader):
     for block in blocks(ROOT / "docs/guides/adopt.md"):
         if block.attributes.get("title", "").endswith(".odcs.yaml"):

@@ -114,7 +114,7 @@ def _set(column: str, seen: Sequence[Seen], kind: str | None, names: Names, *, h
     often = found is not None and all(sum(value in each for each in known) > len(known) / 2 for value in found)
     if not found or not often:  # a value that is seen now and then has others beside it that were not yet
         return
-    told = f"{len(found)} values, all of them in most clean batches"
+    told = "the only value of clean batches" if len(found) == 1 else f"{len(found)} values, all of them in most clean batches"
     if hidden:  # the ledger keeps digests
         known_before = ours(names.new(f"{column}.known"), metric="newValues", mustBe=0, reference={"lastGood": 7})
         yield Candidate("allowed", column, Quality(known_before), (str(known_before["name"]),), 3, told)

@@ -15,6 +15,7 @@ from dagster_contracts.cli.revisions import contract_at
 from dagster_contracts.core.compat import Comparison, Mode, compare
 from dagster_contracts.core.compat_kinds import Change, Impact
 from dagster_contracts.core.errors import UsageError
+from dagster_contracts.core.wording import counted
 
 _WIDTH = 80
 _STYLES = {Impact.BREAKING: "bold red", Impact.RISKY: "yellow", Impact.SAFE: "green"}
@@ -47,7 +48,7 @@ def diff(
     *before, after = (contract_at(place, database_url) for place in places)
     if not before or (len(before) > 1 and not mode.transitive):
         expected = "OLD and NEW; several old ones go with a transitive mode" if before else "OLD and NEW"
-        raise UsageError(f"{len(places)} places were given; expected {expected}")
+        raise UsageError(f"{counted(len(places), 'place')} given; expected {expected}")
     compared = [compare(old, after, mode) for old in before]
     if format is DiffFormat.JSON:
         print_json({"mode": mode.value, "comparisons": [_document(one) for one in compared]})

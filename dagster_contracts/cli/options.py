@@ -46,7 +46,8 @@ RelatedOption = Annotated[
     typer.Option(
         "--related",
         metavar="NAME=PLACE",
-        help="Where another object of the contract is, for relationships to it: all of its files together. May be given several times.",
+        help="Where another object of the contract is, for relationships to it: all of its files together. May be given several times, "
+        "also for one NAME: then the files of all its places are one table.",
         show_default=False,
     ),
 ]

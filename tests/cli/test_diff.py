@@ -71,6 +71,13 @@ def test_a_place_that_is_not_there(run: Callable[..., Ran], repository: Path, pl
     assert told in ran.err
 
 
+def test_one_place_is_told_as_one(run: Callable[..., Ran], repository: Path) -> None:
+    ran = run("diff", "contracts/feed.odcs.yaml")
+    assert (ran.code, ran.out) == (2, "")
+    assert "1 place given; expected OLD and NEW" in ran.err
+    assert "3 places given; expected OLD and NEW; several" in run("diff", *["contracts/feed.odcs.yaml"] * 3).err
+
+
 def test_no_repository_and_no_valid_contract(run: Callable[..., Ran], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     monkeypatch.chdir(tmp_path)

@@ -93,6 +93,11 @@ def test_it_is_said_that_times_are_not_bounded_and_what_bounds_them(run: Callabl
     assert "now()" not in infer("payments", [("", delivery(1).drop("at"))], default_engine())
 
 
+def test_one_value_is_told_as_one() -> None:
+    told = "description: 'Learned: the only value of clean batches.'"
+    assert told in infer("payments", [("", delivery(1).with_columns(currency=pl.lit("EUR")))], default_engine())
+
+
 def test_of_few_rows_little_is_said() -> None:
     contract = parse(infer("few", [("", delivery(1).head(4))], default_engine()))
     assert {prop.name for prop in contract.objects[0].properties} <= {"id", "currency", "amount", "note", "at"}
