@@ -10,7 +10,7 @@ import dagster as dg
 from dagster_contracts import stored
 from dagster_contracts.core.errors import StoreUnavailable
 from dagster_contracts.core.ledger import Batch, Partition, Route, Status
-from dagster_contracts.core.verdict import Outcome
+from dagster_contracts.core.verdict import ACCEPTED, Outcome
 from dagster_contracts.core.wording import counted
 from dagster_contracts.gate import Gate
 from dagster_contracts.judgement import Judgement, Terms
@@ -27,7 +27,13 @@ def judged(outputs: Outputs, terms: Terms, places: Sequence[Partition], event: d
     held = in_memory(event)
     values = held.value if isinstance(held.value, dict) else {place.key: held.value for place in places}
     before = _published(outputs.running.gate, terms.asset, places)
-    judgements = [outputs.judge(terms, place, values.get(place.key), held, routes, divisible=False) for place in places]
+
+    def judge(place: Partition) -> Judgement:
+        return outputs.judge(terms, place, values.get(place.key), held, routes, divisible=False)
+
+    judgements = [judge(place) for place in places]
+    if _closed_since(judgements):
+        judgements = [judgement if judgement.publish else judge(judgement.batch.partition) for judgement in judgements]
     for place, judgement in zip(places, judgements, strict=True):
         outputs.remember(terms, judgement, values.get(place.key))
     refused = [judgement for judgement in judgements if not judgement.publish]
@@ -41,6 +47,13 @@ def judged(outputs: Outputs, terms: Terms, places: Sequence[Partition], event: d
     kept = held if held is event else metadata.with_value(held, held.value.to_reader())
     yield outputs.published(terms, kept, judgements, seen)
     yield from outputs.evaluations(terms, judgements)
+
+
+def _closed_since(judgements: Sequence[Judgement]) -> bool:
+    """Whether all that were kept back passed, under breakers that a later one of the range has closed: the last one was let in."""
+    last = {judgement.batch.breaker_key: judgement for judgement in judgements}
+    kept_back = [judgement for judgement in judgements if not judgement.publish]
+    return all(judgement.verdict.outcome in ACCEPTED and last[judgement.batch.breaker_key].publish for judgement in kept_back)
 
 
 def _refuse(outputs: Outputs, terms: Terms, output_name: str, refused: Sequence[Judgement], made: int) -> Iterator[Any]:

@@ -11,6 +11,7 @@ import pytest
 
 from dagster_contracts import recovery
 from dagster_contracts.core.ledger import Status
+from dagster_contracts.core.state import State
 from dagster_contracts.core.verdict import Outcome
 from dagster_contracts.engines.local import default_engine
 from dagster_contracts.gate import Gate
@@ -274,6 +275,53 @@ def test_a_range_with_a_bad_partition_publishes_nothing(ranged: tuple[World, Ven
     assert Status.PUBLISHED not in left.values()
     assert Status.PUBLISHING not in left.values(), "nothing waits for a writer that never comes"
     assert (left[day(5)], left[day(6)]) == (Status.QUARANTINED, Status.HELD)
+
+
+@pytest.mark.parametrize("stands", [True, False])
+def test_a_range_that_closes_its_breaker_is_published_as_a_whole(tmp_path: Path, stands: bool) -> None:
+    """Days that were judged before are kept back again until the one that was bad, the probe, has passed. `stands`: the first are
+    published from before."""
+    vendor = Vendor(bad={day(3)})
+
+    @dg.asset(partitions_def=DAYS)
+    def feed(context: dg.AssetExecutionContext) -> dict[str, pd.DataFrame]:
+        return {key: vendor.frame(key) for key in context.partition_keys}
+
+    definitions = dg.Definitions(assets=[feed, a_consumer("after")], resources={"io_manager": ByPartition(tmp_path)})
+    with governed(tmp_path, lambda: definitions) as world:
+        if stands:
+            assert _range(world, 1, 2).failures == {}
+        assert "1 was refused (2026-01-03), 1 was held (2026-01-04)" in _range(world, 1, 4).failures["feed"]
+        vendor.bad.clear()
+        assert "nothing of this range run was published" in _range(world, 1, 4).failures["feed"], "the cooldown is not over"
+        world.at(1, 12)
+        ran = _range(world, 1, 4)
+        assert ran.failures == {}
+        (breaker,) = world.ledger().breakers()
+        assert (breaker.state, breaker.passed) == (State.CLOSED, ())
+        days = [day(number) for number in (1, 2, 3, 4)]
+        live = [batch for batch in world.ledger().batches(asset="feed") if batch.status is not Status.DISCARDED]
+        assert sorted((str(batch.partition), str(batch.status)) for batch in live) == [(each, "published") for each in days]
+        assert world.instance.get_materialized_partitions(dg.AssetKey("feed")) == set(days)
+        assert world.run("after", partition=day(4)).materialized("after").tags["contracts/confidence"] == "full"  # type: ignore[union-attr]
+
+
+def test_a_range_whose_probe_passes_and_whose_next_day_fails_is_refused(tmp_path: Path) -> None:
+    vendor = Vendor(bad={day(3)})
+
+    @dg.asset(partitions_def=DAYS)
+    def feed(context: dg.AssetExecutionContext) -> dict[str, pd.DataFrame]:
+        return {key: vendor.frame(key) for key in context.partition_keys}
+
+    definitions = dg.Definitions(assets=[feed], resources={"io_manager": ByPartition(tmp_path)})
+    with governed(tmp_path, lambda: definitions) as world:
+        _range(world, 1, 4)
+        vendor.bad = {day(4)}
+        world.at(1, 12)
+        assert "2 were held (first 2026-01-01), 1 was refused (2026-01-04)" in _range(world, 1, 4).failures["feed"]
+        assert world.ledger().batches(asset="feed", statuses=(Status.PUBLISHED, Status.PUBLISHING)) == []
+        (breaker,) = world.ledger().breakers()
+        assert breaker.state is State.OPEN
 
 
 def test_a_halted_range_leaves_what_was_made_before(tmp_path: Path) -> None:
