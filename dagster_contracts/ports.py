@@ -208,6 +208,11 @@ class Ledger(Protocol):
         """
         ...
 
+    def good_before(self, asset: str, partition: Partition, limit: int) -> Sequence[Batch]:
+        """What may be last good for `partition`: of earlier time windows with the same other dimensions, newest window first, without
+        verdicts. None for a partition without time."""
+        ...
+
     def candidates(self, versions: Mapping[str, str], probed: Sequence[str]) -> Sequence[Batch]:
         """For each of these breakers the stored batch that its next probe would judge, if any, without its verdict: the newest data that
         was head when it arrived, is of full confidence, and is none of `probed` (ids). What was last judged before the breaker opened says

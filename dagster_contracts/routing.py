@@ -11,7 +11,7 @@ from dagster_contracts.core import events
 from dagster_contracts.core import route as routes
 from dagster_contracts.core.contract import BreakerPolicy, Confidence
 from dagster_contracts.core.errors import LostRace, StoreUnavailable
-from dagster_contracts.core.ledger import Partition, Route, RouteKind, StepKey
+from dagster_contracts.core.ledger import Batch, Partition, Route, RouteKind, StepKey
 from dagster_contracts.core.snapshot import Change, Grounds, Snapshot
 from dagster_contracts.core.state import Step, asset_of
 from dagster_contracts.gate import RACES, Gate
@@ -124,11 +124,25 @@ def _decide(gate: Gate, given: Input, requested: Partition, key: str, grounds: G
         return made
     decided = routes.decide(snapshot, asset=upstream, requested=requested, accepts=accepted, breaker_key=key, output=output)
     if decided.kind is RouteKind.LAST_GOOD and snapshot.last_good is not None and not gate.is_intact(snapshot.last_good):
-        without = replace(snapshot, last_good=None)
-        decided = routes.decide(without, asset=upstream, requested=requested, accepts=accepted, breaker_key=key, output=output)
+        good, changed = _still_good(gate, upstream, requested, snapshot.last_good)
+        found = replace(snapshot, last_good=good)
+        decided = routes.decide(
+            found, asset=upstream, requested=requested, accepts=accepted, breaker_key=key, output=output, changed=changed
+        )
     if decided.kind not in (RouteKind.FRESH, RouteKind.UNJUDGED):
         return decided
     return decided if made.kind is RouteKind.FRESH else made
+
+
+def _still_good(gate: Gate, asset: str, requested: Partition, newest: Batch) -> tuple[Batch | None, list[Batch]]:
+    """What stands as it was written of what is older than `newest`, which does not; and all that is passed over for it. One question."""
+    changed = [newest]
+    for batch in gate.store.good_before(asset, requested, routes.LOOKED_AT):
+        if all(batch.partition != each.partition for each in changed):
+            if gate.is_intact(batch):
+                return batch, changed
+            changed.append(batch)
+    return None, changed
 
 
 def previews(gate: Gate, routes: Sequence[Route]) -> dict[Route, Route]:

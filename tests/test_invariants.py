@@ -41,7 +41,7 @@ from dagster_contracts.core.events import Event
 from dagster_contracts.core.judge import judge
 from dagster_contracts.core.ledger import UNPARTITIONED, Batch, OutputStatus, Partition, Route, RouteKind, Status, StepKey
 from dagster_contracts.core.metrics import Newest
-from dagster_contracts.core.snapshot import Change
+from dagster_contracts.core.snapshot import Change, Snapshot
 from dagster_contracts.core.state import Breaker, OverrideKind, State, Transition
 from dagster_contracts.core.verdict import Column, Count, Instant, Measurement, Outcome, Unmeasured
 from dagster_contracts.gate import Gate
@@ -486,8 +486,7 @@ class Everything(RuleBasedStateMachine):
         """What a consumer finds where its route sends it."""
         snapshot = self.steady.load("feed", asset="feed", partition=route.requested)
         if route.kind is RouteKind.HALTED:
-            good = snapshot.last_good is not None and self.storage.is_intact(snapshot.last_good)
-            if not good and accepts is not FULL:
+            if self.still_good(snapshot, route.requested) is None and accepts is not FULL:
                 assert "dagster-contracts baseline feed" in route.reason, "12"
                 assert ("accept low" in route.reason) == (accepts is STALE), "12"
             assert route.reason
@@ -518,8 +517,15 @@ class Everything(RuleBasedStateMachine):
         assert route.confidence is (STALE if route.kind is RouteKind.LAST_GOOD else batch.confidence), "8"
         assert self.partitioned or self.open_since is None or route.kind is not RouteKind.FRESH, "2: the live data is the last good"
         if route.kind is RouteKind.LAST_GOOD:
-            assert self.storage.is_intact(batch), "7: unchanged"
+            good = self.still_good(snapshot, route.requested)
+            assert good is not None
+            assert batch.id == good.id, "7: the newest that is unchanged"
             assert route.served.end is None or route.requested.end is None or route.served.end < route.requested.end, "7: never a later one"
+
+    def still_good(self, snapshot: Snapshot, requested: Partition) -> Batch | None:
+        """The newest good batch that stands as it was written."""
+        earlier = self.steady.good_before("feed", requested, 100) if self.partitioned else [snapshot.last_good]
+        return next((batch for batch in earlier if batch is not None and self.storage.is_intact(batch)), None)
 
     @rule(number=DAYS, accepts=st.sampled_from(Confidence), trouble=TROUBLE)
     def consume(self, number: int, accepts: Confidence, trouble: tuple[int, bool] | None) -> None:

@@ -26,12 +26,22 @@ from dagster_contracts.core.state import Breaker, State, failures
 from dagster_contracts.core.verdict import Outcome
 from dagster_contracts.core.wording import counted, quoted
 
+LOOKED_AT = 50  # good partitions, at most, that are looked for one that stands as it was written
+
 
 def decide(
-    snapshot: Snapshot, *, asset: str, requested: Partition, accepts: Confidence, breaker_key: str, output: Output | None = None
+    snapshot: Snapshot,
+    *,
+    asset: str,
+    requested: Partition,
+    accepts: Confidence,
+    breaker_key: str,
+    output: Output | None = None,
+    changed: Sequence[Batch] = (),
 ) -> Route:
     """The route of a consumer that accepts down to `accepts` to `requested` of a contracted `asset`. `output` is what the asset last made
-    there of its own inputs, if it has any."""
+    there of its own inputs, if it has any. `changed`, newest first, were good, and do not stand any more as they were written:
+    `snapshot.last_good` is one that does, or None."""
     published, refused = snapshot.published, snapshot.refused
     blank = _blank(snapshot, asset, requested, breaker_key)
     live_is_asked_for = requested.key is not None or (refused is None and not snapshot.open)
@@ -39,7 +49,7 @@ def decide(
         return _of_earlier(_read(blank, RouteKind.FRESH, published.confidence, published), refused)
     if not snapshot.judged and not snapshot.open:
         return replace(blank, kind=RouteKind.UNJUDGED, confidence=Confidence.FULL, served=requested, reason="never judged")
-    return _fallback(replace(blank, reason=_why(snapshot, asset, requested)), snapshot, accepts, output)
+    return _fallback(replace(blank, reason=_why(snapshot, asset, requested)), snapshot, accepts, output, changed)
 
 
 def _of_earlier(route: Route, refused: Batch | None) -> Route:
@@ -181,7 +191,7 @@ def strictest(routes: Iterable[Route]) -> Route | None:
 # --- fallbacks -----------------------------------------------------------------------------------------------------
 
 
-def _fallback(blank: Route, snapshot: Snapshot, accepts: Confidence, output: Output | None) -> Route:
+def _fallback(blank: Route, snapshot: Snapshot, accepts: Confidence, output: Output | None, changed: Sequence[Batch]) -> Route:
     refused = snapshot.refused
     if accepts is Confidence.LOW and refused is not None and refused.staged is not None:
         return _read(blank, RouteKind.LOW_CONFIDENCE, Confidence.LOW, refused)
@@ -189,7 +199,8 @@ def _fallback(blank: Route, snapshot: Snapshot, accepts: Confidence, output: Out
         return replace(blank, reason=f"{blank.reason} {_outlook(blank, snapshot, output)}")
     good = snapshot.last_good
     if good is not None:
-        return _last_good(blank, good, snapshot, output)
+        passed = f" {_changed(changed, f'[{good.partition}] is the newest that stands')}" if changed else ""
+        return _last_good(replace(blank, reason=f"{blank.reason}{passed}"), good, snapshot, output)
     if accepts is Confidence.LOW and not snapshot.judged:
         return replace(blank, kind=RouteKind.LOW_CONFIDENCE, confidence=Confidence.LOW, served=blank.requested)
     what = (
@@ -199,9 +210,20 @@ def _fallback(blank: Route, snapshot: Snapshot, accepts: Confidence, output: Out
     )
     or_low = "" if accepts is Confidence.LOW else ", or let the consumer accept low"
     missing = f"No {what} has been judged good; run `dagster-contracts baseline {quoted(blank.upstream)}`{or_low}."
+    if changed:
+        rest = f"no other {what} has been judged good" if len(changed) < LOOKED_AT else "no older one is tried"
+        missing = _changed(changed, rest, or_low)
     if refused is not None and refused.staged == IN_PLACE and blank.requested.end is None:
         missing = f"Whatever was good there before has been overwritten by it{or_low}."
     return replace(blank, reason=f"{blank.reason} {missing} {_outlook(blank, snapshot, output)}")
+
+
+def _changed(changed: Sequence[Batch], then: str, or_low: str = "") -> str:
+    """Of good partitions that do not stand any more as they were written, and what comes of it."""
+    named = ", ".join(f"[{batch.partition}]" for batch in changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
+    were, they, them = ("was", "it was", "it") if len(changed) == 1 else ("were", "they were", "them")
+    judged = f"have `dagster-contracts baseline {quoted(changed[0].asset)}` judge what stands there now"
+    return f"{named} {were} changed or deleted since {they} written, and {then}: deliver {them} again, or {judged}{or_low}."
 
 
 def _last_good(blank: Route, good: Batch, snapshot: Snapshot, output: Output | None) -> Route:

@@ -128,15 +128,16 @@ def _without_debug_lines() -> Iterator[None]:
 def baseline(
     defs: dg.Definitions, instance: dg.DagsterInstance, asset: str, partitions: str | None, on_progress: Callable[[str], None]
 ) -> list[BaselineRow]:
-    """Judge what is stored, so that adoption day has a last good. Moves no breaker; partitions judged good before are skipped.
+    """Judge what is stored, so that adoption day has a last good. Moves no breaker; partitions judged good before are skipped,
+    but for those that were changed since they were written.
 
     `partitions` is "A..B" (both included), one key, or None for everything that was materialized.
     """
     site = site_of(defs)
     terms = _terms(site, instance, asset)
-    gate = site.gate(instance)
     rows: list[BaselineRow] = []
     with storage_of(defs, instance, asset) as read:
+        gate = site.gate(instance, read.version_at)
         for place in stored_partitions(defs, instance, asset, partitions):
             row = _baseline_row(gate, terms, place, read)
             on_progress(f"{asset} [{place}]: {row.outcome} {row.summary}".rstrip())
@@ -146,7 +147,7 @@ def baseline(
 
 def _baseline_row(gate: Any, terms: Terms, place: Partition, read: Read) -> BaselineRow:
     known = gate.store.batches(asset=terms.asset, partition=place.key, statuses=(Status.PUBLISHED,), limit=1)
-    if known and known[0].contract_version == terms.version:
+    if known and known[0].contract_version == terms.version and gate.is_intact(known[0]):
         return BaselineRow(str(place), "skipped", f"published already ({known[0].outcome})")
     try:
         value = read(dg.AssetKey.from_user_string(terms.asset), place.key)

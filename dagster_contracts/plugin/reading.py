@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
@@ -19,9 +20,21 @@ from dagster_contracts.plugin.partitions import alone, partition_of
 from dagster_contracts.plugin.private import io_managers
 from dagster_contracts.plugin.routing import RoutingIOManager
 from dagster_contracts.plugin.site import RESOURCE, Site, site_of
+from dagster_contracts.plugin.storage import VersionAt
 
 _FALLBACK = (Confidence.STALE, Confidence.LOW)
-Read = Callable[[dg.AssetKey, str | None], Any]  # where it lies (the asset's key, or a place beside) and which partition -> the value
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Where it lies (the asset's key, or a place beside) and which partition -> the value. `version_at`: of the IO manager that reads it,
+    where that tells versions."""
+
+    load: Callable[[dg.AssetKey, str | None], Any]
+    version_at: VersionAt | None = None
+
+    def __call__(self, place: dg.AssetKey, partition: str | None) -> Any:
+        return self.load(place, partition)
 
 
 @contextmanager
@@ -30,7 +43,7 @@ def storage_of(defs: dg.Definitions, instance: dg.DagsterInstance, asset: str) -
     key = dg.AssetKey.from_user_string(asset)
     site = (defs.resources or {}).get(RESOURCE)
     if isinstance(site, Site) and (asset in site.live_readers or asset in site.sources):
-        yield lambda place, partition: site.standing(key, instance, partition)
+        yield Read(lambda place, partition: site.standing(key, instance, partition))
         return
     assets = _assets_def(defs, asset)
     name = assets.get_io_manager_key_for_asset_key(key)
@@ -41,10 +54,10 @@ def storage_of(defs: dg.Definitions, instance: dg.DagsterInstance, asset: str) -
         config = io_managers.config_of(name, needed[name])
         wrapped = manager.wrapped if isinstance(manager, RoutingIOManager) else manager
 
-        def read(place: dg.AssetKey, partition: str | None) -> Any:
+        def load(place: dg.AssetKey, partition: str | None) -> Any:
             return alone(wrapped.load_input(io_managers.storage_context(assets, key, place, partition, instance, config)), partition)
 
-        yield read
+        yield Read(load, getattr(wrapped, "version_at", None))
 
 
 def stored_frames(
@@ -95,7 +108,7 @@ def good_batches(defs: dg.Definitions, instance: dg.DagsterInstance, asset: str,
     """
     found: list[tuple[Batch, Any]] = []
     with storage_of(defs, instance, asset) as read:
-        for batch in _newest_good(site_of(defs).gate(instance), asset, last):
+        for batch in _newest_good(site_of(defs).gate(instance, read.version_at), asset, last):
             try:
                 found.append((batch, read(dg.AssetKey.from_user_string(asset), batch.partition.key)))
             except Exception as error:  # whatever a user's IO manager raises

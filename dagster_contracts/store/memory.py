@@ -134,17 +134,25 @@ class MemoryStore:
     def _last_good(self, asset: str, partition: Partition, live: Place) -> Batch | None:
         if partition.end is None:
             return live.published if live.published is not None and live.published.last_good else None
+        return next(iter(self._good_before(asset, partition)), None)
+
+    def good_before(self, asset: str, partition: Partition, limit: int) -> Sequence[Batch]:
+        with self._lock:
+            return [replace(batch, verdict=None) for batch in self._good_before(asset, partition)[:limit]]
+
+    def _good_before(self, asset: str, partition: Partition) -> list[Batch]:
         earlier = [
             (batch.partition.end, batch.sequence, batch)
             for batch in self._batches.values()
             if batch.asset == asset
             and batch.last_good
             and batch.partition.end is not None
+            and partition.end is not None
             and batch.partition.end < partition.end
             and batch.partition.dimensions == partition.dimensions
             and not self._overwritten(batch)
         ]
-        return max(earlier, key=lambda entry: entry[:2])[2] if earlier else None
+        return [batch for _, _, batch in sorted(earlier, key=lambda entry: entry[:2], reverse=True)]
 
     def _overwritten(self, batch: Batch) -> bool:
         publishing = self._place(batch.asset, batch.partition.key).publishing

@@ -99,6 +99,11 @@ def grounds(rows: Rows, look: Look, at: datetime | None) -> Grounds:
     )
 
 
+def good_before(rows: Rows) -> list[Batch]:
+    """From the rows of `GOOD_BEFORE`."""
+    return [from_row(Batch, dict(zip(_UNTOLD, row, strict=True)), verdict=None) for row in rows]
+
+
 def _of(rows: Rows, own: int) -> tuple[Sequence[Any], bool, Breaker | None, list[tuple[str, Batch]]]:
     """A view's rows in four: what is its own, whether the place was ever judged, the breaker, and the batches, each with why."""
     first, start = rows[0], own + 1
@@ -168,7 +173,7 @@ def _bearing(*, asked: bool) -> Subquery:
     """The batches that bear on a partition, each with why. Verdicts, which may be long, only of what is asked for or was refused."""
     here = (_batches.asset == _ASSET, _batches.place == _PLACE)
     untold = [_batches[name] for name in _UNTOLD]
-    good = _last_good_before().subquery()
+    good = _good_before().limit(_ONE).subquery()
     blank = cast(null(), tables.Document).label("verdict")
     parts = [select(literal_column("'last_good'").label("role"), *(good.c[name] for name in _UNTOLD), blank)]
     for status in ALIVE:  # the newest of each: what a place was filled with before, and never ended, costs nothing
@@ -222,8 +227,8 @@ def published_on_merit() -> tuple[ColumnElement[bool], ...]:
     )
 
 
-def _last_good_before() -> Select[Any]:
-    """The last good batch: the newest earlier window over which nothing newer is being published."""
+def _good_before() -> Select[Any]:
+    """What may be last good, the newest first: of earlier windows over which nothing newer is being published. Without verdicts."""
     newer = tables.batches.alias("newer")
     overwritten = exists().where(
         newer.c.asset == _batches.asset,
@@ -232,7 +237,7 @@ def _last_good_before() -> Select[Any]:
         newer.c.sequence > _batches.sequence,
     )
     return (
-        select(tables.batches)
+        select(*(_batches[name] for name in _UNTOLD))
         .where(
             _batches.asset == _ASSET,
             _batches.dimensions == _given("dimensions", tables.Key),
@@ -241,7 +246,6 @@ def _last_good_before() -> Select[Any]:
             ~overwritten,
         )
         .order_by(_batches.ends_at.desc(), _batches.sequence.desc())
-        .limit(_ONE)
     )
 
 
@@ -369,3 +373,4 @@ def thread(connection: Connection, sink: str, incident: str) -> Mapping[str, Any
 _ONE = literal_column("1", Integer)
 _ASSET, _PLACE = _given("asset", tables.Key), _given("place", tables.Key)
 SNAPSHOT, GROUNDS = Statement(_whole_snapshot), Statement(_whole_grounds)
+GOOD_BEFORE = Statement(lambda dialect: _good_before().limit(_given("limit", Integer())))

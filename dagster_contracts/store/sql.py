@@ -108,6 +108,10 @@ class SqlStore:
     def tripped(self) -> Sequence[Tripped]:
         return [Tripped(*row) for row in self._database.read(due.TRIPPED, {})]
 
+    def good_before(self, asset: str, partition: Partition, limit: int) -> Sequence[Batch]:
+        look = reading.Look(asset, asset, partition)
+        return reading.good_before(self._database.read(reading.GOOD_BEFORE, {**look.values, "limit": limit}))
+
     def candidates(self, versions: Mapping[str, str], probed: Sequence[str]) -> Sequence[Batch]:
         asked = {"versions": json.dumps(dict(versions)), "probed": json.dumps(list(probed))}
         return due.batches(self._database.read(due.CANDIDATES, asked))

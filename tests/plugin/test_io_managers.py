@@ -24,7 +24,7 @@ from dagster_contracts.core.errors import LostWrite, StorageUnreachable
 from dagster_contracts.core.ledger import Status
 from dagster_contracts.gate import Gate
 from dagster_contracts.plugin.assets import iterate_assets
-from dagster_contracts.plugin.operations import reconcile
+from dagster_contracts.plugin.operations import baseline, reconcile
 from dagster_contracts.plugin.private import io_contexts, io_managers
 from dagster_contracts.plugin.routing import RoutingIOManager
 from tests.plugin.lab import DAYS, Ran, Vendor, contract_text, day, governed, value_of
@@ -202,6 +202,29 @@ def test_the_ledger_knows_the_etag_and_a_changed_object_is_not_served_as_last_go
         world.run("feed", partition=day(2))
         client.put_object(Bucket=BUCKET, Key=OBJECT, Body=b"by hand")
         assert "Halted: stale may not read feed" in world.run("stale", partition=day(2)).failures["stale"]
+
+
+@pytest.mark.parametrize("where", ["local file", "s3"])
+def test_where_the_newest_good_partition_was_changed_the_one_before_is_served_and_baseline_judges_it_anew(
+    where: str, tmp_path: Path, s3: S3Resource
+) -> None:
+    vendor, pickles = Vendor(bad={day(4)}), dg.FilesystemIOManager(base_dir=str(tmp_path / "lake"))
+    definitions = _on_s3(s3, vendor) if where == "s3" else _definitions(vendor, pickles, pd.DataFrame)
+    with governed(tmp_path, definitions, STORY) as world:
+        for number in (1, 2, 3, 4):
+            world.at(number, 6)
+            world.run("feed", partition=day(number))
+        changed = vendor.frame(day(3)).assign(read="by hand")
+        if where == "s3":
+            s3.get_client().put_object(Bucket=BUCKET, Key=OBJECT.replace(day(1), day(3)), Body=changed.to_parquet())
+        else:
+            changed.to_pickle(tmp_path / "lake" / "feed" / day(3))
+        world.run("stale", partition=day(4))
+        assert value_of(world, "stale", day(4)) == [day(2), day(2)]
+        rows = baseline(world.defs, world.instance, "feed", None, lambda line: None)
+        assert [(row.partition, row.outcome) for row in rows] == [(day(1), "skipped"), (day(2), "skipped"), (day(3), "pass")]
+        world.run("stale", partition=day(4))
+        assert value_of(world, "stale", day(4)) == ["by hand", "by hand"]
 
 
 class Correcting(Vendor):

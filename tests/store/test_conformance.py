@@ -350,6 +350,20 @@ def test_last_good_is_published_on_its_own_merit(store: Store, change: dict[str,
     assert look(store, here).last_good is None
 
 
+def test_what_may_be_last_good_the_newest_window_first(store: Store) -> None:
+    bad = batch("d4", day(4), outcome=Outcome.FAIL)
+    save(store, batch("d2", day(2)), batch("d1", day(1)), bad, batch("d3", day(3)), batch("v3", day(3, vendor="a")))
+    save(store, batch("d5", day(5)), batch("again", day(5), Status.PUBLISHING), batch("other", day(3), asset="other"))
+    found = store.good_before("feed", day(6), 10)
+    assert [each.id for each in found] == ["d3", "d2", "d1"]
+    assert list(found) == [replace(each, verdict=None) for name in ("d3", "d2", "d1") if (each := store.batch(name))]
+    assert [each.id for each in store.good_before("feed", day(3), 10)] == ["d2", "d1"]
+    assert [each.id for each in store.good_before("feed", day(6), 2)] == ["d3", "d2"]
+    assert [each.id for each in store.good_before("feed", day(6, vendor="a"), 10)] == ["v3"]
+    save(store, batch("static", STATIC))
+    assert list(store.good_before("feed", STATIC, 10)) == []
+
+
 def test_last_good_has_the_same_other_dimensions(store: Store) -> None:
     save(store, batch("a1", day(1, vendor="a")), batch("b2", day(2, vendor="b")), batch("3", day(3)))
     save(store, batch("a4", day(4, vendor="a", region="eu")))

@@ -25,7 +25,7 @@ from dagster_contracts.store import tables
 from dagster_contracts.store.sql import SqlStore
 from dagster_contracts.store.succession import WAITING
 from dagster_contracts.store.upgrade import upgrade
-from tests.store.values import T0, batch, breaker, numbered, output, review, route, transition
+from tests.store.values import T0, batch, breaker, day, numbered, output, review, route, transition
 
 HOT, RARE = 12_000, 200
 BOUND = 40  # rows read for one that is rare; of it there is one of each kind
@@ -44,6 +44,7 @@ QUESTIONS: Mapping[str, Callable[[SqlStore], object]] = {
     "a verdict's snapshot": lambda store: store.load(ASSET, asset=ASSET, partition=UNPARTITIONED, batch_id="b7"),
     "a decision's grounds": lambda store: store.grounds(ASSET, asset=ASSET, partition=UNPARTITIONED, step=StepKey("run7", "step")),
     "grounds of several": lambda store: store.grounds_of([Asked(ASSET, ASSET, UNPARTITIONED)]),
+    "what may be last good": lambda store: store.good_before(ASSET, day(30), 50),
     "what was decided": lambda store: store.decided(StepKey("run7", "step"), ASSET, None),
     "arrivals": lambda store: store.arrivals(ASSET, UNPARTITIONED),
     "arrivals that passed": lambda store: store.arrivals(ASSET, None, accepted=True),

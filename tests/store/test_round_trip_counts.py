@@ -11,8 +11,9 @@ import pytest
 
 from dagster_contracts import recovery, routing
 from dagster_contracts.core.contract import Confidence, ServiceLevel
-from dagster_contracts.core.ledger import RouteKind, StepKey
+from dagster_contracts.core.ledger import RouteKind, Status, StepKey
 from dagster_contracts.core.snapshot import Change
+from dagster_contracts.core.verdict import Outcome
 from dagster_contracts.gate import Gate
 from dagster_contracts.judgement import Delivery, Terms
 from dagster_contracts.store.sql import SqlStore
@@ -53,6 +54,20 @@ def test_a_first_decision_reads_once_and_writes_once_and_a_repeated_one_reads_on
     with counted(store) as again:
         assert decide() is kind is RouteKind.UNJUDGED
     assert (first.trips, again.trips) == (2, 1)
+
+
+@pytest.mark.parametrize(("changed", "served", "trips"), [((), 3, 1), ((3,), 2, 2), ((3, 2), 1, 2), ((3, 2, 1), None, 2)])
+def test_however_many_good_partitions_were_changed_the_older_ones_are_asked_for_once(
+    store: SqlStore, changed: tuple[int, ...], served: int | None, trips: int
+) -> None:
+    for number in (1, 2, 3):
+        store.save(Change(batches=(batch(f"good{number}", daily(number)),)))
+    store.save(Change(batches=(batch("bad", daily(4), Status.QUARANTINED, outcome=Outcome.FAIL),)))
+    gate = Gate(store, Counts(), is_intact=lambda found: found.partition not in [daily(number) for number in changed])
+    with counted(store) as asked:
+        found = routing.considered(gate, routing.Input("scores", "feed", Confidence.STALE, terms()), daily(4)).route
+    assert found.served == (daily(served) if served else None)
+    assert asked.trips == trips
 
 
 def test_looking_ahead_reads_once(store: SqlStore) -> None:
