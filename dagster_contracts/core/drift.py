@@ -6,7 +6,7 @@ import json
 import math
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 from typing import assert_never
@@ -24,6 +24,7 @@ from dagster_contracts.core.profile import (
     mean,
     profile_from_json,
     quantile,
+    spelled,
     veiled,
 )
 from dagster_contracts.core.verdict import Bins, Measured, Past, Remembered, Unmeasured
@@ -114,14 +115,20 @@ def _reference(check: Drifted, past: Past) -> Remembered | Unmeasured | str:
     reference = check.reference
     if isinstance(reference, StoredProfile):
         try:
-            return Remembered(stored(reference), _words(reference))
+            return Remembered(_spelled(check, stored(reference)), _words(reference))
         except NotAProfile as problem:
             return Unmeasured(f"{reference.file}: {problem}")
     found = past.profiles.get((reference, check.metric)) if isinstance(check.metric, ProfileOf) else None
     if found is not None:
-        return found
+        return replace(found, profile=_spelled(check, found.profile))
     of = f" of partition {clipped(reference.partition)}" if isinstance(reference, GoodPartition) else ""
     return f"no good batch{of} is known to compare with: not executed until one is published"
+
+
+def _spelled(check: Drifted, profile: Profile) -> Profile:
+    """Profiles of text that were made before text was read as what it stands for have "4.0" beside "4"."""
+    logical = check.metric.logical if isinstance(check.metric, ProfileOf) else None
+    return spelled(profile, logical) if isinstance(profile, CategoryProfile) else profile
 
 
 def stored(reference: StoredProfile) -> Profile:

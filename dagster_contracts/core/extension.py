@@ -40,6 +40,7 @@ from dagster_contracts.core.plan import (
 from dagster_contracts.core.profile import NotAProfile, NumericProfile, Profile, equal_edges, profile_to_json
 
 _STATISTICS = frozenset(Kind)
+_DISTINCT = (Kind.DISTINCT_COUNT, Kind.DISTINCT_SHARE)
 _BINNED = (DriftKind.PSI, DriftKind.JENSEN_SHANNON, DriftKind.CHI_SQUARE, DriftKind.CHI_SQUARE_P, DriftKind.TOTAL_VARIATION)
 _NUMBERS = ("number", "integer")
 _SAMPLES = 50  # that a locked baseline holds at least
@@ -101,7 +102,8 @@ def _check(given: Mapping[str, Any], obj: SchemaObject, column: str, operator: O
     value = given[operator]
     threshold = Threshold(operator, (value[0], value[1]) if isinstance(value, list | tuple) else value, percent)
     if metric in _STATISTICS:
-        return Within(Statistic(column, Kind(metric), given.get("at")), threshold)
+        kind = Kind(metric)
+        return Within(Statistic(column, kind, given.get("at"), _stands_for(obj, column) if kind in _DISTINCT else None), threshold)
     if metric == "compare":
         other = given["other"]
         texts = _text(obj, column), _text(obj, other)
@@ -136,11 +138,15 @@ def _both(obj: SchemaObject, column: str, other: str) -> str | None:
 
 def _drifted(given: Mapping[str, Any], obj: SchemaObject, column: str, threshold: Threshold) -> Drifted:
     kind = DriftKind(given["metric"])
-    metric = ProfileOf(column, _categorical(kind, given, obj, column))
+    metric = _profile(obj, column, categorical=_categorical(kind, given, obj, column))
     reference = _reference(given["reference"], obj, metric)
     samples = given.get("minimumSamples", _SAMPLES) if kind is DriftKind.MEAN_CHANGE else 1
     check = Drifted(metric, kind, reference, threshold, given.get("bins", BINS), given.get("factor"), samples)
     return replace(check, metric=_histogram(check, obj) or metric) if isinstance(reference, StoredProfile) else check
+
+
+def _profile(obj: SchemaObject, column: str, *, categorical: bool) -> ProfileOf:
+    return ProfileOf(column, categorical, _stands_for(obj, column) if categorical else None)
 
 
 def _categorical(kind: DriftKind, given: Mapping[str, Any], obj: SchemaObject, column: str) -> bool:
@@ -224,7 +230,8 @@ def profiled(obj: SchemaObject) -> dict[ProfileOf, None]:
     wanted: dict[ProfileOf, None] = {}
     for quality, column in _ours(obj):
         wanted.update(_wanted(quality, obj, column))
-    return wanted or {ProfileOf(prop.name, prop.logical_type not in _NUMBERS): None for prop in obj.properties if _plain(prop)}
+    every = (_profile(obj, prop.name, categorical=prop.logical_type not in _NUMBERS) for prop in obj.properties if _plain(prop))
+    return wanted or dict.fromkeys(every)
 
 
 def _wanted(quality: QualityRule, obj: SchemaObject, column: str | None) -> dict[ProfileOf, None]:
@@ -233,7 +240,7 @@ def _wanted(quality: QualityRule, obj: SchemaObject, column: str | None) -> dict
         if "reference" not in given:
             return {}
         about = _column(given, column)
-        return {ProfileOf(about, _categorical(DriftKind(given["metric"]), given, obj, about)): None}
+        return {_profile(obj, about, categorical=_categorical(DriftKind(given["metric"]), given, obj, about)): None}
     except NotMeasurable:
         return {}  # lint and the verdict say why
 

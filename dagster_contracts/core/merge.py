@@ -70,7 +70,7 @@ def _parts(metric: Metric) -> tuple[Metric, ...]:
     if not isinstance(metric, Statistic) or metric.kind in _ADDED:
         return (metric,)
     if metric.kind in _DISTINCT:
-        return (ProfileOf(metric.column, categorical=True),)
+        return (ProfileOf(metric.column, categorical=True, logical=metric.logical),)
     if metric.kind is Kind.QUANTILE:
         return (ProfileOf(metric.column),)
     spread = (metric,) if metric.kind is Kind.STANDARD_DEVIATION else ()

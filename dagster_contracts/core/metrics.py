@@ -282,10 +282,15 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Statistic(OfColumn):
-    """One number about the non-null values of `column`; `at` is the rank of a quantile, 0..1."""
+    """One number about the non-null values of `column`; `at` is the rank of a quantile, 0..1.
+
+    Of distinct values, text is told apart as what it stands for by the contract (`logical`: number, boolean, date, timestamp, time):
+    1 and 1.0 are one number. Without it as text.
+    """
 
     kind: Kind
     at: float | None = None
+    logical: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,9 +302,13 @@ class Histogram(OfColumn):
 
 @dataclass(frozen=True, slots=True)
 class ProfileOf(OfColumn):
-    """The distribution of `column`: of numbers, or of categories where `categorical`. See core/profile.py."""
+    """The distribution of `column`: of numbers, or of categories where `categorical`. See core/profile.py.
+
+    Categories of text are what it stands for by the contract (`logical`), as of a Statistic, in the spelling of a column of that type.
+    """
 
     categorical: bool = False
+    logical: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,12 @@ A profile of categories holds the CATEGORIES most frequent ones, and counts the 
 from __future__ import annotations
 
 import math
+import re
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from hashlib import sha256
 from itertools import accumulate, pairwise
 from typing import Any
@@ -144,6 +146,33 @@ def veiled(profile: CategoryProfile) -> CategoryProfile:
     if profile.veiled:
         return profile
     return replace(profile, categories=tuple((digest(text), count) for text, count in profile.categories), veiled=True)
+
+
+def spelled(profile: CategoryProfile, logical: str | None) -> CategoryProfile:
+    """The same profile with one spelling for each number or boolean, as engines give it; digests stay as they are."""
+    if profile.veiled or logical not in ("number", "boolean"):
+        return profile
+    spell = _number if logical == "number" else _boolean
+    counted: Counter[str] = Counter()
+    for text, count in profile.categories:
+        counted[spell(text)] += count
+    return ranked(counted, profile.nulls, profile.others)
+
+
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
+
+
+def _number(text: str) -> str:
+    bare = text.strip()
+    if _NUMBER.fullmatch(bare) is None:
+        return text
+    digits = f"{Decimal(bare):f}"
+    shortest = digits.rstrip("0").rstrip(".") if "." in digits else digits
+    return "0" if shortest == "-0" else shortest
+
+
+def _boolean(text: str) -> str:
+    return word if (word := text.strip().lower()) in ("true", "false") else text
 
 
 def digest(text: str) -> str:

@@ -79,7 +79,7 @@ class MemoryStore:
         self._breakers: dict[str, Breaker] = {}
         self._transitions: list[Transition] = []
         self._batches: dict[str, Batch] = {}
-        self._profiles: dict[tuple[str, ProfileOf], Profile] = {}
+        self._profiles: dict[tuple[str, str, bool], Profile] = {}  # by batch, column and whether it is of categories
         self._parts: dict[str, Part] = {}
         self._good: set[str] = set()  # batches that were published on their own merit, replaced since or not
         self._decisions: dict[tuple[StepKey, str, str, str | None], Decision] = {}
@@ -166,7 +166,7 @@ class MemoryStore:
             self._refuse(change)
             self._parts.update({part.batch_id: part for part in change.parts})
             for kept in change.profiles:
-                self._profiles[kept.batch_id, kept.metric] = kept.profile
+                self._profiles[kept.batch_id, kept.metric.column, kept.metric.categorical] = kept.profile
             if change.breaker is not None:
                 self._breakers[change.breaker.key] = replace(change.breaker, version=change.breaker.version + 1)
             self._transitions.extend(change.transitions)
@@ -339,8 +339,8 @@ class MemoryStore:
         batch_id: str | None = None,
     ) -> Sequence[GoodProfile]:
         with self._lock:
-            own = self._batches.get(batch_id or "")
-            found = [each for each in self._batches.values() if each.id != batch_id and (each.id, metric) in self._profiles]
+            own, of = self._batches.get(batch_id or ""), (metric.column, metric.categorical)
+            found = [each for each in self._batches.values() if each.id != batch_id and (each.id, *of) in self._profiles]
             end = partition.end
             if isinstance(reference, GoodPartition):
                 found = [each for each in found if each.last_good and (each.asset, each.partition.key) == (asset, reference.partition)]
@@ -353,7 +353,7 @@ class MemoryStore:
             limit, timed = (reference.batches, end is not None) if isinstance(reference, LastGood) else (1, False)
             found.sort(key=lambda each: ((timed and each.partition.end) or _ALWAYS, each.sequence))
             newest = list(reversed(found))[:limit]
-            return [GoodProfile(self._profiles[each.id, metric], each.partition, each.arrived_at) for each in newest]
+            return [GoodProfile(self._profiles[(each.id, *of)], each.partition, each.arrived_at) for each in newest]
 
     def decide(self, step: StepKey, consumer: str, route: Route, change: Change = NO_CHANGE) -> Route:
         decision = (step, consumer, route.upstream, route.requested.key)
@@ -512,7 +512,7 @@ class MemoryStore:
         with self._lock:
             at = self.now()
             batches = self._batches.values()
-            good = {batch_id for batch_id, _ in self._profiles if batch_id in self._good}
+            good = {batch_id for batch_id, _, _ in self._profiles if batch_id in self._good}
             batch_ids = dispensable.batches(batches, good, self._breakers.values(), at - kept.batches)
             left = [batch for batch in batches if batch.id not in batch_ids]
             verdicts = dispensable.verdicts(left if not dry_run else batches, at - kept.verdicts)

@@ -58,7 +58,8 @@ def only(plan: Plan) -> tuple[str, Clause, Check]:
 
 @pytest.mark.parametrize("kind", [kind for kind in Kind if kind is not Kind.QUANTILE])
 def test_statistics(kind: Kind) -> None:
-    check = Within(Statistic("amount", kind), MOST)
+    distinct = kind in (Kind.DISTINCT_COUNT, Kind.DISTINCT_SHARE)
+    check = Within(Statistic("amount", kind, logical="number" if distinct else None), MOST)
     assert only(plan_of(custom(kind.value))) == (f"amount.{kind.value}", Clause.DISTRIBUTION, check)
 
 
@@ -96,7 +97,7 @@ def test_each_operator_is_a_rule() -> None:
 def test_distances_from_good_batches(kind: DriftKind) -> None:
     factor = {"factor": 0.1} if kind is DriftKind.BELOW_REFERENCE else {}
     name, clause, check = only(plan_of(custom(kind.value, reference={"lastGood": 7}, **factor)))
-    metric = ProfileOf("amount", categorical=kind is DriftKind.NEW_VALUES)
+    metric = ProfileOf("amount", True, "number") if kind is DriftKind.NEW_VALUES else ProfileOf("amount")
     assert (name, clause) == (f"amount.{kind.value}", Clause.DISTRIBUTION)
     samples = 50 if kind is DriftKind.MEAN_CHANGE else 1
     assert check == Drifted(metric, kind, LastGood(7), MOST, factor=factor.get("factor"), samples=samples)
@@ -171,7 +172,7 @@ def test_a_file_that_does_not_fit_says_so(profiles: dict[tuple[str, bool], Profi
 def test_a_file_of_profiles_holds_what_rules_compare() -> None:
     rules = (custom("psi", reference={"file": "p.json"}), custom("newValues", reference={"lastGood": 1}), custom("mean"))
     obj = SchemaObject("o", properties=(Property("amount", "number", quality=rules), Property("state", "string")))
-    assert list(profiled(obj)) == [ProfileOf("amount"), ProfileOf("amount", categorical=True)]
+    assert list(profiled(obj)) == [ProfileOf("amount"), ProfileOf("amount", True, "number")]
     without = SchemaObject("o", properties=(Property("amount", "number"), Property("state", "string"), Property("tags", "array")))
     assert list(profiled(without)) == [ProfileOf("amount"), ProfileOf("state", categorical=True)]
 

@@ -88,15 +88,15 @@ def expected(table: Table, metric: Metric, related: Mapping[str, Table] | None =
             return nulls
         case Missing(_, listed):
             return sum(_member(value, listed, kind) for value in present) + (nulls if None in listed else 0)
-        case Statistic(_, what, at):
-            return _statistic(what, at, present)
+        case Statistic(_, what, at, logical):
+            return _statistic(what, at, _as_spelled(present, logical))
         case Histogram(_, edges):
             bins = [0] * (len(edges) + 1)
             for value in _numbers(present):
                 bins[bisect_right(edges, value)] += 1
             return (*bins, nulls)
-        case ProfileOf(_, True):
-            texts = Counter(_category(value) for value in present)
+        case ProfileOf(_, True, logical):
+            texts = Counter(_category(value) for value in _as_spelled(present, logical))
             return (tuple(sorted(texts.items(), key=lambda entry: (-entry[1], entry[0]))), nulls)
         case ProfileOf():
             numbers = [float(value) + 0.0 for value in _numbers(present)]
@@ -354,12 +354,21 @@ def spelled(text: str, logical: str | None) -> str:
         case "timestamp":
             point = instant(text)
             zoned = re.search(r".{11}.*([Zz]|[+-]\d\d(:?\d\d)?)$", text) is not None
-            return text if point is None else point.replace(tzinfo=None).isoformat() + ("Z" if zoned else "")
+            return text if point is None else _whole_thousands(point.replace(tzinfo=None).isoformat()) + ("Z" if zoned else "")
         case "time":
             shown = _shown(text)
-            return text if shown is None else (datetime(2000, 1, 1) + shown).time().isoformat()  # noqa: DTZ001
+            return text if shown is None else _whole_thousands((datetime(2000, 1, 1) + shown).time().isoformat())  # noqa: DTZ001
         case _:
             return text
+
+
+def _whole_thousands(iso: str) -> str:
+    """Three digits of a second where six end in zeros."""
+    return iso[:-3] if "." in iso and iso.endswith("000") else iso
+
+
+def _as_spelled(present: Values, logical: str | None) -> Values:
+    return [spelled(value, logical) if isinstance(value, str) else value for value in present]
 
 
 def _plain_number(text: str) -> str:

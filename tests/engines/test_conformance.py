@@ -205,6 +205,8 @@ def metrics_for(table: Table) -> list[Metric]:
         if kind in (*NUMBERS, TEXT):
             found += _of_numbers(name)
         if kind == TEXT:
+            found += [ProfileOf(name, categorical=True, logical=logical) for logical in SPELLED]
+            found += [Statistic(name, what, logical=logical) for what in (Kind.DISTINCT_COUNT, Kind.DISTINCT_SHARE) for logical in SPELLED]
             found += [NotMatching(name, pattern) for pattern in PATTERNS]
             found += [LengthOutside(name, 1, 3), LengthOutside(name, None, 4), ProfileOf(name, categorical=True)]
         if kind in (*TIMES, TEXT):

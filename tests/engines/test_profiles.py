@@ -127,6 +127,7 @@ def test_infinities_fall_into_the_outer_bins_whatever_is_measured_beside(column:
         (pl.Series([True, False, True]), (("true", 2), ("false", 1)), 0),
         (pl.Series([date(2026, 1, 1)]), (("2026-01-01", 1),), 0),
         (pl.Series([time(7, 30)]), (("07:30:00", 1),), 0),
+        (pl.Series([time(7, 30, 0, 500_000)]), (("07:30:00.500", 1),), 0),
         (pl.Series([datetime(2026, 1, 1, 5, tzinfo=UTC)]).dt.convert_time_zone("Asia/Tokyo"), (("2026-01-01T05:00:00Z", 1),), 0),
         (pl.Series([None]), (), 1),
         (pd.Series(["a", 1, None], dtype=object), (("1", 1), ("a", 1)), 1),

@@ -14,7 +14,8 @@ from dagster_contracts.core.metrics import ProfileOf
 from dagster_contracts.core.profile import CATEGORIES, EXACT, GROUPS, CategoryProfile, NumericProfile
 from dagster_contracts.core.verdict import Measured
 from dagster_contracts.engines.polars.asked import Answers, Asked
-from dagster_contracts.engines.polars.values import NotComparable, Values, numbers
+from dagster_contracts.engines.polars.spellings import CLOCK, ISO, spelled
+from dagster_contracts.engines.polars.values import NotComparable, Values, is_text, numbers
 
 _NUMERIC = pl.Struct({"values": pl.List(pl.Float64), "counts": pl.List(pl.Int64), "nulls": pl.Int64, "joined": pl.Boolean})
 _CATEGORICAL = pl.Struct({"texts": pl.List(pl.String), "counts": pl.List(pl.Int64), "nulls": pl.Int64, "others": pl.Int64})
@@ -83,9 +84,9 @@ def _joined(runs: pl.DataFrame, total: int) -> pl.DataFrame:
 def _categorical(metric: ProfileOf, values: Values) -> Asked:
     if values.dtype.is_nested() or isinstance(values.dtype, pl.Binary | pl.Object | pl.Duration):
         raise NotComparable(f"a {values.dtype} column holds no categories")
-    name = f"{metric.column} profile of categories"
+    name = f"{metric.column} profile of categories as {metric.logical}"
     expression = values.plain.map_batches(
-        lambda column: _scalar(_frequent(column), _CATEGORICAL), return_dtype=_CATEGORICAL, returns_scalar=True
+        lambda column: _scalar(_frequent(column, metric.logical), _CATEGORICAL), return_dtype=_CATEGORICAL, returns_scalar=True
     )
 
     def read(answers: Answers) -> Measured:
@@ -95,10 +96,10 @@ def _categorical(metric: ProfileOf, values: Values) -> Asked:
     return Asked({name: expression}, read, whole=True)
 
 
-def _frequent(column: pl.Series) -> dict[str, Any]:
+def _frequent(column: pl.Series, logical: str | None) -> dict[str, Any]:
     present = column.drop_nulls()
     counted = pl.DataFrame({"value": present}).group_by("value").len()
-    texts = counted.select(_text(pl.col("value"), present.dtype).alias("text"), pl.col("len").cast(pl.Int64))
+    texts = counted.select(_category(pl.col("value"), present.dtype, logical).alias("text"), pl.col("len").cast(pl.Int64))
     texts = texts.group_by("text").agg(pl.col("len").sum()).sort(["len", "text"], descending=[True, False])
     kept = texts.head(CATEGORIES)
     return {
@@ -109,6 +110,12 @@ def _frequent(column: pl.Series) -> dict[str, Any]:
     }
 
 
+def _category(value: pl.Expr, dtype: pl.DataType, logical: str | None) -> pl.Expr:
+    """Numbers are spelled alike whatever type a reader gave the column: decimals of two places have zeros at their end."""
+    text = _text(value, dtype)
+    return spelled(Values(text, pl.String()), logical).plain if is_text(dtype) or logical == "number" else text
+
+
 def _text(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
     """1 and 1.0 are one category, whatever type a reader gave the column; times are ISO 8601, in UTC where they have a zone."""
     if dtype.is_float() or isinstance(dtype, pl.Decimal):
@@ -117,15 +124,15 @@ def _text(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
         return pl.when(whole).then(pl.when(whole).then(number).cast(pl.Int64).cast(pl.String)).otherwise(value.cast(pl.String))
     if isinstance(dtype, pl.Datetime):
         zoned = dtype.time_zone is not None
-        return (value.dt.convert_time_zone("UTC") if zoned else value).dt.to_string("%Y-%m-%dT%H:%M:%S%.f" + ("Z" if zoned else ""))
-    return value.cast(pl.String)
+        return (value.dt.convert_time_zone("UTC") if zoned else value).dt.to_string(ISO + ("Z" if zoned else ""))
+    return value.dt.to_string(CLOCK) if dtype == pl.Time else value.cast(pl.String)  # whose cast leaves out parts of a second
 
 
 def _scalar(found: dict[str, Any], dtype: pl.Struct) -> pl.Series:
     return pl.Series([found], dtype=dtype)
 
 
-def category_texts(values: Sequence[object]) -> list[str]:
-    """The texts by which a profile of categories names these values, which are of one type."""
+def category_texts(values: Sequence[object], logical: str | None) -> list[str]:
+    """The texts by which a profile of categories names these values, which are of one type; `logical` as of ProfileOf."""
     column = pl.Series("value", values)
-    return column.to_frame().select(_text(pl.col("value"), column.dtype)).to_series().to_list()
+    return column.to_frame().select(_category(pl.col("value"), column.dtype, logical)).to_series().to_list()

@@ -9,7 +9,8 @@ from dagster_contracts.engines.polars.numerals import spelled_alike
 from dagster_contracts.engines.polars.values import Values, is_text
 from dagster_contracts.engines.text_forms import DATE_ONLY, TRUE_FALSE
 
-ISO = "%Y-%m-%dT%H:%M:%S%.f"
+CLOCK = "%H:%M:%S%.f"
+ISO = f"%Y-%m-%dT{CLOCK}"
 
 
 def spelled(values: Values, logical: str | None) -> Values:
@@ -38,6 +39,6 @@ def _spelled(values: Values, logical: str) -> pl.Expr:
         case "time":
             shown = clock(values)
             assert shown is not None
-            return pl.coalesce(shown.cast(pl.String), text)
+            return pl.coalesce(shown.dt.to_string(CLOCK), text)
         case _:
             raise AssertionError(logical)

@@ -11,6 +11,7 @@ import polars as pl
 from dagster_contracts.core.metrics import Histogram, Kind, Statistic
 from dagster_contracts.core.verdict import Bins, Figure, Measured
 from dagster_contracts.engines.polars.asked import ROWS, Answers, Asked
+from dagster_contracts.engines.polars.spellings import spelled
 from dagster_contracts.engines.polars.values import NotComparable, Values, is_text, numbers
 
 _OF_INTEGERS = (Kind.MINIMUM, Kind.MAXIMUM, Kind.SUM)
@@ -22,7 +23,7 @@ def statistic(metric: Statistic, values: Values) -> Asked:
     if values.dtype == pl.Null:
         return _figure(metric, pl.lit(0 if metric.kind is Kind.DISTINCT_COUNT else None))
     if metric.kind in (Kind.DISTINCT_COUNT, Kind.DISTINCT_SHARE):
-        distinct = values.plain.drop_nulls().n_unique()
+        distinct = spelled(values, metric.logical).plain.drop_nulls().n_unique()
         return _figure(metric, distinct if metric.kind is Kind.DISTINCT_COUNT else _share(distinct, values))
     found = numbers(values)
     if found is None:
@@ -76,7 +77,7 @@ def _of_numbers(metric: Statistic, found: pl.Expr) -> pl.Expr:
 
 
 def _figure(metric: Statistic, found: pl.Expr) -> Asked:
-    name = f"{metric.column} {metric.kind.value} {metric.at}"
+    name = f"{metric.column} {metric.kind.value} {metric.at} as {metric.logical}"
 
     def read(answers: Answers) -> Measured:
         return Figure.of(answers[name])

@@ -18,6 +18,7 @@ from dagster_contracts.engines.polars.profiles import category_texts
 from dagster_contracts.engines.pushdown import text as reading
 from dagster_contracts.engines.pushdown.asking import ROWS, Alone, Answers, Asked, Source
 from dagster_contracts.engines.pushdown.patterns import Inexpressible
+from dagster_contracts.engines.pushdown.spellings import spelled
 from dagster_contracts.engines.pushdown.values import Values, between, literal
 
 _WHOLE = "decimal(38, 0)"
@@ -38,17 +39,19 @@ def numbers(values: Values) -> Any:
 def statistic(metric: Statistic, values: Values) -> Asked | Figure:
     if values.dtype.is_null():
         return Figure(0 if metric.kind is Kind.DISTINCT_COUNT else None)
-    name = str(metric)
+    name = f"{metric} as {metric.logical}"
     return Asked({name: _statistic(metric, values)}, lambda answers: Figure.of(answers[name]))
 
 
 def _statistic(metric: Statistic, values: Values) -> Any:
     match metric.kind:
         case Kind.DISTINCT_COUNT:
-            return values.plain.nunique()
+            return spelled(values, metric.logical).nunique()
         case Kind.DISTINCT_SHARE:
             present = values.plain.count()
-            return ibis.ifelse(present > 0, values.plain.nunique().cast("float64") / present.cast("float64"), ibis.null("float64"))
+            return ibis.ifelse(
+                present > 0, spelled(values, metric.logical).nunique().cast("float64") / present.cast("float64"), ibis.null("float64")
+            )
         case Kind.MEAN:
             return numbers(values).mean()
         case Kind.STANDARD_DEVIATION:
@@ -158,7 +161,7 @@ def _categorical(metric: ProfileOf, values: Values, source: Source) -> Alone:
     def read(rows: Sequence[Answers], answers: Answers) -> Measured:
         total = int(answers[present])
         frequent: Counter[str] = Counter()
-        for text, row in zip(category_texts([row["value"] for row in rows]), rows, strict=True):
+        for text, row in zip(category_texts([row["value"] for row in rows], metric.logical), rows, strict=True):
             frequent[text] += int(row["number"])
         return ranked(frequent, int(answers[ROWS]) - total, total - frequent.total())
 
