@@ -23,7 +23,7 @@ from dagster_contracts.core.contract import Confidence
 from dagster_contracts.core.ledger import FALLEN, IN_PLACE, Batch, Output, OutputStatus, Partition, Route, RouteKind, Status, place_of
 from dagster_contracts.core.snapshot import Snapshot, fallen
 from dagster_contracts.core.state import Breaker, State, failures
-from dagster_contracts.core.verdict import Outcome
+from dagster_contracts.core.verdict import ACCEPTED, Outcome
 from dagster_contracts.core.wording import counted, quoted
 
 LOOKED_AT = 50  # good partitions, at most, that are looked for one that stands as it was written
@@ -210,6 +210,8 @@ def _fallback(blank: Route, snapshot: Snapshot, accepts: Confidence, output: Out
     )
     or_low = "" if accepts is Confidence.LOW else ", or let the consumer accept low"
     missing = f"No {what} has been judged good; run `dagster-contracts baseline {quoted(blank.upstream)}`{or_low}."
+    if refused is not None and refused.outcome in ACCEPTED and blank.requested.end is None:
+        missing = f"No good {what} came before it: wait for it{or_low}."
     if changed:
         rest = f"no other {what} has been judged good" if len(changed) < LOOKED_AT else "no older one is tried"
         missing = _changed(changed, rest, or_low)

@@ -343,6 +343,20 @@ def test_without_a_last_good_the_message_says_what_to_do(requested: Partition, w
     assert "judged good" not in ask(view(OPEN), FULL, requested).reason, "a consumer that halts is not missing a last good"
 
 
+@pytest.mark.parametrize("breaker", [CLOSED, OPEN])
+@pytest.mark.parametrize("place", [UNPARTITIONED, Partition("c")], ids=str)
+def test_of_a_first_batch_that_passed_and_is_held_it_is_not_said_that_none_was_judged_good(place: Partition, breaker: Breaker) -> None:
+    held = batch(place, Status.HELD)
+    reason = ask(view(breaker, refused=held), STALE, place).reason
+    assert f"No good batch of feed [{place}] came before it: wait for it, or let the consumer accept low. " in reason
+    assert "It passed" in reason
+    assert "baseline" not in reason
+    assert (
+        "has been judged good; run `dagster-contracts baseline feed`"
+        in ask(view(breaker, refused=batch(day(6), Status.HELD)), STALE).reason
+    )
+
+
 def test_a_fallback_says_why_it_was_needed() -> None:
     route = ask(view(OPEN, last_good=GOOD), STALE)
     assert route.reason.startswith("feed is open since")
