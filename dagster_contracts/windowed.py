@@ -19,13 +19,13 @@ MOVES = 400  # earlier windows that are looked at: more than a year of days
 
 
 def routes_of_window(
-    gate: Gate, step: StepKey, given: routing.Input, requested: Sequence[Partition], earlier: Iterable[Sequence[Partition]]
+    gate: Gate, step: StepKey, given: routing.Input, requested: Sequence[Partition], earlier: Iterable[Sequence[Partition]] | None
 ) -> list[Route]:
     """The routes of one step to a window of partitions of an input, decided once and remembered.
 
     `earlier` are the windows that the consumer's partitions before this one read, nearest first. Where the window asked for is not fresh
     and the consumer accepts stale data, it is the nearest of them that is fresh throughout, of as many partitions and within the policy's
-    `maxStaleness`; where there is none, each partition has its own route, and the caller halts.
+    `maxStaleness`; where there is none, each partition has its own route, and the caller halts. None: what it reads is no window of time.
     """
     known: dict[Partition, routing.Considered] = {}
 
@@ -38,8 +38,9 @@ def routes_of_window(
     decided = [each.route for each in found]
     undecided = not any(each.is_kept for each in found)
     if undecided and found[0].accepts is not Confidence.FULL and not all(map(route.is_fresh, decided)):
-        moved = _moved(decided, earlier, look, found[0]) or [route.not_moved(each, len(decided)) for each in decided]
-        found = [routing.Considered(each, item.accepts) for each, item in zip(moved, found, strict=True)]
+        moved = _moved(decided, earlier or (), look, found[0])
+        told = moved or [route.not_moved(each, len(decided), may_move=earlier is not None) for each in decided]
+        found = [routing.Considered(each, item.accepts) for each, item in zip(told, found, strict=True)]
     return [routing.remembered(gate, step, given, each) for each in found]
 
 

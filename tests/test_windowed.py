@@ -78,6 +78,17 @@ def test_a_halt_says_that_a_fallback_was_looked_for() -> None:
     )
 
 
+def test_what_is_no_window_of_time_is_not_said_to_have_been_looked_for() -> None:
+    world = delivered(5)
+    given = Input("consumer", "feed", Confidence.STALE, world.terms)
+    routes = routes_of_window(world.gate, StepKey("run", "consumer"), given, [daily(4), daily(5)], None)
+    (halted,) = [route for route in of_several(routes, omits=False) if route.kind is RouteKind.HALTED]
+    assert halted.reason.startswith(
+        "2 partitions of feed are read as one, and [2026-01-05] is not fresh. "
+        "Only a time window that one partition of the consumer reads (TimeWindowPartitionMapping) can move back to an earlier one. feed"
+    )
+
+
 def test_who_accepts_full_only_halts() -> None:
     halted = [route for route in asked(delivered(5), Confidence.FULL) if route.kind is RouteKind.HALTED]
     assert halted

@@ -125,11 +125,14 @@ def moved_back(routes: Sequence[Route], window: Sequence[Route], limit: timedelt
     ]
 
 
-def not_moved(route: Route, number: int) -> Route:
-    """Of a consumer that accepts less than full: a fallback was looked for, and no window of as many partitions can be one."""
+def not_moved(route: Route, number: int, *, may_move: bool) -> Route:
+    """Of a consumer that accepts less than full: no window of as many partitions can be a fallback, or (not `may_move`) what it reads
+    is no window of time, so that none was looked for."""
     if is_fresh(route):
         return route
     told = f"No earlier window of {counted(number, 'partition')} was judged good throughout, so there is nothing to fall back to."
+    if not may_move:
+        told = "Only a time window that one partition of the consumer reads (TimeWindowPartitionMapping) can move back to an earlier one."
     return replace(route, reason=f"{told} {route.reason}".rstrip())
 
 

@@ -120,12 +120,11 @@ class RoutedInput:
             decided = routes_of_window(gate, key, given, places, self._earlier())
         return of_several(decided, omits=omits)
 
-    def _earlier(self) -> Iterator[list[Partition]]:
-        """What the consumer's partitions before this one read, nearest first."""
+    def _earlier(self) -> Iterator[list[Partition]] | None:
+        """What the consumer's partitions before this one read, nearest first; None where they read no windows of time."""
         step, upstream = self.context.step_context, self.context.asset_key
-        partitions = steps.partitions_def_of(step, upstream)
-        for keys in mappings.earlier_windows(step, upstream):
-            yield [partition_of(key, partitions) for key in keys]
+        partitions, windows = steps.partitions_def_of(step, upstream), mappings.earlier_windows(step, upstream)
+        return None if windows is None else ([partition_of(key, partitions) for key in keys] for keys in windows)
 
     def places(self) -> list[Partition]:
         """The partitions that are asked for."""

@@ -299,6 +299,18 @@ def test_a_window_moves_back_whole_and_heals(tmp_path: Path) -> None:
         assert value_of(world, "low", day(4)) == [day(3), day(4)]
 
 
+def test_all_vendors_of_a_day_are_no_window_and_the_halt_says_so(tmp_path: Path) -> None:
+    vendor = Vendor(bad={str(dg.MultiPartitionKey({"day": day(2), "vendor": "best"}))})
+    with _world(tmp_path, vendor, _window("daily", "stale", None), feed=BY_VENDOR) as world:
+        for number in (1, 2):
+            world.at(number, 6)
+            for name in ("acme", "best"):
+                world.run("feed", partition=str(dg.MultiPartitionKey({"day": day(number), "vendor": name})))
+        told = world.run("daily", partition=day(2)).failures["daily"]
+        assert "Only a time window that one partition of the consumer reads (TimeWindowPartitionMapping) can move back" in told
+        assert "No earlier window" not in told
+
+
 def test_a_day_of_hours_moves_back_a_day(tmp_path: Path) -> None:
     hours = dg.HourlyPartitionsDefinition("2026-01-01-00:00", end_date="2026-01-11-00:00")
     bad = "2026-01-02-23:00"

@@ -63,7 +63,7 @@ def mapped_partitions(step: dg.StepExecutionContext, assets: dg.AssetsDefinition
         return _made_from(mapping, asked, own, above)
 
 
-def earlier_windows(step: dg.StepExecutionContext, upstream: dg.AssetKey) -> Iterator[list[str]]:
+def earlier_windows(step: dg.StepExecutionContext, upstream: dg.AssetKey) -> Iterator[list[str]] | None:
     """The partitions of an upstream that the partitions before that of this run are made from, nearest first. None where the run makes
     several partitions, or where the mapping is not one of time windows."""
     assets, own, above = (
@@ -72,10 +72,14 @@ def earlier_windows(step: dg.StepExecutionContext, upstream: dg.AssetKey) -> Ite
         partitions_def_of(step, upstream),
     )
     if assets is None or not isinstance(own, dg.TimeWindowPartitionsDefinition) or above is None or not step.has_partition_key:
-        return
+        return None
     mapping = _mapping_to(step, assets, upstream)
-    if not isinstance(mapping, dg.TimeWindowPartitionMapping):
-        return
+    return _windows_before(step, mapping, own, above) if isinstance(mapping, dg.TimeWindowPartitionMapping) else None
+
+
+def _windows_before(
+    step: dg.StepExecutionContext, mapping: dg.PartitionMapping, own: dg.PartitionsDefinition, above: dg.PartitionsDefinition
+) -> Iterator[list[str]]:
     with dg.partition_loading_context(dynamic_partitions_store=step.instance):
         keys = own.get_partition_keys()
         for key in reversed(keys[: keys.index(step.partition_key)]):
