@@ -48,11 +48,12 @@ def _of_batch(found: Standing, batch: Batch) -> Iterator[str]:
     elif may_be_published(batch, breaker_of(found, batch), found.now):
         yield "see that the sensor contracts_heal is on, or"
         yield "dagster-contracts heal"
-    elif batch.outcome in (Outcome.FAIL, Outcome.INCONCLUSIVE):
+    elif batch.staged is None or batch.outcome in (Outcome.FAIL, Outcome.INCONCLUSIVE):
         yield f"deliver {place(batch)} again, or"
         yield f"dagster-contracts batch show {of}"
-        yield f"dagster-contracts batch rejudge {of} --reason ..."
-        yield f"dagster-contracts batch release {of} --reason ..."
+        if batch.staged is not None:
+            yield f"dagster-contracts batch rejudge {of} --reason ..."
+            yield f"dagster-contracts batch release {of} --reason ..."
 
 
 def _of_stream(pile: Pile) -> Iterator[str]:

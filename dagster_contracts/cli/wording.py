@@ -59,12 +59,15 @@ def prospect(batch: Batch, breaker: Breaker | None, now: datetime) -> str:
         return _of_stream(batch)
     if batch.status is Status.PUBLISHING:
         return "being written; if its run is dead: reconcile"
+    passed = batch.outcome in (Outcome.PASS, Outcome.WARN)
+    if batch.staged is None:
+        return f"its data is not stored: run it again{'' if passed else ', or batch discard'}"
     if batch.released is not None:
         return f"released by {batch.released.actor}, to be published"
     if may_be_published(batch, breaker, now):
         return "the breaker is closed: published at the next tick of the sensor contracts_heal, or by `dagster-contracts heal`"
-    if batch.status is Status.HELD and batch.outcome in (Outcome.PASS, Outcome.WARN) and breaker is not None:
-        return "published once the breaker closes" if machine.enforced_open(breaker, now) else "the breaker is closed: run it again"
+    if batch.status is Status.HELD and passed and breaker is not None:
+        return "published once the breaker closes"
     return "deliver again, or batch rejudge, release or discard"
 
 

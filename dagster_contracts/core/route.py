@@ -344,7 +344,9 @@ def _outlook(blank: Route, snapshot: Snapshot, output: Output | None) -> str:
     refused, asset = snapshot.refused, quoted(blank.upstream)
     key = quoted(blank.breaker_key or blank.upstream)
     told = [f"Next probe after {_clock(blank.retry_at)}."] if blank.retry_at else []
-    if refused is not None and refused.status is Status.QUARANTINED:
+    if refused is not None and refused.staged is None:
+        told.append("Its data is not stored beside the live data: run the asset again to deliver it.")
+    elif refused is not None and refused.status is Status.QUARANTINED:
         told.append(f"Deliver it again, or let it through: dagster-contracts batch release {asset}{place} --reason ...")
     elif refused is not None and refused.outcome is Outcome.INCONCLUSIVE:
         told.append(f"Run it again, or judge what is stored: dagster-contracts batch rejudge {asset}{place} --reason ...")

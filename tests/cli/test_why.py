@@ -223,6 +223,30 @@ def test_what_failed_while_it_was_only_observed_stays_and_is_told_of(run: Callab
     assert "Nothing" not in out
 
 
+def test_of_what_is_not_stored_only_a_new_delivery_is_advised(run: Callable[..., Ran], past: str):
+    """Such as the partitions of a run of several: `batch release` and `batch rejudge` could only refuse."""
+    good, bad = (
+        batch(f"{name}", day(number), status, staged=None)
+        for number, name, status in ((1, "good", Status.HELD), (2, "bad", Status.QUARANTINED))
+    )
+    for state in (State.OPEN, State.CLOSED):
+        of = {"breaker_key": f"{state}", "asset": f"{state}"}
+        SqlStore(past).save(
+            Change(
+                breaker(f"{state}", state=state, opened_at=FIRST),
+                batches=tuple(replace(each, id=f"{state}{each.id}", **of) for each in (good, bad)),
+            )
+        )
+        told = run("why", f"{state}", "--partition", "2026-11-01").out
+        assert "  Next: its data is not stored: run it again.\n" in told
+        assert f"  deliver {state} [2026-11-01] again, or\n  dagster-contracts batch show" in told
+        told = run("why", f"{state}", "--partition", "2026-11-02").out
+        assert "  Next: its data is not stored: run it again, or batch discard.\n" in told
+        assert f"  deliver {state} [2026-11-02] again, or\n  dagster-contracts batch show" in told
+        assert "release" not in told
+        assert "rejudge" not in told
+
+
 @pytest.mark.usefixtures("past")
 def test_after_a_reset_it_is_said_what_publishes_a_held_batch(run: Callable[..., Ran]):
     now = "the breaker is closed: published at the next tick of the sensor contracts_heal, or by `dagster-contracts heal`"

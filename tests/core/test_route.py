@@ -321,6 +321,16 @@ def test_a_halt_advises_what_helps() -> None:
 
 
 @pytest.mark.parametrize("outcome", [Outcome.PASS, Outcome.FAIL, Outcome.INCONCLUSIVE])
+@pytest.mark.parametrize("breaker", [OPEN, CLOSED])
+def test_of_what_is_not_stored_only_a_new_delivery_helps(breaker: Breaker, outcome: Outcome) -> None:
+    """Such as the partitions of a run of several: nobody can publish, release or judge them from where they lie."""
+    lost = batch(day(6), Status.QUARANTINED if outcome is Outcome.FAIL else Status.HELD, outcome, staged=None)
+    reason = ask(view(breaker, refused=lost), FULL).reason
+    assert reason.endswith("Its data is not stored beside the live data: run the asset again to deliver it.")
+    assert "dagster-contracts" not in reason
+
+
+@pytest.mark.parametrize("outcome", [Outcome.PASS, Outcome.FAIL, Outcome.INCONCLUSIVE])
 def test_what_was_set_aside_is_served_with_its_outcome(outcome: Outcome) -> None:
     refused = batch(day(6), Status.QUARANTINED if outcome is Outcome.FAIL else Status.HELD, outcome)
     assert ask(view(OPEN, refused=refused), LOW).outcome is outcome
