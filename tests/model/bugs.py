@@ -37,7 +37,7 @@ def consumers_overlook_the_breaker(patch: pytest.MonkeyPatch) -> None:
 
 
 def stale_readers_get_the_refused_batch(patch: pytest.MonkeyPatch) -> None:
-    def fallback(blank: Any, snapshot: Snapshot, accepts: object, output: object) -> Any:
+    def fallback(blank: Any, snapshot: Snapshot, *asked: object) -> Any:
         if snapshot.refused is not None and snapshot.refused.staged:
             return route._read(blank, route.RouteKind.LAST_GOOD, route.Confidence.STALE, snapshot.refused)
         return blank
