@@ -95,8 +95,10 @@ class Bench:
         judged = gate.judge(of, Delivery(daily(1), "run", "run"), {"rows": 100})
         gate.published(judged.batch, None)
 
+        asked = routing.Input("scores", "decided", Confidence.FULL, of)
+
         def route(step: str) -> None:
-            routing.route(gate, StepKey("run", step), routing.Input("scores", "decided", Confidence.FULL, of), daily(1))
+            routing.route(gate, StepKey("run", step), asked, daily(1))
 
         engine = store._database._engine
         engine = engine if name == "SQLite" else engine.execution_options(isolation_level="AUTOCOMMIT")
@@ -109,15 +111,13 @@ class Bench:
         cached = Gate(keeping_recent(store, 3600), Counts())
 
         def recent(step: str) -> None:
-            cached.route(StepKey("run", step), "scores", "decided", daily(1), accepts=Confidence.FULL, terms=of)
+            routing.route(cached, StepKey("run", step), asked, daily(1))
 
         route("again")
         recent("cached")
         say(f"{name}: decisions")
         kinds: dict[str, Callable[[], None]] = {
-            "a decision, read": lambda: (
-                routing.considered(gate, routing.Input("scores", "decided", Confidence.FULL, None), daily(1)) and None
-            ),
+            "a decision, read": lambda: routing.considered(gate, asked, daily(1)) and None,
             "a decision that was recorded before": lambda: route("again"),
             "with a cache: a decision of the same step": lambda: recent("cached"),
             "with a cache: a decision, recorded": lambda: recent(f"step {time.time_ns()} {next(steps)}"),
@@ -128,9 +128,9 @@ class Bench:
             for index, unit in ((0, "s"), (1, "s of CPU")):
                 mine, theirs = (median(pair[side][index] for pair in pairs) for side in (0, 1))
                 self.add(f"{name}: {kind}", "SELECT of one row by primary key", mine, theirs, unit)
-            with counted(store) as asked:
+            with counted(store) as trips:
                 ours()
-            self.add(f"{name}: {kind}: round trips", "", asked.trips, None, "round trips")
+            self.add(f"{name}: {kind}: round trips", "", trips.trips, None, "round trips")
 
     # --- a verdict -------------------------------------------------------------------------------------------------
 
