@@ -196,9 +196,8 @@ def override(
 
     if create and not gate.store.breakers([key]):
         _may_be_made(gate.store, key, contracts)
-    if scoped(gate.store, key):
-        return [_revise(gate, key, said, create=True), *(_revise(gate, each, said) for each in scoped(gate.store, key))]
-    return [_revise(gate, key, said, create=create)]
+    several = scoped(gate.store, key)
+    return [_revise(gate, key, said, create=create or bool(several)), *(_revise(gate, each, said) for each in several)]
 
 
 def reset(gate: Gate, key: str, *, actor: str, reason: str) -> list[Breaker]:
@@ -207,8 +206,9 @@ def reset(gate: Gate, key: str, *, actor: str, reason: str) -> list[Breaker]:
     def said(breaker: Breaker, now: datetime) -> Step:
         return machine.reset(breaker, actor=actor, reason=reason, now=now)
 
-    own = [key] if gate.store.breakers([key]) or not scoped(gate.store, key) else []
-    return [_revise(gate, each, said) for each in (*own, *scoped(gate.store, key))]
+    several = scoped(gate.store, key)
+    own = [key] if not several or gate.store.breakers([key]) else []
+    return [_revise(gate, each, said) for each in (*own, *several)]
 
 
 def scoped(store: Store, key: str) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dagster_contracts.cli.wording import may_be_published, was_only_observed
 from dagster_contracts.core import breaker as machine
 from dagster_contracts.core.ledger import UNPARTITIONED, Batch, Output, OutputStatus, Partition, Route, RouteKind, Status
-from dagster_contracts.core.snapshot import Grounds, Pile, Standing, fallen
+from dagster_contracts.core.snapshot import Grounds, Pile, Standing, fallen, in_order
 from dagster_contracts.core.state import Breaker, OverrideKind, State
 from dagster_contracts.core.verdict import Outcome
 from dagster_contracts.core.windows import is_streamed
@@ -135,8 +135,7 @@ def breaker_of(found: Standing, batch: Batch) -> Breaker | None:
 
 def listed(piles: Sequence[Pile]) -> list[Batch]:
     """Batches that wait and are listed one by one, newest first: what a stream has delivered is summed up."""
-    own = (batch for pile in piles if not is_streamed(pile.first) for batch in pile.newest)
-    return sorted(own, key=lambda batch: batch.sequence, reverse=True)
+    return in_order(pile for pile in piles if not is_streamed(pile.first))
 
 
 def streams(found: Standing) -> bool:

@@ -18,6 +18,7 @@ from dagster_contracts.cli.wording import age, clock, outlook, prospect, reading
 from dagster_contracts.core import breaker as machine
 from dagster_contracts.core.errors import UsageError
 from dagster_contracts.core.ledger import Batch
+from dagster_contracts.core.snapshot import in_order
 from dagster_contracts.core.state import Breaker, OverrideKind, Transition, asset_of
 from dagster_contracts.core.windows import is_streamed
 from dagster_contracts.core.wording import counted
@@ -45,7 +46,7 @@ def show(key: KeyArgument, format: FormatOption = Format.TEXT, database_url: Url
     store = options.store_at(database_url)
     now, breaker = store.now(), recovery.known_breaker(options.gate_of(store), key)
     piles = [pile for pile in store.piles(asset_of(key), LISTED) if pile.first.breaker_key == key]
-    batches = sorted((batch for pile in piles for batch in pile.newest), key=lambda batch: batch.sequence, reverse=True)
+    batches = in_order(piles)
     options.tell_of_piles(piles)
     if format is Format.JSON:
         form = forms.of_breaker_in_full(breaker, now)

@@ -13,7 +13,7 @@ from dagster_contracts.cli.printing import Format, print_json, print_table, prin
 from dagster_contracts.cli.wording import WAITING, age, given, outlook, prospect, summed, why
 from dagster_contracts.core import breaker as machine
 from dagster_contracts.core.ledger import FALLEN, Batch, Output, Review, ReviewStatus, Route, Status
-from dagster_contracts.core.snapshot import Pile, fallen
+from dagster_contracts.core.snapshot import Pile, fallen, in_order
 from dagster_contracts.core.state import Breaker, State
 from dagster_contracts.core.windows import is_streamed
 from dagster_contracts.core.wording import counted
@@ -36,7 +36,7 @@ class _Status:
     @property
     def batches(self) -> list[Batch]:
         """Those that are listed, newest first."""
-        return sorted((batch for pile in self.piles for batch in pile.newest), key=lambda batch: batch.sequence, reverse=True)
+        return in_order(self.piles)
 
     @property
     def counts(self) -> dict[Status, int]:

@@ -35,16 +35,14 @@ _FLAGS = re.compile(r"\(\?([A-Za-z]*)(-?)([A-Za-z]*)([:)])")
 def pattern_problem(pattern: str) -> str | None:
     """Why `pattern` cannot be used, or None."""
     translated: list[str] = []
-    depth, before = 0, ""  # classes may hold classes
+    depth, before = 0, ""
     for token in _TOKEN.findall(pattern):
-        if not depth:
-            for form, name in _REFUSED:
-                if form.fullmatch(token):
-                    return f"{_cut(pattern)} uses {name}, which patterns that run in linear time (Rust regex dialect) do not have"
+        if not depth and (name := _refused(token)) is not None:
+            return f"{_cut(pattern)} uses {name}, which patterns that run in linear time (Rust regex dialect) do not have"
         if (wrong := _wrong(token, depth > 0)) is not None:
             return f"{_cut(pattern)} is not a regular expression: {wrong}"
         translated.append(_in_class(token, depth) if depth else _outside(token, before))
-        depth = max(0, depth + token.startswith("[") - (token == "]"))
+        depth = _within(token, depth)
         before = token
     if depth:
         return f"{_cut(pattern)} is not a regular expression: a class ([...]) does not end"
@@ -54,7 +52,22 @@ def pattern_problem(pattern: str) -> str | None:
 
 def is_foreign(pattern: str) -> bool:
     """Whether a pattern that cannot be used is right in another dialect, and so no mistake."""
-    return any(form.fullmatch(token) for token in _TOKEN.findall(pattern) for form, _ in _REFUSED) or _broken(pattern) is None
+    depth = 0
+    for token in _TOKEN.findall(pattern):
+        if not depth and _refused(token) is not None:
+            return True
+        depth = _within(token, depth)
+    return _broken(pattern) is None
+
+
+def _refused(token: str) -> str | None:
+    """What a token is, outside of a class, that has no place in a pattern that runs in linear time."""
+    return next((name for form, name in _REFUSED if form.fullmatch(token)), None)
+
+
+def _within(token: str, depth: int) -> int:
+    """In how many classes what follows a token stands; classes may hold classes."""
+    return max(0, depth + token.startswith("[") - (token == "]"))
 
 
 def _broken(pattern: str) -> Exception | None:

@@ -122,6 +122,11 @@ class Pile:
         return self.newest[0]
 
 
+def in_order(piles: Iterable[Pile]) -> list[Batch]:
+    """The batches of all of them that are listed, newest first."""
+    return sorted((batch for pile in piles for batch in pile.newest), key=lambda batch: batch.sequence, reverse=True)
+
+
 def kind_of(batch: Batch) -> str:
     return "micro-batch" if is_micro_batch(batch) else "window" if is_window(batch) else ""
 

@@ -14,7 +14,6 @@ import dagster as dg
 from dagster_contracts.core.contract import least
 from dagster_contracts.core.inert import shown
 from dagster_contracts.core.ledger import Batch, Partition, Route, RouteKind, Status
-from dagster_contracts.core.metrics import reads_object
 from dagster_contracts.core.verdict import Outcome
 from dagster_contracts.core.wording import counted
 from dagster_contracts.judgement import Delivery, Judgement, Terms
@@ -76,9 +75,7 @@ class Outputs:
 
     def _is_read_beside(self, terms: Terms) -> bool:
         """Whether a rule of another asset of this step reads this one."""
-        others = (other for key, other in self.running.terms.items() if key != terms.asset)
-        name = terms.attached.object.name
-        return any(reads_object(metric, name) for other in others for metric in other.plan.metrics)
+        return any(terms.asset in self.running.site.compared_with(other) for other in self.running.terms.values())
 
     def _refuse(self, terms: Terms, event: dg.Output[Any], judgement: Judgement) -> Iterator[Any]:
         batch = judgement.batch

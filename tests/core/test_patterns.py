@@ -61,6 +61,7 @@ def test_not_usable(pattern: str, reason: str) -> None:
         (r"a\Z", True),
         (r"{a}", True),
         (r"[a-", False),
+        (r"[(?=", False),
         (r"a{2,1}", False),
         (r"a)", False),
     ],
