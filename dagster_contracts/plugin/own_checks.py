@@ -20,6 +20,7 @@ from dagster_contracts.core.snapshot import Grounds
 from dagster_contracts.plugin.partitions import partitions_of_run
 from dagster_contracts.plugin.private import nodes, rebuilding, steps
 from dagster_contracts.plugin.routing import GATED, RoutedInput
+from dagster_contracts.plugin.running_step import Execution
 from dagster_contracts.plugin.site import Site
 from dagster_contracts.routing import grounds_now
 
@@ -52,17 +53,8 @@ def is_gated(site: Site, key: dg.AssetKey) -> bool:
     return asset in site.parents and asset not in site.sources and site.concerns(asset)
 
 
-class CheckingStep:
+class CheckingStep(Execution):
     """One execution of an op of checks."""
-
-    def __init__(self, site: Site, context: Any):
-        self.site = site
-        self.context = steps.op_context(context)
-        self.step = steps.step_context(context)
-        assets = steps.assets_of_step(self.step)
-        assert assets is not None
-        self.assets = assets
-        self.gate = site.gate(self.step.instance)
 
     def run(
         self, body: Callable[[Mapping[str, Any]], Iterator[Any]], given: Mapping[str, Any], declared: Mapping[str, Any]

@@ -1,4 +1,4 @@
-"""What a step of governed or gated assets is about: which assets and partitions, under which contracts, in which run."""
+"""An execution of an op that is wrapped here; of a step that makes assets: which of them and of their partitions, under which contracts."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from dagster_contracts.plugin.private import instances, steps
 from dagster_contracts.plugin.site import Site
 
 
-class RunningStep:
-    """One execution of one wrapped op. `consumers` are the assets that it makes: none where only checks are selected."""
+class Execution:
+    """One execution of one wrapped op, whatever it does."""
 
     def __init__(self, site: Site, context: Any):
         self.site = site
@@ -28,8 +28,15 @@ class RunningStep:
         assets = steps.assets_of_step(self.step)
         assert assets is not None
         self.assets = assets
-        self.consumers = sorted(key.to_user_string() for key in assets.keys)
-        self.output_names = {key.to_user_string(): name for key, name in steps.own_outputs(self.step, assets).items()}
+
+
+class RunningStep(Execution):
+    """One execution of an op that makes assets. `consumers` are those that it makes: none where only checks are selected."""
+
+    def __init__(self, site: Site, context: Any):
+        super().__init__(site, context)
+        self.consumers = sorted(key.to_user_string() for key in self.assets.keys)
+        self.output_names = {key.to_user_string(): name for key, name in steps.own_outputs(self.step, self.assets).items()}
         self._edits: set[str] = set()  # assets of whose edited contract the log tells
 
     @cached_property

@@ -27,6 +27,7 @@ from dagster_contracts.plugin.assets import iterate_assets
 from dagster_contracts.plugin.partitions import partition_of
 from dagster_contracts.plugin.private import instances, io_managers, rebuilding, steps
 from dagster_contracts.plugin.routing import PROBED, RELEASE
+from dagster_contracts.plugin.running_step import Execution
 from dagster_contracts.plugin.site import LiveReader, Site
 
 OBSERVE = "contracts_observe"
@@ -83,22 +84,17 @@ def external_checks(site: Site, key: dg.AssetKey) -> dg.AssetChecksDefinition:
 # --- in a run ------------------------------------------------------------------------------------------------------
 
 
-class ObservingStep:
+class ObservingStep(Execution):
     """One execution of an op that observes sources, or of the checks of an external asset."""
 
     def __init__(self, site: Site, context: Any):
-        self.site = site
-        self.context = steps.op_context(context)
-        self.step = steps.step_context(context)
-        self.gate = site.gate(self.step.instance)
-        assets = steps.assets_of_step(self.step)
-        assert assets is not None
-        self.selected = {key.to_user_string() for key in assets.keys}  # none where only checks are selected
-        observable = {key.to_user_string() for key in assets.node_keys_by_output_name.values()}
+        super().__init__(site, context)
+        self.selected = {key.to_user_string() for key in self.assets.keys}  # none where only checks are selected
+        observable = {key.to_user_string() for key in self.assets.node_keys_by_output_name.values()}
         self.is_external = not observable
         checked = {key.asset_key.to_user_string() for key in self.context.selected_asset_check_keys}
-        self.assets = sorted((observable if self.selected else checked) & site.sources.keys())
-        self.terms = site.in_force(self.step.instance, self.assets, self.context.log.warning)
+        self.sources = sorted((observable if self.selected else checked) & site.sources.keys())
+        self.terms = site.in_force(self.step.instance, self.sources, self.context.log.warning)
         self.judged: dict[str, list[Judgement]] = {}
         self.unjudged: list[tuple[str, Exception]] = []  # what was observed and could not be read, and why
 
@@ -170,7 +166,7 @@ class ObservingStep:
     def look(self) -> Iterator[Any]:
         """Judge what stands there: as a probe, as what a person has released, or simply as it is found."""
         tags = self.step.dagster_run.tags
-        for asset in self.assets:
+        for asset in self.sources:
             if PROBED in tags:
                 self._probe(asset, tags[PROBED])
             elif tags.get(RELEASE, "").startswith(f"{asset}|"):
@@ -227,7 +223,7 @@ class ObservingStep:
             self.context.log_event(dg.AssetObservation(asset_key=dg.AssetKey.from_user_string(asset), partition=place.key, metadata=told))
 
     def _told(self) -> Iterator[Any]:
-        for asset in self.assets:
+        for asset in self.sources:
             yield from checks.evaluations(self.context, self.gate.store, self.terms[asset], self.judged.get(asset, []))
 
 
